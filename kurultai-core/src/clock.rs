@@ -1,0 +1,83 @@
+//! Time, in one place. Times are UTC; inside the library they are microseconds since 1970.
+
+use chrono::{DateTime, Utc};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+/// Microseconds since 1970, UTC.
+pub type Micros = i64;
+
+/// What the stores read for "now". The default is the store's own clock: on SQLite this machine's, on Neo4j
+/// the server's. A manual clock is for tests.
+#[derive(Debug, Clone, Default)]
+pub enum Clock {
+    #[default]
+    Store,
+    Manual(ManualClock),
+}
+
+impl Clock {
+    /// The manual time, or `None` where the store's own clock counts.
+    pub(crate) fn manual(&self) -> Option<Micros> {
+        match self {
+            Clock::Store => None,
+            Clock::Manual(clock) => Some(clock.micros.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Now, where the store is this machine.
+    pub(crate) fn now(&self) -> Micros {
+        self.manual().unwrap_or_else(machine_now)
+    }
+}
+
+/// A clock that moves only when told; clones share the time.
+#[derive(Debug, Clone)]
+pub struct ManualClock {
+    micros: Arc<AtomicI64>,
+}
+
+impl ManualClock {
+    pub fn at(time: DateTime<Utc>) -> Self {
+        ManualClock { micros: Arc::new(AtomicI64::new(time.timestamp_micros())) }
+    }
+
+    pub fn advance(&self, by: Duration) {
+        self.micros.fetch_add(micros(by), Ordering::SeqCst);
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        time(self.micros.load(Ordering::SeqCst))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn machine_now() -> Micros {
+    Utc::now().timestamp_micros()
+}
+
+/// A stopwatch for spans, renewals and time-outs.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub fn monotonic() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// Blocks this thread: only for the SQLite writer, which has nothing else to do while another process writes.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn block(pause: Duration) {
+    std::thread::sleep(pause);
+}
+
+/// A duration in microseconds; more than 290,000 years count as that.
+pub(crate) fn micros(duration: Duration) -> Micros {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+}
+
+pub(crate) fn time(micros: Micros) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}

@@ -1,0 +1,214 @@
+//! Where the store is and how the team wants it, in one place.
+
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    ids,
+};
+use std::{env, fmt, path::PathBuf, time::Duration};
+
+/// How a team's store is opened. `Config::new(url)` has every default.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) location: Location,
+    pub(crate) namespace: String,
+    pub(crate) clock: Clock,
+    pub(crate) migrate: bool,
+    pub(crate) background: bool,
+    pub(crate) defaults: TaskDefaults,
+    pub(crate) retention: Retention,
+    pub(crate) aging: Option<Duration>,
+}
+
+/// What a task gets where its author says nothing.
+#[derive(Debug, Clone)]
+pub struct TaskDefaults {
+    /// Attempts before the dead letters. Default 3, or TASK_QUEUE_MAX_RETRIES.
+    pub max_attempts: u32,
+    /// How long a task may wait, counted from when it can be claimed. Default 30 minutes, or
+    /// TASK_TIMEOUT_MINUTES; 0 there means for ever.
+    pub timeout: Option<Duration>,
+    /// How long a claim lasts without renewal. Default 30 s.
+    pub lease: Duration,
+}
+
+/// How long what is over is kept; `None` keeps it for ever, which is the default.
+#[derive(Debug, Clone, Default)]
+pub struct Retention {
+    pub tasks: Option<Duration>,
+    pub events: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Location {
+    Memory,
+    Sqlite { path: PathBuf, durability: Durability },
+    Neo4j(Neo4j),
+}
+
+/// What an answer survives: `full` a power loss, `process` a crash of the program but not of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    Full,
+    Process,
+}
+
+#[derive(Clone)]
+pub(crate) struct Neo4j {
+    /// `neo4j://host:port` without any credential.
+    pub(crate) uri: String,
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) database: String,
+}
+
+impl fmt::Debug for Neo4j {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} as {}", self.uri, self.database, self.user)
+    }
+}
+
+impl Config {
+    /// `memory:`, `sqlite:PATH?durability=full|process` or `neo4j://user:password@host:7687/database` (also
+    /// `bolt`, and `+s`, `+ssc` for TLS). Fails with `config.url`.
+    pub fn new(url: &str) -> Result<Self> {
+        Ok(Config {
+            location: location(url)?,
+            namespace: "default".to_owned(),
+            clock: Clock::Store,
+            migrate: true,
+            background: true,
+            defaults: TaskDefaults::from_env()?,
+            retention: Retention::default(),
+            aging: Some(Duration::from_secs(3600)),
+        })
+    }
+
+    /// KURULTAI_URL, or else NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.
+    pub fn from_env() -> Result<Self> {
+        if let Ok(url) = env::var("KURULTAI_URL") {
+            return Config::new(&url);
+        }
+        let uri = env::var("NEO4J_URI")
+            .map_err(|_| Error::config("no store is named: set KURULTAI_URL, for example to sqlite:team.db"))?;
+        Config::new(&uri)
+    }
+
+    /// The team. Two namespaces of one database never see each other. Default `default`.
+    pub fn namespace(mut self, namespace: &str) -> Result<Self> {
+        ids::check_agent("namespace", namespace)?;
+        namespace.clone_into(&mut self.namespace);
+        Ok(self)
+    }
+
+    /// A clock that tests move.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Whether `open` brings the schema up to date. Default true; if false, `open` fails with
+    /// `store.schema_older` where a step is missing.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// Whether this process returns lapsed leases, expires waiting tasks and ages priorities by itself, about
+    /// once a second. Default true; without it, call `tasks().maintain()`.
+    pub fn background(mut self, background: bool) -> Self {
+        self.background = background;
+        self
+    }
+
+    pub fn task_defaults(mut self, defaults: TaskDefaults) -> Self {
+        self.defaults = defaults;
+        self
+    }
+
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// A claimable task rises one rank for each such span it has waited, so that P3 is served some day.
+    /// Default 1 h; `None` for never.
+    pub fn aging(mut self, aging: Option<Duration>) -> Self {
+        self.aging = aging;
+        self
+    }
+}
+
+impl TaskDefaults {
+    fn from_env() -> Result<Self> {
+        let minutes = number("TASK_TIMEOUT_MINUTES", 30)?;
+        Ok(TaskDefaults {
+            max_attempts: number("TASK_QUEUE_MAX_RETRIES", 3)?.clamp(1, 1000) as u32,
+            timeout: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
+            lease: Duration::from_secs(30),
+        })
+    }
+}
+
+fn number(name: &str, default: u64) -> Result<u64> {
+    match env::var(name) {
+        Ok(text) => text.parse().map_err(|_| Error::invalid(name, text, "a whole number")),
+        Err(_) => Ok(default),
+    }
+}
+
+fn location(url: &str) -> Result<Location> {
+    match url.split_once(':') {
+        Some(("memory", _)) => Ok(Location::Memory),
+        Some(("sqlite", rest)) => sqlite(rest),
+        Some((scheme, _)) if scheme.starts_with("neo4j") || scheme.starts_with("bolt") => neo4j(url),
+        // Not the URL itself: what looks like no URL may still hold a password.
+        _ => Err(Error::config(
+            "the store's URL has an unknown scheme; allowed: memory:, sqlite:PATH, neo4j://user:password@host:7687/database",
+        )),
+    }
+}
+
+fn sqlite(rest: &str) -> Result<Location> {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
+    if path.is_empty() {
+        return Err(Error::config("sqlite: needs a path, for example sqlite:team.db"));
+    }
+    let mut durability = Durability::Full;
+    for option in options.split('&').filter(|o| !o.is_empty()) {
+        durability = match option {
+            "durability=full" => Durability::Full,
+            "durability=process" => Durability::Process,
+            other => {
+                return Err(Error::config(format!("unknown option {other:?}; allowed: durability=full|process")));
+            }
+        };
+    }
+    Ok(Location::Sqlite { path: path.into(), durability })
+}
+
+fn neo4j(text: &str) -> Result<Location> {
+    let url = url::Url::parse(text).map_err(|e| Error::config(format!("the Neo4j URL cannot be read: {e}")))?;
+    const SCHEMES: [&str; 6] = ["neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc"];
+    if !SCHEMES.contains(&url.scheme()) {
+        return Err(Error::config(format!("unknown scheme {:?}; allowed: {}", url.scheme(), SCHEMES.join(", "))));
+    }
+    let host = url.host_str().ok_or_else(|| Error::config("the Neo4j URL names no host"))?;
+    let part = |given: &str, name: &str, default: &str| {
+        if given.is_empty() { env::var(name).unwrap_or_else(|_| default.to_owned()) } else { decode(given) }
+    };
+    let database = url.path().trim_matches('/');
+    Ok(Location::Neo4j(Neo4j {
+        uri: format!("{}://{host}:{}", url.scheme(), url.port().unwrap_or(7687)),
+        user: part(url.username(), "NEO4J_USER", "neo4j"),
+        password: part(url.password().unwrap_or(""), "NEO4J_PASSWORD", ""),
+        database: if database.is_empty() { "neo4j".to_owned() } else { decode(database) },
+    }))
+}
+
+/// Percent-decoding, as user and password may need it in a URL.
+fn decode(text: &str) -> String {
+    let pairs = format!("x={}", text.replace('+', "%2B"));
+    url::form_urlencoded::parse(pairs.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}

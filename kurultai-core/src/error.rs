@@ -1,0 +1,177 @@
+//! One error type. A [`Kind`] says what the caller should do; a dotted `code` says precisely what happened.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller should do. Unless a kind says otherwise, nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The call is wrong: mend the named field.
+    Input,
+    /// The URL, the environment or the options are wrong.
+    Config,
+    /// No such task or agent in this namespace.
+    NotFound,
+    /// The thing exists but its state forbids this: read it again and decide.
+    Conflict,
+    /// Somebody else owns the task now: stop working on it.
+    LeaseLost,
+    /// The store did not do it and may do it later: repeat.
+    Unavailable,
+    /// It may have happened: repeat with the same id, unique key or lease, or look.
+    OutcomeUnknown,
+    /// An operator must act: disk, rights, schema.
+    Storage,
+    /// The store refused who we are.
+    Denied,
+    /// A defect of this library or of the database.
+    Internal,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 10] = [
+        Kind::Input,
+        Kind::Config,
+        Kind::NotFound,
+        Kind::Conflict,
+        Kind::LeaseLost,
+        Kind::Unavailable,
+        Kind::OutcomeUnknown,
+        Kind::Storage,
+        Kind::Denied,
+        Kind::Internal,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Input => "input",
+            Kind::Config => "config",
+            Kind::NotFound => "not_found",
+            Kind::Conflict => "conflict",
+            Kind::LeaseLost => "lease_lost",
+            Kind::Unavailable => "unavailable",
+            Kind::OutcomeUnknown => "outcome_unknown",
+            Kind::Storage => "storage",
+            Kind::Denied => "denied",
+            Kind::Internal => "internal",
+        }
+    }
+}
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// `message` is one sentence that names the thing and the value; it never holds a password.
+#[derive(thiserror::Error)]
+#[error("{message} [{code}]")]
+pub struct Error {
+    kind: Kind,
+    code: &'static str,
+    message: String,
+    retry_after: Option<Duration>,
+    #[source]
+    source: Option<Source>,
+}
+
+impl Error {
+    pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
+        Error { kind, code, message: message.into(), retry_after: None, source: None }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The dotted code, the same in every language: `lease.lost`, `store.unavailable`.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whether the same call may succeed later without any change by the caller.
+    pub fn retryable(&self) -> bool {
+        matches!(self.kind, Kind::Unavailable | Kind::OutcomeUnknown)
+    }
+
+    /// How long to wait before the repetition, where the store knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    pub(crate) fn after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
+    }
+
+    pub(crate) fn caused_by(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// A field of the call is wrong: names the field, the value and what is allowed.
+    pub fn invalid(field: &str, value: impl fmt::Display, allowed: &str) -> Self {
+        let shown: String = value.to_string().chars().take(80).collect();
+        Error::new(Kind::Input, "input.invalid", format!("{field} is {shown:?}; allowed: {allowed}"))
+    }
+
+    pub fn payload(path: &str, why: impl fmt::Display) -> Self {
+        Error::new(Kind::Input, "input.payload", format!("payload at {path}: {why}"))
+    }
+
+    pub fn config(message: impl Into<String>) -> Self {
+        Error::new(Kind::Config, "config.url", message)
+    }
+
+    pub fn task_not_found(id: &str) -> Self {
+        Error::new(Kind::NotFound, "task.not_found", format!("no task {id:?} in this namespace"))
+    }
+
+    pub fn agent_not_found(id: &str, nearest: Option<&str>) -> Self {
+        let hint = match nearest {
+            Some(name) => format!("did you mean {name:?}?"),
+            None => "register it first".to_owned(),
+        };
+        Error::new(Kind::NotFound, "agent.not_found", format!("no agent {id:?} in this namespace; {hint}"))
+    }
+
+    pub fn lease_lost(message: impl Into<String>) -> Self {
+        Error::new(Kind::LeaseLost, "lease.lost", message)
+    }
+
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Error::new(Kind::Conflict, code, message)
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Error::new(Kind::Unavailable, "store.unavailable", message).after(Duration::from_secs(1))
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Error::new(Kind::Internal, "store.failed", message)
+    }
+
+    /// The same verdict for each caller of a batch; the source stays with the first.
+    pub(crate) fn share(&self) -> Self {
+        Error {
+            kind: self.kind,
+            code: self.code,
+            message: self.message.clone(),
+            retry_after: self.retry_after,
+            source: None,
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        match &self.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}

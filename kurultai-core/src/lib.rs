@@ -1,0 +1,39 @@
+//! One library that gives a team of AI agents a shared, durable picture of who is alive, what must be done, who
+//! said what and what was learned.
+//!
+//! Reading order:
+//! 1. [`kurultai`]: `Kurultai::open(url)`, the door; [`config`] says what it can be told.
+//! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`].
+//! 3. [`worker`]: claim -> handler -> finish, with lease renewal.
+//! 4. `team` and `batch`: what the handles share; how concurrent calls become one transaction.
+//! 5. [`store`]: what a store is; `sqlite` and `neo4j`, which mirror each other file by file.
+//! 6. [`error`], [`ids`], [`clock`], [`json`]: one place each.
+
+pub mod agents;
+mod batch;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod events;
+pub mod ids;
+pub mod json;
+pub mod kurultai;
+mod neo4j;
+mod sqlite;
+pub mod store;
+pub mod tasks;
+mod team;
+pub mod worker;
+
+pub use agents::{Agent, AgentStatus, Agents, HeartbeatWriter, NewAgent};
+pub use clock::{Clock, ManualClock};
+pub use config::Config;
+pub use error::{Error, Kind, Result};
+pub use events::{Event, EventFilter, Events, SubscriptionManager};
+pub use json::Json;
+pub use kurultai::Kurultai;
+pub use tasks::{
+    Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation, Extended, Failure, Filter, Finish,
+    Finished, Lease, NewTask, OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason, RetryPolicy,
+    Signal, Start, Stats, Status, Task, TaskError, TaskQueue, Tasks, Usage, WaitFor,
+};

@@ -1,0 +1,222 @@
+//! What may be enqueued: repetitions found, edges resolved, cycles named. Pure.
+
+use super::{rules::Route, types::*};
+use crate::{
+    error::{Error, Result},
+    json::Json,
+};
+use std::collections::{HashMap, HashSet};
+
+/// What the store knows of ids and unique keys that a batch names.
+#[derive(Debug, Default)]
+pub struct Known {
+    by_id: HashMap<String, Existing>,
+    by_key: HashMap<String, String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Existing {
+    pub id: String,
+    pub unique_key: Option<String>,
+    pub task_type: String,
+    pub payload: Json,
+    pub status: Status,
+}
+
+impl Known {
+    pub fn add(&mut self, existing: Existing) {
+        if let Some(key) = &existing.unique_key {
+            self.by_key.insert(key.clone(), existing.id.clone());
+        }
+        self.by_id.insert(existing.id.clone(), existing);
+    }
+
+    /// The task that stands for a new one already.
+    fn twin(&self, task: &NewTask) -> Option<&Existing> {
+        let by_key = task.unique_key.as_ref().and_then(|key| self.by_key.get(key));
+        by_key.or(Some(&task.id)).and_then(|id| self.by_id.get(id))
+    }
+}
+
+/// A task to insert.
+#[derive(Debug)]
+pub struct Row {
+    pub task: NewTask,
+    pub route: Route,
+    /// Its priority, or that of the most urgent task of the batch that waits for it.
+    pub rank: Priority,
+    /// Starts blocked: it has `blocks` edges, or children in its batch.
+    pub blocked: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Admitted {
+    pub rows: Vec<Row>,
+    pub enqueued: Vec<Enqueued>,
+}
+
+/// Whether a unit can be inserted without knowing anything of what is there.
+pub fn is_plain(unit: &[NewTask]) -> bool {
+    unit.iter().all(|t| t.unique_key.is_none() && t.depends_on.is_empty() && t.parent_id.is_none())
+}
+
+/// The ids and the unique keys that [`unit`] needs to know of.
+pub fn names(units: &[Vec<NewTask>]) -> (Vec<String>, Vec<String>) {
+    let tasks = || units.iter().flatten();
+    let ids = tasks().flat_map(|t| {
+        let edges = t.depends_on.iter().map(|d| d.prerequisite.clone());
+        edges.chain(t.parent_id.clone()).chain([t.id.clone()])
+    });
+    let ids: HashSet<String> = ids.collect();
+    (ids.into_iter().collect(), tasks().filter_map(|t| t.unique_key.clone()).collect())
+}
+
+/// Admits one caller's tasks whole, or says why not. What it admits is known to the units after it.
+pub fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
+    let (mut fresh, mut enqueued, mut aliases) = (Vec::new(), Vec::new(), HashMap::new());
+    let mut seen = Known::default();
+    for task in tasks {
+        match known.twin(&task).or_else(|| seen.twin(&task)) {
+            Some(twin) if twin.task_type == task.task_type && same(&twin.payload, &task.payload) => {
+                enqueued.push(Enqueued { id: twin.id.clone(), deduplicated: true });
+                aliases.insert(task.id, twin.id.clone());
+            }
+            Some(twin) => {
+                let name = task.unique_key.as_deref().unwrap_or(&task.id);
+                let message = format!("{name:?} is task {} with another type or payload", twin.id);
+                return Err(Error::conflict("task.conflict", message));
+            }
+            None => {
+                enqueued.push(Enqueued { id: task.id.clone(), deduplicated: false });
+                seen.add(Existing {
+                    id: task.id.clone(),
+                    unique_key: task.unique_key.clone(),
+                    task_type: task.task_type.clone(),
+                    payload: task.payload.clone(),
+                    status: Status::Pending,
+                });
+                fresh.push(task);
+            }
+        }
+    }
+    resolve(&mut fresh, &aliases, known, &seen)?;
+    acyclic(&fresh)?;
+    let ranks = ranks(&fresh);
+    let parents: HashSet<String> = fresh.iter().filter_map(|t| t.parent_id.clone()).collect();
+    let rows = fresh.into_iter().map(|task| Row {
+        route: Route::of(&task),
+        rank: ranks[&task.id],
+        blocked: parents.contains(&task.id) || blocking(&task).next().is_some(),
+        task,
+    });
+    let rows = rows.collect();
+    seen.by_id.into_values().for_each(|task| known.add(task));
+    Ok(Admitted { rows, enqueued })
+}
+
+/// Numbers and texts as written may differ in white space and key order.
+fn same(a: &Json, b: &Json) -> bool {
+    a == b || a.value() == b.value()
+}
+
+fn blocking(task: &NewTask) -> impl Iterator<Item = &str> {
+    task.depends_on
+        .iter()
+        .filter(|d| d.dependency_type == DependencyType::Blocks)
+        .map(|d| d.prerequisite.as_str())
+}
+
+/// Points edges at the tasks that exist or come along, and refuses the rest.
+fn resolve(
+    tasks: &mut [NewTask],
+    aliases: &HashMap<String, String>,
+    known: &Known,
+    seen: &Known,
+) -> Result<()> {
+    for task in tasks {
+        for edge in &mut task.depends_on {
+            if let Some(id) = aliases.get(&edge.prerequisite) {
+                edge.prerequisite.clone_from(id);
+            }
+            let id = &edge.prerequisite;
+            if !known.by_id.contains_key(id) && !seen.by_id.contains_key(id) {
+                let message = format!("task {:?} depends on {id:?}, which does not exist", task.id);
+                return Err(Error::new(crate::error::Kind::Input, "task.dependency_unknown", message));
+            }
+        }
+        let mut edges = HashSet::new();
+        task.depends_on.retain(|edge| edges.insert(edge.prerequisite.clone()));
+        let Some(parent) = &mut task.parent_id else { continue };
+        if let Some(id) = aliases.get(parent) {
+            parent.clone_from(id);
+        }
+        match known.by_id.get(parent).or_else(|| seen.by_id.get(parent)) {
+            None => return Err(Error::task_not_found(parent)),
+            Some(found) if found.status.is_finished() => {
+                let message = format!("parent {parent} is {} and takes no more children", found.status);
+                return Err(Error::conflict("task.conflict", message));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What a task waits for within its batch: prerequisites, and children for their parent.
+fn acyclic(tasks: &[NewTask]) -> Result<()> {
+    let mut waits: HashMap<&str, Vec<&str>> = HashMap::new();
+    for task in tasks {
+        waits.entry(&task.id).or_default().extend(task.depends_on.iter().map(|d| d.prerequisite.as_str()));
+        if let Some(parent) = &task.parent_id {
+            waits.entry(parent).or_default().push(&task.id);
+        }
+    }
+    let mut done = HashSet::new();
+    for task in tasks {
+        let mut path: Vec<(&str, usize)> = vec![(&task.id, 0)];
+        while let Some((id, next)) = path.last_mut() {
+            let id = *id;
+            let target = waits.get(id).and_then(|targets| targets.get(*next)).copied();
+            *next += 1;
+            match target {
+                _ if done.contains(id) => drop(path.pop()),
+                None => {
+                    done.insert(id);
+                    path.pop();
+                }
+                Some(target) => {
+                    if let Some(start) = path.iter().position(|(on_path, _)| *on_path == target) {
+                        let cycle = path[start..].iter().map(|(id, _)| *id).chain([target]);
+                        return Err(cycle_error(cycle));
+                    }
+                    path.push((target, 0));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `task.dependency_cycle`, naming the tasks in the order they would wait.
+pub fn cycle_error<'a>(cycle: impl Iterator<Item = &'a str>) -> Error {
+    let named = cycle.collect::<Vec<_>>().join(" -> ");
+    let message = format!("these tasks would wait for each other for ever: {named}");
+    Error::new(crate::error::Kind::Input, "task.dependency_cycle", message)
+}
+
+/// A prerequisite of a P0 is served as a P0.
+fn ranks(tasks: &[NewTask]) -> HashMap<String, Priority> {
+    let mut ranks: HashMap<String, Priority> = tasks.iter().map(|t| (t.id.clone(), t.priority)).collect();
+    let edges: HashMap<&str, Vec<&str>> = tasks.iter().map(|t| (t.id.as_str(), blocking(t).collect())).collect();
+    let mut raised: Vec<&str> = edges.keys().copied().collect();
+    while let Some(id) = raised.pop() {
+        let rank = ranks[id];
+        for prerequisite in edges.get(id).into_iter().flatten() {
+            if let Some(theirs) = ranks.get_mut(*prerequisite).filter(|theirs| **theirs > rank) {
+                *theirs = rank;
+                raised.push(prerequisite);
+            }
+        }
+    }
+    ranks
+}

@@ -1,0 +1,139 @@
+//! Whether a call is sound; every refusal names the field, the value and what is allowed.
+
+use super::{queue::Extend, types::*};
+use crate::{
+    config::TaskDefaults,
+    error::{Error, Result},
+    ids::{check_agent, check_text},
+};
+use std::time::Duration;
+
+/// The longest span that a task may be given: ten years.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+const MOST_NAMES: usize = 64;
+
+/// Fills in the defaults and refuses what cannot be stored.
+pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()> {
+    check_text("id", &task.id, 128)?;
+    check_text("type", &task.task_type, 128)?;
+    within("title", &task.title, 1_000)?;
+    within("description", &task.description, 65_536)?;
+    task.payload.check()?;
+    if !(0.0..=1.0).contains(&task.priority_weight) {
+        return Err(Error::invalid("priority_weight", task.priority_weight, "0 to 1"));
+    }
+    names("required_capabilities", &task.required_capabilities)?;
+    names("preferred_capabilities", &task.preferred_capabilities)?;
+    for (field, agent) in [("assigned_to", &task.assigned_to), ("delegated_by", &task.delegated_by)] {
+        agent.as_deref().map_or(Ok(()), |agent| check_agent(field, agent))?;
+    }
+    if let Some(key) = &task.unique_key {
+        check_text("unique_key", key, 256)?;
+    }
+    if let Some(parent) = &task.parent_id {
+        check_text("parent_id", parent, 128)?;
+    }
+    for edge in &task.depends_on {
+        check_text("depends_on", &edge.prerequisite, 128)?;
+    }
+    if let Start::After(delay) = task.start {
+        span("delay", delay)?;
+    }
+    task.expiry = match task.expiry {
+        Expiry::Default => defaults.timeout.map_or(Expiry::Never, Expiry::After),
+        Expiry::After(timeout) => {
+            span("expiry", timeout)?;
+            Expiry::After(timeout)
+        }
+        fixed => fixed,
+    };
+    let attempts = *task.max_attempts.get_or_insert(defaults.max_attempts);
+    if !(1..=1000).contains(&attempts) {
+        return Err(Error::invalid("max_attempts", attempts, "1 to 1000"));
+    }
+    if let WaitFor::Quorum(0) = task.wait_for {
+        return Err(Error::invalid("wait_for", "a quorum of 0", "a quorum of 1 or more"));
+    }
+    span("retry.base", task.retry.base)?;
+    span("retry.cap", task.retry.cap)
+}
+
+pub(super) fn finish(finish: &Finish) -> Result<()> {
+    match &finish.outcome {
+        Outcome::Complete { results, usage } => {
+            results.check()?;
+            spent(usage.as_ref())
+        }
+        Outcome::Fail(failure) => {
+            if let Some(pause) = failure.retry_after {
+                span("retry_after", pause)?;
+            }
+            failure.results.as_ref().map_or(Ok(()), |results| results.check())?;
+            spent(failure.usage.as_ref())
+        }
+        Outcome::Release => Ok(()),
+    }
+}
+
+/// What a traceback may take at most; longer ones keep their end, where the cause stands.
+pub(super) const MOST_ERROR: usize = 16 * 1024;
+
+pub(super) fn shortened(error: String) -> String {
+    if error.len() <= MOST_ERROR {
+        return error;
+    }
+    let start = (error.len() - MOST_ERROR..).find(|at| error.is_char_boundary(*at)).unwrap_or(error.len());
+    format!("...{}", &error[start..])
+}
+
+pub(super) fn extend(request: &Extend) -> Result<()> {
+    if let Some(ttl) = request.ttl {
+        lease(ttl)?;
+    }
+    if let Some(progress) = request.progress
+        && !(0.0..=1.0).contains(&progress)
+    {
+        return Err(Error::invalid("progress", progress, "0 to 1"));
+    }
+    request.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.check())
+}
+
+/// Shorter than 100 ms no renewal can keep up with; longer than a day nobody notices a death.
+pub(super) fn lease(ttl: Duration) -> Result<()> {
+    let allowed = Duration::from_millis(100)..=Duration::from_secs(86_400);
+    if allowed.contains(&ttl) {
+        return Ok(());
+    }
+    Err(Error::invalid("lease", format!("{} s", ttl.as_secs_f64()), "0.1 to 86,400 seconds"))
+}
+
+pub(super) fn names(field: &str, names: &[String]) -> Result<()> {
+    if names.len() > MOST_NAMES {
+        return Err(Error::invalid(field, format!("{} names", names.len()), "at most 64 names"));
+    }
+    names.iter().try_for_each(|name| check_text(field, name, 128))
+}
+
+fn within(field: &str, text: &str, most: usize) -> Result<()> {
+    if text.is_empty() { Ok(()) } else { check_text(field, text, most) }
+}
+
+fn span(field: &str, span: Duration) -> Result<()> {
+    if span <= LONGEST {
+        return Ok(());
+    }
+    Err(Error::invalid(field, format!("{} s", span.as_secs()), "at most ten years"))
+}
+
+fn spent(usage: Option<&Usage>) -> Result<()> {
+    let Some(Usage { tokens, cost, seconds }) = usage else { return Ok(()) };
+    if *tokens > i64::MAX as u64 {
+        return Err(Error::invalid("usage.tokens", tokens, "at most 2^63 - 1"));
+    }
+    for (field, value) in [("usage.cost", cost), ("usage.seconds", seconds)] {
+        if !(value.is_finite() && *value >= 0.0) {
+            return Err(Error::invalid(field, value, "a finite number, 0 or more"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! Why a task is not claimed. Pure.
+
+use super::{queue::Facts, rules::Route, types::*};
+use crate::{
+    agents::Agent,
+    clock::time,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use std::fmt;
+
+/// The answer of `tasks().explain(id)`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    pub id: String,
+    pub status: Status,
+    /// Empty where somebody alive can claim it now.
+    pub reasons: Vec<Reason>,
+    /// The agents alive that could claim it.
+    pub candidates: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Reason {
+    Finished { status: Status },
+    Held { by: String, until: DateTime<Utc> },
+    Suspended,
+    /// Waits for these tasks, which stand so.
+    BlockedBy { tasks: Vec<(String, Status)> },
+    /// A parent: completes with its children.
+    WaitsForChildren { tasks: Vec<(String, Status)> },
+    Scheduled { run_at: DateTime<Utc> },
+    /// An empty type is the whole namespace.
+    Paused { task_type: String },
+    /// Assigned to an agent that is not alive.
+    AssigneeAbsent { agent: String },
+    /// No agent alive has these.
+    CapabilityMissing { capabilities: Vec<String> },
+    /// Each is there, but nobody alive has all of them.
+    NobodyHasAll { capabilities: Vec<String> },
+    NobodyAlive,
+    /// Everybody who could is full or draining.
+    Busy { agents: Vec<String> },
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |tasks: &[(String, Status)]| {
+            tasks.iter().map(|(id, status)| format!("{id} ({status})")).collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Reason::Finished { status } => write!(f, "it is {status}"),
+            Reason::Held { by, until } => write!(f, "{by} holds it until {}", until.format("%F %T UTC")),
+            Reason::Suspended => write!(f, "it is suspended; resume it"),
+            Reason::BlockedBy { tasks } => write!(f, "it waits for {}", list(tasks)),
+            Reason::WaitsForChildren { tasks } => write!(f, "it waits for its children {}", list(tasks)),
+            Reason::Scheduled { run_at } => write!(f, "it is scheduled for {}", run_at.format("%F %T UTC")),
+            Reason::Paused { task_type } if task_type.is_empty() => write!(f, "the whole namespace is paused"),
+            Reason::Paused { task_type } => write!(f, "its type {task_type:?} is paused"),
+            Reason::AssigneeAbsent { agent } => write!(f, "it is assigned to {agent}, who is not alive"),
+            Reason::CapabilityMissing { capabilities } => {
+                write!(f, "no agent alive has the capability {}", capabilities.join(", "))
+            }
+            Reason::NobodyHasAll { capabilities } => {
+                write!(f, "no agent alive has all of {}", capabilities.join(", "))
+            }
+            Reason::NobodyAlive => write!(f, "no agent is alive"),
+            Reason::Busy { agents } => write!(f, "{} could, but hold all they may, or drain", agents.join(", ")),
+        }
+    }
+}
+
+pub(super) fn explain(
+    task: &Task,
+    facts: &Facts,
+    prerequisites: &[Prerequisite],
+    children: &[Prerequisite],
+    paused: &[String],
+    agents: &[Agent],
+) -> Explanation {
+    let route = Route {
+        task_type: task.task_type.clone(),
+        required: task.required_capabilities.clone(),
+        preferred: vec![],
+        assigned_to: task.assigned_to.clone(),
+    };
+    let alive: Vec<&Agent> = agents.iter().filter(|a| a.is_alive(facts.now)).collect();
+    let able: Vec<&&Agent> =
+        alive.iter().filter(|a| route.served_by(&a.id, &a.capabilities, None, &[]).is_some()).collect();
+    let mut reasons = Vec::new();
+    match facts.status {
+        Status::InProgress => reasons.push(Reason::Held {
+            by: facts.claimed_by.clone().unwrap_or_default(),
+            until: facts.lease_expires_at.map(time).unwrap_or_default(),
+        }),
+        Status::Suspended | Status::PendingReview => reasons.push(Reason::Suspended),
+        Status::Blocked => reasons.extend(waits(prerequisites, children)),
+        Status::Pending => {
+            reasons.extend(facts.run_at.filter(|at| *at > facts.now).map(|at| Reason::Scheduled { run_at: time(at) }));
+            let here = paused.iter().filter(|p| p.is_empty() || **p == task.task_type);
+            reasons.extend(here.map(|p| Reason::Paused { task_type: p.clone() }));
+            reasons.extend(absence(task, &alive, &able));
+        }
+        status => reasons.push(Reason::Finished { status }),
+    }
+    let candidates = able.iter().map(|a| a.id.clone()).collect();
+    Explanation { id: task.id.clone(), status: facts.status, reasons, candidates }
+}
+
+fn waits(prerequisites: &[Prerequisite], children: &[Prerequisite]) -> Vec<Reason> {
+    let open = |tasks: &[Prerequisite]| -> Vec<(String, Status)> {
+        let waits = |p: &&Prerequisite| {
+            p.dependency_type == DependencyType::Blocks && p.status != Status::Completed
+        };
+        tasks.iter().filter(waits).map(|p| (p.id.clone(), p.status)).collect()
+    };
+    let (before, below) = (open(prerequisites), open(children));
+    let mut reasons = Vec::new();
+    if !before.is_empty() {
+        reasons.push(Reason::BlockedBy { tasks: before });
+    }
+    if !below.is_empty() {
+        reasons.push(Reason::WaitsForChildren { tasks: below });
+    }
+    reasons
+}
+
+fn absence(task: &Task, alive: &[&Agent], able: &[&&Agent]) -> Option<Reason> {
+    if able.iter().any(|a| a.has_room()) {
+        return None;
+    }
+    if !able.is_empty() {
+        return Some(Reason::Busy { agents: able.iter().map(|a| a.id.clone()).collect() });
+    }
+    if alive.is_empty() {
+        return Some(Reason::NobodyAlive);
+    }
+    if let Some(agent) = &task.assigned_to
+        && !alive.iter().any(|a| a.id == *agent)
+    {
+        return Some(Reason::AssigneeAbsent { agent: agent.clone() });
+    }
+    let required = &task.required_capabilities;
+    let missing: Vec<String> =
+        required.iter().filter(|c| !alive.iter().any(|a| a.capabilities.contains(c))).cloned().collect();
+    Some(if missing.is_empty() {
+        Reason::NobodyHasAll { capabilities: required.clone() }
+    } else {
+        Reason::CapabilityMissing { capabilities: missing }
+    })
+}

@@ -1,0 +1,324 @@
+//! What users call: `kurultai.tasks()`.
+
+use super::{check, explain::{self, Explanation}, queue::*, rules::Action, types::*};
+use crate::{
+    clock::monotonic,
+    error::{Error, Result},
+    ids,
+    json::Json,
+    team::Team,
+};
+use std::{sync::Arc, time::Duration};
+use tracing::instrument;
+
+/// The queue of one team. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tasks {
+    team: Arc<Team>,
+}
+
+/// What to claim. `Claim::new("temujin")` takes one task of any type and does not wait.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    pub agent: String,
+    /// 1 to 1,000. Default 1.
+    pub max: usize,
+    /// `None`, the default, is every type.
+    pub types: Option<Vec<String>>,
+    /// How long the lease lasts without renewal. Default 30 s.
+    pub lease: Option<Duration>,
+    /// How long to wait for work where there is none. Default zero.
+    pub wait: Duration,
+}
+
+impl Claim {
+    pub fn new(agent: impl Into<String>) -> Self {
+        Claim { agent: agent.into(), max: 1, types: None, lease: None, wait: Duration::ZERO }
+    }
+
+    pub fn max(mut self, max: usize) -> Self {
+        self.max = max;
+        self
+    }
+
+    pub fn types<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
+        self.types = Some(types.into_iter().map(Into::into).collect());
+        self
+    }
+
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+}
+
+/// What to list; every field that is given must match. Tasks come in the order of their ids, which is the order
+/// in which they were made.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Filter {
+    pub status: Option<Status>,
+    pub task_type: Option<String>,
+    pub assigned_to: Option<String>,
+    pub claimed_by: Option<String>,
+    pub parent_id: Option<String>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// 1 to 1,000; 0, the default, means 100.
+    pub limit: usize,
+}
+
+impl Tasks {
+    pub(crate) fn new(team: Arc<Team>) -> Self {
+        Tasks { team }
+    }
+
+    /// Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
+    /// marked `deduplicated`; with another type or payload it is `task.conflict`.
+    ///
+    /// Errors: `input.invalid`, `input.payload`, `task.dependency_unknown`, `task.dependency_cycle`,
+    /// `task.not_found` (the parent), `task.conflict`. After `store.outcome_unknown` repeat it as it is.
+    /// Cancel safe: a dropped call may still have added the task.
+    pub async fn enqueue(&self, task: NewTask) -> Result<Enqueued> {
+        let enqueued = self.enqueue_many(vec![task]).await?;
+        enqueued.into_iter().next().ok_or_else(|| Error::internal("an enqueue without an answer"))
+    }
+
+    /// Adds all or none. Tasks may depend on each other, in any order. Errors and cancel safety as
+    /// [`enqueue`](Self::enqueue).
+    #[instrument(level = "debug", skip_all, fields(count = tasks.len()))]
+    pub async fn enqueue_many(&self, mut tasks: Vec<NewTask>) -> Result<Vec<Enqueued>> {
+        for task in &mut tasks {
+            check::new_task(task, &self.team.config.defaults)?;
+        }
+        if tasks.is_empty() {
+            return Ok(vec![]);
+        }
+        self.team.enqueue.call(tasks).await
+    }
+
+    /// Takes at most `max` tasks for an agent, the most urgent first: those whose required capabilities it has,
+    /// that are assigned to it or to nobody, and no more than its `max_concurrent` allows. Where there is none it
+    /// waits up to `wait` and returns as soon as work arrives; an empty list is no error.
+    ///
+    /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
+    #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
+    pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        ids::check_agent("agent", &claim.agent)?;
+        if !(1..=1000).contains(&claim.max) {
+            return Err(Error::invalid("max", claim.max, "1 to 1000"));
+        }
+        let lease = claim.lease.unwrap_or(self.team.config.defaults.lease);
+        check::lease(lease)?;
+        if let Some(types) = &claim.types {
+            check::names("types", types)?;
+        }
+        let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease };
+        let deadline = monotonic() + claim.wait.min(Duration::from_secs(86_400));
+        let mut news = self.team.news();
+        loop {
+            let claimed = self.team.claim.call(request.clone()).await?.take();
+            let left = deadline.saturating_duration_since(monotonic());
+            if !claimed.is_empty() || left.is_zero() {
+                return Ok(claimed);
+            }
+            news.wait(left).await;
+        }
+    }
+
+    /// Ends a task well and stores its results. A repetition with the same lease gets the same answer, marked
+    /// `repeated`. A parent whose children are not done becomes `blocked` and completes when they do.
+    ///
+    /// Errors: `lease.lost` (nothing was stored), `input.payload`. After `store.outcome_unknown` repeat it.
+    /// Cancel safe: a dropped call may still have ended the task.
+    pub async fn complete(&self, lease: &Lease, results: impl Into<Json>) -> Result<Finished> {
+        self.finish(lease, Outcome::Complete { results: results.into(), usage: None }).await
+    }
+
+    /// Ends an attempt badly: the task is tried again after a back-off, or goes to the dead letters when its
+    /// attempts are used up or the failure is not retryable. Errors and cancel safety as
+    /// [`complete`](Self::complete). An error text over 16 KiB keeps its end.
+    pub async fn fail(&self, lease: &Lease, failure: Failure) -> Result<Finished> {
+        self.finish(lease, Outcome::Fail(failure)).await
+    }
+
+    /// Gives a task back at once; the attempt does not count. Errors as [`complete`](Self::complete).
+    pub async fn release(&self, lease: &Lease) -> Result<Finished> {
+        self.finish(lease, Outcome::Release).await
+    }
+
+    /// Ends one attempt in any way; [`complete`](Self::complete) with its usage, for example.
+    pub async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Finished> {
+        let finished = self.finish_many(vec![Finish { lease: lease.clone(), outcome }]).await?;
+        finished.into_iter().next().unwrap_or_else(|| Err(Error::internal("a finish without an answer")))
+    }
+
+    /// Ends many attempts in one transaction; each has its own answer. Fails whole, before anything is stored,
+    /// with `input.invalid` or `input.payload`.
+    #[instrument(level = "debug", skip_all, fields(count = finishes.len()))]
+    pub async fn finish_many(&self, mut finishes: Vec<Finish>) -> Result<Vec<Result<Finished>>> {
+        for finish in &mut finishes {
+            check::finish(finish)?;
+            if let Outcome::Fail(failure) = &mut finish.outcome {
+                failure.error = check::shortened(std::mem::take(&mut failure.error));
+            }
+        }
+        if finishes.is_empty() {
+            return Ok(vec![]);
+        }
+        self.team.finish.call(finishes).await
+    }
+
+    /// Lets the lease last at least `ttl` from now and says what the holder should do: go on, or stop because the
+    /// task was cancelled or suspended. Errors: `lease.lost`, `input.invalid`. Cancel safe.
+    pub async fn extend(&self, lease: &Lease, ttl: Duration) -> Result<Extended> {
+        self.renew(Extend { lease: lease.clone(), ttl: Some(ttl), progress: None, checkpoint: None }).await
+    }
+
+    /// Notes how far the work is, 0 to 1; a sign of life. Errors and answer as [`extend`](Self::extend).
+    pub async fn progress(&self, lease: &Lease, progress: f64) -> Result<Extended> {
+        self.renew(Extend { lease: lease.clone(), ttl: None, progress: Some(progress), checkpoint: None }).await
+    }
+
+    /// Stores where the next attempt can go on; a sign of life. Errors and answer as [`extend`](Self::extend).
+    pub async fn checkpoint(&self, lease: &Lease, checkpoint: impl Into<Json>) -> Result<Extended> {
+        let checkpoint = Some(checkpoint.into());
+        self.renew(Extend { lease: lease.clone(), ttl: None, progress: None, checkpoint }).await
+    }
+
+    #[instrument(level = "debug", skip_all, fields(task = request.lease.task_id))]
+    pub async fn renew(&self, request: Extend) -> Result<Extended> {
+        check::extend(&request)?;
+        self.team.extend.call(request).await
+    }
+
+    /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`.
+    /// Returns the task's status. Errors: `task.not_found`, `task.state` where it is finished.
+    pub async fn cancel(&self, id: &str, reason: Option<&str>) -> Result<Status> {
+        self.act(id, Action::Cancel { reason: reason.map(str::to_owned) }).await
+    }
+
+    /// Takes a task out of the queue until [`resume`](Self::resume); its holder learns it at its next `extend`.
+    /// Errors: `task.not_found`, `task.state`.
+    pub async fn suspend(&self, id: &str) -> Result<Status> {
+        self.act(id, Action::Suspend).await
+    }
+
+    pub async fn resume(&self, id: &str) -> Result<Status> {
+        self.act(id, Action::Resume).await
+    }
+
+    /// Gives a dead, cancelled or expired task fresh attempts; its errors and its fencing version stay.
+    /// Errors: `task.not_found`, `task.state`.
+    pub async fn requeue(&self, id: &str) -> Result<Status> {
+        self.act(id, Action::Requeue).await
+    }
+
+    /// Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`.
+    pub async fn discard(&self, id: &str) -> Result<Status> {
+        self.act(id, Action::Discard).await
+    }
+
+    /// Stops giving out a task type, or with `None` every task: the emergency stop. Holders see it at their next
+    /// `extend`.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn pause(&self, task_type: Option<&str>) -> Result<()> {
+        self.set_paused(task_type, true).await
+    }
+
+    #[instrument(level = "debug", skip(self))]
+    pub async fn unpause(&self, task_type: Option<&str>) -> Result<()> {
+        self.set_paused(task_type, false).await
+    }
+
+    async fn set_paused(&self, task_type: Option<&str>, paused: bool) -> Result<()> {
+        if let Some(task_type) = task_type {
+            ids::check_text("type", task_type, 128)?;
+        }
+        self.team.store.pause(task_type.unwrap_or(""), paused).await?;
+        self.team.announce();
+        Ok(())
+    }
+
+    /// Lets a task that is there already wait for another, or be fed by it. Errors: `task.not_found`,
+    /// `task.dependency_unknown`, `task.dependency_cycle` naming the cycle, `task.state` where the dependent is
+    /// held or finished.
+    #[instrument(level = "debug", skip_all, fields(task = dependent))]
+    pub async fn depend(&self, dependent: &str, dependency: impl Into<Dependency>) -> Result<()> {
+        let dependency = dependency.into();
+        ids::check_text("depends_on", &dependency.prerequisite, 128)?;
+        if self.team.store.depend(dependent, dependency).await? {
+            self.team.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Errors: `task.not_found`.
+    pub async fn get(&self, id: &str) -> Result<Task> {
+        let tasks = self.get_many(&[id]).await?;
+        tasks.into_iter().next().flatten().ok_or_else(|| Error::task_not_found(id))
+    }
+
+    /// `None` where there is no such task.
+    #[instrument(level = "debug", skip_all, fields(count = ids.len()))]
+    pub async fn get_many(&self, ids: &[&str]) -> Result<Vec<Option<Task>>> {
+        self.team.store.get(ids.iter().map(|id| (*id).to_owned()).collect()).await
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    pub async fn list(&self, mut filter: Filter) -> Result<Page> {
+        filter.limit = match filter.limit {
+            0 => 100,
+            limit @ 1..=1000 => limit,
+            limit => return Err(Error::invalid("limit", limit, "1 to 1000")),
+        };
+        self.team.store.list(filter).await
+    }
+
+    /// The tasks that failed for good.
+    pub async fn dead_letters(&self, filter: Filter) -> Result<Page> {
+        self.list(Filter { status: Some(Status::DeadLetter), ..filter }).await
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    pub async fn stats(&self) -> Result<Stats> {
+        self.team.store.stats().await
+    }
+
+    /// Why a task is not claimed. Errors: `task.not_found`.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn explain(&self, id: &str) -> Result<Explanation> {
+        let store = &self.team.store;
+        let task = self.get(id).await?;
+        let facts = store.facts(vec![id.to_owned()]).await?.into_iter().flatten().next();
+        let facts = facts.ok_or_else(|| Error::task_not_found(id))?;
+        let prerequisites = store.prerequisites(id).await?;
+        let children = store.children(id).await?;
+        let paused = store.stats().await?.paused;
+        let agents = store.agents().await?;
+        Ok(explain::explain(&task, &facts, &prerequisites, &children, &paused, &agents))
+    }
+
+    /// What the background does about once a second: lapsed leases return, overdue tasks expire, priorities age,
+    /// old tasks and events are removed. Safe to call at any time, from any process.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn maintain(&self) -> Result<()> {
+        self.team.maintain().await
+    }
+
+    #[instrument(level = "debug", skip(self))]
+    async fn act(&self, id: &str, action: Action) -> Result<Status> {
+        self.team.act(id, action).await
+    }
+
+    /// Takes over tasks and agents that other programs wrote under the contract's names into this namespace.
+    /// Returns how many.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn adopt(&self) -> Result<usize> {
+        self.team.store.adopt().await
+    }
+}

@@ -1,0 +1,168 @@
+//! The store's contract for tasks: many requests in, one answer each out.
+//!
+//! `enqueue`, `claim`, `extend` and `finish` are the hot four, each one transaction. Everything else that moves a
+//! task reads its [`Facts`], lets a pure rule decide a [`Change`], and applies it behind a fence.
+
+use super::{handle::Filter, types::*};
+use crate::{clock::Micros, error::Result, json::Json};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// One answer a request, in order. A refused request is its own answer, never an error of its neighbours.
+#[derive(Debug)]
+pub struct Answers<T> {
+    pub each: Vec<Result<T>>,
+    /// The store has left work for itself: call `due` and settle it.
+    pub overdue: bool,
+}
+
+#[async_trait]
+pub trait TaskQueue: Send + Sync {
+    /// Each unit is added whole or not at all; all units are one transaction.
+    async fn enqueue(&self, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>>;
+
+    async fn claim(&self, requests: Vec<ClaimRequest>) -> Result<Answers<Vec<Claimed>>>;
+
+    async fn extend(&self, requests: Vec<Extend>) -> Result<Answers<Extended>>;
+
+    /// No two of a batch name the same task.
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Answers<Finished>>;
+
+    /// What a rule needs to know of each task; `None` where there is no such task.
+    async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>>;
+
+    /// Applies each change whose fence holds, in one transaction, and says which did. A task that ends unblocks
+    /// its dependents in the same transaction. No two of a batch name the same task.
+    async fn apply(&self, changes: Vec<Change>) -> Result<Applied>;
+
+    /// The tasks whose `due_at` has come, oldest first, and how long until the next one after them.
+    async fn due(&self, limit: usize) -> Result<Due>;
+
+    /// Adds an edge to a task that is there already. Returns whether work is overdue.
+    async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool>;
+
+    /// Stops or starts giving out a task type; an empty type is the whole namespace.
+    async fn pause(&self, task_type: &str, paused: bool) -> Result<()>;
+
+    async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>>;
+
+    async fn list(&self, filter: Filter) -> Result<Page>;
+
+    async fn prerequisites(&self, id: &str) -> Result<Vec<Prerequisite>>;
+
+    async fn children(&self, id: &str) -> Result<Vec<Prerequisite>>;
+
+    async fn stats(&self) -> Result<Stats>;
+
+    /// Raises what has waited longer than `span` a rank, at most `limit` tasks.
+    async fn age(&self, span: Duration, limit: usize) -> Result<usize>;
+
+    /// Removes at most `limit` finished tasks and events older than the given spans; returns how many went.
+    async fn sweep(&self, tasks: Option<Duration>, events: Option<Duration>, limit: usize) -> Result<usize>;
+
+    /// Takes over tasks and agents that other programs wrote under the contract's names. Returns how many.
+    async fn adopt(&self) -> Result<usize>;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRequest {
+    pub agent: String,
+    pub max: usize,
+    /// `None` for every type.
+    pub types: Option<Vec<String>>,
+    pub lease: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extend {
+    pub lease: Lease,
+    /// The lease then lasts at least this long from now; never shorter than before.
+    pub ttl: Option<Duration>,
+    pub progress: Option<f64>,
+    pub checkpoint: Option<Json>,
+}
+
+/// How a group of tasks stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Not finished.
+    pub live: u32,
+    pub completed: u32,
+    /// Dead, cancelled or expired.
+    pub failed: u32,
+}
+
+/// What a rule needs to know of a task; read in one statement. Times are the store's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    pub now: Micros,
+    pub id: String,
+    /// Grows with each change: the fence of decisions that were made outside the transaction.
+    pub revision: i64,
+    pub status: Status,
+    pub claim_id: Option<String>,
+    pub claimed_by: Option<String>,
+    pub lease_expires_at: Option<Micros>,
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub retry: RetryPolicy,
+    /// Whether it has a `claim_key` now.
+    pub claimable: bool,
+    pub run_at: Option<Micros>,
+    pub expires_at: Option<Micros>,
+    /// `expires_at` is set anew to this much after it becomes claimable; `None` where `expires_at` is fixed or
+    /// absent.
+    pub timeout: Option<Micros>,
+    /// `cancel` or `suspend`, asked for while it was held.
+    pub control: Option<Signal>,
+    pub on_prerequisite_failure: OnPrerequisiteFailure,
+    pub wait_for: WaitFor,
+    /// Those of its `blocks` edges.
+    pub prerequisites: Tally,
+    pub children: Tally,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fence {
+    /// The lease of this claim must be live.
+    Claim(String),
+    Revision(i64),
+}
+
+/// A task's next state, whole: what is `None` becomes absent, except `results` and `usage`, which then stay.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub id: String,
+    pub fence: Fence,
+    pub status: Status,
+    pub claimable: bool,
+    pub run_at: Option<Micros>,
+    pub expires_at: Option<Micros>,
+    pub due_at: Option<Micros>,
+    pub attempts: u32,
+    /// Whether the claim id stays, so that a repeated finish is recognised. The lease itself ends unless the
+    /// status is `in_progress`.
+    pub keep_claim: bool,
+    pub control: Option<Signal>,
+    /// Appended to the task's errors.
+    pub error: Option<TaskError>,
+    pub results: Option<Json>,
+    pub usage: Option<Usage>,
+    /// The event, if it is one.
+    pub topic: Option<&'static str>,
+    pub source: Option<String>,
+    pub reason: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Applied {
+    /// Whether each change's fence held.
+    pub held: Vec<bool>,
+    pub overdue: bool,
+}
+
+#[derive(Debug)]
+pub struct Due {
+    pub ids: Vec<String>,
+    pub next: Option<Duration>,
+}

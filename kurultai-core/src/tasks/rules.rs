@@ -1,0 +1,416 @@
+//! What both stores would decide, decided once: order, routes, next states. Pure functions.
+
+use super::{queue::*, types::*};
+use crate::{
+    clock::{Micros, micros, time},
+    error::{Error, Result},
+};
+use std::{collections::HashMap, time::Duration};
+
+/// `due_at` of a task that the store should look at now.
+pub const NOW: Micros = 0;
+
+/// 2020-01-01: sort keys count microseconds from here and have room for 35 years.
+pub const EPOCH: Micros = 1_577_836_800_000_000;
+/// A rank in a sort key.
+pub const RANK: i64 = 1 << 60;
+
+/// A task's sort key is this plus the microseconds since [`EPOCH`]: rank, then weight, then age; lowest first.
+pub fn sort_base(priority: Priority, weight: f64) -> i64 {
+    let lightness = 1000 - (weight * 1000.0).round() as i64;
+    priority as i64 * RANK + (lightness << 50)
+}
+
+/// The kind of claimer a task needs. Tasks of one route differ in order only, so a claim looks at the heads of
+/// the routes its agent may serve.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Route {
+    pub task_type: String,
+    pub required: Vec<String>,
+    pub preferred: Vec<String>,
+    pub assigned_to: Option<String>,
+}
+
+impl Route {
+    pub fn of(task: &NewTask) -> Self {
+        let sorted = |capabilities: &[String]| {
+            let mut sorted = capabilities.to_vec();
+            sorted.sort();
+            sorted.dedup();
+            sorted
+        };
+        Route {
+            task_type: task.task_type.clone(),
+            required: sorted(&task.required_capabilities),
+            preferred: sorted(&task.preferred_capabilities),
+            assigned_to: task.assigned_to.clone(),
+        }
+    }
+
+    /// Canonical text, the same on both stores.
+    pub fn key(&self) -> String {
+        serde_json::json!([self.task_type, self.required, self.preferred, self.assigned_to]).to_string()
+    }
+
+    pub fn from_key(key: &str) -> Option<Self> {
+        let (task_type, required, preferred, assigned_to) = serde_json::from_str(key).ok()?;
+        Some(Route { task_type, required, preferred, assigned_to })
+    }
+
+    /// Whether the agent may take such tasks, and how many of its capabilities they prefer.
+    pub fn served_by(
+        &self,
+        agent: &str,
+        capabilities: &[String],
+        types: Option<&[String]>,
+        paused: &[String],
+    ) -> Option<usize> {
+        let has = |capability: &&String| capabilities.contains(capability);
+        let serves = self.assigned_to.as_deref().is_none_or(|to| to == agent)
+            && types.is_none_or(|types| types.contains(&self.task_type))
+            && !paused.iter().any(|p| p.is_empty() || *p == self.task_type)
+            && self.required.iter().all(|c| has(&c));
+        serves.then(|| self.preferred.iter().filter(has).count())
+    }
+}
+
+/// The first tasks of a route, in order of their sort keys.
+#[derive(Debug)]
+pub struct Head<T> {
+    pub route: usize,
+    pub key: i64,
+    pub task: T,
+}
+
+/// What one claimer of a batch may take: the routes it serves with their preference, and how many tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    pub routes: Vec<(usize, usize)>,
+    pub max: usize,
+}
+
+/// Who gets which head: first come, first served, each in the order rank, weight, preference, age.
+pub fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
+    let mut taken = vec![false; heads.len()];
+    let mut orders: HashMap<&[(usize, usize)], (Vec<usize>, usize)> = HashMap::new();
+    let mut given = Vec::with_capacity(shares.len());
+    for share in shares {
+        let (order, next) = orders.entry(&share.routes).or_insert_with(|| (order(share, heads), 0));
+        let mut tasks = Vec::new();
+        while tasks.len() < share.max && *next < order.len() {
+            let index = order[*next];
+            *next += 1;
+            if !std::mem::replace(&mut taken[index], true) {
+                tasks.push(heads[index].task.clone());
+            }
+        }
+        given.push(tasks);
+    }
+    given
+}
+
+fn order<T>(share: &Share, heads: &[Head<T>]) -> Vec<usize> {
+    let preference: HashMap<usize, usize> = share.routes.iter().copied().collect();
+    let mut order: Vec<usize> = (0..heads.len()).filter(|i| preference.contains_key(&heads[*i].route)).collect();
+    order.sort_by_key(|i| {
+        let head = &heads[*i];
+        (head.key >> 50, std::cmp::Reverse(preference[&head.route]), head.key)
+    });
+    order
+}
+
+/// The wait before the next attempt. `draw` is a random number from 0 to 1.
+pub fn backoff(policy: RetryPolicy, attempt: u32, draw: f64) -> Duration {
+    let doubled = policy.base.saturating_mul(1u32 << attempt.saturating_sub(1).min(20));
+    let most = doubled.min(policy.cap);
+    if policy.jitter { most.mul_f64(draw.clamp(0.0, 1.0)) } else { most }
+}
+
+/// What somebody, or the store itself, wants of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Cancel { reason: Option<String> },
+    Suspend,
+    Resume,
+    /// Back to the queue with fresh attempts; its errors stay.
+    Requeue,
+    /// A dead letter is given up.
+    Discard,
+    /// Its `due_at` has come.
+    Settle,
+}
+
+impl Facts {
+    /// The change that changes nothing; each rule starts from it.
+    fn stay(&self) -> Change {
+        let mut change = Change {
+            id: self.id.clone(),
+            fence: Fence::Revision(self.revision),
+            status: self.status,
+            claimable: self.claimable,
+            run_at: self.run_at,
+            expires_at: self.expires_at,
+            due_at: None,
+            attempts: self.attempts,
+            keep_claim: true,
+            control: self.control,
+            error: None,
+            results: None,
+            usage: None,
+            topic: None,
+            source: None,
+            reason: None,
+        };
+        change.due_at = match self.status {
+            Status::InProgress => self.lease_expires_at,
+            Status::Pending if !self.claimable => earliest(self.run_at, self.expires_at),
+            Status::Pending | Status::Blocked => self.expires_at,
+            _ => None,
+        };
+        change
+    }
+
+    fn to(&self, status: Status, topic: &'static str) -> Change {
+        Change {
+            status,
+            claimable: false,
+            due_at: None,
+            control: None,
+            keep_claim: false,
+            topic: Some(topic),
+            ..self.stay()
+        }
+    }
+
+    /// To the queue, claimable now or at a later time.
+    fn to_pending(&self, run_at: Option<Micros>, topic: &'static str) -> Change {
+        let later = run_at.filter(|at| *at > self.now);
+        let expires_at = match self.timeout {
+            Some(timeout) => Some(later.unwrap_or(self.now).saturating_add(timeout)),
+            None => self.expires_at,
+        };
+        Change {
+            claimable: later.is_none(),
+            run_at,
+            expires_at,
+            due_at: earliest(later, expires_at),
+            ..self.to(Status::Pending, topic)
+        }
+    }
+
+    /// To the queue, or to wait for what it depends on.
+    fn to_waiting(&self, topic: &'static str) -> Change {
+        if self.prerequisites == Tally::default() && self.children == Tally::default() {
+            self.to_pending(self.run_at, topic)
+        } else {
+            Change { due_at: Some(NOW), ..self.to(Status::Blocked, topic) }
+        }
+    }
+
+    fn lease_is_live(&self) -> bool {
+        self.status == Status::InProgress && self.lease_expires_at.is_some_and(|at| at > self.now)
+    }
+}
+
+fn earliest(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
+    a.into_iter().chain(b).min()
+}
+
+/// What an action makes of a task; `None` where it is so already.
+pub fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change>> {
+    use Status::*;
+    let refuse = |verb: &str| {
+        let message = format!("task {} is {} and cannot be {verb}", facts.id, facts.status);
+        Err(Error::conflict("task.state", message))
+    };
+    let change = match (action, facts.status) {
+        (Action::Settle, _) => settle(facts, draw),
+
+        (Action::Cancel { .. }, Cancelled) => return Ok(None),
+        (Action::Cancel { reason }, InProgress) => Change {
+            control: Some(Signal::Cancel),
+            reason: reason.clone(),
+            topic: Some("task.cancel_requested"),
+            ..facts.stay()
+        },
+        (Action::Cancel { .. }, Completed | DeadLetter | Expired) => return refuse("cancelled"),
+        (Action::Cancel { reason }, _) => {
+            Change { reason: reason.clone(), ..facts.to(Cancelled, "task.cancelled") }
+        }
+
+        (Action::Suspend, Suspended) => return Ok(None),
+        (Action::Suspend, InProgress) => Change {
+            control: Some(facts.control.unwrap_or(Signal::Suspend)),
+            topic: Some("task.suspend_requested"),
+            ..facts.stay()
+        },
+        (Action::Suspend, Pending | Blocked) => facts.to(Suspended, "task.suspended"),
+        (Action::Suspend, _) => return refuse("suspended"),
+
+        (Action::Resume, Suspended | PendingReview) => facts.to_waiting("task.resumed"),
+        (Action::Resume, InProgress) if facts.control == Some(Signal::Suspend) => {
+            Change { control: None, topic: Some("task.resumed"), ..facts.stay() }
+        }
+        (Action::Resume, Pending | Blocked | InProgress) => return Ok(None),
+        (Action::Resume, _) => return refuse("resumed"),
+
+        (Action::Requeue, DeadLetter | Cancelled | Expired) => {
+            let fresh = Facts { run_at: None, expires_at: None, ..facts.clone() };
+            Change { attempts: 0, ..fresh.to_waiting("task.requeued") }
+        }
+        (Action::Requeue, _) => return refuse("requeued"),
+
+        (Action::Discard, DeadLetter) => facts.to(Cancelled, "task.discarded"),
+        (Action::Discard, _) => return refuse("discarded"),
+    };
+    Ok(Some(change))
+}
+
+fn settle(facts: &Facts, draw: f64) -> Change {
+    let come = |at: Option<Micros>| at.is_some_and(|at| at <= facts.now);
+    match facts.status {
+        Status::InProgress if come(facts.lease_expires_at) => lapse(facts, draw),
+        Status::Pending | Status::Blocked if come(facts.expires_at) => facts.to(Status::Expired, "task.expired"),
+        Status::Pending if !facts.claimable && !facts.run_at.is_some_and(|at| at > facts.now) => {
+            Change { topic: None, ..facts.to_pending(facts.run_at, "task.pending") }
+        }
+        Status::Blocked => gate(facts),
+        _ => facts.stay(),
+    }
+}
+
+/// A lease ran out: the attempt failed.
+fn lapse(facts: &Facts, draw: f64) -> Change {
+    let holder = facts.claimed_by.as_deref().unwrap_or("nobody");
+    let failure = Failure::new(format!("the lease ran out; it was held by {holder}"));
+    Change { keep_claim: false, ..failed(facts, failure, draw) }
+}
+
+/// An attempt failed: another one, or the dead letters; or what was asked for meanwhile.
+fn failed(facts: &Facts, failure: Failure, draw: f64) -> Change {
+    let source = facts.claimed_by.clone();
+    let mut change = match facts.control {
+        Some(Signal::Cancel) => facts.to(Status::Cancelled, "task.cancelled"),
+        Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
+        _ if !failure.retryable || facts.attempts >= facts.max_attempts => {
+            facts.to(Status::DeadLetter, "task.dead_letter")
+        }
+        _ => {
+            let pause = failure.retry_after.unwrap_or_else(|| backoff(facts.retry, facts.attempts, draw));
+            facts.to_pending(Some(facts.now.saturating_add(micros(pause))), "task.failed")
+        }
+    };
+    change.keep_claim = true;
+    change.reason = Some(failure.error.clone());
+    change.error = Some(TaskError {
+        attempt: facts.attempts,
+        agent: source.clone(),
+        error: failure.error,
+        at: time(facts.now),
+    });
+    Change { results: failure.results, usage: failure.usage, source, ..change }
+}
+
+/// What a blocked task waits for, and what follows.
+fn gate(facts: &Facts) -> Change {
+    let (before, below) = (facts.prerequisites, facts.children);
+    let policy = facts.on_prerequisite_failure;
+    let cancelled = || Change {
+        reason: Some("a task it depends on was not completed".to_owned()),
+        ..facts.to(Status::Cancelled, "task.cancelled")
+    };
+    if before.failed > 0 && policy == OnPrerequisiteFailure::Cancel {
+        return cancelled();
+    }
+    if before.live > 0 || (before.failed > 0 && policy == OnPrerequisiteFailure::Block) {
+        return facts.stay();
+    }
+    let children = below.live + below.completed + below.failed;
+    if children == 0 {
+        return facts.to_pending(facts.run_at, "task.unblocked");
+    }
+    let needed = match facts.wait_for {
+        WaitFor::All => children,
+        WaitFor::Any => 1,
+        WaitFor::Quorum(count) => count.clamp(1, children),
+    };
+    if below.completed >= needed {
+        return facts.to(Status::Completed, "task.completed");
+    }
+    let hopeless = below.completed + below.live < needed;
+    match policy {
+        OnPrerequisiteFailure::Cancel if hopeless => cancelled(),
+        OnPrerequisiteFailure::Continue if below.live == 0 => facts.to(Status::Completed, "task.completed"),
+        _ => facts.stay(),
+    }
+}
+
+/// What the end of an attempt makes of its task.
+#[derive(Debug)]
+pub enum Verdict {
+    Change(Change),
+    /// This lease did the same before.
+    Repeated(Status),
+}
+
+/// Fails with `lease.lost` where the lease is not the task's live one. A parent that still waits for children is
+/// blocked until they are done.
+pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Verdict> {
+    let ours = facts.claim_id.as_deref() == Some(&finish.lease.claim_id);
+    if !ours || !facts.lease_is_live() {
+        let repeated = ours
+            && match finish.outcome {
+                Outcome::Complete { .. } => matches!(facts.status, Status::Completed | Status::Blocked),
+                Outcome::Fail(_) => {
+                    matches!(facts.status, Status::Pending | Status::DeadLetter) && facts.attempts > 0
+                }
+                Outcome::Release => false,
+            };
+        return if repeated { Ok(Verdict::Repeated(facts.status)) } else { Err(lost(facts, finish)) };
+    }
+    let change = match &finish.outcome {
+        Outcome::Complete { results, usage } => {
+            let ended = if facts.children == Tally::default() {
+                facts.to(Status::Completed, "task.completed")
+            } else {
+                Change { due_at: Some(NOW), ..facts.to(Status::Blocked, "task.waiting") }
+            };
+            Change {
+                results: Some(results.clone()),
+                usage: *usage,
+                source: facts.claimed_by.clone(),
+                keep_claim: true,
+                ..ended
+            }
+        }
+        Outcome::Fail(failure) => failed(facts, failure.clone(), draw),
+        Outcome::Release => {
+            let ended = match facts.control {
+                Some(Signal::Cancel) => facts.to(Status::Cancelled, "task.cancelled"),
+                Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
+                _ => facts.to_pending(None, "task.released"),
+            };
+            let attempts = facts.attempts.saturating_sub(1);
+            Change { attempts, source: facts.claimed_by.clone(), ..ended }
+        }
+    };
+    Ok(Verdict::Change(Change { fence: Fence::Claim(finish.lease.claim_id.clone()), ..change }))
+}
+
+fn lost(facts: &Facts, finish: &Finish) -> Error {
+    let now = match (&facts.claimed_by, facts.status) {
+        (Some(agent), Status::InProgress) if facts.lease_is_live() => format!("now held by {agent}"),
+        (_, Status::InProgress) => "the lease ran out".to_owned(),
+        (_, status) => format!("the task is {status}"),
+    };
+    let (version, id) = (finish.lease.version, &facts.id);
+    Error::lease_lost(format!("claim {version} of task {id} is no longer valid; {now}; nothing was stored"))
+}
+
+/// The answer to an extend whose fence did not hold.
+pub fn not_extended(lease: &Lease, facts: Option<&Facts>) -> Error {
+    match facts {
+        None => Error::task_not_found(&lease.task_id),
+        Some(facts) => lost(facts, &Finish { lease: lease.clone(), outcome: Outcome::Release }),
+    }
+}

@@ -1,0 +1,591 @@
+//! The words of the room, as users see them.
+
+use crate::{
+    error::{Error, Result},
+    ids,
+    json::Json,
+};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr, time::Duration};
+
+/// A closed set of words that crosses every language and both stores as lower-case text.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            pub const ALL: &[$name] = &[$($name::$variant),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self> {
+                let found = $name::ALL.iter().find(|word| word.as_str() == text);
+                found.copied().ok_or_else(|| Error::invalid($field, text, concat!($($word, " "),+).trim_end()))
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words! {
+    /// Where a task stands.
+    Status, "status" {
+        /// Waits for its prerequisites or its children.
+        Blocked = "blocked",
+        /// Can be claimed, now or at `run_at`.
+        Pending = "pending",
+        /// Held under a lease.
+        InProgress = "in_progress",
+        Completed = "completed",
+        /// Out of attempts, or failed for good; `requeue` or `discard` it.
+        DeadLetter = "dead_letter",
+        Cancelled = "cancelled",
+        /// Waited longer than it was allowed to.
+        Expired = "expired",
+        /// Paused by somebody; `resume` it.
+        Suspended = "suspended",
+        PendingReview = "pending_review",
+    }
+}
+
+impl Status {
+    /// Nothing more happens to it by itself.
+    pub fn is_finished(self) -> bool {
+        matches!(self, Status::Completed | Status::DeadLetter | Status::Cancelled | Status::Expired)
+    }
+}
+
+/// P0 is served first. Also read from the words critical, urgent, high, normal, medium, low and backlog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum Priority {
+    P0,
+    P1,
+    #[default]
+    P2,
+    P3,
+}
+
+impl Priority {
+    pub const ALL: [Priority; 4] = [Priority::P0, Priority::P1, Priority::P2, Priority::P3];
+
+    pub fn as_str(self) -> &'static str {
+        ["P0", "P1", "P2", "P3"][self as usize]
+    }
+
+    pub(crate) fn of_rank(rank: i64) -> Self {
+        Priority::ALL[rank.clamp(0, 3) as usize]
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Priority {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.to_lowercase().as_str() {
+            "p0" | "critical" | "urgent" => Ok(Priority::P0),
+            "p1" | "high" => Ok(Priority::P1),
+            "p2" | "normal" | "medium" => Ok(Priority::P2),
+            "p3" | "low" | "backlog" => Ok(Priority::P3),
+            _ => Err(Error::invalid(
+                "priority",
+                text,
+                "P0 P1 P2 P3, critical, urgent, high, normal, medium, low, backlog",
+            )),
+        }
+    }
+}
+
+words! {
+    /// What an edge between two tasks means.
+    DependencyType, "dependency type" {
+        /// The dependent waits.
+        Blocks = "blocks",
+        /// The result is handed over if it is there; nobody waits.
+        FeedsInto = "feeds_into",
+        /// For readers only.
+        ParallelOk = "parallel_ok",
+    }
+}
+
+words! {
+    /// What becomes of a task when a prerequisite, or a child, ends without being completed.
+    OnPrerequisiteFailure, "on_prerequisite_failure" {
+        /// It stays blocked until somebody requeues the prerequisite or cancels it. The default.
+        Block = "block",
+        Cancel = "cancel",
+        /// The failed one counts as met.
+        Continue = "continue",
+    }
+}
+
+/// How many of its children a parent waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitFor {
+    #[default]
+    All,
+    Any,
+    Quorum(u32),
+}
+
+/// Back-off between attempts: `base` doubles each time up to `cap`, and the wait is drawn evenly from zero to
+/// that (full jitter).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    pub base: Duration,
+    pub cap: Duration,
+    pub jitter: bool,
+}
+
+impl Default for RetryPolicy {
+    /// 60 s, 1 h, full jitter.
+    fn default() -> Self {
+        RetryPolicy { base: Duration::from_secs(60), cap: Duration::from_secs(3600), jitter: true }
+    }
+}
+
+/// How long a task may wait to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expiry {
+    /// As the configuration says; 30 minutes where it says nothing.
+    #[default]
+    Default,
+    Never,
+    /// Counted from when it can be claimed: not while it is blocked, scheduled or backing off.
+    After(Duration),
+    /// At this time, whatever it waits for.
+    At(DateTime<Utc>),
+}
+
+/// When a task can be claimed at the earliest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    #[default]
+    Now,
+    After(Duration),
+    At(DateTime<Utc>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dependency {
+    pub prerequisite: String,
+    pub dependency_type: DependencyType,
+    pub weight: Option<f64>,
+    pub detected_by: Option<String>,
+}
+
+impl Dependency {
+    pub fn new(prerequisite: impl Into<String>, dependency_type: DependencyType) -> Self {
+        Dependency { prerequisite: prerequisite.into(), dependency_type, weight: None, detected_by: None }
+    }
+}
+
+impl<S: Into<String>> From<S> for Dependency {
+    fn from(prerequisite: S) -> Self {
+        Dependency::new(prerequisite, DependencyType::Blocks)
+    }
+}
+
+/// A task to enqueue. Its id is made here, so that other tasks of the same batch can depend on it and an enqueue
+/// whose answer was lost can be repeated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTask {
+    pub id: String,
+    pub task_type: String,
+    pub title: String,
+    pub description: String,
+    pub payload: Json,
+    pub priority: Priority,
+    /// 0 to 1, higher first within a priority.
+    pub priority_weight: f64,
+    /// Who claims it must have all of these.
+    pub required_capabilities: Vec<String>,
+    /// Within a priority and weight, an agent takes tasks that prefer its capabilities first.
+    pub preferred_capabilities: Vec<String>,
+    pub assigned_to: Option<String>,
+    pub delegated_by: Option<String>,
+    pub parent_id: Option<String>,
+    /// How many of its children this task waits for.
+    pub wait_for: WaitFor,
+    pub depends_on: Vec<Dependency>,
+    pub on_prerequisite_failure: OnPrerequisiteFailure,
+    pub unique_key: Option<String>,
+    pub start: Start,
+    pub expiry: Expiry,
+    pub max_attempts: Option<u32>,
+    pub retry: RetryPolicy,
+}
+
+impl NewTask {
+    pub fn new(task_type: impl Into<String>) -> Self {
+        NewTask {
+            id: ids::new_id(),
+            task_type: task_type.into(),
+            title: String::new(),
+            description: String::new(),
+            payload: Json::default(),
+            priority: Priority::default(),
+            priority_weight: 0.5,
+            required_capabilities: vec![],
+            preferred_capabilities: vec![],
+            assigned_to: None,
+            delegated_by: None,
+            parent_id: None,
+            wait_for: WaitFor::default(),
+            depends_on: vec![],
+            on_prerequisite_failure: OnPrerequisiteFailure::Block,
+            unique_key: None,
+            start: Start::default(),
+            expiry: Expiry::default(),
+            max_attempts: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    pub fn payload(mut self, payload: impl Into<Json>) -> Self {
+        self.payload = payload.into();
+        self
+    }
+
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    pub fn priority_weight(mut self, weight: f64) -> Self {
+        self.priority_weight = weight;
+        self
+    }
+
+    pub fn requires<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.required_capabilities.extend(capabilities.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn prefers<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.preferred_capabilities.extend(capabilities.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn assigned_to(mut self, agent: impl Into<String>) -> Self {
+        self.assigned_to = Some(agent.into());
+        self
+    }
+
+    pub fn delegated_by(mut self, agent: impl Into<String>) -> Self {
+        self.delegated_by = Some(agent.into());
+        self
+    }
+
+    pub fn parent(mut self, parent: impl Into<String>) -> Self {
+        self.parent_id = Some(parent.into());
+        self
+    }
+
+    pub fn wait_for(mut self, wait_for: WaitFor) -> Self {
+        self.wait_for = wait_for;
+        self
+    }
+
+    /// Waits for these. For another edge than `blocks`, give a [`Dependency`].
+    pub fn depends_on<D: Into<Dependency>>(mut self, prerequisites: impl IntoIterator<Item = D>) -> Self {
+        self.depends_on.extend(prerequisites.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn on_prerequisite_failure(mut self, policy: OnPrerequisiteFailure) -> Self {
+        self.on_prerequisite_failure = policy;
+        self
+    }
+
+    /// A second task of this key is not made: the first one's id is the answer.
+    pub fn unique_key(mut self, key: impl Into<String>) -> Self {
+        self.unique_key = Some(key.into());
+        self
+    }
+
+    pub fn run_at(mut self, time: DateTime<Utc>) -> Self {
+        self.start = Start::At(time);
+        self
+    }
+
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.start = Start::After(delay);
+        self
+    }
+
+    pub fn expiry(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Enqueued {
+    pub id: String,
+    /// True where the task was there already, by its unique key or id; nothing was added.
+    pub deduplicated: bool,
+}
+
+/// The right to finish a task. `version` only grows, also over a requeue: pass it to other systems as the
+/// fencing token. `to_string` gives the compact form that `parse` reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lease {
+    pub task_id: String,
+    pub claim_id: String,
+    pub version: i64,
+    pub attempt: u32,
+    /// By the store's clock.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lease { task_id, claim_id, version, attempt, expires_at } = self;
+        write!(f, "{claim_id}:{version}:{attempt}:{}:{task_id}", expires_at.timestamp_micros())
+    }
+}
+
+impl FromStr for Lease {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let bad = || Error::invalid("lease", text, "the string that `claim` gave");
+        let parts: Vec<&str> = text.splitn(5, ':').collect();
+        let [claim_id, version, attempt, expires, task_id] = parts[..] else { return Err(bad()) };
+        Ok(Lease {
+            task_id: task_id.to_owned(),
+            claim_id: claim_id.to_owned(),
+            version: version.parse().map_err(|_| bad())?,
+            attempt: attempt.parse().map_err(|_| bad())?,
+            expires_at: expires
+                .parse()
+                .ok()
+                .and_then(DateTime::from_timestamp_micros)
+                .ok_or_else(bad)?,
+        })
+    }
+}
+
+/// A task as its claimer gets it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Claimed {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub task_type: String,
+    pub title: String,
+    pub description: String,
+    pub payload: Json,
+    pub priority: Priority,
+    pub attempt: u32,
+    pub max_attempts: u32,
+    pub delegated_by: Option<String>,
+    pub parent_id: Option<String>,
+    /// What an earlier attempt left.
+    pub checkpoint: Option<Json>,
+    /// The results of the tasks it waited for or is fed by.
+    pub prerequisites: Vec<Prerequisite>,
+    pub lease: Lease,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prerequisite {
+    pub id: String,
+    pub dependency_type: DependencyType,
+    pub status: Status,
+    pub results: Option<Json>,
+}
+
+/// What work has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    pub tokens: u64,
+    pub cost: f64,
+    pub seconds: f64,
+}
+
+/// How an attempt ends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    Complete { results: Json, usage: Option<Usage> },
+    Fail(Failure),
+    /// Back to the queue; does not count as an attempt.
+    Release,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    pub error: String,
+    /// False sends it to the dead letters at once.
+    pub retryable: bool,
+    /// Instead of the back-off of its policy.
+    pub retry_after: Option<Duration>,
+    /// What was achieved nevertheless; kept with the task.
+    pub results: Option<Json>,
+    pub usage: Option<Usage>,
+}
+
+impl Failure {
+    pub fn new(error: impl Into<String>) -> Self {
+        Failure { error: error.into(), retryable: true, retry_after: None, results: None, usage: None }
+    }
+
+    pub fn fatal(error: impl Into<String>) -> Self {
+        Failure { retryable: false, ..Failure::new(error) }
+    }
+
+    pub fn retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = Some(pause);
+        self
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish {
+    pub lease: Lease,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finished {
+    pub id: String,
+    pub status: Status,
+    /// True where the same lease had finished it the same way before.
+    pub repeated: bool,
+}
+
+/// What a holder learns when it extends its lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Extended {
+    pub lease: Lease,
+    pub signal: Signal,
+}
+
+words! {
+    /// What the holder of a lease should do now.
+    Signal, "signal" {
+        Continue = "continue",
+        /// Somebody cancelled the task: stop and release it.
+        Cancel = "cancel",
+        /// Somebody suspended the task: stop and release it.
+        Suspend = "suspend",
+        /// The task's type or the whole namespace is paused: finish or release, nothing new is given out.
+        Pause = "pause",
+    }
+}
+
+/// The whole task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Task {
+    pub id: String,
+    #[serde(rename = "type")]
+    pub task_type: String,
+    pub title: String,
+    pub description: String,
+    pub status: Status,
+    pub priority: Priority,
+    pub priority_weight: f64,
+    pub payload: Json,
+    pub required_capabilities: Vec<String>,
+    pub preferred_capabilities: Vec<String>,
+    pub assigned_to: Option<String>,
+    pub delegated_by: Option<String>,
+    pub parent_id: Option<String>,
+    pub unique_key: Option<String>,
+    pub depends_on: Vec<String>,
+    pub run_at: Option<DateTime<Utc>>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub attempts: u32,
+    pub max_attempts: u32,
+    pub claimed_by: Option<String>,
+    pub claimed_at: Option<DateTime<Utc>>,
+    pub lease_version: i64,
+    pub lease_expires_at: Option<DateTime<Utc>>,
+    pub progress: Option<f64>,
+    pub checkpoint: Option<Json>,
+    pub results: Option<Json>,
+    pub error_message: Option<String>,
+    pub errors: Vec<TaskError>,
+    pub usage: Option<Usage>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// One failed attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError {
+    pub attempt: u32,
+    pub agent: Option<String>,
+    pub error: String,
+    pub at: DateTime<Utc>,
+}
+
+/// A page of a list; give `next` as the filter's cursor for the next one.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    pub tasks: Vec<Task>,
+    pub next: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Stats {
+    pub by_status: std::collections::BTreeMap<Status, u64>,
+    /// How long the oldest task that can be claimed has waited.
+    pub oldest_pending_seconds: Option<f64>,
+    /// From claimable to claimed, over the last 1,000 completed tasks.
+    pub wait_seconds: Percentiles,
+    /// From claimed to completed, over the same tasks.
+    pub run_seconds: Percentiles,
+    /// Paused task types; an empty name stands for the whole namespace.
+    pub paused: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Percentiles {
+    pub p50: f64,
+    pub p95: f64,
+    pub p99: f64,
+}

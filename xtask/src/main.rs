@@ -1,0 +1,116 @@
+//! `cargo xtask`: the one door to the project's checks, benchmarks and test servers.
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a command-line tool that times its steps"
+)]
+
+mod neo4j;
+mod process;
+mod server;
+mod yardstick;
+
+use process::{Result, Steps, cargo, run};
+use server::Server;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [ARGS]                      run `kurultai demo`
+  lint                             formatting and clippy
+  test [--no-neo4j] [FILTER]       lint, then every test on SQLite and on a real Neo4j server
+  bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores
+  chaos [ARGS]                     kill things at random and check what is left
+  neo4j start|stop|kill|url        a server in the background, for experiments
+
+KURULTAI_TEST_NEO4J=neo4j://USER:PASSWORD@HOST:PORT/DB makes test, bench and chaos use that server.
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let args: Vec<String> = args.collect();
+    let result = match command.as_str() {
+        "demo" => {
+            run(cargo(["run", "--release", "-p", "kurultai-cli", "--bin", "kurultai", "--", "demo"])
+                .args(args))
+        }
+        "lint" => lint(Steps::default()).finish(),
+        "test" => test(args),
+        "bench" => bench(args),
+        "chaos" => chaos(&args),
+        "neo4j" => server::command(args.first().map_or("", String::as_str)),
+        _ => {
+            print!("{HELP}");
+            return if command.is_empty() || command.contains("help") {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The workspace's folder; asked at run time, because several checkouts may share a target folder.
+fn root() -> PathBuf {
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&here).parent().map_or(PathBuf::from("."), Path::to_path_buf)
+}
+
+fn lint(mut steps: Steps) -> Steps {
+    steps.run("fmt", || run(&mut cargo(["fmt", "--all", "--check"])));
+    steps.run("clippy", || {
+        run(&mut cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    });
+    steps
+}
+
+fn test(mut filters: Vec<String>) -> Result<()> {
+    let given = filters.len();
+    filters.retain(|a| a != "--no-neo4j");
+    let with_neo4j = filters.len() == given;
+    if !with_neo4j && std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        return Err("--no-neo4j is for laptops: CI tests both stores".into());
+    }
+    let mut steps = lint(Steps::default());
+    let tests = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    if steps.run("build", || run(cargo(tests).arg("--no-run"))).is_some() {
+        let mut command = cargo(tests);
+        command.arg("--").args(filters).env_remove(server::URL).env_remove("KURULTAI_REQUIRE_NEO4J");
+        if !with_neo4j {
+            steps.run("test", || run(&mut command));
+        } else if let Some(server) = steps.run("neo4j", Server::named_or_new) {
+            command.env("KURULTAI_REQUIRE_NEO4J", "1");
+            steps.run("test", || server.run(&mut command));
+        }
+    }
+    steps.finish()
+}
+
+fn bench(args: Vec<String>) -> Result<()> {
+    let sqlite_only = args.windows(2).any(|pair| pair == ["--store", "sqlite"]);
+    let args = yardstick::prepare(args)?;
+    let mut command = cargo(["run", "--release", "-p", "kurultai-benches", "--"]);
+    command.args(args);
+    if sqlite_only { run(&mut command) } else { built(&mut command, &["-p", "kurultai-benches"]) }
+}
+
+fn chaos(args: &[String]) -> Result<()> {
+    let package = ["-p", "kurultai-tests", "--bin", "chaos"];
+    built(cargo(["run", "--release"]).args(package).arg("--").args(args), &package)
+}
+
+/// Compiles first, so that no compiler and no idle server compete, then runs beside a server.
+fn built(command: &mut Command, package: &[&str]) -> Result<()> {
+    run(cargo(["build", "--release"]).args(package))?;
+    Server::named_or_new()?.run(command)
+}

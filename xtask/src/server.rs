@@ -1,0 +1,126 @@
+//! Which server a command uses: one named in the environment, a fresh one that ends with the
+//! command, or the one `cargo xtask neo4j start` keeps in the background.
+use crate::neo4j::{LAUNCHER, Life, PASSWORD, dir, launch};
+use crate::process::{Result, run};
+use serde_json::{Value, json};
+use std::fs;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The environment variable that names a server to every test, benchmark and example.
+pub(crate) const URL: &str = "KURULTAI_TEST_NEO4J";
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(crate) struct Server {
+    url: String,
+    own: Option<(Child, PathBuf)>,
+}
+
+impl Server {
+    pub(crate) fn named_or_new() -> Result<Self> {
+        if let Some(url) = std::env::var(URL).ok().filter(|url| !url.is_empty()) {
+            return Ok(Self { url, own: None });
+        }
+        let home = dir().join(format!("home-run-{}", std::process::id()));
+        let port = free_port(0)?;
+        let child = launch(&home, port, Life::Attached)?;
+        Ok(Self { url: url(port), own: Some((child, home)) })
+    }
+
+    pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
+        run(command.env(URL, &self.url))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let Some((child, home)) = &mut self.own else { return };
+        // Its data is thrown away, so it need not spend ten seconds on an orderly end.
+        child.kill().and_then(|()| child.wait()).ok();
+        fs::remove_dir_all(home).ok();
+    }
+}
+
+/// `cargo xtask neo4j start|stop|kill|url`. A stopped or killed server comes back with its data on its port.
+pub(crate) fn command(verb: &str) -> Result<()> {
+    match (verb, running()) {
+        ("start", None) => start(),
+        ("start", Some((_, port))) => {
+            println!("already running");
+            announce(port);
+            Ok(())
+        }
+        ("stop", Some((pid, port))) => signal("TERM", pid, port),
+        ("kill", Some((pid, port))) => signal("KILL", pid, port),
+        ("url", Some((_, port))) => {
+            println!("{}", url(port));
+            Ok(())
+        }
+        ("stop" | "kill", None) => {
+            println!("not running");
+            Ok(())
+        }
+        ("url", None) => Err("no server is running: `cargo xtask neo4j start`".into()),
+        _ => Err("usage: cargo xtask neo4j start|stop|kill|url".into()),
+    }
+}
+
+fn start() -> Result<()> {
+    let port = free_port(recorded().map_or(0, |(_, port)| port))?;
+    let child = launch(&dir().join("home-server"), port, Life::Detached)?;
+    let record = json!({ "pid": child.id(), "port": port, "password": PASSWORD });
+    fs::write(dir().join("server.json"), format!("{record}\n"))?;
+    announce(port);
+    Ok(())
+}
+
+/// Returns when the port is free again, which on SIGKILL is a moment after the process is gone.
+fn signal(name: &str, pid: u32, port: u16) -> Result<()> {
+    run(Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]))?;
+    let start = Instant::now();
+    while alive(pid) || TcpListener::bind(("127.0.0.1", port)).is_err() {
+        if start.elapsed() > STOP_TIMEOUT {
+            return Err(format!("process {pid} is still there").into());
+        }
+        sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+fn announce(port: u16) {
+    println!("{0}\nexport {URL}={0}", url(port));
+}
+
+fn url(port: u16) -> String {
+    format!("neo4j://neo4j:{PASSWORD}@127.0.0.1:{port}/neo4j")
+}
+
+fn running() -> Option<(u32, u16)> {
+    recorded().filter(|(pid, _)| alive(*pid))
+}
+
+/// The background server's process and port, as last started.
+fn recorded() -> Option<(u32, u16)> {
+    let record: Value = serde_json::from_slice(&fs::read(dir().join("server.json")).ok()?).ok()?;
+    let number = |key: &str| record[key].as_u64();
+    Some((number("pid")?.try_into().ok()?, number("port")?.try_into().ok()?))
+}
+
+/// Asks for the command line too: a process id may have gone to another program since.
+fn alive(pid: u32) -> bool {
+    let line = if cfg!(target_os = "linux") {
+        fs::read(format!("/proc/{pid}/cmdline")).ok()
+    } else {
+        Command::new("ps").args(["-o", "args=", "-p", &pid.to_string()]).output().ok().map(|out| out.stdout)
+    };
+    line.is_some_and(|line| String::from_utf8_lossy(&line).contains(LAUNCHER))
+}
+
+fn free_port(preferred: u16) -> Result<u16> {
+    let listener =
+        TcpListener::bind(("127.0.0.1", preferred)).or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
+    Ok(listener.local_addr()?.port())
+}
