@@ -5,6 +5,7 @@ use crate::{
     error::{Error, Result},
     ids::{self, check_agent, check_text},
     team::Team,
+    words::words,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,7 +16,7 @@ use tracing::instrument;
 /// An agent is dead after this much silence.
 pub const DEAD_AFTER_SECONDS: i64 = 120;
 
-crate::tasks::types::words! {
+words! {
     /// What an agent says of itself; its health is computed, never stored.
     AgentStatus, "agent status" {
         Active = "active",

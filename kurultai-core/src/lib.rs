@@ -23,6 +23,7 @@ mod sqlite;
 pub mod store;
 pub mod tasks;
 mod team;
+mod words;
 pub mod worker;
 
 pub use agents::{Agent, AgentStatus, Agents, HeartbeatWriter, NewAgent};

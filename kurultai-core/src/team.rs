@@ -160,6 +160,10 @@ impl Team {
         if let Some(span) = self.config.aging {
             self.store.age(span, PASS).await?;
         }
+        self.sweep().await
+    }
+
+    async fn sweep(&self) -> Result<()> {
         let keep = &self.config.retention;
         if keep.tasks.is_some() || keep.events.is_some() {
             while self.store.sweep(keep.tasks, keep.events, PASS).await? == PASS {}
@@ -233,11 +237,13 @@ fn coalesce<Q: Send + 'static, A: Send + 'static>(
     })
 }
 
+/// Settles at each tick; the rest of the maintenance, which may look at many tasks, at each sixtieth.
 async fn background(team: Weak<Team>) {
-    loop {
+    for tick in 1u64.. {
         sleep(TICK.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
         let Some(team) = team.upgrade() else { return };
-        if let Err(error) = team.maintain().await {
+        let done = if tick % 60 == 0 { team.maintain().await } else { team.settle().await };
+        if let Err(error) = done {
             tracing::warn!(%error, "maintenance failed; the next pass tries again");
         }
     }

@@ -122,6 +122,21 @@ pub struct Facts {
     pub children: Tally,
 }
 
+impl Tally {
+    /// Of statuses separated by commas.
+    pub fn of(statuses: Option<&str>) -> Self {
+        let mut tally = Tally::default();
+        for status in statuses.into_iter().flat_map(|all| all.split(',')) {
+            match status.parse() {
+                Ok(Status::Completed) => tally.completed += 1,
+                Ok(status) if Status::is_finished(status) => tally.failed += 1,
+                _ => tally.live += 1,
+            }
+        }
+        tally
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fence {
     /// The lease of this claim must be live.
@@ -152,6 +167,14 @@ pub struct Change {
     pub topic: Option<&'static str>,
     pub source: Option<String>,
     pub reason: Option<String>,
+}
+
+impl Change {
+    /// What its event tells besides the topic.
+    pub fn payload(&self) -> Option<String> {
+        let reason = self.reason.as_ref()?;
+        Some(serde_json::json!({"attempt": self.attempts, "reason": reason}).to_string())
+    }
 }
 
 #[derive(Debug)]

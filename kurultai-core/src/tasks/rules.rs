@@ -21,6 +21,52 @@ pub fn sort_base(priority: Priority, weight: f64) -> i64 {
     priority as i64 * RANK + (lightness << 50)
 }
 
+/// When a new task can be claimed, and how long it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    pub claimable: bool,
+    pub run_at: Option<Micros>,
+    pub expires_at: Option<Micros>,
+    pub timeout: Option<Micros>,
+    pub due_at: Option<Micros>,
+}
+
+pub fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
+    let run_at = match task.start {
+        Start::Now => None,
+        Start::After(delay) => Some(now.saturating_add(micros(delay))),
+        Start::At(time) => Some(time.timestamp_micros()),
+    };
+    let later = run_at.filter(|at| *at > now);
+    let timeout = match task.expiry {
+        Expiry::After(timeout) => Some(micros(timeout)),
+        _ => None,
+    };
+    let expires_at = match task.expiry {
+        Expiry::At(time) => Some(time.timestamp_micros()),
+        _ if blocked => None,
+        _ => timeout.map(|timeout| later.unwrap_or(now).saturating_add(timeout)),
+    };
+    let due_at = if blocked { expires_at } else { earliest(later, expires_at) };
+    Timing { claimable: !blocked && later.is_none(), run_at, expires_at, timeout, due_at }
+}
+
+/// The same for a task that enters the queue later. With a `timeout`, `expires_at` counts anew.
+fn waiting(now: Micros, run_at: Option<Micros>, expires_at: Option<Micros>, timeout: Option<Micros>) -> Timing {
+    let later = run_at.filter(|at| *at > now);
+    let expires_at = match timeout {
+        Some(timeout) => Some(later.unwrap_or(now).saturating_add(timeout)),
+        None => expires_at,
+    };
+    Timing { claimable: later.is_none(), run_at, expires_at, timeout, due_at: earliest(later, expires_at) }
+}
+
+/// The same for a task whose prerequisites are done: `run_at` then says since when it could be claimed, so that
+/// its wait can be measured.
+pub fn unblocked(now: Micros, run_at: Option<Micros>, expires_at: Option<Micros>, timeout: Option<Micros>) -> Timing {
+    waiting(now, Some(run_at.unwrap_or(now).max(now)), expires_at, timeout)
+}
+
 /// The kind of claimer a task needs. Tasks of one route differ in order only, so a claim looks at the heads of
 /// the routes its agent may serve.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -184,18 +230,9 @@ impl Facts {
 
     /// To the queue, claimable now or at a later time.
     fn to_pending(&self, run_at: Option<Micros>, topic: &'static str) -> Change {
-        let later = run_at.filter(|at| *at > self.now);
-        let expires_at = match self.timeout {
-            Some(timeout) => Some(later.unwrap_or(self.now).saturating_add(timeout)),
-            None => self.expires_at,
-        };
-        Change {
-            claimable: later.is_none(),
-            run_at,
-            expires_at,
-            due_at: earliest(later, expires_at),
-            ..self.to(Status::Pending, topic)
-        }
+        let Timing { claimable, run_at, expires_at, due_at, .. } =
+            waiting(self.now, run_at, self.expires_at, self.timeout);
+        Change { claimable, run_at, expires_at, due_at, ..self.to(Status::Pending, topic) }
     }
 
     /// To the queue, or to wait for what it depends on.
@@ -327,7 +364,8 @@ fn gate(facts: &Facts) -> Change {
     }
     let children = below.live + below.completed + below.failed;
     if children == 0 {
-        return facts.to_pending(facts.run_at, "task.unblocked");
+        let run_at = unblocked(facts.now, facts.run_at, None, None).run_at;
+        return facts.to_pending(run_at, "task.unblocked");
     }
     let needed = match facts.wait_for {
         WaitFor::All => children,

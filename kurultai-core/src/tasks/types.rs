@@ -4,43 +4,11 @@ use crate::{
     error::{Error, Result},
     ids,
     json::Json,
+    words::words,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
-
-/// A closed set of words that crosses every language and both stores as lower-case text.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
-
-        impl $name {
-            pub const ALL: &[$name] = &[$($name::$variant),+];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $word),+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = Error;
-
-            fn from_str(text: &str) -> Result<Self> {
-                let found = $name::ALL.iter().find(|word| word.as_str() == text);
-                found.copied().ok_or_else(|| Error::invalid($field, text, concat!($($word, " "),+).trim_end()))
-            }
-        }
-    };
-}
-pub(crate) use words;
 
 words! {
     /// Where a task stands.
@@ -588,4 +556,16 @@ pub struct Percentiles {
     pub p50: f64,
     pub p95: f64,
     pub p99: f64,
+}
+
+impl Percentiles {
+    /// Of spans in microseconds, in seconds.
+    pub(crate) fn of(mut spans: Vec<i64>) -> Self {
+        spans.sort_unstable();
+        let at = |share: f64| match spans.len() {
+            0 => 0.0,
+            count => spans[((count - 1) as f64 * share).round() as usize].max(0) as f64 / 1e6,
+        };
+        Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+    }
 }

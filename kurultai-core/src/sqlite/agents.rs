@@ -1,0 +1,98 @@
+use super::{SqliteStore, Tx, events, list, names, word};
+use crate::{
+    agents::{Agent, AgentStatus, HeartbeatWriter, NewAgent},
+    clock::time,
+    error::Result,
+};
+use async_trait::async_trait;
+use rusqlite::params;
+
+/// The functional heartbeat, in the transaction of the work it is a sign of.
+pub(super) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
+    if agents.is_empty() {
+        return Ok(());
+    }
+    let sql = "update agent set last_heartbeat = ?2, func_seq = func_seq + 1
+        where ns = ?1 and id in (select value from rarray(?3))";
+    tx.run(sql, params![tx.ns, tx.now, list(agents.iter().map(|a| (*a).to_owned()))]).map(drop)
+}
+
+/// The agents of these ids; all where none is given.
+pub(super) fn select(tx: &Tx<'_>, ids: Option<&[&str]>) -> Result<Vec<Agent>> {
+    let sql = "select id, display_name, role, aliases, capabilities, status, max_concurrent, infra_heartbeat,
+          last_heartbeat, created_at,
+          (select count(*) from task t where t.ns = a.ns and t.claimed_by = a.id and t.status = 'in_progress'
+             and t.lease_expires_at > ?3)
+        from agent a where ns = ?1 and (?4 or id in (select value from rarray(?2))) order by id";
+    let all = ids.is_none();
+    let ids = list(ids.unwrap_or_default().iter().map(|id| (*id).to_owned()));
+    tx.rows(sql, params![tx.ns, ids, tx.now, all], |row| {
+        Ok(Agent {
+            id: row.get(0)?,
+            display_name: row.get(1)?,
+            role: row.get(2)?,
+            aliases: names(row, 3)?,
+            capabilities: names(row, 4)?,
+            status: word(row, 5)?,
+            max_concurrent: row.get(6)?,
+            infra_heartbeat: row.get::<_, Option<i64>>(7)?.map(time),
+            last_heartbeat: row.get::<_, Option<i64>>(8)?.map(time),
+            created_at: time(row.get(9)?),
+            current_load: row.get(10)?,
+        })
+    })
+}
+
+#[async_trait]
+impl HeartbeatWriter for SqliteStore {
+    async fn register(&self, agents: Vec<NewAgent>) -> Result<()> {
+        self.write(move |tx| agents.iter().try_for_each(|agent| upsert(tx, agent))).await
+    }
+
+    async fn agents(&self) -> Result<Vec<Agent>> {
+        self.query(|tx| select(tx, None)).await
+    }
+
+    async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {
+        let agent = agent.to_owned();
+        self.write(move |tx| {
+            let sql = "update agent set status = ?3, updated_at = ?4 where ns = ?1 and id = ?2";
+            Ok(tx.run(sql, params![tx.ns, agent, status.as_str(), tx.now])? > 0)
+        })
+        .await
+    }
+
+    async fn deregister(&self, agent: &str) -> Result<bool> {
+        let agent = agent.to_owned();
+        self.write(move |tx| Ok(tx.run("delete from agent where ns = ?1 and id = ?2", params![tx.ns, agent])? > 0))
+            .await
+    }
+}
+
+fn upsert(tx: &Tx<'_>, agent: &NewAgent) -> Result<()> {
+    let sql = "insert into agent(ns, id, display_name, role, aliases, capabilities, status, max_concurrent,
+          infra_heartbeat, created_at, updated_at)
+        values(?1, ?2, ?3, ?4, ?5, ?6, 'active', ?7, ?8, ?8, ?8)
+        on conflict(ns, id) do update set display_name = excluded.display_name, role = excluded.role,
+          aliases = excluded.aliases, capabilities = excluded.capabilities, status = 'active',
+          max_concurrent = excluded.max_concurrent, infra_heartbeat = excluded.infra_heartbeat,
+          infra_seq = infra_seq + 1, updated_at = excluded.updated_at
+        returning infra_seq = 0";
+    let json = |names: &[String]| serde_json::json!(names).to_string();
+    let display_name = agent.display_name.as_ref().unwrap_or(&agent.id);
+    let params = params![
+        tx.ns,
+        agent.id,
+        display_name,
+        agent.role,
+        json(&agent.aliases),
+        json(&agent.capabilities),
+        agent.max_concurrent,
+        tx.now
+    ];
+    let is_new = tx.one(sql, params, |row| row.get::<_, bool>(0))?;
+    if is_new == Some(true) {
+        events::append_one(tx, "agent.registered", Some(&agent.id), None, None)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+use super::{SqliteStore, Tx, list};
+use crate::{
+    clock::time,
+    error::Result,
+    events::{Event, EventFilter, SubscriptionManager},
+    json::Json,
+};
+use async_trait::async_trait;
+use rusqlite::params;
+
+/// One event for each task, in one statement.
+pub(super) fn append(tx: &Tx<'_>, topic: &str, source: Option<&str>, tasks: &[i64]) -> Result<()> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let before = take(tx, tasks.len())?;
+    let sql = "insert into event(ns, seq, topic, task, source, created_at)
+        select ?1, ?2 + rowid, ?3, value, ?4, ?5 from rarray(?6)";
+    tx.run(sql, params![tx.ns, before, topic, source, tx.now, list(tasks.iter().copied())]).map(drop)
+}
+
+/// One event with a payload, of a task or of none.
+pub(super) fn append_one(
+    tx: &Tx<'_>,
+    topic: &str,
+    source: Option<&str>,
+    task: Option<i64>,
+    payload: Option<String>,
+) -> Result<()> {
+    let before = take(tx, 1)?;
+    let sql = "insert into event(ns, seq, topic, task, source, data, created_at)
+        values(?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7)";
+    tx.run(sql, params![tx.ns, before, topic, task, source, payload, tx.now]).map(drop)
+}
+
+/// Takes numbers; the first is one after the answer.
+fn take(tx: &Tx<'_>, count: usize) -> Result<i64> {
+    let count = count as i64;
+    let sql = "update namespace set event_seq = event_seq + ?2 where n = ?1 returning event_seq";
+    let last = tx.one(sql, params![tx.ns, count], |row| row.get::<_, i64>(0))?;
+    Ok(last.unwrap_or(count) - count)
+}
+
+#[async_trait]
+impl SubscriptionManager for SqliteStore {
+    async fn read(&self, filter: EventFilter) -> Result<(Vec<Event>, i64)> {
+        let event = |row: &rusqlite::Row<'_>| {
+            Ok(Event {
+                seq: row.get(0)?,
+                topic: row.get(1)?,
+                source: row.get(2)?,
+                task_id: row.get(3)?,
+                payload: row.get::<_, Option<String>>(4)?.map(Json::stored),
+                created_at: time(row.get(5)?),
+            })
+        };
+        self.query(move |tx| {
+            let sql = "select e.seq, e.topic, e.source, t.id, e.data, e.created_at
+                from event e left join task t on t.n = e.task
+                where e.ns = ?1 and e.seq > ?2 and (?3 is null or e.source = ?3)
+                  and (?4 is null or e.task = (select n from task where id = ?4 and ns = ?1))
+                  and (?5 is null or e.created_at >= ?5)
+                order by e.seq limit ?6";
+            let since = filter.since.map(|since| since.timestamp_micros());
+            let limit = filter.limit as i64;
+            let params = params![tx.ns, filter.after_seq, filter.source, filter.task_id, since, limit];
+            let events = tx.rows(sql, params, event)?;
+            let looked_to = match events.last() {
+                Some(last) if events.len() == filter.limit => last.seq,
+                _ => last_seq(tx)?,
+            };
+            Ok((events, looked_to))
+        })
+        .await
+    }
+
+    async fn last_seq(&self) -> Result<i64> {
+        self.query(last_seq).await
+    }
+}
+
+fn last_seq(tx: &Tx<'_>) -> Result<i64> {
+    let seq = tx.one("select event_seq from namespace where n = ?1", [tx.ns], |row| row.get(0))?;
+    Ok(seq.unwrap_or(0))
+}

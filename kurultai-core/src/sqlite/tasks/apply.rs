@@ -1,0 +1,232 @@
+use super::{Tx, list, overdue};
+use crate::{
+    clock::micros,
+    error::Result,
+    sqlite::{agents, events},
+    tasks::{
+        Status,
+        queue::{Applied, Change, Fence, Tally},
+        rules::{self, NOW, RANK},
+    },
+};
+use rusqlite::params;
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
+    let sql = "select t.id, t.n, t.revision, t.claim_id, t.status = 'in_progress' and t.lease_expires_at > ?3
+        from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1";
+    let ids = list(changes.iter().map(|c| c.id.clone()));
+    type Fences = (i64, i64, Option<String>, Option<bool>);
+    let rows: HashMap<String, Fences> = tx
+        .rows(sql, params![tx.ns, ids, tx.now], |row| {
+            Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        })?
+        .into_iter()
+        .collect();
+    let (mut held, mut fit) = (Vec::with_capacity(changes.len()), Vec::new());
+    for change in changes {
+        let found = rows.get(&change.id).filter(|(_, revision, claim_id, live)| match &change.fence {
+            Fence::Revision(expected) => expected == revision,
+            Fence::Claim(expected) => *live == Some(true) && claim_id.as_ref() == Some(expected),
+        });
+        held.push(found.is_some());
+        fit.extend(found.map(|(n, ..)| (*n, change)));
+    }
+    write(tx, &fit)?;
+    Ok(Applied { held, overdue: overdue(tx)? })
+}
+
+/// Writes changes whose fences hold, with their events, heartbeats and unblocked dependents. Returns whether the
+/// store has left work for itself.
+pub(super) fn write(tx: &Tx<'_>, changes: &[(i64, Change)]) -> Result<bool> {
+    let plain = |change: &Change| {
+        change.status == Status::Completed && change.error.is_none() && change.reason.is_none() && change.keep_claim
+    };
+    let (completed, others): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, change)| plain(change));
+    complete(tx, &completed)?;
+    for (n, change) in &others {
+        one(tx, *n, change)?;
+    }
+    let mut workers: Vec<&str> = changes.iter().filter_map(|(_, change)| change.source.as_deref()).collect();
+    workers.sort_unstable();
+    workers.dedup();
+    agents::beat(tx, &workers)?;
+    let finished = |ended_well: bool| -> Vec<i64> {
+        let ends = |status: Status| status.is_finished() && (status == Status::Completed) == ended_well;
+        changes.iter().filter(|(_, change)| ends(change.status)).map(|(n, _)| *n).collect()
+    };
+    let now_due = changes.iter().any(|(_, change)| change.due_at.is_some_and(|at| at <= tx.now));
+    let unblocked = unblock(tx, &finished(true), &finished(false))?;
+    Ok(now_due || unblocked)
+}
+
+/// The hot path: tasks that were simply completed, in one statement.
+fn complete(tx: &Tx<'_>, changes: &[&(i64, Change)]) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let sql = "update task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null,
+          due_at = null, control = null, revision = revision + 1
+        where n in (select value from rarray(?1))";
+    tx.run(sql, params![list(changes.iter().map(|(n, _)| *n)), tx.now])?;
+    let mut by_source: BTreeMap<Option<&str>, Vec<i64>> = BTreeMap::new();
+    for (n, change) in changes {
+        results(tx, *n, change)?;
+        by_source.entry(change.source.as_deref()).or_default().push(*n);
+    }
+    by_source.iter().try_for_each(|(source, tasks)| events::append(tx, "task.completed", *source, tasks))
+}
+
+fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
+    let sql = "update task set status = ?2, claim_key = iif(?3, sort_key, null), run_at = ?4, expires_at = ?5,
+          due_at = ?6, attempts = ?7, claim_id = iif(?8, claim_id, null), control = ?9,
+          lease_expires_at = iif(?2 = 'in_progress', lease_expires_at, null),
+          claimed_by = iif(?2 in ('pending', 'blocked'), null, claimed_by),
+          completed_at = iif(?10, ?11, null), updated_at = ?11, revision = revision + 1
+        where n = ?1";
+    tx.run(
+        sql,
+        params![
+            n,
+            change.status.as_str(),
+            change.claimable,
+            change.run_at,
+            change.expires_at,
+            change.due_at,
+            change.attempts,
+            change.keep_claim,
+            change.control.map(|control| control.as_str()),
+            change.status.is_finished(),
+            tx.now
+        ],
+    )?;
+    results(tx, n, change)?;
+    if let Some(error) = &change.error {
+        let sql = "insert into task_result(n, error_message, errors) values(?1, ?2, json_array(json(?3)))
+            on conflict do update set error_message = excluded.error_message,
+              errors = json_insert(coalesce(errors, '[]'), '$[#]', json(?3))";
+        tx.run(sql, params![n, error.error, serde_json::json!(error).to_string()])?;
+    }
+    let Some(topic) = change.topic else { return Ok(()) };
+    events::append_one(tx, topic, change.source.as_deref(), Some(n), change.payload())
+}
+
+fn results(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
+    if change.results.is_none() && change.usage.is_none() {
+        return Ok(());
+    }
+    let sql = "insert into task_result(n, results, usage) values(?1, ?2, ?3)
+        on conflict do update set results = coalesce(excluded.results, results),
+          usage = coalesce(excluded.usage, usage)";
+    let usage = change.usage.map(|usage| serde_json::json!(usage).to_string());
+    tx.run(sql, params![n, change.results.as_ref().map(|r| r.as_str()), usage]).map(drop)
+}
+
+/// Lets go on what waited for tasks that ended. What needs a rule is marked as due instead; returns whether
+/// anything was.
+fn unblock(tx: &Tx<'_>, completed: &[i64], failed: &[i64]) -> Result<bool> {
+    if completed.is_empty() && failed.is_empty() {
+        return Ok(false);
+    }
+    let mut due = Vec::new();
+    let mut ready = Vec::new();
+    if !completed.is_empty() {
+        let sql = "select t.n, t.run_at, t.expires_at, t.timeout, exists(select 1 from task c where c.parent = t.n),
+              (select group_concat(p.status) from edge e join task p on p.n = e.prerequisite
+               where e.dependent = t.n and e.type = 'blocks')
+            from (select distinct e.dependent as n from rarray(?1) a cross join edge e on e.prerequisite = a.value
+                  where e.type = 'blocks') d
+            cross join task t on t.n = d.n where t.status = 'blocked'";
+        let waiting = tx.rows(sql, [list(completed.iter().copied())], |row| {
+            let parent: bool = row.get(4)?;
+            let tally = Tally::of(row.get::<_, Option<String>>(5)?.as_deref());
+            Ok(((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?), parent, tally))
+        })?;
+        for (times, parent, tally) in waiting {
+            match tally {
+                Tally { live: 1.., .. } => {}
+                Tally { failed: 0, .. } if !parent => ready.push(times),
+                _ => due.push(times.0),
+            }
+        }
+    }
+    release(tx, ready)?;
+    if !failed.is_empty() {
+        let sql = "select e.dependent from rarray(?1) a cross join edge e on e.prerequisite = a.value
+            where e.type = 'blocks'";
+        due.extend(tx.rows(sql, [list(failed.iter().copied())], |row| row.get::<_, i64>(0))?);
+    }
+    let ended = list(completed.iter().chain(failed).copied());
+    let sql = "select distinct t.parent from rarray(?1) a cross join task t on t.n = a.value
+        where t.parent is not null";
+    due.extend(tx.rows(sql, [ended], |row| row.get::<_, i64>(0))?);
+    if due.is_empty() {
+        return Ok(false);
+    }
+    let sql = "update task set due_at = ?2, revision = revision + 1
+        where n in (select value from rarray(?1)) and status = 'blocked'";
+    Ok(tx.run(sql, params![list(due), NOW])? > 0)
+}
+
+type Times = (i64, Option<i64>, Option<i64>, Option<i64>);
+
+/// From blocked to the queue.
+fn release(tx: &Tx<'_>, ready: Vec<Times>) -> Result<()> {
+    let mut unblocked = Vec::with_capacity(ready.len());
+    for (n, run_at, expires_at, timeout) in ready {
+        let change = rules::unblocked(tx.now, run_at, expires_at, timeout);
+        let sql = "update task set status = 'pending', claim_key = iif(?2, sort_key, null), run_at = ?3,
+              expires_at = ?4, due_at = ?5, claimed_by = null, revision = revision + 1, updated_at = ?6
+            where n = ?1";
+        tx.run(sql, params![n, change.claimable, change.run_at, change.expires_at, change.due_at, tx.now])?;
+        unblocked.push(n);
+    }
+    events::append(tx, "task.unblocked", None, &unblocked)
+}
+
+/// One rank up.
+pub(super) fn age(tx: &Tx<'_>, tasks: &[i64]) -> Result<usize> {
+    let sql = "update task set sort_key = sort_key - ?2, claim_key = claim_key - ?2, revision = revision + 1
+        where n in (select value from rarray(?1)) and claim_key >= ?2";
+    tx.run(sql, params![list(tasks.iter().copied()), RANK])
+}
+
+pub(super) fn sweep(
+    tx: &Tx<'_>,
+    tasks: Option<Duration>,
+    events: Option<Duration>,
+    limit: usize,
+) -> Result<usize> {
+    let mut gone = 0;
+    if let Some(span) = events {
+        let sql = "delete from event where ns = ?1 and seq in
+            (select seq from (select seq, created_at from event where ns = ?1 order by seq limit ?3)
+             where created_at < ?2)";
+        gone += tx.run(sql, params![tx.ns, tx.now - micros(span), limit as i64])?;
+    }
+    if let Some(span) = tasks {
+        // The newest row stays, so that its number is never given to another task.
+        let sql = "select t.n from task t where t.ns = ?1 and t.completed_at < ?2
+              and t.n < (select max(n) from task)
+              and not exists(select 1 from edge e join task d on d.n = e.dependent where e.prerequisite = t.n
+                and d.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))
+              and not exists(select 1 from task p where p.n = t.parent
+                and p.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))
+            order by t.completed_at limit ?3";
+        let limit = limit.saturating_sub(gone) as i64;
+        let old = list(tx.rows(sql, params![tx.ns, tx.now - micros(span), limit], |row| row.get::<_, i64>(0))?);
+        for sql in [
+            "delete from edge where dependent in (select value from rarray(?1))",
+            "delete from edge where prerequisite in (select value from rarray(?1))",
+            "delete from task_data where n in (select value from rarray(?1))",
+            "delete from task_result where n in (select value from rarray(?1))",
+        ] {
+            tx.run(sql, [&old])?;
+        }
+        gone += tx.run("delete from task where n in (select value from rarray(?1))", [&old])?;
+    }
+    Ok(gone)
+}

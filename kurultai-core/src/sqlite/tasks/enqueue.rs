@@ -1,0 +1,261 @@
+use super::{Tx, list};
+use crate::{
+    error::{Error, Kind, Result},
+    json::Json,
+    sqlite::{events, word},
+    tasks::{
+        Dependency, DependencyType, Enqueued, NewTask, RetryPolicy, Status, WaitFor,
+        admit::{self, Existing, Known, Row},
+        queue::Answers,
+        rules::{self, RANK, Timing},
+    },
+};
+use rusqlite::params;
+use std::collections::{BTreeMap, HashMap};
+
+pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+    let (mut known, mut numbers) = known(tx, &units)?;
+    let (mut rows, mut each) = (Vec::new(), Vec::with_capacity(units.len()));
+    for unit in units {
+        each.push(admit::unit(unit, &mut known).map(|admitted| {
+            rows.extend(admitted.rows);
+            admitted.enqueued
+        }));
+    }
+    let mut by_source: BTreeMap<Option<&str>, Vec<i64>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        let n = insert(tx, row, index as i64)?;
+        numbers.insert(row.task.id.clone(), n);
+        by_source.entry(row.task.delegated_by.as_deref()).or_default().push(n);
+    }
+    let overdue = connect(tx, &rows, &numbers)?;
+    for (source, tasks) in by_source {
+        events::append(tx, "task.enqueued", source, &tasks)?;
+    }
+    Ok(Answers { each, overdue })
+}
+
+/// What is there of what the units name, and the row of each.
+fn known(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<(Known, HashMap<String, i64>)> {
+    let (mut known, mut numbers) = (Known::default(), HashMap::new());
+    let (ids, keys) = admit::names(units);
+    let mut add = |sql: &str, names: Vec<String>| -> Result<()> {
+        let found = tx.rows(sql, params![tx.ns, list(names)], |row| {
+            let existing = Existing {
+                id: row.get(1)?,
+                unique_key: row.get(2)?,
+                task_type: row.get(3)?,
+                status: word(row, 4)?,
+                payload: Json::stored(row.get(5)?),
+            };
+            Ok((row.get(0)?, existing))
+        })?;
+        for (n, existing) in found {
+            numbers.insert(existing.id.clone(), n);
+            known.add(existing);
+        }
+        Ok(())
+    };
+    let by_id = "select t.n, t.id, t.unique_key, t.type, t.status, d.payload from rarray(?2) a
+        cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
+    add(by_id, ids)?;
+    if !keys.is_empty() {
+        let by_key = "select t.n, t.id, t.unique_key, t.type, t.status, d.payload from rarray(?2) a
+            cross join task t on t.unique_key = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
+        add(by_key, keys)?;
+    }
+    Ok((known, numbers))
+}
+
+fn insert(tx: &Tx<'_>, row: &Row, index: i64) -> Result<i64> {
+    let Row { task, route, rank, blocked } = row;
+    let Timing { claimable, run_at, expires_at, timeout, due_at } = rules::timing(task, *blocked, tx.now);
+    let sort_key = rules::sort_base(*rank, task.priority_weight) + (tx.now - rules::EPOCH).max(0) + index;
+    let status = if *blocked { Status::Blocked } else { Status::Pending };
+    let hot = "insert into task(id, ns, type, status, priority, priority_weight, route, sort_key, claim_key,
+          assigned_to, unique_key, run_at, expires_at, timeout, due_at, max_attempts, created_at, updated_at)
+        values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17)";
+    let route = route_id(tx, route)?;
+    tx.run(
+        hot,
+        params![
+            task.id,
+            tx.ns,
+            task.task_type,
+            status.as_str(),
+            task.priority as i64,
+            task.priority_weight,
+            route,
+            sort_key,
+            claimable.then_some(sort_key),
+            task.assigned_to,
+            task.unique_key,
+            run_at,
+            expires_at,
+            timeout,
+            due_at,
+            task.max_attempts,
+            tx.now
+        ],
+    )?;
+    let n = tx.connection.last_insert_rowid();
+    let data = "insert into task_data(n, title, description, required, preferred, delegated_by, wait_for,
+          on_prerequisite_failure, retry, payload)
+        values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let json = |names: &[String]| if names.is_empty() { "[]".to_owned() } else { serde_json::json!(names).to_string() };
+    let wait_for = (task.wait_for != WaitFor::All).then(|| serde_json::json!(task.wait_for).to_string());
+    let retry = (task.retry != RetryPolicy::default()).then(|| serde_json::json!(task.retry).to_string());
+    tx.run(
+        data,
+        params![
+            n,
+            task.title,
+            task.description,
+            json(&task.required_capabilities),
+            json(&task.preferred_capabilities),
+            task.delegated_by,
+            wait_for,
+            task.on_prerequisite_failure.as_str(),
+            retry,
+            task.payload.as_str()
+        ],
+    )?;
+    Ok(n)
+}
+
+fn route_id(tx: &Tx<'_>, route: &rules::Route) -> Result<i64> {
+    let key = route.key();
+    if let Some(id) = tx.routes.and_then(|routes| routes.borrow().ids.get(&key).copied()) {
+        return Ok(id);
+    }
+    tx.run("insert or ignore into route(ns, key) values(?1, ?2)", params![tx.ns, key])?;
+    let id = tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
+    id.ok_or_else(|| Error::internal("a route vanished"))
+}
+
+/// Edges, parents and inherited ranks of new tasks. Returns whether some wait for what is over already.
+fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<bool> {
+    let number = |id: &str| numbers.get(id).copied().ok_or_else(|| Error::task_not_found(id));
+    let (mut blocked, mut parents, mut urgent) = (Vec::new(), Vec::new(), Vec::new());
+    for Row { task, rank, blocked: waits, .. } in rows {
+        let n = number(&task.id)?;
+        for edge in &task.depends_on {
+            let prerequisite = number(&edge.prerequisite)?;
+            insert_edge(tx, n, prerequisite, edge)?;
+            urgent.push((prerequisite, *rank as i64));
+        }
+        if let Some(parent) = &task.parent_id {
+            let parent = number(parent)?;
+            tx.run("update task set parent = ?2 where n = ?1", [n, parent])?;
+            parents.push(parent);
+        }
+        if *waits {
+            blocked.push(n);
+        }
+    }
+    if !parents.is_empty() {
+        let sql = "update task set status = 'blocked', claim_key = null, due_at = null, revision = revision + 1,
+              updated_at = ?2
+            where n in (select value from rarray(?1)) and status = 'pending'";
+        tx.run(sql, params![list(parents), tx.now])?;
+    }
+    raise(tx, urgent)?;
+    if blocked.is_empty() {
+        return Ok(false);
+    }
+    let sql = "update task set due_at = 0 where n in (select value from rarray(?1))
+          and not exists(select 1 from task c where c.parent = task.n)
+          and not exists(select 1 from edge e join task p on p.n = e.prerequisite
+            where e.dependent = task.n and e.type = 'blocks'
+              and p.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))";
+    Ok(tx.run(sql, [list(blocked)])? > 0)
+}
+
+fn insert_edge(tx: &Tx<'_>, dependent: i64, prerequisite: i64, edge: &Dependency) -> Result<()> {
+    let sql = "insert into edge(dependent, prerequisite, type, weight, detected_by, created_at)
+        values(?1, ?2, ?3, ?4, ?5, ?6)
+        on conflict do update set type = excluded.type, weight = excluded.weight,
+          detected_by = excluded.detected_by";
+    let kind = edge.dependency_type.as_str();
+    tx.run(sql, params![dependent, prerequisite, kind, edge.weight, edge.detected_by, tx.now]).map(drop)
+}
+
+/// Gives prerequisites the rank of what waits for them, and so on along `blocks`, as long as that is better.
+fn raise(tx: &Tx<'_>, mut urgent: Vec<(i64, i64)>) -> Result<()> {
+    while let Some((n, rank)) = urgent.pop() {
+        let sql = "update task set sort_key = sort_key - ((sort_key >> 60) - ?2) * ?3,
+              claim_key = claim_key - ((sort_key >> 60) - ?2) * ?3, revision = revision + 1
+            where n = ?1 and (sort_key >> 60) > ?2
+              and status not in ('completed', 'dead_letter', 'cancelled', 'expired')
+              and exists(select 1 from edge where prerequisite = ?1 and type = 'blocks')";
+        if tx.run(sql, [n, rank, RANK])? > 0 {
+            let next = "select prerequisite from edge where dependent = ?1 and type = 'blocks'";
+            urgent.extend(tx.rows(next, [n], |row| Ok((row.get(0)?, rank)))?);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<bool> {
+    let find = |id: &str| {
+        let sql = "select n, status, sort_key >> 60 from task where ns = ?1 and id = ?2";
+        tx.one(sql, params![tx.ns, id], |row| Ok((row.get(0)?, word::<Status>(row, 1)?, row.get(2)?)))
+    };
+    let (n, status, rank): (i64, _, i64) = find(dependent)?.ok_or_else(|| Error::task_not_found(dependent))?;
+    let Some((prerequisite, theirs, _)) = find(&edge.prerequisite)? else {
+        let message = format!("task {dependent:?} cannot depend on {:?}, which does not exist", edge.prerequisite);
+        return Err(Error::new(Kind::Input, "task.dependency_unknown", message));
+    };
+    if status == Status::InProgress || status.is_finished() {
+        let message = format!("task {dependent} is {status} and cannot wait for another");
+        return Err(Error::conflict("task.state", message));
+    }
+    if let Some(cycle) = path(tx, prerequisite, n)? {
+        return Err(admit::cycle_error([dependent].into_iter().chain(cycle.iter().map(String::as_str))));
+    }
+    insert_edge(tx, n, prerequisite, edge)?;
+    if edge.dependency_type != DependencyType::Blocks {
+        return Ok(false);
+    }
+    raise(tx, vec![(prerequisite, rank)])?;
+    if theirs == Status::Completed {
+        return Ok(false);
+    }
+    if status == Status::Pending {
+        let sql = "update task set status = 'blocked', claim_key = null, due_at = null, updated_at = ?2 where n = ?1";
+        tx.run(sql, [n, tx.now])?;
+        events::append(tx, "task.blocked", None, &[n])?;
+    }
+    let due = theirs.is_finished();
+    let sql = "update task set revision = revision + 1, due_at = iif(?2, 0, due_at) where n = ?1";
+    tx.run(sql, params![n, due])?;
+    Ok(due)
+}
+
+/// The ids on the way along which `from` waits for `to`, through edges and children; `None` where it does not.
+fn path(tx: &Tx<'_>, from: i64, to: i64) -> Result<Option<Vec<String>>> {
+    let mut came_from = HashMap::from([(from, from)]);
+    let mut frontier = vec![from];
+    while !came_from.contains_key(&to) {
+        let sql = "select a.value, e.prerequisite from rarray(?1) a cross join edge e on e.dependent = a.value
+            union all select a.value, c.n from rarray(?1) a cross join task c on c.parent = a.value";
+        let steps = tx.rows(sql, [list(frontier)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        frontier = Vec::new();
+        for (before, next) in steps {
+            if let std::collections::hash_map::Entry::Vacant(entry) = came_from.entry(next) {
+                entry.insert(before);
+                frontier.push(next);
+            }
+        }
+        if frontier.is_empty() {
+            return Ok(None);
+        }
+    }
+    let mut way = vec![to];
+    while let Some(last) = way.last().copied().filter(|last| *last != from) {
+        way.push(came_from[&last]);
+    }
+    way.reverse();
+    let sql = "select t.id from rarray(?1) a cross join task t on t.n = a.value";
+    tx.rows(sql, [list(way)], |row| row.get(0)).map(Some)
+}

@@ -1,0 +1,65 @@
+use super::{Tx, paused, read};
+use crate::{
+    clock::{micros, time},
+    error::Result,
+    sqlite::agents,
+    tasks::{
+        Extended, Lease, Signal,
+        queue::{Answers, Extend},
+        rules,
+    },
+};
+use rusqlite::params;
+
+pub(super) fn extend(tx: &Tx<'_>, requests: &[Extend]) -> Result<Answers<Extended>> {
+    let paused = paused(tx)?;
+    let (mut each, mut holders) = (Vec::with_capacity(requests.len()), Vec::new());
+    for request in requests {
+        let (extended, holder) = match one(tx, request, &paused)? {
+            Some((extended, holder)) => (Ok(extended), holder),
+            None => {
+                let facts = read::facts(tx, std::slice::from_ref(&request.lease.task_id))?.pop().flatten();
+                (Err(rules::not_extended(&request.lease, facts.as_ref())), None)
+            }
+        };
+        each.push(extended);
+        holders.extend(holder);
+    }
+    holders.sort_unstable();
+    holders.dedup();
+    agents::beat(tx, &holders.iter().map(String::as_str).collect::<Vec<_>>())?;
+    Ok(Answers { each, overdue: false })
+}
+
+fn one(tx: &Tx<'_>, request: &Extend, paused: &[String]) -> Result<Option<(Extended, Option<String>)>> {
+    let Extend { lease, ttl, progress, checkpoint } = request;
+    let until = ttl.map_or(0, |ttl| tx.now.saturating_add(micros(ttl)));
+    let sql = "update task set lease_expires_at = max(lease_expires_at, ?4), due_at = max(lease_expires_at, ?4),
+          revision = revision + 1, updated_at = ?5
+        where id = ?2 and ns = ?1 and claim_id = ?3 and status = 'in_progress' and lease_expires_at > ?5
+        returning n, type, control, claimed_by, lease_version, attempts, lease_expires_at";
+    let params = params![tx.ns, lease.task_id, lease.claim_id, until, tx.now];
+    let found = tx.one(sql, params, |row| {
+        let lease = Lease {
+            version: row.get(4)?,
+            attempt: row.get(5)?,
+            expires_at: time(row.get(6)?),
+            ..lease.clone()
+        };
+        let (task_type, control): (String, Option<String>) = (row.get(1)?, row.get(2)?);
+        let signal = match control.and_then(|control| control.parse().ok()) {
+            Some(signal) => signal,
+            None if paused.iter().any(|p| p.is_empty() || *p == task_type) => Signal::Pause,
+            None => Signal::Continue,
+        };
+        Ok((row.get::<_, i64>(0)?, Extended { lease, signal }, row.get::<_, Option<String>>(3)?))
+    })?;
+    let Some((n, extended, holder)) = found else { return Ok(None) };
+    if progress.is_some() || checkpoint.is_some() {
+        let sql = "insert into task_result(n, progress, checkpoint) values(?1, ?2, ?3)
+            on conflict do update set progress = coalesce(excluded.progress, progress),
+              checkpoint = coalesce(excluded.checkpoint, checkpoint)";
+        tx.run(sql, params![n, progress, checkpoint.as_ref().map(|c| c.as_str())])?;
+    }
+    Ok(Some((extended, holder)))
+}

@@ -1,0 +1,117 @@
+mod apply;
+mod claim;
+mod enqueue;
+mod extend;
+mod finish;
+mod read;
+
+use super::{SqliteStore, Tx, list};
+use crate::{
+    error::Result,
+    tasks::{
+        Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask, Page, Prerequisite, Stats, Task,
+        queue::*,
+    },
+};
+use crate::tasks::Claimed;
+use async_trait::async_trait;
+use rusqlite::params;
+use std::time::Duration;
+
+#[async_trait]
+impl TaskQueue for SqliteStore {
+    async fn enqueue(&self, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+        self.write(move |tx| enqueue::enqueue(tx, units)).await
+    }
+
+    async fn claim(&self, requests: Vec<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
+        self.write(move |tx| claim::claim(tx, &requests)).await
+    }
+
+    async fn extend(&self, requests: Vec<Extend>) -> Result<Answers<Extended>> {
+        self.write(move |tx| extend::extend(tx, &requests)).await
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
+        self.write(move |tx| finish::finish(tx, &finishes)).await
+    }
+
+    async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
+        self.query(move |tx| read::facts(tx, &ids)).await
+    }
+
+    async fn apply(&self, changes: Vec<Change>) -> Result<Applied> {
+        self.write(move |tx| apply::apply(tx, changes)).await
+    }
+
+    async fn due(&self, limit: usize) -> Result<Due> {
+        self.query(move |tx| read::due(tx, limit)).await
+    }
+
+    async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
+        let dependent = dependent.to_owned();
+        self.write(move |tx| enqueue::depend(tx, &dependent, &dependency)).await
+    }
+
+    async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
+        let task_type = task_type.to_owned();
+        self.write(move |tx| {
+            let sql = if paused {
+                "insert or ignore into pause(ns, type) values(?1, ?2)"
+            } else {
+                "delete from pause where ns = ?1 and type = ?2"
+            };
+            tx.run(sql, params![tx.ns, task_type]).map(drop)
+        })
+        .await
+    }
+
+    async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>> {
+        self.query(move |tx| read::get(tx, &ids)).await
+    }
+
+    async fn list(&self, filter: Filter) -> Result<Page> {
+        self.query(move |tx| read::list(tx, &filter)).await
+    }
+
+    async fn prerequisites(&self, id: &str) -> Result<Vec<Prerequisite>> {
+        let id = id.to_owned();
+        self.query(move |tx| read::prerequisites(tx, &id)).await
+    }
+
+    async fn children(&self, id: &str) -> Result<Vec<Prerequisite>> {
+        let id = id.to_owned();
+        self.query(move |tx| read::children(tx, &id)).await
+    }
+
+    async fn stats(&self) -> Result<Stats> {
+        self.query(read::stats).await
+    }
+
+    async fn age(&self, span: Duration, limit: usize) -> Result<usize> {
+        let old = self.query(move |tx| read::aged(tx, span, limit)).await?;
+        if old.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |tx| apply::age(tx, &old)).await
+    }
+
+    async fn sweep(&self, tasks: Option<Duration>, events: Option<Duration>, limit: usize) -> Result<usize> {
+        self.write(move |tx| apply::sweep(tx, tasks, events, limit)).await
+    }
+
+    async fn adopt(&self) -> Result<usize> {
+        Ok(0)
+    }
+}
+
+/// Paused types; an empty one is the whole namespace.
+fn paused(tx: &Tx<'_>) -> Result<Vec<String>> {
+    tx.rows("select type from pause where ns = ?1 order by type", [tx.ns], |row| row.get(0))
+}
+
+/// Whether the store has work for itself.
+fn overdue(tx: &Tx<'_>) -> Result<bool> {
+    let sql = "select due_at <= ?2 from task where ns = ?1 and due_at is not null order by due_at limit 1";
+    Ok(tx.one(sql, params![tx.ns, tx.now], |row| row.get(0))? == Some(true))
+}

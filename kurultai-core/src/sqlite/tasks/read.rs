@@ -1,0 +1,196 @@
+use super::{Tx, list as values, paused};
+use crate::{
+    clock::{micros, time},
+    error::Result,
+    json::Json,
+    sqlite::{names, word},
+    tasks::{
+        Filter, Page, Percentiles, Prerequisite, Priority, Stats, Task,
+        queue::{Due, Facts, Tally},
+        rules::RANK,
+    },
+};
+use rusqlite::{Row, params};
+use std::{
+    collections::HashMap,
+    time::Duration,
+};
+
+pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
+    let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
+          t.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, t.timeout, t.control,
+          d.on_prerequisite_failure, d.wait_for, d.retry,
+          (select group_concat(p.status) from edge e join task p on p.n = e.prerequisite
+           where e.dependent = t.n and e.type = 'blocks'),
+          (select group_concat(c.status) from task c where c.parent = t.n)
+        from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
+    let rows = tx.rows(sql, params![tx.ns, values(ids.iter().cloned())], |row| facts_of(tx, row))?;
+    let mut found: HashMap<String, Facts> = rows.into_iter().map(|facts| (facts.id.clone(), facts)).collect();
+    Ok(ids.iter().map(|id| found.remove(id)).collect())
+}
+
+pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
+    let json = |column| row.get::<_, Option<String>>(column);
+    Ok(Facts {
+        now: tx.now,
+        id: row.get(1)?,
+        revision: row.get(2)?,
+        status: word(row, 3)?,
+        claim_id: row.get(4)?,
+        claimed_by: row.get(5)?,
+        lease_expires_at: row.get(6)?,
+        attempts: row.get(7)?,
+        max_attempts: row.get(8)?,
+        claimable: row.get(9)?,
+        run_at: row.get(10)?,
+        expires_at: row.get(11)?,
+        timeout: row.get(12)?,
+        control: row.get::<_, Option<String>>(13)?.and_then(|control| control.parse().ok()),
+        on_prerequisite_failure: word(row, 14)?,
+        wait_for: json(15)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        retry: json(16)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        prerequisites: Tally::of(json(17)?.as_deref()),
+        children: Tally::of(json(18)?.as_deref()),
+    })
+}
+
+pub(super) fn due(tx: &Tx<'_>, limit: usize) -> Result<Due> {
+    let sql = "select id, due_at from task where ns = ?1 and due_at is not null order by due_at limit ?2";
+    let first = tx.rows(sql, params![tx.ns, limit as i64 + 1], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
+    })?;
+    let later = first.iter().map(|(_, at)| at - tx.now).find(|left| *left > 0);
+    let next = later.map(|left| Duration::from_micros(left.unsigned_abs()));
+    let come = first.into_iter().filter(|(_, at)| *at <= tx.now).take(limit);
+    Ok(Due { ids: come.map(|(id, _)| id).collect(), next })
+}
+
+/// Everything of a task; the statements below add whose.
+const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, t.priority, t.priority_weight, d.payload,
+      d.required, d.preferred, t.assigned_to, d.delegated_by, p.id, t.unique_key,
+      (select json_group_array(q.id) from edge e join task q on q.n = e.prerequisite where e.dependent = t.n),
+      t.run_at, t.expires_at, t.attempts, t.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
+      t.lease_expires_at, r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage, t.created_at,
+      t.updated_at, t.completed_at
+    from task t cross join task_data d on d.n = t.n
+    left join task_result r on r.n = t.n left join task p on p.n = t.parent";
+
+fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
+    let at = |column| -> rusqlite::Result<_> { Ok(row.get::<_, Option<i64>>(column)?.map(time)) };
+    let json = |column| -> rusqlite::Result<_> { Ok(row.get::<_, Option<String>>(column)?.map(Json::stored)) };
+    Ok(Task {
+        id: row.get(0)?,
+        task_type: row.get(1)?,
+        title: row.get(2)?,
+        description: row.get(3)?,
+        status: word(row, 4)?,
+        priority: Priority::of_rank(row.get(5)?),
+        priority_weight: row.get(6)?,
+        payload: Json::stored(row.get(7)?),
+        required_capabilities: names(row, 8)?,
+        preferred_capabilities: names(row, 9)?,
+        assigned_to: row.get(10)?,
+        delegated_by: row.get(11)?,
+        parent_id: row.get(12)?,
+        unique_key: row.get(13)?,
+        depends_on: names(row, 14)?,
+        run_at: at(15)?,
+        expires_at: at(16)?,
+        attempts: row.get(17)?,
+        max_attempts: row.get(18)?,
+        claimed_by: row.get(19)?,
+        claimed_at: at(20)?,
+        lease_version: row.get(21)?,
+        lease_expires_at: at(22)?,
+        progress: row.get(23)?,
+        checkpoint: json(24)?,
+        results: json(25)?,
+        error_message: row.get(26)?,
+        errors: json(27)?.and_then(|errors| errors.get().ok()).unwrap_or_default(),
+        usage: json(28)?.and_then(|usage| usage.get().ok()),
+        created_at: time(row.get(29)?),
+        updated_at: time(row.get(30)?),
+        completed_at: at(31)?,
+    })
+}
+
+pub(super) fn get(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Task>>> {
+    let sql = format!("{TASK} where t.ns = ?1 and t.id in (select value from rarray(?2))");
+    let rows = tx.rows(&sql, params![tx.ns, values(ids.iter().cloned())], task)?;
+    let found: HashMap<String, Task> = rows.into_iter().map(|task| (task.id.clone(), task)).collect();
+    Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
+}
+
+pub(super) fn list_tasks(tx: &Tx<'_>, filter: &Filter) -> Result<Vec<Task>> {
+    let sql = format!(
+        "{TASK} where t.ns = ?1 and (?2 is null or t.id > ?2) and (?3 is null or t.status = ?3)
+          and (?4 is null or t.type = ?4) and (?5 is null or t.assigned_to = ?5)
+          and (?6 is null or t.claimed_by = ?6)
+          and (?7 is null or t.parent = (select n from task where id = ?7 and ns = ?1))
+        order by t.id limit ?8"
+    );
+    let params = params![
+        tx.ns,
+        filter.cursor,
+        filter.status.map(|status| status.as_str()),
+        filter.task_type,
+        filter.assigned_to,
+        filter.claimed_by,
+        filter.parent_id,
+        filter.limit as i64 + 1
+    ];
+    tx.rows(&sql, params, task)
+}
+
+pub(super) fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Page> {
+    let mut tasks = list_tasks(tx, filter)?;
+    let more = tasks.len() > filter.limit;
+    tasks.truncate(filter.limit);
+    let next = if more { tasks.last().map(|task| task.id.clone()) } else { None };
+    Ok(Page { tasks, next })
+}
+
+fn prerequisite(row: &Row<'_>) -> rusqlite::Result<Prerequisite> {
+    let results = row.get::<_, Option<String>>(3)?.map(Json::stored);
+    Ok(Prerequisite { id: row.get(0)?, dependency_type: word(row, 1)?, status: word(row, 2)?, results })
+}
+
+pub(super) fn prerequisites(tx: &Tx<'_>, id: &str) -> Result<Vec<Prerequisite>> {
+    let sql = "select p.id, e.type, p.status, r.results from task t
+        join edge e on e.dependent = t.n join task p on p.n = e.prerequisite
+        left join task_result r on r.n = p.n where t.ns = ?1 and t.id = ?2 order by p.id";
+    tx.rows(sql, params![tx.ns, id], prerequisite)
+}
+
+pub(super) fn children(tx: &Tx<'_>, id: &str) -> Result<Vec<Prerequisite>> {
+    let sql = "select c.id, 'blocks', c.status, r.results from task t join task c on c.parent = t.n
+        left join task_result r on r.n = c.n where t.ns = ?1 and t.id = ?2 order by c.id";
+    tx.rows(sql, params![tx.ns, id], prerequisite)
+}
+
+pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
+    let by_status = tx.rows("select status, count(*) from task where ns = ?1 group by status", [tx.ns], |row| {
+        Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64))
+    })?;
+    let sql = "select min(coalesce(run_at, created_at)) from task where claim_key is not null and ns = ?1";
+    let oldest = tx.one(sql, [tx.ns], |row| row.get::<_, Option<i64>>(0))?.flatten();
+    let sql = "select claimed_at - coalesce(run_at, created_at), completed_at - claimed_at from task
+        where ns = ?1 and completed_at is not null and status = 'completed' and claimed_at is not null
+        order by completed_at desc limit 1000";
+    let spans = tx.rows(sql, [tx.ns], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let (waits, runs): (Vec<i64>, Vec<i64>) = spans.into_iter().unzip();
+    Ok(Stats {
+        by_status: by_status.into_iter().collect(),
+        oldest_pending_seconds: oldest.map(|at| (tx.now - at).max(0) as f64 / 1e6),
+        wait_seconds: Percentiles::of(waits),
+        run_seconds: Percentiles::of(runs),
+        paused: paused(tx)?,
+    })
+}
+
+/// What has waited so long that it should rise a rank.
+pub(super) fn aged(tx: &Tx<'_>, span: Duration, limit: usize) -> Result<Vec<i64>> {
+    let sql = "select n from task where claim_key >= ?3 and claim_key is not null and ns = ?1
+        and created_at <= ?2 - ?4 * (priority - (claim_key >> 60) + 1) limit ?5";
+    tx.rows(sql, params![tx.ns, tx.now, RANK, micros(span), limit as i64], |row| row.get(0))
+}

@@ -1,0 +1,192 @@
+//! The one thread that writes: whatever has queued up shares one transaction, and everybody is answered after
+//! its commit.
+
+use super::failed;
+use crate::{
+    clock::{self, Clock, Micros},
+    error::{Error, Kind, Result},
+    tasks::rules::Route,
+};
+use rusqlite::Connection;
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// How long the writer waits for other processes before it says so.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many jobs may share a transaction.
+const MOST_JOBS: usize = 64;
+
+/// Sends the answer, once it is known how the transaction ended.
+type Answer = Box<dyn FnOnce(Option<&Error>) + Send>;
+type Job = Box<dyn FnOnce(&Tx<'_>) -> (bool, Answer) + Send>;
+
+/// One transaction: where a job's statements go.
+pub(crate) struct Tx<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) ns: i64,
+    pub(super) now: Micros,
+    /// The routes known so far; only a writer has them.
+    pub(super) routes: Option<&'a RefCell<Routes>>,
+    statements: &'a AtomicU64,
+}
+
+/// Routes never change and are never removed, so a writer reads each once.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    pub(super) all: Vec<(i64, Route)>,
+    pub(super) ids: HashMap<String, i64>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(
+        connection: &'a Connection,
+        ns: i64,
+        now: Micros,
+        statements: &'a AtomicU64,
+        routes: Option<&'a RefCell<Routes>>,
+    ) -> Self {
+        Tx { connection, ns, now, routes, statements }
+    }
+
+    pub(super) fn count(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Writer {
+    jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        ns: i64,
+        clock: Clock,
+        statements: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let thread = std::thread::Builder::new()
+            .name("kurultai-sqlite".to_owned())
+            .spawn(move || run(&connection, queue, ns, &clock, &statements))
+            .map_err(|e| Error::internal("the writer's thread could not be started").caused_by(e))?;
+        Ok(Writer { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |tx| {
+            let done = catch_unwind(AssertUnwindSafe(|| job(tx)))
+                .unwrap_or_else(|_| Err(Error::internal("a statement panicked; nothing was changed")));
+            let keep = done.is_ok();
+            let answer = move |failure: Option<&Error>| {
+                let answer = match failure {
+                    Some(error) if keep => Err(error.share()),
+                    _ => done,
+                };
+                drop(reply.send(answer));
+            };
+            (keep, Box::new(answer))
+        });
+        let sent = match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(jobs) => jobs.send(job).is_ok(),
+            None => false,
+        };
+        let closed = || Error::new(Kind::Conflict, "store.closed", "this store was closed");
+        if !sent {
+            return Err(closed());
+        }
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(super) async fn close(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            drop(tokio::task::spawn_blocking(move || thread.join()).await);
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+fn run(
+    connection: &Connection,
+    mut queue: mpsc::UnboundedReceiver<Job>,
+    ns: i64,
+    clock: &Clock,
+    statements: &AtomicU64,
+) {
+    let routes = RefCell::new(Routes::default());
+    while let Some(first) = queue.blocking_recv() {
+        let mut answers = Vec::new();
+        let done = begin(connection).and_then(|()| {
+            let tx = Tx::new(connection, ns, clock.now(), statements, Some(&routes));
+            let mut next = Some(first);
+            while let Some(job) = next {
+                answers.push(one(&tx, job)?);
+                next = if answers.len() < MOST_JOBS { queue.try_recv().ok() } else { None };
+            }
+            execute(connection, "commit")
+        });
+        if done.is_err() {
+            routes.take();
+            drop(execute(connection, "rollback"));
+        }
+        for answer in answers {
+            answer(done.as_ref().err());
+        }
+    }
+}
+
+/// A job that fails is undone alone.
+fn one(tx: &Tx<'_>, job: Job) -> Result<Answer> {
+    execute(tx.connection, "savepoint job")?;
+    let (keep, answer) = job(tx);
+    if !keep {
+        if let Some(routes) = tx.routes {
+            routes.take();
+        }
+        execute(tx.connection, "rollback to job")?;
+    }
+    execute(tx.connection, "release job")?;
+    Ok(answer)
+}
+
+/// Waits in short uneven steps while another process writes, so that nobody waits much longer than the rest.
+fn begin(connection: &Connection) -> Result<()> {
+    let (mut waited, mut step) = (Duration::ZERO, Duration::from_micros(100));
+    loop {
+        match execute(connection, "begin immediate") {
+            Err(error) if error.retryable() && waited < PATIENCE => {
+                let pause = step.mul_f64(0.5 + fastrand::f64());
+                clock::block(pause);
+                waited += pause;
+                step = (step * 2).min(Duration::from_millis(2));
+            }
+            done => return done,
+        }
+    }
+}
+
+fn execute(connection: &Connection, sql: &str) -> Result<()> {
+    connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map(drop).map_err(failed)
+}

@@ -1,0 +1,151 @@
+-- Times are microseconds since 1970, UTC. People read the views `tasks` and `events`; the tables are narrow because
+-- an update rewrites its whole row.
+create table namespace(
+  n integer primary key,
+  id text not null unique,
+  event_seq integer not null default 0
+) strict;
+
+create table route(
+  id integer primary key,
+  ns integer not null,
+  key text not null,
+  unique(ns, key)
+) strict;
+
+create table pause(
+  ns integer not null,
+  type text not null,
+  primary key(ns, type)
+) strict, without rowid;
+
+create table task(
+  n integer primary key,
+  id text not null unique,
+  ns integer not null,
+  type text not null,
+  status text not null,
+  priority integer not null,
+  priority_weight real not null,
+  route integer not null,
+  sort_key integer not null,
+  claim_key integer,
+  assigned_to text,
+  parent integer,
+  unique_key text,
+  run_at integer,
+  expires_at integer,
+  timeout integer,
+  due_at integer,
+  attempts integer not null default 0,
+  max_attempts integer not null,
+  claimed_by text,
+  claimed_at integer,
+  claim_id text,
+  lease_version integer not null default 0,
+  lease_expires_at integer,
+  control text,
+  revision integer not null default 0,
+  created_at integer not null,
+  updated_at integer not null,
+  completed_at integer
+) strict;
+create index task_ready on task(route, claim_key) where claim_key is not null;
+create index task_due on task(ns, due_at) where due_at is not null;
+create index task_held on task(ns, claimed_by) where status = 'in_progress';
+create index task_dead on task(ns, id) where status = 'dead_letter';
+create index task_done on task(ns, completed_at) where completed_at is not null;
+create index task_parent on task(parent) where parent is not null;
+create unique index task_unique on task(ns, unique_key) where unique_key is not null;
+
+-- What never changes after the enqueue. The payload is last, so that nothing else is read past it.
+create table task_data(
+  n integer primary key,
+  title text not null,
+  description text not null,
+  required text not null,
+  preferred text not null,
+  delegated_by text,
+  wait_for text,
+  on_prerequisite_failure text,
+  retry text,
+  payload text not null
+) strict;
+
+create table task_result(
+  n integer primary key,
+  progress real,
+  error_message text,
+  errors text,
+  usage text,
+  checkpoint text,
+  results text
+) strict;
+
+create table edge(
+  dependent integer not null,
+  prerequisite integer not null,
+  type text not null,
+  weight real,
+  detected_by text,
+  created_at integer not null,
+  primary key(dependent, prerequisite)
+) strict, without rowid;
+create index edge_prerequisite on edge(prerequisite);
+
+create table agent(
+  ns integer not null,
+  id text not null,
+  display_name text not null,
+  role text,
+  aliases text not null,
+  capabilities text not null,
+  status text not null,
+  max_concurrent integer,
+  infra_heartbeat integer,
+  last_heartbeat integer,
+  infra_seq integer not null default 0,
+  func_seq integer not null default 0,
+  incarnation integer not null default 0,
+  metadata text,
+  created_at integer not null,
+  updated_at integer not null,
+  primary key(ns, id)
+) strict, without rowid;
+
+create table event(
+  ns integer not null,
+  seq integer not null,
+  topic text not null,
+  task integer,
+  source text,
+  data text,
+  created_at integer not null,
+  primary key(ns, seq)
+) strict, without rowid;
+
+create view tasks as
+select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' || t.priority as priority,
+  t.priority_weight, d.payload, d.required as required_capabilities, d.preferred as preferred_capabilities,
+  t.assigned_to, d.delegated_by, p.id as parent_id, t.unique_key,
+  datetime(t.run_at / 1e6, 'unixepoch', 'subsec') as run_at,
+  datetime(t.expires_at / 1e6, 'unixepoch', 'subsec') as expires_at,
+  t.attempts, t.max_attempts, t.claimed_by,
+  datetime(t.claimed_at / 1e6, 'unixepoch', 'subsec') as claimed_at, t.claim_id, t.lease_version,
+  datetime(t.lease_expires_at / 1e6, 'unixepoch', 'subsec') as lease_expires_at,
+  r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage,
+  datetime(t.created_at / 1e6, 'unixepoch', 'subsec') as created_at,
+  datetime(t.updated_at / 1e6, 'unixepoch', 'subsec') as updated_at,
+  datetime(t.completed_at / 1e6, 'unixepoch', 'subsec') as completed_at
+from task t
+join namespace s on s.n = t.ns
+join task_data d on d.n = t.n
+left join task p on p.n = t.parent
+left join task_result r on r.n = t.n;
+
+create view events as
+select s.id as namespace, e.seq, e.topic, t.id as task_id, e.source, e.data as payload,
+  datetime(e.created_at / 1e6, 'unixepoch', 'subsec') as created_at
+from event e
+join namespace s on s.n = e.ns
+left join task t on t.n = e.task;
