@@ -1,1 +1,35 @@
-//! Cases that every store must pass.
+//! What every store must do. A case is a function over a [`fixture::Team`]; the macro [`cases`] makes a test of it
+//! for each store: `tasks::claim::sqlite::two_claimers_never_get_the_same_task`.
+
+#[cfg(test)]
+mod agents;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod opening;
+#[cfg(test)]
+mod statements;
+#[cfg(test)]
+mod tasks;
+
+/// Makes `sqlite::name` and `neo4j::name` of each `async fn name(team: Team)`.
+#[cfg(test)]
+macro_rules! cases {
+    ($($(#[$meta:meta])* async fn $name:ident($team:ident: Team) $body:block)+) => {
+        $($(#[$meta])* async fn $name($team: crate::fixture::Team) $body)+
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(crate::fixture::Team::sqlite().await).await; })+
+        }
+        mod neo4j {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(crate::fixture::Team::neo4j().await).await; })+
+        }
+    };
+}
+#[cfg(test)]
+pub(crate) use cases;

@@ -9,22 +9,22 @@ use std::collections::{HashMap, HashSet};
 
 /// What the store knows of ids and unique keys that a batch names.
 #[derive(Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     by_id: HashMap<String, Existing>,
     by_key: HashMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Existing {
-    pub id: String,
-    pub unique_key: Option<String>,
-    pub task_type: String,
-    pub payload: Json,
-    pub status: Status,
+pub(crate) struct Existing {
+    pub(crate) id: String,
+    pub(crate) unique_key: Option<String>,
+    pub(crate) task_type: String,
+    pub(crate) payload: Json,
+    pub(crate) status: Status,
 }
 
 impl Known {
-    pub fn add(&mut self, existing: Existing) {
+    pub(crate) fn add(&mut self, existing: Existing) {
         if let Some(key) = &existing.unique_key {
             self.by_key.insert(key.clone(), existing.id.clone());
         }
@@ -40,28 +40,28 @@ impl Known {
 
 /// A task to insert.
 #[derive(Debug)]
-pub struct Row {
-    pub task: NewTask,
-    pub route: Route,
+pub(crate) struct Row {
+    pub(crate) task: NewTask,
+    pub(crate) route: Route,
     /// Its priority, or that of the most urgent task of the batch that waits for it.
-    pub rank: Priority,
+    pub(crate) rank: Priority,
     /// Starts blocked: it has `blocks` edges, or children in its batch.
-    pub blocked: bool,
+    pub(crate) blocked: bool,
 }
 
 #[derive(Debug, Default)]
-pub struct Admitted {
-    pub rows: Vec<Row>,
-    pub enqueued: Vec<Enqueued>,
+pub(crate) struct Admitted {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) enqueued: Vec<Enqueued>,
 }
 
 /// Whether a unit can be inserted without knowing anything of what is there.
-pub fn is_plain(unit: &[NewTask]) -> bool {
+pub(crate) fn is_plain(unit: &[NewTask]) -> bool {
     unit.iter().all(|t| t.unique_key.is_none() && t.depends_on.is_empty() && t.parent_id.is_none())
 }
 
 /// The ids and the unique keys that [`unit`] needs to know of.
-pub fn names(units: &[Vec<NewTask>]) -> (Vec<String>, Vec<String>) {
+pub(crate) fn names(units: &[Vec<NewTask>]) -> (Vec<String>, Vec<String>) {
     let tasks = || units.iter().flatten();
     let ids = tasks().flat_map(|t| {
         let edges = t.depends_on.iter().map(|d| d.prerequisite.clone());
@@ -72,7 +72,7 @@ pub fn names(units: &[Vec<NewTask>]) -> (Vec<String>, Vec<String>) {
 }
 
 /// Admits one caller's tasks whole, or says why not. What it admits is known to the units after it.
-pub fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
+pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
     let (mut fresh, mut enqueued, mut aliases) = (Vec::new(), Vec::new(), HashMap::new());
     let mut seen = Known::default();
     for task in tasks {
@@ -198,7 +198,7 @@ fn acyclic(tasks: &[NewTask]) -> Result<()> {
 }
 
 /// `task.dependency_cycle`, naming the tasks in the order they would wait.
-pub fn cycle_error<'a>(cycle: impl Iterator<Item = &'a str>) -> Error {
+pub(crate) fn cycle_error<'a>(cycle: impl Iterator<Item = &'a str>) -> Error {
     let named = cycle.collect::<Vec<_>>().join(" -> ");
     let message = format!("these tasks would wait for each other for ever: {named}");
     Error::new(crate::error::Kind::Input, "task.dependency_cycle", message)

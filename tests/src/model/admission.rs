@@ -1,0 +1,167 @@
+//! What enters the model: enqueue and depend.
+
+use super::{
+    ops::{AGENTS, RETRY_CAP, SKILLS, Spec, TYPES, Until},
+    reference::{Model, Task},
+};
+use kurultai_core::{DependencyType, Status};
+use std::collections::BTreeMap;
+
+/// An error's code.
+pub(super) type Refused = &'static str;
+
+/// What the edges and parents of a call name: positions in the model after the call, had nothing been refused.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) edges: Vec<(usize, DependencyType)>,
+    pub(super) parent: Option<usize>,
+}
+
+impl Model {
+    /// The id and whether it was there already, of each; or why none was added.
+    pub(super) fn enqueue(
+        &mut self,
+        specs: &[Spec],
+        names: &[Names],
+        ids: &[String],
+    ) -> Result<Vec<(String, bool)>, Refused> {
+        let before = self.tasks.len();
+        let added = self.admit(specs, names, ids);
+        if added.is_err() {
+            self.tasks.truncate(before);
+        }
+        added
+    }
+
+    fn admit(
+        &mut self,
+        specs: &[Spec],
+        names: &[Names],
+        ids: &[String],
+    ) -> Result<Vec<(String, bool)>, Refused> {
+        let before = self.tasks.len();
+        let (mut answers, mut places, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (spec, id)) in specs.iter().zip(ids).enumerate() {
+            let key = spec.unique_key.map(|key| format!("key{key}"));
+            let twin = self.tasks.iter().position(|task| key.is_some() && task.unique_key == key);
+            if let Some(twin) = twin {
+                let found = &self.tasks[twin];
+                if found.task_type != TYPES[spec.task_type] || found.payload != spec.payload {
+                    return Err("task.conflict");
+                }
+                answers.push((found.id.clone(), true));
+                places.push(twin);
+            } else {
+                answers.push((id.clone(), false));
+                places.push(self.tasks.len());
+                fresh.push((self.tasks.len(), index));
+                self.tasks.push(self.new_task(spec, key, id));
+            }
+        }
+        let place = |name: usize| if name < before { name } else { places[name - before] };
+        for (task, index) in &fresh {
+            for (on, kind) in &names[*index].edges {
+                self.tasks[*task].edges.entry(place(*on)).or_insert(*kind);
+            }
+            let parent = names[*index].parent.map(place);
+            if parent.is_some_and(|parent| self.tasks[parent].status.is_finished()) {
+                return Err("task.conflict");
+            }
+            self.tasks[*task].parent = parent;
+        }
+        if fresh.iter().any(|(task, _)| self.is_on_a_cycle(*task)) {
+            return Err("task.dependency_cycle");
+        }
+        for (task, _) in &fresh {
+            self.connect(*task);
+        }
+        Ok(answers)
+    }
+
+    fn is_on_a_cycle(&self, task: usize) -> bool {
+        let direct = self.tasks[task].edges.keys().copied();
+        let children = (0..self.tasks.len()).filter(|child| self.tasks[*child].parent == Some(task));
+        direct.chain(children).any(|next| self.waits_for(next, task))
+    }
+
+    fn connect(&mut self, index: usize) {
+        let task = &self.tasks[index];
+        let (rank, parent) = (task.rank, task.parent);
+        let on: Vec<usize> = blocking(&task.edges).collect();
+        if !on.is_empty() {
+            self.block(index);
+        }
+        on.into_iter().for_each(|on| self.raise(on, rank));
+        if let Some(parent) = parent {
+            self.block(parent);
+        }
+    }
+
+    /// From the queue to those who wait. Its claim is remembered, for a holder that repeats itself.
+    fn block(&mut self, index: usize) {
+        if self.tasks[index].status == Status::Pending {
+            self.tasks[index].turn(Status::Blocked);
+        }
+    }
+
+    fn new_task(&self, spec: &Spec, unique_key: Option<String>, id: &str) -> Task {
+        let mut task = Task {
+            id: id.to_owned(),
+            task_type: TYPES[spec.task_type],
+            payload: spec.payload,
+            unique_key,
+            rank: spec.rank,
+            weight: if spec.heavy { 900 } else { 500 },
+            required: spec.required.map(|skill| SKILLS[skill]).into_iter().collect(),
+            preferred: spec.preferred.map(|skill| SKILLS[skill]).into_iter().collect(),
+            assigned_to: spec.assigned_to.map(|agent| AGENTS[agent].0),
+            policy: spec.policy,
+            wait_for: spec.wait_for,
+            parent: None,
+            edges: BTreeMap::new(),
+            max_attempts: spec.max_attempts,
+            retry_base: spec.retry_base * 1000,
+            retry_cap: RETRY_CAP * 1000,
+            timeout: None,
+            status: Status::Pending,
+            claimable: false,
+            attempts: 0,
+            version: 0,
+            claimed_by: None,
+            lease_until: 0,
+            run_at: None,
+            expires_at: None,
+            control: None,
+            ended: None,
+        };
+        match spec.expiry {
+            Some(Until::After(seconds)) => task.timeout = Some(seconds * 1000),
+            Some(Until::At(seconds)) => task.expires_at = Some(self.now + seconds * 1000),
+            None => {}
+        }
+        task.queue(self.now, spec.delay.map(|delay| self.now + delay * 1000));
+        task
+    }
+
+    pub(super) fn depend(&mut self, dependent: usize, on: usize, kind: DependencyType) -> Result<(), Refused> {
+        let status = self.tasks[dependent].status;
+        if status == Status::InProgress || status.is_finished() {
+            return Err("task.state");
+        }
+        if self.waits_for(on, dependent) {
+            return Err("task.dependency_cycle");
+        }
+        self.tasks[dependent].edges.insert(on, kind);
+        if kind == DependencyType::Blocks {
+            self.raise(on, self.tasks[dependent].rank);
+            if self.tasks[on].status != Status::Completed {
+                self.block(dependent);
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn blocking(edges: &BTreeMap<usize, DependencyType>) -> impl Iterator<Item = usize> {
+    edges.iter().filter(|(_, kind)| **kind == DependencyType::Blocks).map(|(on, _)| *on)
+}

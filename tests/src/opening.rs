@@ -1,0 +1,68 @@
+//! What opening a store can end with.
+
+use crate::fixture::{code, neo4j_url, task};
+use kurultai_core::{Config, Kind, Kurultai};
+
+#[test]
+fn urls_are_refused_without_their_password() {
+    for url in ["", "postgres://a:s3cret@host", "sqlite:", "sqlite:x?durability=some", "neo4j+x://a:s3cret@h", "neo4j:s3cret"] {
+        let error = Config::new(url).unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("config.url", Kind::Config), "{url}");
+        assert!(!format!("{error:?} {error}").contains("s3cret"), "{error}");
+    }
+    let config = Config::new("neo4j://neo4j:s3cret@localhost:1/db").unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("team.db");
+    let url = format!("sqlite:{}", path.display());
+    Kurultai::open(&url).await.unwrap().close().await;
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute("insert into kurultai_schema values(9999, 'future', 0)", []).unwrap();
+    assert_eq!(code(Kurultai::open(&url).await), "store.schema_newer");
+}
+
+#[tokio::test]
+async fn an_unmigrated_file_is_refused_when_migration_is_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("team.db").display());
+    assert_eq!(code(Kurultai::open_with(Config::new(&url).unwrap().migrate(false)).await), "store.schema_older");
+}
+
+#[tokio::test]
+async fn files_that_are_no_database_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notes.txt");
+    std::fs::write(&path, "not a database, but long enough to look like one ".repeat(50)).unwrap();
+    assert_eq!(code(Kurultai::open(&format!("sqlite:{}", path.display())).await), "store.corrupt");
+    assert_eq!(code(Kurultai::open("sqlite:/nowhere/at/all/team.db").await), "store.read_only");
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so() {
+    let k = Kurultai::open("memory:").await.unwrap();
+    k.clone().close().await;
+    assert_eq!(code(k.tasks().enqueue(task("late")).await), "store.closed");
+}
+
+mod neo4j {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wrong_password_is_refused_and_not_shown() {
+        let url = neo4j_url().replace("neo4j:password@", "neo4j:s3cret-wrong@");
+        assert!(url.contains("s3cret-wrong"), "the test server's password is `password`");
+        let error = Kurultai::open(&url).await.unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("store.auth", Kind::Denied));
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_unavailable() {
+        let error = Kurultai::open("neo4j://neo4j:password@127.0.0.1:9/neo4j").await.unwrap_err();
+        assert_eq!((error.code(), error.retryable()), ("store.unavailable", true));
+    }
+}

@@ -1,0 +1,165 @@
+use crate::{
+    cases,
+    fixture::{code, task},
+};
+use kurultai_core::{Dependency, DependencyType, Expiry, Json, NewTask, Priority, Status, WaitFor};
+use serde_json::json;
+use std::time::Duration;
+
+cases! {
+    async fn a_task_is_read_back_as_it_was_given(team: Team) {
+        team.agent("kublai", &[]).await;
+        let before = team.add(task("before")).await;
+        let id = team.add(
+            NewTask::new("code")
+                .title("Heartbeat writer")
+                .description("Every 30 s.")
+                .payload(json!({"pr": 42, "tags": ["a", "ü"], "none": null, "half": 0.5}))
+                .priority(Priority::P1)
+                .priority_weight(0.25)
+                .requires(["development", "coding"])
+                .prefers(["rust"])
+                .assigned_to("temujin")
+                .delegated_by("kublai")
+                .depends_on([&before])
+                .unique_key("P1-T1")
+                .max_attempts(7),
+        ).await;
+        let got = team.get(&id).await;
+        assert_eq!(got.task_type, "code");
+        assert_eq!(got.title, "Heartbeat writer");
+        assert_eq!(got.description, "Every 30 s.");
+        assert_eq!(got.payload.value(), json!({"pr": 42, "tags": ["a", "ü"], "none": null, "half": 0.5}));
+        assert_eq!((got.priority, got.priority_weight), (Priority::P1, 0.25));
+        assert_eq!(got.required_capabilities, ["development", "coding"]);
+        assert_eq!(got.preferred_capabilities, ["rust"]);
+        assert_eq!(got.assigned_to.as_deref(), Some("temujin"));
+        assert_eq!(got.delegated_by.as_deref(), Some("kublai"));
+        assert_eq!(got.depends_on, [before]);
+        assert_eq!(got.unique_key.as_deref(), Some("P1-T1"));
+        assert_eq!((got.attempts, got.max_attempts, got.lease_version), (0, 7, 0));
+        assert_eq!(got.status, Status::Blocked);
+        assert_eq!(got.created_at, team.clock.now());
+        assert_eq!(team.topics(&id).await, ["task.enqueued"]);
+    }
+
+    async fn an_unknown_task_is_not_found(team: Team) {
+        assert_eq!(code(team.k.tasks().get("nothing").await), "task.not_found");
+        assert_eq!(team.k.tasks().get_many(&["nothing"]).await.unwrap(), [None]);
+    }
+
+    async fn a_whole_plan_goes_in_as_one(team: Team) {
+        team.agent("jochi", &[]).await;
+        let mut last = task("last");
+        let first = task("first");
+        let middle = task("middle").depends_on([&first.id]);
+        last = last.depends_on([&middle.id, &first.id]);
+        let ids = [last.id.clone(), middle.id.clone(), first.id.clone()];
+        let enqueued = team.k.tasks().enqueue_many(vec![last, middle, first]).await.unwrap();
+        assert_eq!(enqueued.iter().map(|e| &e.id).collect::<Vec<_>>(), ids.iter().collect::<Vec<_>>());
+        for title in ["first", "middle", "last"] {
+            let claimed = team.claim("jochi", 9).await;
+            assert_eq!(claimed.iter().map(|c| c.title.as_str()).collect::<Vec<_>>(), [title]);
+            team.complete(&claimed[0]).await;
+        }
+    }
+
+    async fn one_bad_task_keeps_its_whole_batch_out(team: Team) {
+        let good = task("good");
+        let bad = task("bad").depends_on(["nobody"]);
+        let id = good.id.clone();
+        let refused = team.k.tasks().enqueue_many(vec![good, bad]).await;
+        assert_eq!(code(refused), "task.dependency_unknown");
+        assert_eq!(code(team.k.tasks().get(&id).await), "task.not_found");
+        assert_eq!(team.k.events().last_seq().await.unwrap(), 0);
+    }
+
+    async fn a_refused_caller_does_not_harm_its_neighbours(team: Team) {
+        let tasks = team.k.tasks();
+        let calls = (0..20).map(|i| {
+            let new = task(&format!("task {i}"));
+            tasks.enqueue(if i % 2 == 0 { new } else { new.depends_on(["nobody"]) })
+        });
+        let answers = futures::future::join_all(calls).await;
+        assert!(answers.iter().enumerate().all(|(i, answer)| answer.is_ok() == (i % 2 == 0)));
+        assert_eq!(team.k.tasks().stats().await.unwrap().by_status[&Status::Pending], 10);
+    }
+
+    async fn a_unique_key_makes_one_task(team: Team) {
+        let tasks = team.k.tasks();
+        let new = || task("nightly").unique_key("nightly-2026").payload(json!({"a": 1, "b": 2}));
+        let first = tasks.enqueue(new()).await.unwrap();
+        let second = tasks.enqueue(new()).await.unwrap();
+        assert_eq!((first.deduplicated, second.deduplicated), (false, true));
+        assert_eq!(first.id, second.id);
+        let same = Json::text("{ \"b\": 2, \"a\": 1 }").unwrap();
+        assert!(tasks.enqueue(new().payload(same)).await.unwrap().deduplicated);
+        assert_eq!(code(tasks.enqueue(new().payload(json!({"a": 3}))).await), "task.conflict");
+        let both = tasks.enqueue_many(vec![task("x").unique_key("k"), task("x").unique_key("k")]).await.unwrap();
+        assert_eq!((both[0].id == both[1].id, both[1].deduplicated), (true, true));
+        assert_eq!(tasks.stats().await.unwrap().by_status[&Status::Pending], 2);
+    }
+
+    async fn one_key_from_many_at_once_makes_one_task(team: Team) {
+        let tasks = team.k.tasks();
+        let calls = (0..24).map(|_| tasks.enqueue(task("once").unique_key("once")));
+        let answers = futures::future::join_all(calls).await;
+        let ids: std::collections::HashSet<String> = answers.into_iter().map(|a| a.unwrap().id).collect();
+        assert_eq!(ids.len(), 1);
+        assert_eq!(tasks.stats().await.unwrap().by_status[&Status::Pending], 1);
+    }
+
+    async fn an_enqueue_whose_answer_was_lost_can_be_repeated(team: Team) {
+        let new = task("once");
+        let first = team.k.tasks().enqueue(new.clone()).await.unwrap();
+        let again = team.k.tasks().enqueue(new).await.unwrap();
+        assert_eq!((first.id == again.id, again.deduplicated), (true, true));
+        assert_eq!(team.topics(&first.id).await, ["task.enqueued"]);
+    }
+
+    async fn an_edge_to_a_task_known_by_its_key_finds_it(team: Team) {
+        let old = team.add(task("old").unique_key("old")).await;
+        let stand_in = task("old").unique_key("old");
+        let after = task("after").depends_on([&stand_in.id]);
+        let id = after.id.clone();
+        team.k.tasks().enqueue_many(vec![stand_in, after]).await.unwrap();
+        assert_eq!(team.get(&id).await.depends_on, [old]);
+    }
+
+    async fn cycles_are_refused_and_named(team: Team) {
+        let (mut a, mut b, c) = (task("a"), task("b"), task("c"));
+        let ids = [a.id.clone(), b.id.clone(), c.id.clone()];
+        a = a.depends_on([&ids[1]]);
+        b = b.depends_on([&ids[2]]);
+        let c = c.depends_on([&ids[0]]);
+        let error = team.k.tasks().enqueue_many(vec![a, b, c]).await.unwrap_err();
+        assert_eq!(error.code(), "task.dependency_cycle");
+        assert!(ids.iter().all(|id| error.message().contains(id)), "{error}");
+        let mut own = task("own");
+        own = own.clone().depends_on([Dependency::new(&own.id, DependencyType::FeedsInto)]);
+        assert_eq!(code(team.k.tasks().enqueue(own).await), "task.dependency_cycle");
+    }
+
+    async fn a_parent_that_waits_for_its_child_cannot_be_what_the_child_waits_for(team: Team) {
+        let parent = task("parent").wait_for(WaitFor::All);
+        let child = task("child").parent(&parent.id).depends_on([&parent.id]);
+        let refused = team.k.tasks().enqueue_many(vec![parent, child]).await;
+        assert_eq!(code(refused), "task.dependency_cycle");
+    }
+
+    async fn an_unknown_parent_is_refused(team: Team) {
+        assert_eq!(code(team.k.tasks().enqueue(task("child").parent("nobody")).await), "task.not_found");
+    }
+
+    async fn a_fixed_expiry_and_a_start_are_kept(team: Team) {
+        let at = team.clock.now() + Duration::from_secs(86_400);
+        let run_at = team.clock.now() + Duration::from_secs(3_600);
+        let id = team.add(task("later").run_at(run_at).expiry(Expiry::At(at))).await;
+        let got = team.get(&id).await;
+        assert_eq!((got.run_at, got.expires_at, got.status), (Some(run_at), Some(at), Status::Pending));
+        let never = team.get(&team.add(task("never").expiry(Expiry::Never)).await).await;
+        assert_eq!(never.expires_at, None);
+        let default = team.get(&team.add(task("default")).await).await;
+        assert_eq!(default.expires_at, Some(team.clock.now() + Duration::from_secs(1_800)));
+    }
+}

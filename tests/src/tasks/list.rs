@@ -1,0 +1,56 @@
+use crate::{
+    cases,
+    fixture::{code, task},
+};
+use kurultai_core::{Filter, NewTask, Status};
+use serde_json::json;
+
+cases! {
+    async fn lists_are_filtered_and_paged(team: Team) {
+        team.agent("temujin", &[]).await;
+        let mut ids = Vec::new();
+        for i in 0..7 {
+            ids.push(team.add(NewTask::new(if i % 2 == 0 { "even" } else { "odd" }).assigned_to("temujin")).await);
+        }
+        let tasks = team.k.tasks();
+        let (mut seen, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = tasks.list(Filter { limit: 3, cursor, ..Filter::default() }).await.unwrap();
+            assert!(page.tasks.len() <= 3);
+            seen.extend(page.tasks.into_iter().map(|t| t.id));
+            cursor = page.next;
+            if cursor.is_none() { break }
+        }
+        assert_eq!(seen, ids);
+        let count = async |filter: Filter| team.k.tasks().list(filter).await.unwrap().tasks.len();
+        assert_eq!(count(Filter { task_type: Some("odd".into()), ..Filter::default() }).await, 3);
+        assert_eq!(count(Filter { assigned_to: Some("temujin".into()), ..Filter::default() }).await, 7);
+        team.claim("temujin", 2).await;
+        assert_eq!(count(Filter { claimed_by: Some("temujin".into()), ..Filter::default() }).await, 2);
+        assert_eq!(count(Filter { status: Some(Status::InProgress), ..Filter::default() }).await, 2);
+        assert_eq!(count(Filter { parent_id: Some("nobody".into()), ..Filter::default() }).await, 0);
+        team.add(task("child").parent(&ids[6])).await;
+        assert_eq!(count(Filter { parent_id: Some(ids[6].clone()), ..Filter::default() }).await, 1);
+        assert_eq!(code(tasks.list(Filter { limit: 1001, ..Filter::default() }).await), "input.invalid");
+    }
+
+    async fn stats_add_up(team: Team) {
+        team.agent("temujin", &[]).await;
+        for i in 0..4 {
+            team.add(task(&i.to_string())).await;
+        }
+        team.seconds(6);
+        let claimed = team.claim("temujin", 2).await;
+        team.seconds(3);
+        for claimed in &claimed {
+            team.k.tasks().complete(&claimed.lease, json!(1)).await.unwrap();
+        }
+        team.seconds(1);
+        let stats = team.k.tasks().stats().await.unwrap();
+        assert_eq!(stats.by_status.iter().map(|(s, n)| (*s, *n)).collect::<Vec<_>>(),
+            [(Status::Pending, 2), (Status::Completed, 2)]);
+        assert_eq!(stats.oldest_pending_seconds, Some(11.0));
+        assert_eq!((stats.wait_seconds.p50, stats.wait_seconds.p99), (9.0, 9.0));
+        assert_eq!((stats.run_seconds.p50, stats.run_seconds.p99), (3.0, 3.0));
+    }
+}

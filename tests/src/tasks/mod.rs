@@ -1,0 +1,11 @@
+mod claim;
+mod control;
+mod depend;
+mod enqueue;
+mod explain;
+mod family;
+mod finish;
+mod lease;
+mod list;
+mod storm;
+mod time;

@@ -1,0 +1,106 @@
+use crate::{
+    cases,
+    fixture::task,
+};
+use kurultai_core::{Clock, EventFilter, Expiry, Priority, Status, config::Retention};
+use std::time::Duration;
+
+cases! {
+    async fn a_scheduled_task_waits_for_its_time(team: Team) {
+        team.agent("temujin", &[]).await;
+        let id = team.add(task("later").delay(Duration::from_secs(60))).await;
+        team.seconds(59);
+        assert!(team.claim("temujin", 1).await.is_empty());
+        team.seconds(1);
+        assert_eq!(team.claim_ids("temujin", 1).await, [id]);
+    }
+
+    async fn a_waiting_claim_takes_what_comes_due(team: Team) {
+        // With the store's own clock, since a waiting claim sleeps in real time.
+        let k = team.reopen(|config| config.clock(Clock::Store).background(true)).await;
+        k.agents().register(kurultai_core::NewAgent::new("temujin")).await.unwrap();
+        k.tasks().enqueue(task("soon").delay(Duration::from_millis(300))).await.unwrap();
+        let claim = kurultai_core::Claim::new("temujin").wait(Duration::from_secs(60));
+        let claimed = tokio::time::timeout(Duration::from_secs(20), k.tasks().claim(claim)).await;
+        assert_eq!(claimed.expect("long before the wait ends").unwrap().len(), 1);
+    }
+
+    async fn a_task_that_waited_too_long_expires(team: Team) {
+        team.agent("temujin", &[]).await;
+        let id = team.add(task("one").expiry(Expiry::After(Duration::from_secs(60)))).await;
+        let never = team.add(task("never").expiry(Expiry::Never)).await;
+        team.seconds(61);
+        assert_eq!(team.claim_ids("temujin", 9).await, [never]);
+        team.k.tasks().maintain().await.unwrap();
+        assert_eq!(team.status(&id).await, Status::Expired);
+        assert_eq!(team.topics(&id).await, ["task.enqueued", "task.expired"]);
+        assert_eq!(team.k.tasks().requeue(&id).await.unwrap(), Status::Pending);
+    }
+
+    async fn the_time_to_wait_counts_from_when_a_task_could_be_claimed(team: Team) {
+        team.agent("temujin", &[]).await;
+        let a = team.add(task("a").expiry(Expiry::Never)).await;
+        let minute = Expiry::After(Duration::from_secs(60));
+        let b = team.add(task("b").depends_on([&a]).expiry(minute)).await;
+        let c = team.add(task("c").delay(Duration::from_secs(600)).expiry(minute)).await;
+        team.seconds(300);
+        team.k.tasks().maintain().await.unwrap();
+        assert_eq!((team.status(&b).await, team.status(&c).await), (Status::Blocked, Status::Pending));
+        team.complete(&team.claim_one("temujin").await).await;
+        assert_eq!(team.get(&b).await.expires_at, Some(team.clock.now() + Duration::from_secs(60)));
+        team.seconds(61);
+        team.k.tasks().maintain().await.unwrap();
+        assert_eq!(team.status(&b).await, Status::Expired);
+    }
+
+    async fn a_fixed_end_holds_for_blocked_tasks_too(team: Team) {
+        let a = team.add(task("a").expiry(Expiry::Never)).await;
+        let end = team.clock.now() + Duration::from_secs(100);
+        let b = team.add(task("b").depends_on([&a]).expiry(Expiry::At(end))).await;
+        team.seconds(101);
+        team.k.tasks().maintain().await.unwrap();
+        assert_eq!(team.status(&b).await, Status::Expired);
+    }
+
+    async fn what_waits_long_rises(team: Team) {
+        team.agent("temujin", &[]).await;
+        team.add(task("old p3").priority(Priority::P3).expiry(Expiry::Never)).await;
+        team.seconds(3_700);
+        team.k.tasks().maintain().await.unwrap();
+        team.add(task("p2").expiry(Expiry::Never)).await;
+        assert_eq!(team.claim_one("temujin").await.title, "old p3");
+        team.add(task("older p3").priority(Priority::P3).expiry(Expiry::Never)).await;
+        for _ in 0..9 {
+            team.seconds(3_700);
+            team.k.tasks().maintain().await.unwrap();
+        }
+        team.add(task("p0").priority(Priority::P0).expiry(Expiry::Never)).await;
+        let titles: Vec<String> = team.claim("temujin", 9).await.into_iter().map(|c| c.title).collect();
+        assert_eq!(titles, ["old p3", "p2", "older p3", "p0"].into_iter().filter(|t| titles.contains(&(*t).to_owned())).collect::<Vec<_>>());
+        assert_eq!(titles.last().unwrap(), "p0");
+    }
+
+    async fn what_is_over_is_removed_when_asked_for(team: Team) {
+        team.agent("temujin", &[]).await;
+        let old = team.add(task("old")).await;
+        let needed = team.add(task("needed")).await;
+        let waits = team.add(task("waits").depends_on([&needed]).expiry(Expiry::Never)).await;
+        let open = team.add(task("open").expiry(Expiry::Never)).await;
+        let claimed = team.claim("temujin", 2).await;
+        team.complete(&claimed[0]).await;
+        team.k.tasks().suspend(&waits).await.unwrap();
+        team.complete(&claimed[1]).await;
+        team.seconds(1_000);
+        let young = team.add(task("young")).await;
+        team.k.tasks().cancel(&young, None).await.unwrap();
+        let keep = Retention { tasks: Some(Duration::from_secs(500)), events: Some(Duration::from_secs(500)) };
+        let k = team.reopen(|config| config.retention(keep)).await;
+        k.tasks().maintain().await.unwrap();
+        let ids = [old.as_str(), &needed, &waits, &open, &young];
+        let left: Vec<bool> = k.tasks().get_many(&ids).await.unwrap().iter().map(|t| t.is_some()).collect();
+        assert_eq!(left, [false, true, true, true, true]);
+        let events = k.events().read(EventFilter::default()).await.unwrap();
+        assert_eq!(events.len(), 2);
+        assert_eq!(k.events().last_seq().await.unwrap(), events[1].seq);
+    }
+}
