@@ -55,6 +55,12 @@ impl Kurultai {
         self.team.store.statements()
     }
 
+    /// In debug builds on SQLite, rows read without an index and sorts so far: a test keeps the plans.
+    #[doc(hidden)]
+    pub fn scans(&self) -> u64 {
+        self.team.store.scans()
+    }
+
     /// Waits until what was sent is committed and lets go of the store. Later calls fail with `store.closed`.
     pub async fn close(self) {
         self.team.store.close().await;

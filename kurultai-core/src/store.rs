@@ -31,6 +31,11 @@ pub trait Store: TaskQueue + HeartbeatWriter + SubscriptionManager {
     /// Statements sent so far, so that a test sees when one is added.
     fn statements(&self) -> u64;
 
+    /// In debug builds, how many rows were read without an index or sorted; 0 where the store cannot tell.
+    fn scans(&self) -> u64 {
+        0
+    }
+
     async fn close(&self);
 }
 

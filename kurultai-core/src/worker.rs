@@ -4,10 +4,10 @@ use crate::{
     error::Result,
     json::Json,
     kurultai::Kurultai,
-    tasks::{Claim, Claimed, Extended, Failure, Signal},
+    tasks::{Claim, Claimed, Extended, Failure, Lease, Signal},
 };
 use std::{fmt, future::Future, time::Duration};
-use tokio::{sync::watch, time::timeout};
+use tokio::time::{sleep, timeout};
 
 /// Works for one agent until told to stop, one task at a time.
 #[derive(Debug, Clone)]
@@ -24,7 +24,6 @@ pub struct Worker {
 pub struct Context {
     kurultai: Kurultai,
     pub task: Claimed,
-    stop: watch::Receiver<Option<Signal>>,
 }
 
 impl Worker {
@@ -72,7 +71,7 @@ impl Worker {
                 Ok(claimed) => claimed,
                 Err(error) if error.retryable() => {
                     tracing::warn!(%error, agent = self.agent, "no claim; trying again");
-                    tokio::time::sleep(error.retry_after().unwrap_or(Duration::from_secs(1))).await;
+                    sleep(error.retry_after().unwrap_or(Duration::from_secs(1))).await;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -91,15 +90,11 @@ impl Worker {
         F: Future<Output = Result<Json, Failure>>,
     {
         let lease = task.lease.clone();
-        let (tell, stop) = watch::channel(None);
-        let work = handler(Context { kurultai: self.kurultai.clone(), task, stop });
+        let work = handler(Context { kurultai: self.kurultai.clone(), task });
         let tasks = self.kurultai.tasks();
         let ended = tokio::select! {
             result = work => Some(result),
-            signal = self.renew(&lease) => {
-                drop(tell.send(Some(signal)));
-                None
-            }
+            () = self.renew(&lease) => None,
         };
         let finished = match ended {
             Some(Ok(results)) => tasks.complete(&lease, results).await,
@@ -120,14 +115,14 @@ impl Worker {
         }
     }
 
-    /// Renews until the holder must stop, and says why.
-    async fn renew(&self, lease: &crate::tasks::Lease) -> Signal {
+    /// Renews until the holder must stop.
+    async fn renew(&self, lease: &Lease) {
         let tasks = self.kurultai.tasks();
         loop {
-            tokio::time::sleep(self.lease / 3).await;
+            sleep(self.lease / 3).await;
             match timeout(self.lease / 3, tasks.extend(lease, self.lease)).await {
-                Ok(Ok(Extended { signal: signal @ (Signal::Cancel | Signal::Suspend), .. })) => return signal,
-                Ok(Err(error)) if !error.retryable() => return Signal::Cancel,
+                Ok(Ok(Extended { signal: Signal::Cancel | Signal::Suspend, .. })) => return,
+                Ok(Err(error)) if !error.retryable() => return,
                 _ => {}
             }
         }
@@ -143,11 +138,6 @@ impl Context {
     /// Stores where the next attempt can go on.
     pub async fn checkpoint(&self, checkpoint: impl Into<Json>) -> Result<Extended> {
         self.kurultai.tasks().checkpoint(&self.task.lease, checkpoint).await
-    }
-
-    /// Why the work must stop, for parts of it that outlive the handler.
-    pub fn stopped(&self) -> Option<Signal> {
-        *self.stop.borrow()
     }
 }
 

@@ -1,4 +1,21 @@
 //! Processes that are killed and stopped while they work, and the count of what is left.
+//!
+//! Reading order: [`arena`] (a store for one run), [`role`] (what a worker process does), [`staff`] (how the run
+//! starts, kills and hears them), [`count`] (the verdict, from the store and its event log alone), then the runs:
+//! [`storm`], [`kills`], [`stops`].
+
+pub mod arena;
+pub mod count;
+pub mod kills;
+pub mod role;
+pub mod staff;
+pub mod stops;
+pub mod storm;
+
+pub use arena::Arena;
+pub use count::Report;
+
+pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
 /// The server for tests.
 ///

@@ -31,7 +31,15 @@ pub(crate) struct SqliteStore {
     clock: Clock,
     writer: Writer,
     readers: Arc<Readers>,
-    statements: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What the store has done so far.
+#[derive(Debug, Default)]
+struct Counts {
+    statements: AtomicU64,
+    /// Rows that were read without an index, and sorts.
+    scans: AtomicU64,
 }
 
 /// Connections for reads; none where the database is in memory and only its writer sees it.
@@ -47,11 +55,11 @@ impl SqliteStore {
     pub(crate) async fn open(config: &Config) -> Result<Self> {
         let opened = config.clone();
         let (connection, watcher, ns) = blocking(move || connect::open(&opened)).await?;
-        let statements = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let (clock, location) = (config.clock.clone(), config.location.clone());
-        let writer = Writer::start(connection, ns, clock.clone(), statements.clone())?;
+        let writer = Writer::start(connection, ns, clock.clone(), counts.clone())?;
         let readers = Readers { location, free: Mutex::default(), watcher: watcher.map(Mutex::new) };
-        Ok(SqliteStore { ns, clock, writer, readers: Arc::new(readers), statements })
+        Ok(SqliteStore { ns, clock, writer, readers: Arc::new(readers), counts })
     }
 
     /// Runs a job in the writer's next transaction and answers after the commit.
@@ -64,13 +72,13 @@ impl SqliteStore {
         if self.readers.watcher.is_none() {
             return self.write(job).await;
         }
-        let (readers, ns, statements) = (self.readers.clone(), self.ns, self.statements.clone());
+        let (readers, ns, counts) = (self.readers.clone(), self.ns, self.counts.clone());
         let now = self.clock.now();
         blocking(move || {
             let free = readers.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = free.map_or_else(|| connect::reader(&readers.location), Ok)?;
             connection.execute_batch("begin").map_err(failed)?;
-            let answer = job(&Tx::new(&connection, ns, now, &statements, None));
+            let answer = job(&Tx::new(&connection, ns, now, &counts, None));
             connection.execute_batch("rollback").map_err(failed)?;
             readers.free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
             answer
@@ -105,7 +113,11 @@ impl Store for SqliteStore {
     }
 
     fn statements(&self) -> u64 {
-        self.statements.load(Ordering::Relaxed)
+        self.counts.statements.load(Ordering::Relaxed)
+    }
+
+    fn scans(&self) -> u64 {
+        self.counts.scans.load(Ordering::Relaxed)
     }
 
     async fn close(&self) {
@@ -122,8 +134,10 @@ pub(super) fn list<T: Into<Value>>(values: impl IntoIterator<Item = T>) -> List 
 
 impl Tx<'_> {
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
-        self.count();
-        self.connection.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(failed)
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let changed = statement.execute(params).map_err(failed)?;
+        self.count(&statement);
+        Ok(changed)
     }
 
     pub(super) fn rows<T>(
@@ -132,10 +146,11 @@ impl Tx<'_> {
         params: impl Params,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
-        self.count();
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
         let rows = statement.query_map(params, row).map_err(failed)?;
-        rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed)
+        let rows = rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed)?;
+        self.count(&statement);
+        Ok(rows)
     }
 
     pub(super) fn one<T>(

@@ -1,13 +1,13 @@
 //! The one thread that writes: whatever has queued up shares one transaction, and everybody is answered after
 //! its commit.
 
-use super::failed;
+use super::{Counts, failed};
 use crate::{
     clock::{self, Clock, Micros},
     error::{Error, Kind, Result},
     tasks::rules::Route,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement, StatementStatus};
 use std::{
     cell::RefCell,
     collections::HashMap,
@@ -15,7 +15,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::Ordering,
     },
     thread::JoinHandle,
     time::Duration,
@@ -38,7 +38,7 @@ pub(crate) struct Tx<'a> {
     pub(super) now: Micros,
     /// The routes known so far; only a writer has them.
     pub(super) routes: Option<&'a RefCell<Routes>>,
-    statements: &'a AtomicU64,
+    counts: &'a Counts,
 }
 
 /// Routes never change and are never removed, so a writer reads each once.
@@ -46,6 +46,8 @@ pub(crate) struct Tx<'a> {
 pub(crate) struct Routes {
     pub(super) all: Vec<(i64, Route)>,
     pub(super) ids: HashMap<String, i64>,
+    /// The last one looked at, of whatever namespace.
+    pub(super) last: i64,
 }
 
 impl<'a> Tx<'a> {
@@ -53,14 +55,19 @@ impl<'a> Tx<'a> {
         connection: &'a Connection,
         ns: i64,
         now: Micros,
-        statements: &'a AtomicU64,
+        counts: &'a Counts,
         routes: Option<&'a RefCell<Routes>>,
     ) -> Self {
-        Tx { connection, ns, now, routes, statements }
+        Tx { connection, ns, now, routes, counts }
     }
 
-    pub(super) fn count(&self) {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count(&self, statement: &Statement<'_>) {
+        self.counts.statements.fetch_add(1, Ordering::Relaxed);
+        if cfg!(debug_assertions) {
+            let of = |status| u64::from(statement.reset_status(status).unsigned_abs());
+            let scans = of(StatementStatus::FullscanStep) + of(StatementStatus::Sort);
+            self.counts.scans.fetch_add(scans, Ordering::Relaxed);
+        }
     }
 }
 
@@ -74,12 +81,12 @@ impl Writer {
         connection: Connection,
         ns: i64,
         clock: Clock,
-        statements: Arc<AtomicU64>,
+        counts: Arc<Counts>,
     ) -> Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("kurultai-sqlite".to_owned())
-            .spawn(move || run(&connection, queue, ns, &clock, &statements))
+            .spawn(move || run(&connection, queue, ns, &clock, &counts))
             .map_err(|e| Error::internal("the writer's thread could not be started").caused_by(e))?;
         Ok(Writer { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
@@ -133,13 +140,13 @@ fn run(
     mut queue: mpsc::UnboundedReceiver<Job>,
     ns: i64,
     clock: &Clock,
-    statements: &AtomicU64,
+    counts: &Counts,
 ) {
     let routes = RefCell::new(Routes::default());
     while let Some(first) = queue.blocking_recv() {
         let mut answers = Vec::new();
         let done = begin(connection).and_then(|()| {
-            let tx = Tx::new(connection, ns, clock.now(), statements, Some(&routes));
+            let tx = Tx::new(connection, ns, clock.now(), counts, Some(&routes));
             let mut next = Some(first);
             while let Some(job) = next {
                 answers.push(one(&tx, job)?);

@@ -44,11 +44,14 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
 fn learn_routes(tx: &Tx<'_>) -> Result<()> {
     let Some(routes) = tx.routes else { return Ok(()) };
     let mut routes = routes.borrow_mut();
-    let last = routes.all.last().map_or(0, |(id, _)| *id);
-    let fresh = tx.rows("select id, key from route where id > ?2 and ns = ?1 order by id", [tx.ns, last], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    let fresh = tx.rows("select id, key, ns from route where id > ?1 order by id", [routes.last], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
     })?;
-    for (id, key) in fresh {
+    for (id, key, ns) in fresh {
+        routes.last = id;
+        if ns != tx.ns {
+            continue;
+        }
         if let Some(route) = Route::from_key(&key) {
             routes.all.push((id, route));
         }
@@ -170,8 +173,8 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], leases: &HashMap<i64, String>) -> Re
     let sql = "select e.dependent, p.id, e.type, p.status, r.results
         from rarray(?1) a cross join edge e on e.dependent = a.value cross join task p on p.n = e.prerequisite
         left join task_result r on r.n = p.n
-        where e.type <> 'parallel_ok' order by p.id";
-    let prerequisites = tx.rows(sql, [&tasks], |row| {
+        where e.type <> 'parallel_ok'";
+    let mut prerequisites = tx.rows(sql, [&tasks], |row| {
         let prerequisite = Prerequisite {
             id: row.get(1)?,
             dependency_type: word(row, 2)?,
@@ -180,6 +183,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], leases: &HashMap<i64, String>) -> Re
         };
         Ok((row.get::<_, i64>(0)?, prerequisite))
     })?;
+    prerequisites.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
     for (dependent, prerequisite) in prerequisites {
         if let Some(task) = claimed.get_mut(&dependent) {
             task.prerequisites.push(prerequisite);

@@ -130,7 +130,11 @@ fn route_id(tx: &Tx<'_>, route: &rules::Route) -> Result<i64> {
     }
     tx.run("insert or ignore into route(ns, key) values(?1, ?2)", params![tx.ns, key])?;
     let id = tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
-    id.ok_or_else(|| Error::internal("a route vanished"))
+    let id = id.ok_or_else(|| Error::internal("a route vanished"))?;
+    if let Some(routes) = tx.routes {
+        routes.borrow_mut().ids.insert(key, id);
+    }
+    Ok(id)
 }
 
 /// Edges, parents and inherited ranks of new tasks. Returns whether some wait for what is over already.

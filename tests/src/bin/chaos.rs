@@ -1,0 +1,85 @@
+//! The long form of the kill and stop tests: `cargo xtask chaos`.
+//!
+//! It is its own helper process too, since `cargo run` builds no other program.
+
+use kurultai_tests::chaos::{Arena, Report, Result, kills, role, stops};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+const HELP: &str = "\
+chaos [--kills 5000] [--tasks 100000] [--stops 60] [--store sqlite|neo4j|both]
+
+Kills and stops worker processes at random, then counts what is left. Neo4j is the server that
+KURULTAI_TEST_NEO4J names. Exit code 1 where anything was lost, done twice or taken over too late.
+";
+
+struct Options {
+    kills: usize,
+    tasks: usize,
+    stops: usize,
+    store: String,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if matches!(args.first().map(String::as_str), Some("work" | "enqueue")) {
+        return role::main(&args);
+    }
+    let Some(options) = options(&args) else {
+        drop(io::stderr().write_all(HELP.as_bytes()));
+        return ExitCode::from(2);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&options))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "chaos: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(args: &[String]) -> Option<Options> {
+    let mut options = Options { kills: 5_000, tasks: 100_000, stops: 60, store: "both".to_owned() };
+    for pair in args.chunks(2) {
+        let [name, value] = pair else { return None };
+        match name.as_str() {
+            "--kills" => options.kills = value.parse().ok()?,
+            "--tasks" => options.tasks = value.parse().ok()?,
+            "--stops" => options.stops = value.parse().ok()?,
+            "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => options.store.clone_from(value),
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
+async fn run(options: &Options) -> Result {
+    let program = std::env::current_exe()?;
+    for store in ["sqlite", "neo4j"] {
+        if options.store != "both" && options.store != store {
+            continue;
+        }
+        let arena = || if store == "sqlite" { Arena::sqlite() } else { Ok(Arena::neo4j()) };
+        if options.stops > 0 {
+            let report = told(stops::run(&program, &arena()?, options.stops).await?)?;
+            report.check()?;
+            if report.refused == 0 {
+                return Err("no stale completion was refused, so nothing was tested".into());
+            }
+        }
+        if options.kills > 0 {
+            let report = told(kills::run(&program, &arena()?, options.kills, options.tasks).await?)?;
+            report.check()?;
+            report.check_takeovers()?;
+        }
+    }
+    Ok(())
+}
+
+fn told(report: Report) -> Result<Report> {
+    writeln!(io::stdout(), "{report}")?;
+    Ok(report)
+}

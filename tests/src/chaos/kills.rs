@@ -1,0 +1,96 @@
+//! G1: workers and enqueuers killed with SIGKILL at random moments, and replaced.
+
+use super::{
+    Arena, Report, Result,
+    staff::{Job, Member, Staff},
+};
+use kurultai_core::{Kurultai, Status};
+use std::{path::Path, time::Duration};
+use tokio::time::sleep;
+
+const WORKERS: usize = 4;
+const JOB: Job = Job { work: Duration::from_millis(4), lease: Duration::from_secs(1), max: 3 };
+/// Between two calls of an enqueuer, on the average: about as fast as the workers are.
+const PAUSE: Duration = Duration::from_millis(30);
+
+struct Run<'a> {
+    staff: Staff,
+    workers: Vec<Member>,
+    enqueuer: Option<Member>,
+    tasks: usize,
+    kurultai: &'a Kurultai,
+}
+
+/// Kills `kills` processes, spread over the time that at least `tasks` tasks take.
+pub async fn run(program: &Path, arena: &Arena, kills: usize, tasks: usize) -> Result<Report> {
+    let kurultai = arena.open().await?;
+    let mut staff = Staff::new(program, arena);
+    let workers = (0..WORKERS).map(|_| staff.worker(JOB)).collect::<Result<_>>()?;
+    let enqueuer = Some(staff.enqueuer(tasks, PAUSE)?);
+    let mut run = Run { staff, workers, enqueuer, tasks, kurultai: &kurultai };
+    for kill in 1..=kills {
+        let share = tasks * kill / (kills + 1);
+        run.staff.until("work", |ledger| ledger.done.len() >= share).await?;
+        sleep(Duration::from_millis(20).mul_f64(fastrand::f64())).await;
+        run.kill_one().await?;
+    }
+    run.finish().await?;
+    let report = Report::of(&kurultai, &run.staff.ledger(), JOB.lease).await;
+    kurultai.close().await;
+    arena.check_integrity()?;
+    Ok(Report { kills, ..report? })
+}
+
+impl Run<'_> {
+    /// Kills somebody at random and hires a replacement.
+    async fn kill_one(&mut self) -> Result {
+        let is_enqueuers_turn = fastrand::usize(..=WORKERS) == 0;
+        match self.enqueuer.take_if(|_| is_enqueuers_turn) {
+            Some(victim) => {
+                victim.kill().await?;
+                self.enqueue_rest()?;
+            }
+            None => {
+                let victim = self.workers.swap_remove(fastrand::usize(..self.workers.len()));
+                self.workers.push(self.staff.worker(JOB)?);
+                victim.kill().await?;
+            }
+        }
+        self.staff.check()
+    }
+
+    fn enqueue_rest(&mut self) -> Result {
+        let left = self.tasks.saturating_sub(self.staff.ledger().added.len());
+        if left > 0 {
+            self.enqueuer = Some(self.staff.enqueuer(left, PAUSE)?);
+        }
+        Ok(())
+    }
+
+    /// Lets the last workers do what is left.
+    async fn finish(&mut self) -> Result {
+        if let Some(enqueuer) = self.enqueuer.take() {
+            self.staff.until("the enqueuer", |ledger| ledger.added.len() >= self.tasks).await?;
+            enqueuer.end().await?;
+        }
+        let (mut last, mut quiet) = (0, 0);
+        loop {
+            self.staff.check()?;
+            let by_status = self.kurultai.tasks().stats().await?.by_status;
+            let completed = by_status.get(&Status::Completed).copied().unwrap_or(0);
+            if by_status.values().sum::<u64>() == completed {
+                break;
+            }
+            quiet = if completed == last { quiet + 1 } else { 0 };
+            last = completed;
+            if quiet > 600 {
+                return Err(format!("nothing moves any more: {by_status:?}").into());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+        for worker in self.workers.drain(..) {
+            worker.kill().await?;
+        }
+        self.staff.check()
+    }
+}

@@ -1,0 +1,140 @@
+//! What a helper process does. It says one line on its standard output for each thing that the store has
+//! acknowledged, and ends when its standard input does, so that it never outlives a run.
+//!
+//! - `work URL NAMESPACE AGENT SECONDS|until-empty WORK_MS LEASE_MS MAX`: `ready`, then `took TASK VERSION`,
+//!   `done TASK VERSION CLAIM`, `lost TASK VERSION` (a finish that was refused).
+//! - `enqueue URL NAMESPACE COUNT PAUSE_MS`: `ready`, then `added TASK`.
+//!
+//! Whatever else goes wrong is `error ...`, which fails the run.
+
+use super::{Result, arena};
+use kurultai_core::{Claim, Claimed, Error, Kurultai, NewAgent, clock::monotonic};
+use std::{
+    future::Future,
+    io::{self, Read, Write},
+    process::ExitCode,
+    time::Duration,
+};
+use tokio::time::sleep;
+
+/// Plays the role that the arguments name.
+pub fn main(args: &[String]) -> ExitCode {
+    std::thread::spawn(|| {
+        drop(io::stdin().read_to_end(&mut Vec::new()));
+        std::process::exit(0);
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let played = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(play(args)));
+    match played {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(say(&format!("error {error}")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(args: &[String]) -> Result {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        ["work", url, namespace, agent, until, work, lease, max] => {
+            let kurultai = arena::open(url, namespace).await?;
+            let worker = Worker {
+                agent: agent.to_owned(),
+                most: if until == "until-empty" { None } else { Some(Duration::from_secs(until.parse()?)) },
+                work: Duration::from_millis(work.parse()?),
+                lease: Duration::from_millis(lease.parse()?),
+                max: max.parse()?,
+                kurultai,
+            };
+            worker.run().await
+        }
+        ["enqueue", url, namespace, count, pause] => {
+            let kurultai = arena::open(url, namespace).await?;
+            enqueue(&kurultai, count.parse()?, Duration::from_millis(pause.parse()?)).await
+        }
+        _ => Err("see chaos/role.rs for the arguments".into()),
+    }
+}
+
+/// One whole line at once, so that a kill never leaves half of one that looks whole.
+fn say(line: &str) -> Result {
+    let mut out = io::stdout().lock();
+    out.write_all(format!("{line}\n").as_bytes())?;
+    Ok(out.flush()?)
+}
+
+struct Worker {
+    kurultai: Kurultai,
+    agent: String,
+    /// How long to work; until there is nothing to claim where it is `None`.
+    most: Option<Duration>,
+    work: Duration,
+    lease: Duration,
+    max: usize,
+}
+
+impl Worker {
+    async fn run(&self) -> Result {
+        persist(|| self.kurultai.agents().register(NewAgent::new(&self.agent))).await?;
+        say("ready")?;
+        let start = monotonic();
+        let wait = if self.most.is_some() { Duration::from_secs(1) } else { Duration::ZERO };
+        while self.most.is_none_or(|most| start.elapsed() < most) {
+            let max = fastrand::usize(1..=self.max);
+            let claim = || Claim::new(&self.agent).max(max).lease(self.lease).wait(wait);
+            let claimed = persist(|| self.kurultai.tasks().claim(claim())).await?;
+            if claimed.is_empty() && self.most.is_none() {
+                return Ok(());
+            }
+            for task in &claimed {
+                say(&format!("took {} {}", task.id, task.lease.version))?;
+            }
+            for task in &claimed {
+                self.finish(task).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, task: &Claimed) -> Result {
+        if !self.work.is_zero() {
+            sleep(self.work).await;
+        }
+        let results = serde_json::json!({ "claim": task.lease.claim_id });
+        let (id, version, claim) = (&task.id, task.lease.version, &task.lease.claim_id);
+        match persist(|| self.kurultai.tasks().complete(&task.lease, results.clone())).await {
+            Ok(_) => say(&format!("done {id} {version} {claim}")),
+            Err(error) if error.code() == "lease.lost" => say(&format!("lost {id} {version}")),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {
+    say("ready")?;
+    let mut left = count;
+    while left > 0 {
+        let batch: Vec<_> = (0..fastrand::usize(1..=20).min(left)).map(|_| arena::task()).collect();
+        let added = persist(|| kurultai.tasks().enqueue_many(batch.clone())).await?;
+        left -= added.len();
+        for task in added {
+            say(&format!("added {}", task.id))?;
+        }
+        sleep(pause.mul_f64(fastrand::f64() * 2.0)).await;
+    }
+    Ok(())
+}
+
+/// Repeats what the store may do later, or may have done: every call here may be repeated.
+async fn persist<T, F: Future<Output = Result<T, Error>>>(mut call: impl FnMut() -> F) -> Result<T, Error> {
+    let start = monotonic();
+    loop {
+        match call().await {
+            Err(error) if error.retryable() && start.elapsed() < Duration::from_secs(60) => {
+                sleep(Duration::from_millis(fastrand::u64(10..100))).await;
+            }
+            done => return done,
+        }
+    }
+}

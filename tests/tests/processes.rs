@@ -1,0 +1,101 @@
+//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2). The long form is `cargo xtask chaos`.
+//!
+//! One at a time: each keeps both cores of a small machine busy, and the takeovers are timed.
+
+use kurultai_tests::chaos::{Arena, Report, kills, stops, storm};
+use std::path::Path;
+use tokio::sync::{Mutex, MutexGuard};
+
+static TURN: Mutex<()> = Mutex::const_new(());
+
+async fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().await
+}
+
+fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_kurultai-test-worker"))
+}
+
+#[track_caller]
+fn sound(report: Report) -> Report {
+    report.check().unwrap();
+    report
+}
+
+async fn claimers(arena: Arena, tasks: usize) {
+    let _turn = turn().await;
+    let report = sound(storm::claimers(&arena, 32, tasks).await.unwrap());
+    assert_eq!((report.tasks, report.claims), (tasks, tasks), "{report}");
+}
+
+async fn processes(arena: Arena, tasks: usize) {
+    let _turn = turn().await;
+    let report = sound(storm::processes(program(), &arena, 4, tasks).await.unwrap());
+    assert_eq!((report.tasks, report.claims), (tasks, tasks), "{report}");
+    assert!(report.agents > 1, "only one process worked: {report}");
+}
+
+async fn killed(arena: Arena, count: usize, tasks: usize) {
+    let _turn = turn().await;
+    let report = sound(kills::run(program(), &arena, count, tasks).await.unwrap());
+    assert!(report.tasks >= tasks && report.lapsed > 0, "the kills hit nobody at work: {report}");
+    report.check_takeovers().unwrap();
+}
+
+async fn stopped(arena: Arena, count: usize) {
+    let _turn = turn().await;
+    let report = sound(stops::run(program(), &arena, count).await.unwrap());
+    assert!(report.refused > 0, "no stale completion was refused: {report}");
+}
+
+mod sqlite {
+    use super::*;
+
+    fn arena() -> Arena {
+        Arena::sqlite().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn thirty_two_claimers_never_get_one_task_twice() {
+        claimers(arena(), 5_000).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn four_processes_share_a_file() {
+        processes(arena(), 4_000).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn killed_workers_lose_nothing_and_finish_nothing_twice() {
+        killed(arena(), 30, 600).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_worker_that_slept_through_its_lease_changes_nothing() {
+        stopped(arena(), 10).await;
+    }
+}
+
+mod neo4j {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn thirty_two_claimers_never_get_one_task_twice() {
+        claimers(Arena::neo4j(), 2_000).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn four_processes_share_a_namespace() {
+        processes(Arena::neo4j(), 2_000).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn killed_workers_lose_nothing_and_finish_nothing_twice() {
+        killed(Arena::neo4j(), 15, 300).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_worker_that_slept_through_its_lease_changes_nothing() {
+        stopped(Arena::neo4j(), 10).await;
+    }
+}
