@@ -1,1 +1,162 @@
-fn main() {}
+//! The operators' program. Each room has its file; `output.rs` says how things look.
+
+mod agents;
+mod demo;
+mod events;
+mod migrate;
+mod output;
+mod plan;
+mod status;
+mod tasks;
+mod text;
+
+use clap::{Parser, Subcommand, error::ErrorKind};
+use kurultai_core::{Config, Error, Kind, Kurultai, Result};
+use output::{Done, Stop};
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; also where `tasks claim` finds nothing to claim
+  1  a defect of kurultai or of the database; a demo that does not add up
+  2  the call is wrong
+  3  no such task or agent
+  4  the state of the thing forbids it
+  5  somebody else holds the task now: stop working on it
+  6  the store did not answer, or it may have happened: repeat
+  7  an operator must act: URL, password, schema, disk
+
+Durations are a number and a unit: 500ms, 30s, 5m, 2h, 1d.
+Without --url the store is what KURULTAI_URL names, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.";
+
+/// A shared, durable picture for a team of AI agents: who is alive and what must be done.
+#[derive(Debug, Parser)]
+#[command(name = "kurultai", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the team's picture is and how the answer should look.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Place {
+    /// sqlite:PATH, or neo4j://USER:PASSWORD@HOST:7687/DATABASE
+    #[arg(long, global = true, env = "KURULTAI_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// The team; teams of one database do not see each other
+    #[arg(long, global = true, default_value = "default")]
+    namespace: String,
+    /// Answers and errors as JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the schema up to date
+    Migrate(migrate::Migrate),
+    /// Who is alive, what waits, what went wrong
+    Status(status::Status),
+    /// Add, claim, finish and look at tasks
+    #[command(subcommand)]
+    Tasks(Box<tasks::Command>),
+    /// The registry
+    #[command(subcommand)]
+    Agents(agents::Command),
+    /// What happened
+    #[command(subcommand)]
+    Events(events::Command),
+    /// Import a plan: its agents and all its tasks, in one transaction
+    Run(plan::Run),
+    /// Six agents work through a real plan, with a few accidents on the way
+    Demo(demo::Demo),
+}
+
+impl Place {
+    /// Without a URL the environment decides; an error that says what to set if it does not either.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let config = match &self.url {
+            Some(url) => Config::new(url)?,
+            None => Config::from_env()?,
+        };
+        config.namespace(&self.namespace)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let json = cli.place.json;
+    let ended = tokio::select! {
+        ended = run(cli) => ended,
+        _ = tokio::signal::ctrl_c() => Err(Stop::Exit(130)),
+    };
+    match ended {
+        Ok(()) | Err(Stop::Unread) => ExitCode::SUCCESS,
+        Err(Stop::Exit(code)) => ExitCode::from(code),
+        Err(Stop::Failed(error)) => {
+            output::failure(&error, json);
+            ExitCode::from(exit_code(error.kind()))
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Done {
+    let place = &cli.place;
+    match &cli.command {
+        Command::Migrate(migrate) => return migrate.run(place).await,
+        Command::Demo(demo) => return demo.run(place).await,
+        _ => {}
+    }
+    let kurultai = Kurultai::open_with(place.config()?).await?;
+    let done = match cli.command {
+        Command::Status(status) => status.run(&kurultai, place.json).await,
+        Command::Tasks(command) => command.run(&kurultai, place.json).await,
+        Command::Agents(command) => command.run(&kurultai, place.json).await,
+        Command::Events(command) => command.run(&kurultai, place.json).await,
+        Command::Run(run) => run.run(&kurultai, place.json).await,
+        Command::Migrate(_) | Command::Demo(_) => Ok(()),
+    };
+    kurultai.close().await;
+    done
+}
+
+/// What clap has to say: help as it is, a wrong call as one of our errors.
+fn usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            drop(error.print());
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            drop(error.print());
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.to_string();
+            let first: Vec<&str> = text.lines().take_while(|l| !l.trim().is_empty()).map(str::trim).collect();
+            let message = first.join(" ");
+            let message = message.strip_prefix("error: ").unwrap_or(&message);
+            let json = std::env::args().any(|arg| arg == "--json");
+            output::failure(&Error::new(Kind::Input, "input.usage", message), json);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn exit_code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Input => 2,
+        Kind::NotFound => 3,
+        Kind::Conflict => 4,
+        Kind::LeaseLost => 5,
+        Kind::Unavailable | Kind::OutcomeUnknown => 6,
+        Kind::Storage | Kind::Config | Kind::Denied => 7,
+        _ => 1,
+    }
+}

@@ -79,7 +79,9 @@ impl NewAgent {
             names.iter().try_for_each(|name| check_text(field, name, 128))?;
         }
         match self.max_concurrent {
-            Some(0) => Err(Error::invalid("max_concurrent", 0, "1 or more, or nothing; drain an agent to stop it")),
+            Some(0) => {
+                Err(Error::invalid("max_concurrent", 0, "1 or more, or nothing; drain an agent to stop it"))
+            }
             _ => Ok(()),
         }
     }
@@ -206,7 +208,8 @@ fn find(agents: Vec<Agent>, name: &str) -> Result<Agent> {
         return Ok(agents.into_iter().nth(at).expect("just found"));
     }
     let folded = ids::fold(name);
-    let names = |a: &Agent| ids::fold(&a.display_name) == folded || a.aliases.iter().any(|x| ids::fold(x) == folded);
+    let names =
+        |a: &Agent| ids::fold(&a.display_name) == folded || a.aliases.iter().any(|x| ids::fold(x) == folded);
     match agents.iter().position(|a| a.id == folded || names(a)) {
         Some(at) => Ok(agents.into_iter().nth(at).expect("just found")),
         None => Err(not_found(name, &agents)),

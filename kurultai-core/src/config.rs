@@ -89,8 +89,9 @@ impl Config {
         if let Ok(url) = env::var("KURULTAI_URL") {
             return Config::new(&url);
         }
-        let uri = env::var("NEO4J_URI")
-            .map_err(|_| Error::config("no store is named: set KURULTAI_URL, for example to sqlite:team.db"))?;
+        let uri = env::var("NEO4J_URI").map_err(|_| {
+            Error::config("no store is named: set KURULTAI_URL, for example to sqlite:team.db")
+        })?;
         Config::new(&uri)
     }
 
@@ -181,7 +182,9 @@ fn sqlite(rest: &str) -> Result<Location> {
             "durability=full" => Durability::Full,
             "durability=process" => Durability::Process,
             other => {
-                return Err(Error::config(format!("unknown option {other:?}; allowed: durability=full|process")));
+                return Err(Error::config(format!(
+                    "unknown option {other:?}; allowed: durability=full|process"
+                )));
             }
         };
     }
@@ -189,10 +192,15 @@ fn sqlite(rest: &str) -> Result<Location> {
 }
 
 fn neo4j(text: &str) -> Result<Location> {
-    let url = url::Url::parse(text).map_err(|e| Error::config(format!("the Neo4j URL cannot be read: {e}")))?;
+    let url =
+        url::Url::parse(text).map_err(|e| Error::config(format!("the Neo4j URL cannot be read: {e}")))?;
     const SCHEMES: [&str; 6] = ["neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc"];
     if !SCHEMES.contains(&url.scheme()) {
-        return Err(Error::config(format!("unknown scheme {:?}; allowed: {}", url.scheme(), SCHEMES.join(", "))));
+        return Err(Error::config(format!(
+            "unknown scheme {:?}; allowed: {}",
+            url.scheme(),
+            SCHEMES.join(", ")
+        )));
     }
     let host = url.host_str().ok_or_else(|| Error::config("the Neo4j URL names no host"))?;
     let part = |given: &str, name: &str, default: &str| {
@@ -210,5 +218,8 @@ fn neo4j(text: &str) -> Result<Location> {
 /// Percent-decoding, as user and password may need it in a URL.
 fn decode(text: &str) -> String {
     let pairs = format!("x={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(pairs.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+    url::form_urlencoded::parse(pairs.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }

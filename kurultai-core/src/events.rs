@@ -73,7 +73,8 @@ impl Events {
         while events.len() < limit && filter.after_seq < last {
             filter.limit = 1_000;
             let (page, looked_to) = self.team.store.read(filter.clone()).await?;
-            events.extend(page.into_iter().filter(|e| pattern.as_deref().is_none_or(|p| matches(p, &e.topic))));
+            events
+                .extend(page.into_iter().filter(|e| pattern.as_deref().is_none_or(|p| matches(p, &e.topic))));
             filter.after_seq = looked_to;
         }
         events.truncate(limit);
@@ -92,7 +93,9 @@ pub fn matches(pattern: &str, topic: &str) -> bool {
     fn fits(pattern: &[&str], topic: &[&str]) -> bool {
         match (pattern.split_first(), topic.split_first()) {
             (None, None) => true,
-            (Some((&"**", rest)), _) => fits(rest, topic) || (!topic.is_empty() && fits(pattern, &topic[1..])),
+            (Some((&"**", rest)), _) => {
+                fits(rest, topic) || (!topic.is_empty() && fits(pattern, &topic[1..]))
+            }
             (Some((word, rest)), Some((head, tail))) => (*word == "*" || word == head) && fits(rest, tail),
             _ => false,
         }

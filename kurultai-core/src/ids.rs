@@ -11,7 +11,8 @@ pub fn new_id() -> String {
 /// Agent ids: `[a-z0-9][a-z0-9_-]{0,63}`.
 pub fn check_agent(field: &str, id: &str) -> Result<()> {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let fits = id.len() <= 64 && id.starts_with(first) && id.chars().all(|c| first(c) || c == '_' || c == '-');
+    let fits =
+        id.len() <= 64 && id.starts_with(first) && id.chars().all(|c| first(c) || c == '_' || c == '-');
     if fits { Ok(()) } else { Err(Error::invalid(field, id, "[a-z0-9][a-z0-9_-]{0,63}")) }
 }
 

@@ -34,7 +34,7 @@ pub use events::{Event, EventFilter, Events, SubscriptionManager};
 pub use json::Json;
 pub use kurultai::Kurultai;
 pub use tasks::{
-    Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation, Extended, Failure, Filter, Finish,
-    Finished, Lease, NewTask, OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason, RetryPolicy,
-    Signal, Start, Stats, Status, Task, TaskError, TaskQueue, Tasks, Usage, WaitFor,
+    Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation, Extended, Failure, Filter,
+    Finish, Finished, Lease, NewTask, OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason,
+    RetryPolicy, Signal, Start, Stats, Status, Task, TaskError, TaskQueue, Tasks, Usage, WaitFor,
 };

@@ -45,10 +45,18 @@ impl Team {
     pub(crate) fn new(store: Arc<dyn Store>, config: Config) -> Arc<Self> {
         let limit = store.batch_limit();
         let team = Arc::new_cyclic(|weak: &Weak<Team>| Team {
-            enqueue: coalesce(weak, limit, |team, units| Box::pin(async move { team.run_enqueue(units).await })),
-            claim: coalesce(weak, limit, |team, requests| Box::pin(async move { team.run_claim(requests).await })),
-            extend: coalesce(weak, limit, |team, requests| Box::pin(async move { team.run_extend(requests).await })),
-            finish: coalesce(weak, limit, |team, units| Box::pin(async move { team.run_finish(units).await })),
+            enqueue: coalesce(weak, limit, |team, units| {
+                Box::pin(async move { team.run_enqueue(units).await })
+            }),
+            claim: coalesce(weak, limit, |team, requests| {
+                Box::pin(async move { team.run_claim(requests).await })
+            }),
+            extend: coalesce(weak, limit, |team, requests| {
+                Box::pin(async move { team.run_extend(requests).await })
+            }),
+            finish: coalesce(weak, limit, |team, units| {
+                Box::pin(async move { team.run_finish(units).await })
+            }),
             news: watch::Sender::new(0),
             waiting: AtomicUsize::new(0),
             polling: AtomicBool::new(false),
@@ -111,7 +119,10 @@ impl Team {
             }
         }
         let unanswered = || Err(Error::internal("a finish without an answer"));
-        Ok(answers.into_iter().map(|unit| Ok(unit.into_iter().map(|a| a.unwrap_or_else(unanswered)).collect())).collect())
+        Ok(answers
+            .into_iter()
+            .map(|unit| Ok(unit.into_iter().map(|a| a.unwrap_or_else(unanswered)).collect()))
+            .collect())
     }
 
     /// Follows up on a write: what is overdue is settled before the writer gets its answer. What fails here is
@@ -145,7 +156,9 @@ impl Team {
         loop {
             let facts = self.store.facts(vec![id.to_owned()]).await?.pop().flatten();
             let facts = facts.ok_or_else(|| Error::task_not_found(id))?;
-            let Some(change) = rules::decide(&action, &facts, fastrand::f64())? else { return Ok(facts.status) };
+            let Some(change) = rules::decide(&action, &facts, fastrand::f64())? else {
+                return Ok(facts.status);
+            };
             let status = change.status;
             let applied = self.store.apply(vec![change]).await?;
             if applied.held.first() == Some(&true) {
@@ -289,7 +302,9 @@ impl Given {
 impl Drop for Given {
     fn drop(&mut self) {
         let claimed = std::mem::take(&mut self.claimed);
-        let (Some(team), Ok(runtime)) = (self.team.upgrade(), tokio::runtime::Handle::try_current()) else { return };
+        let (Some(team), Ok(runtime)) = (self.team.upgrade(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
         if claimed.is_empty() {
             return;
         }

@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Claim, Claimed, Clock, Config, Kurultai, ManualClock, NewAgent, NewTask, RetryPolicy, Status, Task,
-    ids,
+    Claim, Claimed, Clock, Config, Kurultai, ManualClock, NewAgent, NewTask, RetryPolicy, Status, Task, ids,
 };
 use std::time::Duration;
 use tempfile::TempDir;

@@ -33,3 +33,8 @@ macro_rules! cases {
 }
 #[cfg(test)]
 pub(crate) use cases;
+
+/// The README's Rust blocks run as they stand.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

@@ -5,7 +5,14 @@ use kurultai_core::{Config, Kind, Kurultai};
 
 #[test]
 fn urls_are_refused_without_their_password() {
-    for url in ["", "postgres://a:s3cret@host", "sqlite:", "sqlite:x?durability=some", "neo4j+x://a:s3cret@h", "neo4j:s3cret"] {
+    for url in [
+        "",
+        "postgres://a:s3cret@host",
+        "sqlite:",
+        "sqlite:x?durability=some",
+        "neo4j+x://a:s3cret@h",
+        "neo4j:s3cret",
+    ] {
         let error = Config::new(url).unwrap_err();
         assert_eq!((error.code(), error.kind()), ("config.url", Kind::Config), "{url}");
         assert!(!format!("{error:?} {error}").contains("s3cret"), "{error}");
@@ -29,7 +36,10 @@ async fn a_newer_schema_is_refused() {
 async fn an_unmigrated_file_is_refused_when_migration_is_off() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("team.db").display());
-    assert_eq!(code(Kurultai::open_with(Config::new(&url).unwrap().migrate(false)).await), "store.schema_older");
+    assert_eq!(
+        code(Kurultai::open_with(Config::new(&url).unwrap().migrate(false)).await),
+        "store.schema_older"
+    );
 }
 
 #[tokio::test]

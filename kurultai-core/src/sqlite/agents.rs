@@ -17,12 +17,12 @@ pub(super) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
     tx.run(sql, params![tx.ns, tx.now, list(agents.iter().map(|a| (*a).to_owned()))]).map(drop)
 }
 
-/// The agents of these ids; all where none is given.
+/// The agents of these ids, their load only where it limits them; all, with their load, where no ids are given.
 pub(super) fn select(tx: &Tx<'_>, ids: Option<&[&str]>) -> Result<Vec<Agent>> {
     let sql = "select id, display_name, role, aliases, capabilities, status, max_concurrent, infra_heartbeat,
           last_heartbeat, created_at,
-          (select count(*) from task t where t.ns = a.ns and t.claimed_by = a.id and t.status = 'in_progress'
-             and t.lease_expires_at > ?3)
+          iif(?4 or max_concurrent is not null, (select count(*) from task t where t.ns = a.ns
+             and t.claimed_by = a.id and t.status = 'in_progress' and t.lease_expires_at > ?3), 0)
         from agent a where ns = ?1 and (?4 or id in (select value from rarray(?2))) order by id";
     let all = ids.is_none();
     let ids = list(ids.unwrap_or_default().iter().map(|id| (*id).to_owned()));
@@ -64,8 +64,10 @@ impl HeartbeatWriter for SqliteStore {
 
     async fn deregister(&self, agent: &str) -> Result<bool> {
         let agent = agent.to_owned();
-        self.write(move |tx| Ok(tx.run("delete from agent where ns = ?1 and id = ?2", params![tx.ns, agent])? > 0))
-            .await
+        self.write(move |tx| {
+            Ok(tx.run("delete from agent where ns = ?1 and id = ?2", params![tx.ns, agent])? > 0)
+        })
+        .await
     }
 }
 

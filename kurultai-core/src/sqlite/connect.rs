@@ -6,7 +6,7 @@ use crate::{
     config::{Config, Durability, Location},
     error::{Error, Kind, Result},
 };
-use rusqlite::{Connection, OpenFlags, vtab::array};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, vtab::array};
 use std::time::Duration;
 
 /// The writer's connection, the watcher's where other processes may write, and the namespace's number.
@@ -50,6 +50,8 @@ pub(super) fn reader(location: &Location) -> Result<Connection> {
 fn prepared(connection: Connection) -> Result<Connection> {
     connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(128);
+    // Plans do not depend on the values that are bound. Without this, most statements are compiled anew each time.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     array::load_module(&connection).map_err(failed)?;
     Ok(connection)
 }
@@ -88,7 +90,8 @@ fn migrate(connection: &Connection, allowed: bool) -> Result<()> {
     }
     let found = version()?;
     if found > newest {
-        let message = format!("the database has schema {found}, this library knows {newest}; install a newer kurultai");
+        let message =
+            format!("the database has schema {found}, this library knows {newest}; install a newer kurultai");
         return Err(Error::new(Kind::Storage, "store.schema_newer", message));
     }
     Ok(())
@@ -98,7 +101,9 @@ fn apply(connection: &Connection, version: u32) -> Result<()> {
     let ledger = "create table if not exists kurultai_schema(
         version integer primary key, name text not null, applied_at integer not null) strict";
     connection.execute_batch(ledger).map_err(failed)?;
-    for (number, name, statements) in kurultai_migrations::SQLITE.iter().filter(|(number, ..)| *number > version) {
+    for (number, name, statements) in
+        kurultai_migrations::SQLITE.iter().filter(|(number, ..)| *number > version)
+    {
         connection.execute_batch(statements).map_err(failed)?;
         let entry = "insert into kurultai_schema values(?1, ?2, ?3)";
         connection.execute(entry, (number, name, clock::machine_now())).map_err(failed)?;

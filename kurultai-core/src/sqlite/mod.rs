@@ -13,7 +13,7 @@ use crate::{
     store::Store,
 };
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode, Params, Row, types::Value};
+use rusqlite::{Connection, ErrorCode, Params, Row, ToSql, types::Value};
 use std::{
     rc::Rc,
     sync::{
@@ -63,12 +63,18 @@ impl SqliteStore {
     }
 
     /// Runs a job in the writer's next transaction and answers after the commit.
-    async fn write<T: Send + 'static>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         self.writer.write(job).await
     }
 
     /// Runs a job that only reads, beside the writer.
-    async fn query<T: Send + 'static>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+    async fn query<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         if self.readers.watcher.is_none() {
             return self.write(job).await;
         }
@@ -140,6 +146,16 @@ impl Tx<'_> {
         Ok(changed)
     }
 
+    /// A statement to be run for many rows.
+    pub(super) fn each(&self, sql: &str) -> Result<impl FnMut(&[&dyn ToSql]) -> Result<usize>> {
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        Ok(move |params: &[&dyn ToSql]| {
+            let changed = statement.execute(params).map_err(failed)?;
+            self.count(&statement);
+            Ok(changed)
+        })
+    }
+
     pub(super) fn rows<T>(
         &self,
         sql: &str,
@@ -165,8 +181,7 @@ impl Tx<'_> {
 
 /// A word of a closed set as the database holds it.
 pub(super) fn word<T: std::str::FromStr<Err = Error>>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text: String = row.get(column)?;
-    text.parse().map_err(|e: Error| {
+    row.get_ref(column)?.as_str()?.parse().map_err(|e: Error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(e))
     })
 }

@@ -13,10 +13,7 @@ use std::{
     collections::HashMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::Ordering,
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     thread::JoinHandle,
     time::Duration,
 };
@@ -77,12 +74,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        connection: Connection,
-        ns: i64,
-        clock: Clock,
-        counts: Arc<Counts>,
-    ) -> Result<Self> {
+    pub(super) fn start(connection: Connection, ns: i64, clock: Clock, counts: Arc<Counts>) -> Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("kurultai-sqlite".to_owned())
@@ -147,16 +139,18 @@ fn run(
         let mut answers = Vec::new();
         let done = begin(connection).and_then(|()| {
             let tx = Tx::new(connection, ns, clock.now(), counts, Some(&routes));
-            let mut next = Some(first);
+            let (mut next, mut empty) = (Some(first), true);
             while let Some(job) = next {
-                answers.push(one(&tx, job)?);
+                let (answer, ended) = one(&tx, job, &mut empty);
+                answers.push(answer);
+                ended?;
                 next = if answers.len() < MOST_JOBS { queue.try_recv().ok() } else { None };
             }
             execute(connection, "commit")
         });
         if done.is_err() {
             routes.take();
-            drop(execute(connection, "rollback"));
+            drop(rollback(connection));
         }
         for answer in answers {
             answer(done.as_ref().err());
@@ -164,18 +158,32 @@ fn run(
     }
 }
 
-/// A job that fails is undone alone.
-fn one(tx: &Tx<'_>, job: Job) -> Result<Answer> {
-    execute(tx.connection, "savepoint job")?;
+/// A job that fails is undone alone. A savepoint copies every page that is written after it, so the first job, which
+/// has the transaction for itself, goes without.
+fn one(tx: &Tx<'_>, job: Job, empty: &mut bool) -> (Answer, Result<()>) {
+    let connection = tx.connection;
+    let saved = if *empty { Ok(()) } else { execute(connection, "savepoint job") };
     let (keep, answer) = job(tx);
-    if !keep {
-        if let Some(routes) = tx.routes {
-            routes.take();
+    let ended = || match (keep, *empty) {
+        (true, true) => Ok(()),
+        (true, false) => execute(connection, "release job"),
+        (false, true) => rollback(connection).and_then(|()| begin(connection)),
+        (false, false) => {
+            execute(connection, "rollback to job").and_then(|()| execute(connection, "release job"))
         }
-        execute(tx.connection, "rollback to job")?;
+    };
+    let ended = saved.and_then(|()| ended());
+    if keep {
+        *empty = false;
+    } else if let Some(routes) = tx.routes {
+        routes.take();
     }
-    execute(tx.connection, "release job")?;
-    Ok(answer)
+    (answer, ended)
+}
+
+/// SQLite may have done it already, when the disk is full for example.
+fn rollback(connection: &Connection) -> Result<()> {
+    if connection.is_autocommit() { Ok(()) } else { execute(connection, "rollback") }
 }
 
 /// Waits in short uneven steps while another process writes, so that nobody waits much longer than the rest.

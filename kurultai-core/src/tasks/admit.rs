@@ -1,6 +1,6 @@
 //! What may be enqueued: repetitions found, edges resolved, cycles named. Pure.
 
-use super::{rules::Route, types::*};
+use super::{new_task::*, rules::Route, types::*};
 use crate::{
     error::{Error, Result},
     json::Json,
@@ -67,13 +67,17 @@ pub(crate) fn names(units: &[Vec<NewTask>]) -> (Vec<String>, Vec<String>) {
         let edges = t.depends_on.iter().map(|d| d.prerequisite.clone());
         edges.chain(t.parent_id.clone()).chain([t.id.clone()])
     });
-    let ids: HashSet<String> = ids.collect();
-    (ids.into_iter().collect(), tasks().filter_map(|t| t.unique_key.clone()).collect())
+    let mut ids: Vec<String> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    (ids, tasks().filter_map(|t| t.unique_key.clone()).collect())
 }
 
 /// Admits one caller's tasks whole, or says why not. What it admits is known to the units after it.
 pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
-    let (mut fresh, mut enqueued, mut aliases) = (Vec::new(), Vec::new(), HashMap::new());
+    let plain = is_plain(&tasks);
+    let (mut fresh, mut enqueued) = (Vec::with_capacity(tasks.len()), Vec::with_capacity(tasks.len()));
+    let mut aliases = HashMap::new();
     let mut seen = Known::default();
     for task in tasks {
         match known.twin(&task).or_else(|| seen.twin(&task)) {
@@ -98,6 +102,11 @@ pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
                 fresh.push(task);
             }
         }
+    }
+    if plain {
+        known.by_id.extend(seen.by_id);
+        let row = |task: NewTask| Row { route: Route::of(&task), rank: task.priority, blocked: false, task };
+        return Ok(Admitted { rows: fresh.into_iter().map(row).collect(), enqueued });
     }
     resolve(&mut fresh, &aliases, known, &seen)?;
     acyclic(&fresh)?;
@@ -207,7 +216,8 @@ pub(crate) fn cycle_error<'a>(cycle: impl Iterator<Item = &'a str>) -> Error {
 /// A prerequisite of a P0 is served as a P0.
 fn ranks(tasks: &[NewTask]) -> HashMap<String, Priority> {
     let mut ranks: HashMap<String, Priority> = tasks.iter().map(|t| (t.id.clone(), t.priority)).collect();
-    let edges: HashMap<&str, Vec<&str>> = tasks.iter().map(|t| (t.id.as_str(), blocking(t).collect())).collect();
+    let edges: HashMap<&str, Vec<&str>> =
+        tasks.iter().map(|t| (t.id.as_str(), blocking(t).collect())).collect();
     let mut raised: Vec<&str> = edges.keys().copied().collect();
     while let Some(id) = raised.pop() {
         let rank = ranks[id];

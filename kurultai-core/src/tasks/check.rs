@@ -1,6 +1,6 @@
 //! Whether a call is sound; every refusal names the field, the value and what is allowed.
 
-use super::{queue::Extend, types::*};
+use super::{new_task::*, queue::Extend, types::*};
 use crate::{
     config::TaskDefaults,
     error::{Error, Result},

@@ -1,10 +1,7 @@
 //! Why a task is not claimed. Pure.
 
-use super::{queue::Facts, rules::Route, types::*};
-use crate::{
-    agents::Agent,
-    clock::time,
-};
+use super::{new_task::DependencyType, queue::Facts, rules::Route, types::*};
+use crate::{agents::Agent, clock::time};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::fmt;
@@ -23,25 +20,46 @@ pub struct Explanation {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
-    Finished { status: Status },
-    Held { by: String, until: DateTime<Utc> },
+    Finished {
+        status: Status,
+    },
+    Held {
+        by: String,
+        until: DateTime<Utc>,
+    },
     Suspended,
     /// Waits for these tasks, which stand so.
-    BlockedBy { tasks: Vec<(String, Status)> },
+    BlockedBy {
+        tasks: Vec<(String, Status)>,
+    },
     /// A parent: completes with its children.
-    WaitsForChildren { tasks: Vec<(String, Status)> },
-    Scheduled { run_at: DateTime<Utc> },
+    WaitsForChildren {
+        tasks: Vec<(String, Status)>,
+    },
+    Scheduled {
+        run_at: DateTime<Utc>,
+    },
     /// An empty type is the whole namespace.
-    Paused { task_type: String },
+    Paused {
+        task_type: String,
+    },
     /// Assigned to an agent that is not alive.
-    AssigneeAbsent { agent: String },
+    AssigneeAbsent {
+        agent: String,
+    },
     /// No agent alive has these.
-    CapabilityMissing { capabilities: Vec<String> },
+    CapabilityMissing {
+        capabilities: Vec<String>,
+    },
     /// Each is there, but nobody alive has all of them.
-    NobodyHasAll { capabilities: Vec<String> },
+    NobodyHasAll {
+        capabilities: Vec<String>,
+    },
     NobodyAlive,
     /// Everybody who could is full or draining.
-    Busy { agents: Vec<String> },
+    Busy {
+        agents: Vec<String>,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -56,7 +74,9 @@ impl fmt::Display for Reason {
             Reason::BlockedBy { tasks } => write!(f, "it waits for {}", list(tasks)),
             Reason::WaitsForChildren { tasks } => write!(f, "it waits for its children {}", list(tasks)),
             Reason::Scheduled { run_at } => write!(f, "it is scheduled for {}", run_at.format("%F %T UTC")),
-            Reason::Paused { task_type } if task_type.is_empty() => write!(f, "the whole namespace is paused"),
+            Reason::Paused { task_type } if task_type.is_empty() => {
+                write!(f, "the whole namespace is paused")
+            }
             Reason::Paused { task_type } => write!(f, "its type {task_type:?} is paused"),
             Reason::AssigneeAbsent { agent } => write!(f, "it is assigned to {agent}, who is not alive"),
             Reason::CapabilityMissing { capabilities } => {
@@ -66,7 +86,9 @@ impl fmt::Display for Reason {
                 write!(f, "no agent alive has all of {}", capabilities.join(", "))
             }
             Reason::NobodyAlive => write!(f, "no agent is alive"),
-            Reason::Busy { agents } => write!(f, "{} could, but hold all they may, or drain", agents.join(", ")),
+            Reason::Busy { agents } => {
+                write!(f, "{} could, but hold all they may, or drain", agents.join(", "))
+            }
         }
     }
 }
@@ -97,7 +119,9 @@ pub(super) fn explain(
         Status::Suspended | Status::PendingReview => reasons.push(Reason::Suspended),
         Status::Blocked => reasons.extend(waits(prerequisites, children)),
         Status::Pending => {
-            reasons.extend(facts.run_at.filter(|at| *at > facts.now).map(|at| Reason::Scheduled { run_at: time(at) }));
+            reasons.extend(
+                facts.run_at.filter(|at| *at > facts.now).map(|at| Reason::Scheduled { run_at: time(at) }),
+            );
             let here = paused.iter().filter(|p| p.is_empty() || **p == task.task_type);
             reasons.extend(here.map(|p| Reason::Paused { task_type: p.clone() }));
             reasons.extend(absence(task, &alive, &able));
@@ -110,9 +134,8 @@ pub(super) fn explain(
 
 fn waits(prerequisites: &[Prerequisite], children: &[Prerequisite]) -> Vec<Reason> {
     let open = |tasks: &[Prerequisite]| -> Vec<(String, Status)> {
-        let waits = |p: &&Prerequisite| {
-            p.dependency_type == DependencyType::Blocks && p.status != Status::Completed
-        };
+        let waits =
+            |p: &&Prerequisite| p.dependency_type == DependencyType::Blocks && p.status != Status::Completed;
         tasks.iter().filter(waits).map(|p| (p.id.clone(), p.status)).collect()
     };
     let (before, below) = (open(prerequisites), open(children));

@@ -1,6 +1,13 @@
 //! What users call: `kurultai.tasks()`.
 
-use super::{check, explain::{self, Explanation}, queue::*, rules::Action, types::*};
+use super::{
+    check,
+    explain::{self, Explanation},
+    new_task::*,
+    queue::*,
+    rules::Action,
+    types::*,
+};
 use crate::{
     clock::monotonic,
     error::{Error, Result},
@@ -181,7 +188,8 @@ impl Tasks {
 
     /// Notes how far the work is, 0 to 1; a sign of life. Errors and answer as [`extend`](Self::extend).
     pub async fn progress(&self, lease: &Lease, progress: f64) -> Result<Extended> {
-        self.renew(Extend { lease: lease.clone(), ttl: None, progress: Some(progress), checkpoint: None }).await
+        self.renew(Extend { lease: lease.clone(), ttl: None, progress: Some(progress), checkpoint: None })
+            .await
     }
 
     /// Stores where the next attempt can go on; a sign of life. Errors and answer as [`extend`](Self::extend).

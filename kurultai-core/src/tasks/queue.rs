@@ -3,7 +3,7 @@
 //! `enqueue`, `claim`, `extend` and `finish` are the hot four, each one transaction. Everything else that moves a
 //! task reads its [`Facts`], lets a pure rule decide a [`Change`], and applies it behind a fence.
 
-use super::{handle::Filter, types::*};
+use super::{handle::Filter, new_task::*, types::*};
 use crate::{clock::Micros, error::Result, json::Json};
 use async_trait::async_trait;
 use std::time::Duration;

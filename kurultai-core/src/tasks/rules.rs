@@ -1,6 +1,6 @@
 //! What both stores would decide, decided once: order, routes, next states. Pure functions.
 
-use super::{queue::*, types::*};
+use super::{new_task::*, queue::*, types::*};
 use crate::{
     clock::{Micros, micros, time},
     error::{Error, Result},
@@ -52,7 +52,12 @@ pub fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
 }
 
 /// The same for a task that enters the queue later. With a `timeout`, `expires_at` counts anew.
-fn waiting(now: Micros, run_at: Option<Micros>, expires_at: Option<Micros>, timeout: Option<Micros>) -> Timing {
+fn waiting(
+    now: Micros,
+    run_at: Option<Micros>,
+    expires_at: Option<Micros>,
+    timeout: Option<Micros>,
+) -> Timing {
     let later = run_at.filter(|at| *at > now);
     let expires_at = match timeout {
         Some(timeout) => Some(later.unwrap_or(now).saturating_add(timeout)),
@@ -63,7 +68,12 @@ fn waiting(now: Micros, run_at: Option<Micros>, expires_at: Option<Micros>, time
 
 /// The same for a task whose prerequisites are done: `run_at` then says since when it could be claimed, so that
 /// its wait can be measured.
-pub fn unblocked(now: Micros, run_at: Option<Micros>, expires_at: Option<Micros>, timeout: Option<Micros>) -> Timing {
+pub fn unblocked(
+    now: Micros,
+    run_at: Option<Micros>,
+    expires_at: Option<Micros>,
+    timeout: Option<Micros>,
+) -> Timing {
     waiting(now, Some(run_at.unwrap_or(now).max(now)), expires_at, timeout)
 }
 
@@ -95,7 +105,8 @@ impl Route {
 
     /// Canonical text, the same on both stores.
     pub fn key(&self) -> String {
-        serde_json::json!([self.task_type, self.required, self.preferred, self.assigned_to]).to_string()
+        let parts = (&self.task_type, &self.required, &self.preferred, &self.assigned_to);
+        serde_json::to_string(&parts).unwrap_or_default()
     }
 
     pub fn from_key(key: &str) -> Option<Self> {
@@ -128,17 +139,20 @@ pub struct Head<T> {
     pub task: T,
 }
 
-/// What one claimer of a batch may take: the routes it serves with their preference, and how many tasks.
+/// The routes that a claimer serves, each with the number of its capabilities that they prefer.
+pub type Served = Vec<(usize, usize)>;
+
+/// What one claimer of a batch may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
-    pub routes: Vec<(usize, usize)>,
+    pub routes: Served,
     pub max: usize,
 }
 
 /// Who gets which head: first come, first served, each in the order rank, weight, preference, age.
 pub fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
     let mut taken = vec![false; heads.len()];
-    let mut orders: HashMap<&[(usize, usize)], (Vec<usize>, usize)> = HashMap::new();
+    let mut orders: HashMap<&Served, (Vec<usize>, usize)> = HashMap::new();
     let mut given = Vec::with_capacity(shares.len());
     for share in shares {
         let (order, next) = orders.entry(&share.routes).or_insert_with(|| (order(share, heads), 0));
@@ -157,7 +171,8 @@ pub fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
 
 fn order<T>(share: &Share, heads: &[Head<T>]) -> Vec<usize> {
     let preference: HashMap<usize, usize> = share.routes.iter().copied().collect();
-    let mut order: Vec<usize> = (0..heads.len()).filter(|i| preference.contains_key(&heads[*i].route)).collect();
+    let mut order: Vec<usize> =
+        (0..heads.len()).filter(|i| preference.contains_key(&heads[*i].route)).collect();
     order.sort_by_key(|i| {
         let head = &heads[*i];
         (head.key >> 50, std::cmp::Reverse(preference[&head.route]), head.key)
@@ -175,7 +190,9 @@ pub fn backoff(policy: RetryPolicy, attempt: u32, draw: f64) -> Duration {
 /// What somebody, or the store itself, wants of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    Cancel { reason: Option<String> },
+    Cancel {
+        reason: Option<String>,
+    },
     Suspend,
     Resume,
     /// Back to the queue with fresh attempts; its errors stay.
@@ -240,8 +257,14 @@ impl Facts {
         if self.prerequisites == Tally::default() && self.children == Tally::default() {
             self.to_pending(self.run_at, topic)
         } else {
-            Change { due_at: Some(NOW), ..self.to(Status::Blocked, topic) }
+            self.to_blocked(topic)
         }
+    }
+
+    /// To wait for other tasks; its own span to wait does not run meanwhile.
+    fn to_blocked(&self, topic: &'static str) -> Change {
+        let expires_at = self.expires_at.filter(|_| self.timeout.is_none());
+        Change { due_at: Some(NOW), expires_at, ..self.to(Status::Blocked, topic) }
     }
 
     fn lease_is_live(&self) -> bool {
@@ -261,6 +284,8 @@ pub fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change
         Err(Error::conflict("task.state", message))
     };
     let change = match (action, facts.status) {
+        // Another pass was quicker.
+        (Action::Settle, status) if status.is_finished() => return Ok(None),
         (Action::Settle, _) => settle(facts, draw),
 
         (Action::Cancel { .. }, Cancelled) => return Ok(None),
@@ -307,8 +332,10 @@ fn settle(facts: &Facts, draw: f64) -> Change {
     let come = |at: Option<Micros>| at.is_some_and(|at| at <= facts.now);
     match facts.status {
         Status::InProgress if come(facts.lease_expires_at) => lapse(facts, draw),
-        Status::Pending | Status::Blocked if come(facts.expires_at) => facts.to(Status::Expired, "task.expired"),
-        Status::Pending if !facts.claimable && !facts.run_at.is_some_and(|at| at > facts.now) => {
+        Status::Pending | Status::Blocked if come(facts.expires_at) => {
+            facts.to(Status::Expired, "task.expired")
+        }
+        Status::Pending if !facts.claimable && facts.run_at.is_none_or(|at| at <= facts.now) => {
             Change { topic: None, ..facts.to_pending(facts.run_at, "task.pending") }
         }
         Status::Blocked => gate(facts),
@@ -356,6 +383,8 @@ fn gate(facts: &Facts) -> Change {
         reason: Some("a task it depends on was not completed".to_owned()),
         ..facts.to(Status::Cancelled, "task.cancelled")
     };
+    // The claim stays, so that a holder that repeats itself gets the same answer.
+    let completed = || Change { keep_claim: true, ..facts.to(Status::Completed, "task.completed") };
     if before.failed > 0 && policy == OnPrerequisiteFailure::Cancel {
         return cancelled();
     }
@@ -373,12 +402,12 @@ fn gate(facts: &Facts) -> Change {
         WaitFor::Quorum(count) => count.clamp(1, children),
     };
     if below.completed >= needed {
-        return facts.to(Status::Completed, "task.completed");
+        return completed();
     }
     let hopeless = below.completed + below.live < needed;
     match policy {
         OnPrerequisiteFailure::Cancel if hopeless => cancelled(),
-        OnPrerequisiteFailure::Continue if below.live == 0 => facts.to(Status::Completed, "task.completed"),
+        OnPrerequisiteFailure::Continue if below.live == 0 => completed(),
         _ => facts.stay(),
     }
 }
@@ -411,7 +440,7 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Verdict> {
             let ended = if facts.children == Tally::default() {
                 facts.to(Status::Completed, "task.completed")
             } else {
-                Change { due_at: Some(NOW), ..facts.to(Status::Blocked, "task.waiting") }
+                facts.to_blocked("task.waiting")
             };
             Change {
                 results: Some(results.clone()),

@@ -49,7 +49,9 @@ fn options(args: &[String]) -> Option<Options> {
             "--kills" => options.kills = value.parse().ok()?,
             "--tasks" => options.tasks = value.parse().ok()?,
             "--stops" => options.stops = value.parse().ok()?,
-            "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => options.store.clone_from(value),
+            "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => {
+                options.store.clone_from(value)
+            }
             _ => return None,
         }
     }

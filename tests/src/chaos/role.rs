@@ -76,14 +76,15 @@ struct Worker {
 
 impl Worker {
     async fn run(&self) -> Result {
-        persist(|| self.kurultai.agents().register(NewAgent::new(&self.agent))).await?;
+        let (agents, tasks) = (self.kurultai.agents(), self.kurultai.tasks());
+        persist(|| agents.register(NewAgent::new(&self.agent))).await?;
         say("ready")?;
         let start = monotonic();
         let wait = if self.most.is_some() { Duration::from_secs(1) } else { Duration::ZERO };
         while self.most.is_none_or(|most| start.elapsed() < most) {
             let max = fastrand::usize(1..=self.max);
             let claim = || Claim::new(&self.agent).max(max).lease(self.lease).wait(wait);
-            let claimed = persist(|| self.kurultai.tasks().claim(claim())).await?;
+            let claimed = persist(|| tasks.claim(claim())).await?;
             if claimed.is_empty() && self.most.is_none() {
                 return Ok(());
             }
@@ -103,7 +104,8 @@ impl Worker {
         }
         let results = serde_json::json!({ "claim": task.lease.claim_id });
         let (id, version, claim) = (&task.id, task.lease.version, &task.lease.claim_id);
-        match persist(|| self.kurultai.tasks().complete(&task.lease, results.clone())).await {
+        let tasks = self.kurultai.tasks();
+        match persist(|| tasks.complete(&task.lease, results.clone())).await {
             Ok(_) => say(&format!("done {id} {version} {claim}")),
             Err(error) if error.code() == "lease.lost" => say(&format!("lost {id} {version}")),
             Err(error) => Err(error.into()),
@@ -113,10 +115,11 @@ impl Worker {
 
 async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {
     say("ready")?;
+    let tasks = kurultai.tasks();
     let mut left = count;
     while left > 0 {
         let batch: Vec<_> = (0..fastrand::usize(1..=20).min(left)).map(|_| arena::task()).collect();
-        let added = persist(|| kurultai.tasks().enqueue_many(batch.clone())).await?;
+        let added = persist(|| tasks.enqueue_many(batch.clone())).await?;
         left -= added.len();
         for task in added {
             say(&format!("added {}", task.id))?;

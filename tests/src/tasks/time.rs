@@ -1,7 +1,4 @@
-use crate::{
-    cases,
-    fixture::task,
-};
+use crate::{cases, fixture::task};
 use kurultai_core::{Clock, EventFilter, Expiry, Priority, Status, config::Retention};
 use std::time::Duration;
 

@@ -2,6 +2,7 @@ use super::{Tx, list, overdue};
 use crate::{
     clock::micros,
     error::Result,
+    json::Json,
     sqlite::{agents, events},
     tasks::{
         Status,
@@ -15,14 +16,24 @@ use std::{
     time::Duration,
 };
 
+/// Where a changed task stands among the others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) n: i64,
+    pub(super) parent: Option<i64>,
+    /// Another task may wait for it.
+    pub(super) awaited: bool,
+}
+
 pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
-    let sql = "select t.id, t.n, t.revision, t.claim_id, t.status = 'in_progress' and t.lease_expires_at > ?3
+    let sql = "select t.id, t.n, t.parent, t.revision, t.claim_id, t.status = 'in_progress' and t.lease_expires_at > ?3
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1";
     let ids = list(changes.iter().map(|c| c.id.clone()));
-    type Fences = (i64, i64, Option<String>, Option<bool>);
+    type Fences = (Place, i64, Option<String>, Option<bool>);
     let rows: HashMap<String, Fences> = tx
         .rows(sql, params![tx.ns, ids, tx.now], |row| {
-            Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+            let place = Place { n: row.get(1)?, parent: row.get(2)?, awaited: true };
+            Ok((row.get(0)?, (place, row.get(3)?, row.get(4)?, row.get(5)?)))
         })?
         .into_iter()
         .collect();
@@ -33,7 +44,7 @@ pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
             Fence::Claim(expected) => *live == Some(true) && claim_id.as_ref() == Some(expected),
         });
         held.push(found.is_some());
-        fit.extend(found.map(|(n, ..)| (*n, change)));
+        fit.extend(found.map(|(place, ..)| (*place, change)));
     }
     write(tx, &fit)?;
     Ok(Applied { held, overdue: overdue(tx)? })
@@ -41,47 +52,59 @@ pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
 
 /// Writes changes whose fences hold, with their events, heartbeats and unblocked dependents. Returns whether the
 /// store has left work for itself.
-pub(super) fn write(tx: &Tx<'_>, changes: &[(i64, Change)]) -> Result<bool> {
+pub(super) fn write(tx: &Tx<'_>, changes: &[(Place, Change)]) -> Result<bool> {
     let plain = |change: &Change| {
-        change.status == Status::Completed && change.error.is_none() && change.reason.is_none() && change.keep_claim
+        change.status == Status::Completed
+            && change.error.is_none()
+            && change.reason.is_none()
+            && change.keep_claim
     };
     let (completed, others): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, change)| plain(change));
     complete(tx, &completed)?;
-    for (n, change) in &others {
-        one(tx, *n, change)?;
+    for (place, change) in &others {
+        one(tx, place.n, change)?;
     }
     let mut workers: Vec<&str> = changes.iter().filter_map(|(_, change)| change.source.as_deref()).collect();
     workers.sort_unstable();
     workers.dedup();
     agents::beat(tx, &workers)?;
-    let finished = |ended_well: bool| -> Vec<i64> {
-        let ends = |status: Status| status.is_finished() && (status == Status::Completed) == ended_well;
-        changes.iter().filter(|(_, change)| ends(change.status)).map(|(n, _)| *n).collect()
+    let ended = || changes.iter().filter(|(_, change)| change.status.is_finished());
+    let awaited = |well: bool| -> Vec<i64> {
+        let ended = ended().filter(|(place, change)| place.awaited && (change.status == Status::Completed) == well);
+        ended.map(|(place, _)| place.n).collect()
     };
+    let parents = ended().filter_map(|(place, _)| place.parent).collect();
     let now_due = changes.iter().any(|(_, change)| change.due_at.is_some_and(|at| at <= tx.now));
-    let unblocked = unblock(tx, &finished(true), &finished(false))?;
+    let unblocked = unblock(tx, &awaited(true), &awaited(false), parents)?;
     Ok(now_due || unblocked)
 }
 
 /// The hot path: tasks that were simply completed, in one statement.
-fn complete(tx: &Tx<'_>, changes: &[&(i64, Change)]) -> Result<()> {
+fn complete(tx: &Tx<'_>, changes: &[&(Place, Change)]) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
-    let sql = "update task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null,
+    let sql =
+        "update task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null,
           due_at = null, control = null, revision = revision + 1
         where n in (select value from rarray(?1))";
-    tx.run(sql, params![list(changes.iter().map(|(n, _)| *n)), tx.now])?;
-    let mut by_source: BTreeMap<Option<&str>, Vec<i64>> = BTreeMap::new();
-    for (n, change) in changes {
-        results(tx, *n, change)?;
-        by_source.entry(change.source.as_deref()).or_default().push(*n);
+    tx.run(sql, params![list(changes.iter().map(|(place, _)| place.n)), tx.now])?;
+    let (mut by_source, mut by_results) = (BTreeMap::<_, Vec<i64>>::new(), BTreeMap::<_, Vec<i64>>::new());
+    for (place, change) in changes {
+        by_source.entry(change.source.as_deref()).or_default().push(place.n);
+        if change.results.is_some() || change.usage.is_some() {
+            by_results.entry((change.results.as_ref().map(Json::as_str), usage(change))).or_default().push(place.n);
+        }
+    }
+    for ((results, usage), tasks) in by_results {
+        write_results(tx, tasks, results, usage)?;
     }
     by_source.iter().try_for_each(|(source, tasks)| events::append(tx, "task.completed", *source, tasks))
 }
 
 fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
-    let sql = "update task set status = ?2, claim_key = iif(?3, sort_key, null), run_at = ?4, expires_at = ?5,
+    let sql =
+        "update task set status = ?2, claim_key = iif(?3, sort_key, null), run_at = ?4, expires_at = ?5,
           due_at = ?6, attempts = ?7, claim_id = iif(?8, claim_id, null), control = ?9,
           lease_expires_at = iif(?2 = 'in_progress', lease_expires_at, null),
           claimed_by = iif(?2 in ('pending', 'blocked'), null, claimed_by),
@@ -103,7 +126,9 @@ fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
             tx.now
         ],
     )?;
-    results(tx, n, change)?;
+    if change.results.is_some() || change.usage.is_some() {
+        write_results(tx, vec![n], change.results.as_ref().map(Json::as_str), usage(change))?;
+    }
     if let Some(error) = &change.error {
         let sql = "insert into task_result(n, error_message, errors) values(?1, ?2, json_array(json(?3)))
             on conflict do update set error_message = excluded.error_message,
@@ -114,24 +139,22 @@ fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
     events::append_one(tx, topic, change.source.as_deref(), Some(n), change.payload())
 }
 
-fn results(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
-    if change.results.is_none() && change.usage.is_none() {
-        return Ok(());
-    }
-    let sql = "insert into task_result(n, results, usage) values(?1, ?2, ?3)
+fn usage(change: &Change) -> Option<String> {
+    change.usage.map(|usage| serde_json::json!(usage).to_string())
+}
+
+/// The same results of all these tasks.
+fn write_results(tx: &Tx<'_>, tasks: Vec<i64>, results: Option<&str>, usage: Option<String>) -> Result<()> {
+    let sql = "insert into task_result(n, results, usage) select value, ?2, ?3 from rarray(?1) where true
         on conflict do update set results = coalesce(excluded.results, results),
           usage = coalesce(excluded.usage, usage)";
-    let usage = change.usage.map(|usage| serde_json::json!(usage).to_string());
-    tx.run(sql, params![n, change.results.as_ref().map(|r| r.as_str()), usage]).map(drop)
+    tx.run(sql, params![list(tasks), results, usage]).map(drop)
 }
 
 /// Lets go on what waited for tasks that ended. What needs a rule is marked as due instead; returns whether
 /// anything was.
-fn unblock(tx: &Tx<'_>, completed: &[i64], failed: &[i64]) -> Result<bool> {
-    if completed.is_empty() && failed.is_empty() {
-        return Ok(false);
-    }
-    let mut due = Vec::new();
+fn unblock(tx: &Tx<'_>, completed: &[i64], failed: &[i64], parents: Vec<i64>) -> Result<bool> {
+    let mut due = parents;
     let mut ready = Vec::new();
     if !completed.is_empty() {
         let sql = "select t.n, t.run_at, t.expires_at, t.timeout, exists(select 1 from task c where c.parent = t.n),
@@ -159,10 +182,6 @@ fn unblock(tx: &Tx<'_>, completed: &[i64], failed: &[i64]) -> Result<bool> {
             where e.type = 'blocks'";
         due.extend(tx.rows(sql, [list(failed.iter().copied())], |row| row.get::<_, i64>(0))?);
     }
-    let ended = list(completed.iter().chain(failed).copied());
-    let sql = "select distinct t.parent from rarray(?1) a cross join task t on t.n = a.value
-        where t.parent is not null";
-    due.extend(tx.rows(sql, [ended], |row| row.get::<_, i64>(0))?);
     if due.is_empty() {
         return Ok(false);
     }
@@ -217,7 +236,8 @@ pub(super) fn sweep(
                 and p.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))
             order by t.completed_at limit ?3";
         let limit = limit.saturating_sub(gone) as i64;
-        let old = list(tx.rows(sql, params![tx.ns, tx.now - micros(span), limit], |row| row.get::<_, i64>(0))?);
+        let old =
+            list(tx.rows(sql, params![tx.ns, tx.now - micros(span), limit], |row| row.get::<_, i64>(0))?);
         for sql in [
             "delete from edge where dependent in (select value from rarray(?1))",
             "delete from edge where prerequisite in (select value from rarray(?1))",

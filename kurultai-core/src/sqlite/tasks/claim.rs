@@ -9,7 +9,7 @@ use crate::{
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
         queue::{Answers, ClaimRequest},
-        rules::{self, Head, Route, Share},
+        rules::{self, Head, Route, Served, Share},
     },
 };
 use rusqlite::params;
@@ -33,7 +33,9 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     let mut each = Vec::with_capacity(requests.len());
     for (request, tasks) in requests.iter().zip(&given) {
         each.push(match &everybody {
-            Some(all) if !all.iter().any(|a| a.id == request.agent) => Err(agents::not_found(&request.agent, all)),
+            Some(all) if !all.iter().any(|a| a.id == request.agent) => {
+                Err(agents::not_found(&request.agent, all))
+            }
             _ => Ok(tasks.iter().filter_map(|n| claimed.remove(n)).collect()),
         });
     }
@@ -65,7 +67,7 @@ fn learn_routes(tx: &Tx<'_>) -> Result<()> {
 fn shares(tx: &Tx<'_>, requests: &[ClaimRequest], agents: &[Agent]) -> Result<(Vec<Share>, Vec<i64>)> {
     let Some(routes) = tx.routes else { return Ok((vec![], vec![])) };
     let (routes, paused) = (routes.borrow(), paused(tx)?);
-    let mut served: HashMap<(&str, &Option<Vec<String>>), Vec<(usize, usize)>> = HashMap::new();
+    let mut served: HashMap<(&str, &Option<Vec<String>>), Served> = HashMap::new();
     let mut room: HashMap<&str, usize> = agents.iter().map(|a| (a.id.as_str(), a.room())).collect();
     let mut shares = Vec::with_capacity(requests.len());
     for request in requests {
@@ -140,10 +142,13 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], leases: &HashMap<i64, String>) -> Re
     }
     let tasks = list(given.iter().flatten().copied());
     let sql = "select t.n, t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority,
-          t.lease_expires_at, p.id, d.title, d.description, d.delegated_by, d.payload, r.checkpoint
+          t.lease_expires_at, p.id, d.title, d.description, d.delegated_by, d.payload, r.checkpoint,
+          exists(select 1 from edge e where e.dependent = t.n)
         from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n
         left join task_result r on r.n = t.n left join task p on p.n = t.parent";
+    let mut fed = false;
     let rows = tx.rows(sql, [&tasks], |row| {
+        fed |= row.get::<_, bool>(14)?;
         let (n, id): (i64, String) = (row.get(0)?, row.get(1)?);
         let lease = Lease {
             task_id: id.clone(),
@@ -170,6 +175,9 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], leases: &HashMap<i64, String>) -> Re
         Ok((n, claimed))
     })?;
     let mut claimed: HashMap<i64, Claimed> = rows.into_iter().collect();
+    if !fed {
+        return Ok(claimed);
+    }
     let sql = "select e.dependent, p.id, e.type, p.status, r.results
         from rarray(?1) a cross join edge e on e.dependent = a.value cross join task p on p.n = e.prerequisite
         left join task_result r on r.n = p.n

@@ -10,7 +10,7 @@ use crate::{
         rules::{self, RANK, Timing},
     },
 };
-use rusqlite::params;
+use rusqlite::{ToSql, params};
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
@@ -23,8 +23,9 @@ pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<V
         }));
     }
     let mut by_source: BTreeMap<Option<&str>, Vec<i64>> = BTreeMap::new();
+    let (mut hot, mut data) = (tx.each(INSERT_TASK)?, tx.each(INSERT_DATA)?);
     for (index, row) in rows.iter().enumerate() {
-        let n = insert(tx, row, index as i64)?;
+        let n = insert(tx, &mut hot, &mut data, row, index as i64)?;
         numbers.insert(row.task.id.clone(), n);
         by_source.entry(row.task.delegated_by.as_deref()).or_default().push(n);
     }
@@ -67,17 +68,27 @@ fn known(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<(Known, HashMap<String, 
     Ok((known, numbers))
 }
 
-fn insert(tx: &Tx<'_>, row: &Row, index: i64) -> Result<i64> {
+const INSERT_TASK: &str = "insert into task(id, ns, type, status, priority, priority_weight, route, sort_key,
+      claim_key, assigned_to, unique_key, run_at, expires_at, timeout, due_at, max_attempts, created_at, updated_at)
+    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17)";
+
+const INSERT_DATA: &str = "insert into task_data(n, title, description, required, preferred, delegated_by, wait_for,
+      on_prerequisite_failure, retry, payload)
+    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+
+fn insert(
+    tx: &Tx<'_>,
+    mut hot: impl FnMut(&[&dyn ToSql]) -> Result<usize>,
+    mut data: impl FnMut(&[&dyn ToSql]) -> Result<usize>,
+    row: &Row,
+    index: i64,
+) -> Result<i64> {
     let Row { task, route, rank, blocked } = row;
     let Timing { claimable, run_at, expires_at, timeout, due_at } = rules::timing(task, *blocked, tx.now);
     let sort_key = rules::sort_base(*rank, task.priority_weight) + (tx.now - rules::EPOCH).max(0) + index;
     let status = if *blocked { Status::Blocked } else { Status::Pending };
-    let hot = "insert into task(id, ns, type, status, priority, priority_weight, route, sort_key, claim_key,
-          assigned_to, unique_key, run_at, expires_at, timeout, due_at, max_attempts, created_at, updated_at)
-        values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17)";
     let route = route_id(tx, route)?;
-    tx.run(
-        hot,
+    hot(
         params![
             task.id,
             tx.ns,
@@ -99,14 +110,10 @@ fn insert(tx: &Tx<'_>, row: &Row, index: i64) -> Result<i64> {
         ],
     )?;
     let n = tx.connection.last_insert_rowid();
-    let data = "insert into task_data(n, title, description, required, preferred, delegated_by, wait_for,
-          on_prerequisite_failure, retry, payload)
-        values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
-    let json = |names: &[String]| if names.is_empty() { "[]".to_owned() } else { serde_json::json!(names).to_string() };
+    let json = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
     let wait_for = (task.wait_for != WaitFor::All).then(|| serde_json::json!(task.wait_for).to_string());
     let retry = (task.retry != RetryPolicy::default()).then(|| serde_json::json!(task.retry).to_string());
-    tx.run(
-        data,
+    data(
         params![
             n,
             task.title,
@@ -129,7 +136,8 @@ fn route_id(tx: &Tx<'_>, route: &rules::Route) -> Result<i64> {
         return Ok(id);
     }
     tx.run("insert or ignore into route(ns, key) values(?1, ?2)", params![tx.ns, key])?;
-    let id = tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
+    let id =
+        tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
     let id = id.ok_or_else(|| Error::internal("a route vanished"))?;
     if let Some(routes) = tx.routes {
         routes.borrow_mut().ids.insert(key, id);
@@ -146,7 +154,9 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
         for edge in &task.depends_on {
             let prerequisite = number(&edge.prerequisite)?;
             insert_edge(tx, n, prerequisite, edge)?;
-            urgent.push((prerequisite, *rank as i64));
+            if edge.dependency_type == DependencyType::Blocks {
+                urgent.push((prerequisite, *rank as i64));
+            }
         }
         if let Some(parent) = &task.parent_id {
             let parent = number(parent)?;
@@ -158,7 +168,9 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
         }
     }
     if !parents.is_empty() {
-        let sql = "update task set status = 'blocked', claim_key = null, due_at = null, revision = revision + 1,
+        let sql =
+            "update task set status = 'blocked', claim_key = null, claim_id = null, revision = revision + 1,
+              due_at = iif(timeout is null, expires_at, null), expires_at = iif(timeout is null, expires_at, null),
               updated_at = ?2
             where n in (select value from rarray(?1)) and status = 'pending'";
         tx.run(sql, params![list(parents), tx.now])?;
@@ -205,9 +217,11 @@ pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<
         let sql = "select n, status, sort_key >> 60 from task where ns = ?1 and id = ?2";
         tx.one(sql, params![tx.ns, id], |row| Ok((row.get(0)?, word::<Status>(row, 1)?, row.get(2)?)))
     };
-    let (n, status, rank): (i64, _, i64) = find(dependent)?.ok_or_else(|| Error::task_not_found(dependent))?;
+    let (n, status, rank): (i64, _, i64) =
+        find(dependent)?.ok_or_else(|| Error::task_not_found(dependent))?;
     let Some((prerequisite, theirs, _)) = find(&edge.prerequisite)? else {
-        let message = format!("task {dependent:?} cannot depend on {:?}, which does not exist", edge.prerequisite);
+        let message =
+            format!("task {dependent:?} cannot depend on {:?}, which does not exist", edge.prerequisite);
         return Err(Error::new(Kind::Input, "task.dependency_unknown", message));
     };
     if status == Status::InProgress || status.is_finished() {
@@ -219,14 +233,18 @@ pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<
     }
     insert_edge(tx, n, prerequisite, edge)?;
     if edge.dependency_type != DependencyType::Blocks {
-        return Ok(false);
+        // It may have been a `blocks` edge until now.
+        let sql = "update task set revision = revision + 1, due_at = 0 where n = ?1 and status = 'blocked'";
+        return Ok(tx.run(sql, [n])? > 0);
     }
     raise(tx, vec![(prerequisite, rank)])?;
     if theirs == Status::Completed {
         return Ok(false);
     }
     if status == Status::Pending {
-        let sql = "update task set status = 'blocked', claim_key = null, due_at = null, updated_at = ?2 where n = ?1";
+        let sql = "update task set status = 'blocked', claim_key = null, claim_id = null, updated_at = ?2,
+              due_at = iif(timeout is null, expires_at, null), expires_at = iif(timeout is null, expires_at, null)
+            where n = ?1";
         tx.run(sql, [n, tx.now])?;
         events::append(tx, "task.blocked", None, &[n])?;
     }
@@ -241,7 +259,8 @@ fn path(tx: &Tx<'_>, from: i64, to: i64) -> Result<Option<Vec<String>>> {
     let mut came_from = HashMap::from([(from, from)]);
     let mut frontier = vec![from];
     while !came_from.contains_key(&to) {
-        let sql = "select a.value, e.prerequisite from rarray(?1) a cross join edge e on e.dependent = a.value
+        let sql =
+            "select a.value, e.prerequisite from rarray(?1) a cross join edge e on e.dependent = a.value
             union all select a.value, c.n from rarray(?1) a cross join task c on c.parent = a.value";
         let steps = tx.rows(sql, [list(frontier)], |row| Ok((row.get(0)?, row.get(1)?)))?;
         frontier = Vec::new();

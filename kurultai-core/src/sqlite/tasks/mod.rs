@@ -6,6 +6,7 @@ mod finish;
 mod read;
 
 use super::{SqliteStore, Tx, list};
+use crate::tasks::Claimed;
 use crate::{
     error::Result,
     tasks::{
@@ -13,7 +14,6 @@ use crate::{
         queue::*,
     },
 };
-use crate::tasks::Claimed;
 use async_trait::async_trait;
 use rusqlite::params;
 use std::time::Duration;

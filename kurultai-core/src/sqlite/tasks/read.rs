@@ -11,10 +11,7 @@ use crate::{
     },
 };
 use rusqlite::{Row, params};
-use std::{
-    collections::HashMap,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
     let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
@@ -77,7 +74,8 @@ const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, t.pri
 
 fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
     let at = |column| -> rusqlite::Result<_> { Ok(row.get::<_, Option<i64>>(column)?.map(time)) };
-    let json = |column| -> rusqlite::Result<_> { Ok(row.get::<_, Option<String>>(column)?.map(Json::stored)) };
+    let json =
+        |column| -> rusqlite::Result<_> { Ok(row.get::<_, Option<String>>(column)?.map(Json::stored)) };
     Ok(Task {
         id: row.get(0)?,
         task_type: row.get(1)?,
@@ -169,9 +167,10 @@ pub(super) fn children(tx: &Tx<'_>, id: &str) -> Result<Vec<Prerequisite>> {
 }
 
 pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
-    let by_status = tx.rows("select status, count(*) from task where ns = ?1 group by status", [tx.ns], |row| {
-        Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64))
-    })?;
+    let by_status =
+        tx.rows("select status, count(*) from task where ns = ?1 group by status", [tx.ns], |row| {
+            Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64))
+        })?;
     let sql = "select min(coalesce(run_at, created_at)) from task where claim_key is not null and ns = ?1";
     let oldest = tx.one(sql, [tx.ns], |row| row.get::<_, Option<i64>>(0))?.flatten();
     let sql = "select claimed_at - coalesce(run_at, created_at), completed_at - claimed_at from task

@@ -1,0 +1,51 @@
+//! The rows of SQLite, in both durability classes.
+
+use crate::{
+    Effort, Result, claim,
+    report::{Report, Row},
+    runner::{self, Shape},
+    yardstick::Yardstick,
+};
+use kurultai_core::Config;
+use tempfile::TempDir;
+
+/// Callers, batch, tasks in the class `process`; `full` is so much slower that it gets a part of them.
+const SHAPES: [(usize, usize, usize, usize); 4] =
+    [(1, 1, 6_000, 4), (16, 1, 32_000, 3), (128, 1, 96_000, 2), (4, 100, 96_000, 1)];
+const CLAIMS: usize = 2_000;
+
+pub(crate) async fn measure(effort: Effort, yardstick: Option<&Yardstick>, report: &Report) -> Result<()> {
+    for durability in ["full", "process"] {
+        let row = |what, shape: Shape| Row::new("sqlite", Some(durability), what, shape.callers, shape.batch);
+        for (callers, batch, tasks, part) in SHAPES {
+            let tasks = if durability == "full" { tasks / part } else { tasks };
+            let shape = Shape::new(callers, batch, effort.tasks(tasks));
+            let (mut enqueue, mut cycle) = (row("enqueue".into(), shape), row("cycle".into(), shape));
+            for _ in 0..effort.runs {
+                let (_folder, config) = fresh(durability)?;
+                let ours = runner::run(config, shape).await?;
+                let limit = yardstick.map(|y| y.sqlite(shape, durability)).transpose()?;
+                enqueue.add(ours.enqueue, limit.map(|l| l.enqueue_per_s));
+                cycle.add(ours.cycle, limit.map(|l| l.cycle_per_s));
+            }
+            report.row(&cycle)?;
+            report.row(&enqueue)?;
+        }
+        let one = Shape::new(1, 1, 1);
+        let mut rows = claim::names(effort).map(|what| row(what, one));
+        for _ in 0..effort.runs {
+            let (_folder, config) = fresh(durability)?;
+            let latencies = claim::run(config, effort, effort.tasks(CLAIMS)).await?;
+            rows.iter_mut().zip(latencies).for_each(|(row, latency)| row.add(latency, None));
+        }
+        rows.iter().try_for_each(|row| report.row(row))?;
+    }
+    Ok(())
+}
+
+/// A file where the yardstick puts its own: in the folder for temporary files.
+fn fresh(durability: &str) -> Result<(TempDir, Config)> {
+    let folder = TempDir::with_prefix("kurultai-bench-")?;
+    let url = format!("sqlite:{}?durability={durability}", folder.path().join("team.db").display());
+    Ok((folder, Config::new(&url)?))
+}

@@ -1,0 +1,126 @@
+//! The agents at work: each a real worker with its own claims and leases.
+
+use super::faults::Faults;
+use kurultai_core::{
+    Failure, Json, Kurultai, Result,
+    worker::{Context, Worker},
+};
+use serde::Deserialize;
+use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::sleep,
+};
+
+/// How long a silent worker keeps its task.
+pub(super) const LEASE: Duration = Duration::from_millis(1500);
+
+/// An agent that vanishes, and the task it was working on.
+#[derive(Debug)]
+pub(super) struct Crash {
+    pub(super) agent: String,
+    pub(super) task: String,
+}
+
+/// What every handler knows.
+#[derive(Debug)]
+struct Script {
+    faults: Faults,
+    ms_per_hour: f64,
+    crashes: mpsc::UnboundedSender<Crash>,
+}
+
+#[derive(Debug)]
+pub(super) struct Cast {
+    kurultai: Kurultai,
+    script: Arc<Script>,
+    stop: watch::Sender<bool>,
+    workers: HashMap<String, JoinHandle<Result<usize>>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    hours: f64,
+}
+
+impl Cast {
+    pub(super) fn new(
+        kurultai: &Kurultai,
+        faults: Faults,
+        ms_per_hour: f64,
+    ) -> (Self, mpsc::UnboundedReceiver<Crash>) {
+        let (crashes, crashed) = mpsc::unbounded_channel();
+        let script = Arc::new(Script { faults, ms_per_hour, crashes });
+        let cast = Cast {
+            kurultai: kurultai.clone(),
+            script,
+            stop: watch::Sender::new(false),
+            workers: HashMap::new(),
+        };
+        (cast, crashed)
+    }
+
+    pub(super) fn enter(&mut self, agent: &str) {
+        let worker = Worker::new(&self.kurultai, agent).lease(LEASE);
+        let (script, name, mut stop) = (self.script.clone(), agent.to_owned(), self.stop.subscribe());
+        let running = tokio::spawn(async move {
+            let handler = |context| work(script.clone(), name.clone(), context);
+            worker.run(handler, async move { drop(stop.wait_for(|stop| *stop).await) }).await
+        });
+        self.workers.insert(agent.to_owned(), running);
+    }
+
+    /// As if the process were killed: nothing is released, nobody is told.
+    pub(super) fn vanish(&mut self, agent: &str) {
+        if let Some(worker) = self.workers.remove(agent) {
+            worker.abort();
+        }
+    }
+
+    /// The error of a worker that gave up.
+    pub(super) async fn trouble(&mut self) -> Result<()> {
+        let ended =
+            self.workers.iter().find(|(_, worker)| worker.is_finished()).map(|(agent, _)| agent.clone());
+        match ended.and_then(|agent| self.workers.remove(&agent)) {
+            Some(worker) => worker.await.map_or(Ok(()), |ended| ended.map(drop)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn leave(&mut self) {
+        self.stop.send_replace(true);
+        for (_, worker) in self.workers.drain() {
+            drop(worker.await);
+        }
+    }
+}
+
+impl Drop for Cast {
+    fn drop(&mut self) {
+        self.workers.values().for_each(JoinHandle::abort);
+    }
+}
+
+/// The work: some sleep, a sign of life in the middle, and perhaps an accident.
+async fn work(script: Arc<Script>, agent: String, context: Context) -> Result<Json, Failure> {
+    let Part { hours } = context.task.payload.get().map_err(|e| Failure::fatal(e.to_string()))?;
+    let half = Duration::from_secs_f64(hours.max(0.0) * script.ms_per_hour / 2000.0);
+    let id = Some(&context.task.id);
+    let first = context.task.lease.version == 1;
+    let Faults { flaky, crash, fatal } = &script.faults;
+    sleep(half).await;
+    drop(context.progress(0.5).await);
+    if first && id == crash.as_ref() {
+        drop(script.crashes.send(Crash { agent, task: context.task.id.clone() }));
+        return pending().await;
+    }
+    if first && id == flaky.as_ref() {
+        return Err(Failure::new("the network was down"));
+    }
+    if first && id == fatal.as_ref() {
+        return Err(Failure::fatal("the specification contradicts itself"));
+    }
+    sleep(half).await;
+    Ok(serde_json::json!({"by": agent, "hours": hours}).into())
+}

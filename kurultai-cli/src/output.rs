@@ -1,0 +1,168 @@
+//! How answers and errors leave the program: lines, JSON, tables.
+
+use crate::text::{clean, short, width};
+use kurultai_core::{Error, Kind};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// No table is wider.
+pub(crate) const WIDTH: usize = 100;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Failed(Error),
+    /// Whoever read our output has gone.
+    Unread,
+    /// All is said; end with this code.
+    Exit(u8),
+}
+
+pub(crate) type Done<T = ()> = Result<T, Stop>;
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Failed(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Stop::Unread,
+            _ => Stop::Failed(Error::new(
+                Kind::Storage,
+                "output.failed",
+                format!("the output failed: {error}"),
+            )),
+        }
+    }
+}
+
+/// Text on stdout as it is.
+pub(crate) fn write(text: &str) -> Done {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+pub(crate) fn say(line: impl AsRef<str>) -> Done {
+    write(&format!("{}\n", line.as_ref()))
+}
+
+pub(crate) fn say_all(lines: &[String]) -> Done {
+    lines.iter().try_for_each(say)
+}
+
+/// One document on one line.
+pub(crate) fn say_json(value: &impl Serialize) -> Done {
+    let text =
+        serde_json::to_string(value).map_err(|e| Error::internal(format!("an answer is no JSON: {e}")))?;
+    say(text)
+}
+
+/// The error on one line of stderr.
+pub(crate) fn failure(error: &Error, json: bool) {
+    let (kind, code, message, hint) = (error.kind(), error.code(), clean(error.message()), hint(error));
+    let line = if json {
+        let retryable = error.retryable();
+        serde_json::json!({"error": {
+            "code": code, "kind": kind.as_str(), "message": message, "retryable": retryable, "hint": hint}})
+        .to_string()
+    } else {
+        format!("error: {message} [{code}]; {hint}")
+    };
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+/// A remark beside the answer, for people.
+pub(crate) fn remark(text: &str) {
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
+fn hint(error: &Error) -> &'static str {
+    match (error.code(), error.kind()) {
+        ("input.usage", _) => "see --help",
+        ("agent.not_found", _) => "see `kurultai agents list`",
+        ("task.not_found", _) => "see `kurultai tasks list`; is --namespace right?",
+        ("task.state", _) => "see `kurultai tasks explain ID`",
+        ("task.conflict", _) => "take another key or id, or give the same type and payload",
+        ("store.schema_older", _) => "run `kurultai migrate`",
+        ("store.schema_newer", _) => "install the newer kurultai",
+        (_, Kind::Input) => "mend the call and repeat it",
+        (_, Kind::Config) => "give --url or set KURULTAI_URL",
+        (_, Kind::NotFound) => "look it up first",
+        (_, Kind::Conflict) => "look at it again and decide",
+        (_, Kind::LeaseLost) => "stop working on it and claim again",
+        (_, Kind::Unavailable) => "nothing was changed; repeat it",
+        (_, Kind::OutcomeUnknown) => "it may have happened: look, or repeat it with the same key or lease",
+        (_, Kind::Storage) => "look at the disk, the rights and the schema",
+        (_, Kind::Denied) => "look at the user and the password in the URL",
+        _ => "this is a defect; please report it",
+    }
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Column {
+    head: &'static str,
+    right: bool,
+    whole: bool,
+}
+
+/// Shortened where the table is too wide.
+pub(crate) const fn text(head: &'static str) -> Column {
+    Column { head, right: false, whole: false }
+}
+
+/// Never shortened.
+pub(crate) const fn whole(head: &'static str) -> Column {
+    Column { head, right: false, whole: true }
+}
+
+/// To the right, never shortened.
+pub(crate) const fn number(head: &'static str) -> Column {
+    Column { head, right: true, whole: true }
+}
+
+/// Lines of at most [`WIDTH`] columns: the widest texts give way.
+pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
+    let head = columns.iter().map(|c| c.head.to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head)
+        .chain(rows.iter().map(|row| row.iter().map(|cell| clean(cell)).collect()))
+        .collect();
+    let widest =
+        |i: usize| rows.iter().map(|row| row.get(i).map_or(0, |cell| width(cell))).max().unwrap_or(0);
+    let mut widths: Vec<usize> = (0..columns.len()).map(widest).collect();
+    let gaps = 2 * columns.len().saturating_sub(1);
+    while widths.iter().sum::<usize>() + gaps > WIDTH {
+        let widest =
+            (0..columns.len()).filter(|i| !columns[*i].whole && widths[*i] > 3).max_by_key(|i| widths[*i]);
+        match widest {
+            Some(i) => widths[i] -= 1,
+            None => break,
+        }
+    }
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(columns).zip(&widths).map(|((cell, column), most)| {
+            let cell = short(cell, *most);
+            let pad = " ".repeat(most.saturating_sub(width(&cell)));
+            if column.right { pad + &cell } else { cell + &pad }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_fits() {
+        let row = |name: &str| vec!["id".to_owned(), name.to_owned(), "12".to_owned()];
+        let lines = table(&[whole("ID"), text("NAME"), number("N")], &[row("Möngke"), row(&"蒙".repeat(90))]);
+        assert!(lines.iter().all(|line| width(line) <= WIDTH), "{lines:#?}");
+        assert_eq!(width(&lines[1]), width(&lines[2]));
+    }
+}

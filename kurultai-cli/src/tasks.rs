@@ -1,0 +1,456 @@
+//! `kurultai tasks`: an agent that lives in a shell is a full member.
+
+use crate::{
+    output::{Done, remark, say, say_all, say_json, table, text, whole},
+    status::{name, numbers},
+    text::{clean, duration, now, span, utc, word},
+};
+use chrono::{DateTime, Utc};
+use kurultai_core::{
+    Claim, Claimed, Expiry, Extended, Failure, Filter, Finished, Json, Kurultai, Lease, NewTask, Outcome,
+    Priority, Start, Status, Task, Usage, tasks::queue::Extend,
+};
+use serde::Serialize;
+use std::time::Duration;
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Add a task; prints its id
+    Enqueue(Box<Enqueue>),
+    /// Take tasks for an agent; prints each with a line `LEASE <string>`
+    Claim(Take),
+    /// End a task well
+    Complete {
+        #[arg(value_parser = word::<Lease>)]
+        lease: Lease,
+        /// JSON
+        result: Option<String>,
+        #[arg(long)]
+        tokens: Option<u64>,
+        #[arg(long)]
+        cost: Option<f64>,
+        #[arg(long)]
+        seconds: Option<f64>,
+    },
+    /// End an attempt badly
+    Fail {
+        #[arg(value_parser = word::<Lease>)]
+        lease: Lease,
+        error: String,
+        /// To the dead letters at once
+        #[arg(long = "final")]
+        fatal: bool,
+        #[arg(long, value_parser = duration)]
+        retry_after: Option<Duration>,
+    },
+    /// Give a task back; the attempt does not count
+    Release {
+        #[arg(value_parser = word::<Lease>)]
+        lease: Lease,
+    },
+    /// Keep a task, and say how far it is
+    Extend {
+        #[arg(value_parser = word::<Lease>)]
+        lease: Lease,
+        /// Default 30s, where no progress and no checkpoint is given
+        #[arg(long, value_parser = duration)]
+        ttl: Option<Duration>,
+        /// 0 to 1
+        #[arg(long)]
+        progress: Option<f64>,
+        /// JSON from which the next attempt can go on
+        #[arg(long, value_name = "JSON")]
+        checkpoint: Option<String>,
+    },
+    /// Tasks in the order in which they were made
+    List(List),
+    /// Everything about a task
+    Show { id: String },
+    /// Why a task is not claimed
+    Explain { id: String },
+    /// Cancel it; a holder learns it when it extends
+    Cancel {
+        id: String,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Take it out of the queue until `resume`
+    Suspend { id: String },
+    /// Put it back
+    Resume { id: String },
+    /// Give a dead, cancelled or expired task fresh attempts
+    Requeue { id: String },
+    /// Give up a dead letter
+    Discard { id: String },
+    /// Give out no task of a type; without a type none at all
+    Pause {
+        #[arg(value_name = "TYPE")]
+        task_type: Option<String>,
+    },
+    /// End a pause
+    Unpause {
+        #[arg(value_name = "TYPE")]
+        task_type: Option<String>,
+    },
+    /// The tasks that failed for good
+    DeadLetters {
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Counts and times
+    Stats,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Enqueue {
+    #[arg(value_name = "TYPE")]
+    task_type: String,
+    /// JSON
+    payload: Option<String>,
+    #[arg(long, default_value = "")]
+    title: String,
+    /// P0 to P3
+    #[arg(long, default_value = "P2", value_parser = word::<Priority>)]
+    priority: Priority,
+    /// 0 to 1, higher first within a priority
+    #[arg(long, default_value_t = 0.5)]
+    weight: f64,
+    /// Capabilities that its claimer must have
+    #[arg(long, value_delimiter = ',')]
+    requires: Vec<String>,
+    /// Capabilities whose owners take it first
+    #[arg(long, value_delimiter = ',')]
+    prefers: Vec<String>,
+    /// The only agent that may claim it
+    #[arg(long)]
+    assign: Option<String>,
+    #[arg(long)]
+    delegated_by: Option<String>,
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    depends_on: Vec<String>,
+    /// A second task of this key is not made
+    #[arg(long)]
+    key: Option<String>,
+    #[arg(long, value_parser = duration, conflicts_with = "run_at")]
+    delay: Option<Duration>,
+    /// As 2026-03-01T09:00:00Z
+    #[arg(long, value_name = "TIME")]
+    run_at: Option<DateTime<Utc>>,
+    /// How long it may wait to be claimed, or `never`
+    #[arg(long, value_parser = expiry)]
+    expires: Option<Expiry>,
+    #[arg(long)]
+    max_attempts: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Take {
+    agent: String,
+    #[arg(long, default_value_t = 1)]
+    max: usize,
+    /// Only these task types
+    #[arg(long, value_delimiter = ',')]
+    types: Vec<String>,
+    /// How long the claim lasts without `extend`; default 30s
+    #[arg(long, value_parser = duration)]
+    lease: Option<Duration>,
+    /// How long to wait for work
+    #[arg(long, value_parser = duration, default_value = "0s")]
+    wait: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    #[arg(long, value_parser = word::<Status>)]
+    status: Option<Status>,
+    #[arg(long = "type", value_name = "TYPE")]
+    task_type: Option<String>,
+    #[arg(long, value_name = "AGENT")]
+    assigned_to: Option<String>,
+    #[arg(long, value_name = "AGENT")]
+    claimed_by: Option<String>,
+    #[arg(long, value_name = "ID")]
+    parent: Option<String>,
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// What the page before ended with
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+fn expiry(text: &str) -> Result<Expiry, String> {
+    match text {
+        "never" => Ok(Expiry::Never),
+        text => duration(text).map(Expiry::After).map_err(|e| format!("{e}, or never")),
+    }
+}
+
+fn document(text: Option<String>) -> kurultai_core::Result<Json> {
+    text.map_or(Ok(Json::default()), Json::text)
+}
+
+impl Command {
+    pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+        let tasks = kurultai.tasks();
+        let status = match self {
+            Command::Enqueue(enqueue) => return enqueue.run(kurultai, json).await,
+            Command::Claim(take) => return take.run(kurultai, json).await,
+            Command::Complete { lease, result, tokens, cost, seconds } => {
+                let spent = tokens.is_some() || cost.is_some() || seconds.is_some();
+                let usage = Usage {
+                    tokens: tokens.unwrap_or_default(),
+                    cost: cost.unwrap_or_default(),
+                    seconds: seconds.unwrap_or_default(),
+                };
+                let outcome = Outcome::Complete { results: document(result)?, usage: spent.then_some(usage) };
+                return finished(&tasks.finish(&lease, outcome).await?, json);
+            }
+            Command::Fail { lease, error, fatal, retry_after } => {
+                let failure = Failure { retryable: !fatal, retry_after, ..Failure::new(error) };
+                return finished(&tasks.fail(&lease, failure).await?, json);
+            }
+            Command::Release { lease } => return finished(&tasks.release(&lease).await?, json),
+            Command::Extend { lease, ttl, progress, checkpoint } => {
+                let alone = progress.is_none() && checkpoint.is_none();
+                let ttl = ttl.or_else(|| alone.then_some(Duration::from_secs(30)));
+                let checkpoint = checkpoint.map(Json::text).transpose()?;
+                return extended(&tasks.renew(Extend { lease, ttl, progress, checkpoint }).await?, json);
+            }
+            Command::List(list) => return list.run(kurultai, json).await,
+            Command::DeadLetters { limit, cursor } => {
+                let filter = Filter { limit, cursor, ..Filter::default() };
+                let page = tasks.dead_letters(filter).await?;
+                return if json { say_json(&page) } else { listed(&page.tasks, page.next.as_deref()) };
+            }
+            Command::Show { id } => {
+                let task = tasks.get(&id).await?;
+                return if json { say_json(&task) } else { show(&task) };
+            }
+            Command::Explain { id } => {
+                let explanation = tasks.explain(&id).await?;
+                if json {
+                    return say_json(&explanation);
+                }
+                say(format!("{} is {}", clean(&explanation.id), explanation.status))?;
+                for reason in &explanation.reasons {
+                    say(format!("  {}", clean(&reason.to_string())))?;
+                }
+                return match (explanation.reasons.is_empty(), explanation.candidates.is_empty()) {
+                    (true, false) => say(format!("  {} can claim it now", explanation.candidates.join(", "))),
+                    _ => Ok(()),
+                };
+            }
+            Command::Stats => {
+                let stats = tasks.stats().await?;
+                return if json { say_json(&stats) } else { say_all(&numbers(&stats)) };
+            }
+            Command::Pause { task_type } => {
+                tasks.pause(task_type.as_deref()).await?;
+                return paused(task_type.as_deref(), true, json);
+            }
+            Command::Unpause { task_type } => {
+                tasks.unpause(task_type.as_deref()).await?;
+                return paused(task_type.as_deref(), false, json);
+            }
+            Command::Cancel { id, reason } => (tasks.cancel(&id, reason.as_deref()).await?, id),
+            Command::Suspend { id } => (tasks.suspend(&id).await?, id),
+            Command::Resume { id } => (tasks.resume(&id).await?, id),
+            Command::Requeue { id } => (tasks.requeue(&id).await?, id),
+            Command::Discard { id } => (tasks.discard(&id).await?, id),
+        };
+        let (status, id) = status;
+        if json {
+            return say_json(&serde_json::json!({"id": id, "status": status}));
+        }
+        let holder = if status == Status::InProgress { "; its holder learns it when it extends" } else { "" };
+        say(format!("{} is {status}{holder}", clean(&id)))
+    }
+}
+
+impl Enqueue {
+    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+        let task = NewTask {
+            title: self.title,
+            payload: document(self.payload)?,
+            priority: self.priority,
+            priority_weight: self.weight,
+            required_capabilities: self.requires,
+            preferred_capabilities: self.prefers,
+            assigned_to: self.assign,
+            delegated_by: self.delegated_by,
+            parent_id: self.parent,
+            unique_key: self.key,
+            start: match (self.delay, self.run_at) {
+                (Some(delay), _) => Start::After(delay),
+                (None, Some(time)) => Start::At(time),
+                (None, None) => Start::Now,
+            },
+            expiry: self.expires.unwrap_or_default(),
+            max_attempts: self.max_attempts,
+            ..NewTask::new(self.task_type).depends_on(self.depends_on)
+        };
+        let enqueued = kurultai.tasks().enqueue(task).await?;
+        if json {
+            return say_json(&enqueued);
+        }
+        if enqueued.deduplicated {
+            remark("it was there already; nothing was added");
+        }
+        say(enqueued.id)
+    }
+}
+
+/// A claimed task with the string that ends it.
+#[derive(Debug, Serialize)]
+struct Taken<'a> {
+    lease: String,
+    task: &'a Claimed,
+}
+
+impl Take {
+    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+        let mut claim = Claim::new(self.agent).max(self.max).wait(self.wait);
+        claim.lease = self.lease;
+        if !self.types.is_empty() {
+            claim = claim.types(self.types);
+        }
+        let claimed = kurultai.tasks().claim(claim).await?;
+        if json {
+            let taken = claimed.iter().map(|task| Taken { lease: task.lease.to_string(), task });
+            return say_json(&taken.collect::<Vec<_>>());
+        }
+        if claimed.is_empty() {
+            return say("nothing to claim");
+        }
+        claimed.iter().try_for_each(taken)
+    }
+}
+
+fn taken(task: &Claimed) -> Done {
+    let left = (task.lease.expires_at - now()).as_seconds_f64().max(0.0);
+    say(format!("{}  {}  {}", task.priority, clean(&task.task_type), clean(&task.title)))?;
+    say(format!("  id          {}", clean(&task.id)))?;
+    say(format!("  attempt     {} of {}", task.attempt, task.max_attempts))?;
+    say(format!("  yours until {}, {} from now", utc(task.lease.expires_at), span(left)))?;
+    if !task.description.is_empty() {
+        say(format!("  text        {}", clean(&task.description)))?;
+    }
+    say(format!("  payload     {}", task.payload))?;
+    if let Some(checkpoint) = &task.checkpoint {
+        say(format!("  checkpoint  {checkpoint}"))?;
+    }
+    for p in &task.prerequisites {
+        let results = p.results.as_ref().map_or("null", |r| r.as_str());
+        say(format!("  after       {} ({}): {results}", clean(&p.id), p.status))?;
+    }
+    say(format!("LEASE {}", task.lease))
+}
+
+fn finished(finished: &Finished, json: bool) -> Done {
+    if json {
+        return say_json(finished);
+    }
+    let again = if finished.repeated { ", as it was before" } else { "" };
+    say(format!("{} is {}{again}", clean(&finished.id), finished.status))
+}
+
+fn extended(extended: &Extended, json: bool) -> Done {
+    let lease = extended.lease.to_string();
+    if json {
+        let until = extended.lease.expires_at;
+        return say_json(
+            &serde_json::json!({"signal": extended.signal, "lease": lease, "expires_at": until}),
+        );
+    }
+    say(format!("{}; yours until {}", extended.signal, utc(extended.lease.expires_at)))?;
+    say(format!("LEASE {lease}"))
+}
+
+fn paused(task_type: Option<&str>, paused: bool, json: bool) -> Done {
+    if json {
+        return say_json(&serde_json::json!({"type": task_type, "paused": paused}));
+    }
+    let what = task_type.map_or("everything".to_owned(), |t| format!("the type {}", clean(t)));
+    say(format!("{what} {}", if paused { "is paused" } else { "goes on" }))
+}
+
+impl List {
+    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+        let filter = Filter {
+            status: self.status,
+            task_type: self.task_type,
+            assigned_to: self.assigned_to,
+            claimed_by: self.claimed_by,
+            parent_id: self.parent,
+            cursor: self.cursor,
+            limit: self.limit,
+        };
+        let page = kurultai.tasks().list(filter).await?;
+        if json { say_json(&page) } else { listed(&page.tasks, page.next.as_deref()) }
+    }
+}
+
+fn listed(tasks: &[Task], next: Option<&str>) -> Done {
+    if tasks.is_empty() {
+        return say("no task");
+    }
+    let rows: Vec<Vec<String>> = tasks
+        .iter()
+        .map(|task| {
+            let agent = task.claimed_by.as_ref().or(task.assigned_to.as_ref());
+            vec![
+                task.id.clone(),
+                task.status.to_string(),
+                task.priority.to_string(),
+                task.task_type.clone(),
+                agent.cloned().unwrap_or_default(),
+                name(task),
+            ]
+        })
+        .collect();
+    let columns = [whole("ID"), whole("STATUS"), whole("PR"), text("TYPE"), text("AGENT"), text("TITLE")];
+    say_all(&table(&columns, &rows))?;
+    next.map_or(Ok(()), |next| say(format!("there are more: --cursor {next}")))
+}
+
+fn show(task: &Task) -> Done {
+    let mut lines: Vec<(&str, String)> = vec![
+        ("type", task.task_type.clone()),
+        ("status", task.status.to_string()),
+        ("priority", format!("{}, weight {}", task.priority, task.priority_weight)),
+    ];
+    let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
+    let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
+    let document = |json: &Option<Json>| json.as_ref().map(|json| json.as_str().to_owned());
+    add("text", (!task.description.is_empty()).then(|| task.description.clone()));
+    add("payload", Some(task.payload.as_str().to_owned()));
+    add("requires", list(&task.required_capabilities));
+    add("prefers", list(&task.preferred_capabilities));
+    add("assigned to", task.assigned_to.clone());
+    add("delegated by", task.delegated_by.clone());
+    add("parent", task.parent_id.clone());
+    add("key", task.unique_key.clone());
+    add("depends on", list(&task.depends_on));
+    add("not before", task.run_at.map(utc));
+    add("expires", task.expires_at.map(utc));
+    add("attempts", Some(format!("{} of {}", task.attempts, task.max_attempts)));
+    add("claimed by", task.claimed_by.clone());
+    add("claimed at", task.claimed_at.map(utc));
+    add("lease ends", task.lease_expires_at.map(utc));
+    add("progress", task.progress.map(|p| format!("{:.0} %", p * 100.0)));
+    add("checkpoint", document(&task.checkpoint));
+    add("result", document(&task.results));
+    add("usage", task.usage.map(|u| format!("{} tokens, cost {}, {}", u.tokens, u.cost, span(u.seconds))));
+    add("created", Some(utc(task.created_at)));
+    add("completed", task.completed_at.map(utc));
+    for e in &task.errors {
+        let agent = e.agent.as_deref().unwrap_or("nobody");
+        add("error", Some(format!("attempt {} by {agent}, {}: {}", e.attempt, utc(e.at), e.error)));
+    }
+    say(format!("{}  {}", clean(&task.id), clean(&task.title)))?;
+    lines.iter().try_for_each(|(name, value)| say(format!("  {name:<12}  {}", clean(value))))
+}

@@ -1,0 +1,126 @@
+//! Times, spans and widths in words. Pure, but for the clock.
+
+use chrono::{DateTime, Utc};
+use kurultai_core::Error;
+use std::{str::FromStr, time::Duration};
+use unicode_width::UnicodeWidthChar;
+
+/// For words like "3 s ago": the store's own clock decides everything that matters.
+#[expect(clippy::disallowed_methods, reason = "an operator reads the words by the clock of this machine")]
+pub(crate) fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+pub(crate) fn utc(time: DateTime<Utc>) -> String {
+    time.format("%F %TZ").to_string()
+}
+
+/// `12 ms`, `1.9 s`, `3 min 20 s`, `2 h 5 min`, `4 days`.
+pub(crate) fn span(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match seconds {
+        s if s < 0.9995 => format!("{:.0} ms", s * 1000.0),
+        s if s < 59.95 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{} min {} s", whole / 60, whole % 60),
+        s if s < 86_400.0 => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} days", whole / 86_400),
+    }
+}
+
+pub(crate) fn ago(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match (now - time).num_seconds() {
+        ..=0 => "now".to_owned(),
+        s @ ..=59 => format!("{s} s ago"),
+        s @ ..=3599 => format!("{} min ago", s / 60),
+        s @ ..=86_399 => format!("{} h ago", s / 3600),
+        s => format!("{} days ago", s / 86_400),
+    }
+}
+
+/// `500ms`, `30s`, `5m`, `2h`, `1d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "a number and a unit, as 500ms, 30s, 5m, 2h or 1d".to_owned();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let unit = match &text[digits..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
+}
+
+/// A word of the library, with its own account of what is allowed.
+pub(crate) fn word<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|e: Error| e.message().to_owned())
+}
+
+/// One line, without anything that moves a terminal's cursor or turns its direction.
+pub(crate) fn clean(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
+}
+
+/// The columns that a text takes on a terminal.
+pub(crate) fn width(text: &str) -> usize {
+    text.chars().map(|c| c.width().unwrap_or(0)).sum()
+}
+
+/// At most `most` columns, the last one an ellipsis where something was cut off.
+pub(crate) fn short(text: &str, most: usize) -> String {
+    if width(text) <= most {
+        return text.to_owned();
+    }
+    let (mut kept, mut used) = (String::new(), 0);
+    for c in text.chars() {
+        used += c.width().unwrap_or(0);
+        if used >= most {
+            break;
+        }
+        kept.push(c);
+    }
+    if most > 0 {
+        kept.push('…');
+    }
+    kept
+}
+
+/// `count` things: `1 task`, `2 tasks`.
+pub(crate) fn count(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read() {
+        let seconds = |text| duration(text).map(|d| d.as_secs_f64());
+        assert_eq!(seconds("500ms"), Ok(0.5));
+        assert_eq!(seconds("1.5s"), Ok(1.5));
+        assert_eq!(seconds("5m"), Ok(300.0));
+        assert_eq!(seconds("2h"), Ok(7200.0));
+        for wrong in ["", "5", "s", "-5s", "5 s", "5x", "1..5s", "99999999999999999999999999d"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_by_columns() {
+        assert_eq!(short("Möngke", 6), "Möngke");
+        assert_eq!(short("Möngke", 5), "Möng…");
+        assert_eq!(short("蒙哥蒙哥", 5), "蒙哥…");
+        assert!(width(&short("蒙哥蒙哥", 4)) <= 4);
+        assert_eq!(clean("a\x1b[2J\nb"), "a [2J b");
+    }
+
+    #[test]
+    fn spans_are_words() {
+        assert_eq!([0.012, 1.94, 200.0, 7500.0].map(span), ["12 ms", "1.9 s", "3 min 20 s", "2 h 5 min"]);
+    }
+}

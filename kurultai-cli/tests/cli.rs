@@ -1,0 +1,144 @@
+//! The program as its users run it.
+
+use serde_json::Value;
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+struct Shell {
+    folder: tempfile::TempDir,
+}
+
+impl Shell {
+    fn new() -> Self {
+        Shell { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kurultai"));
+        let url = format!("sqlite:{}?durability=process", self.folder.path().join("team.db").display());
+        command.args(args).env_remove("NEO4J_URI").env("KURULTAI_URL", url).current_dir(self.folder.path());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the program starts")
+    }
+
+    /// What it prints; it must end well.
+    fn out(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        serde_json::from_str(&self.out(&args)).expect("one JSON document")
+    }
+
+    /// Its exit code and the error's code.
+    fn error(&self, args: &[&str]) -> (i32, String) {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let output = self.run(&args);
+        assert!(output.stdout.is_empty(), "an error prints nothing on stdout");
+        let error: Value = serde_json::from_slice(&output.stderr).expect("one line of JSON");
+        let code = error["error"]["code"].as_str().unwrap_or_default().to_owned();
+        (output.status.code().unwrap_or(-1), code)
+    }
+}
+
+/// `demo` in a store of its own.
+fn demo(args: &[&str]) -> Value {
+    let shell = Shell::new();
+    let mut command = shell.command(&["demo", "--json"]);
+    let output = command.args(args).env_remove("KURULTAI_URL").output().expect("the program starts");
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).expect("nothing but one line of JSON")
+}
+
+fn adds_up(tally: &Value, tasks: u64) {
+    assert_eq!((tally["tasks"].as_u64(), tally["completed"].as_u64()), (Some(tasks), Some(tasks)), "{tally}");
+    for none in ["completed_twice", "lost", "order_violations"] {
+        assert_eq!(tally[none], 0, "{tally}");
+    }
+    for some in ["retries", "takeovers", "dead_letters_replayed"] {
+        assert!(tally[some].as_u64() >= Some(1), "{some}: {tally}");
+    }
+}
+
+#[test]
+fn the_gap_plan_runs_to_its_end() {
+    adds_up(&demo(&["--speed", "4"]), 40);
+}
+
+#[test]
+fn the_roadmap_runs_to_its_end() {
+    adds_up(&demo(&["--speed", "2", "--plan", "coditect"]), 365);
+}
+
+#[test]
+fn an_agent_in_a_shell_is_a_full_member() {
+    let shell = Shell::new();
+    shell.out(&["agents", "register", "sh-1", "--name", "Möngke 蒙哥", "--capabilities", "bash"]);
+    let task =
+        shell.out(&["tasks", "enqueue", "code", r#"{"n": 1.0}"#, "--requires", "bash", "--title", "Do it"]);
+    let task = task.trim();
+    let claimed = shell.out(&["tasks", "claim", "sh-1", "--lease", "5m"]);
+    let lease = claimed.lines().find_map(|line| line.strip_prefix("LEASE ")).expect("a lease");
+    assert_eq!(shell.out(&["tasks", "claim", "sh-1"]), "nothing to claim\n");
+    assert_eq!(shell.json(&["tasks", "claim", "sh-1"]), serde_json::json!([]));
+    assert_eq!(shell.json(&["tasks", "extend", lease, "--progress", "0.5"])["signal"], "continue");
+    assert_eq!(shell.json(&["tasks", "complete", lease, r#"{"ok":true}"#])["repeated"], false);
+    assert_eq!(shell.json(&["tasks", "complete", lease, r#"{"ok":true}"#])["repeated"], true);
+    assert_eq!(shell.json(&["tasks", "show", task])["results"]["ok"], true);
+    assert_eq!(shell.error(&["tasks", "fail", lease, "too late"]), (5, "lease.lost".to_owned()));
+    assert!(shell.out(&["status"]).lines().all(|line| line.chars().count() <= 100));
+}
+
+#[test]
+fn errors_have_codes_and_exit_codes() {
+    let shell = Shell::new();
+    let said = |args: &[&str]| shell.error(args);
+    let as_said = |code: i32, text: &str| (code, text.to_owned());
+    assert_eq!(said(&["tasks", "show", "nope"]), as_said(3, "task.not_found"));
+    assert_eq!(said(&["tasks", "claim", "nobody"]), as_said(3, "agent.not_found"));
+    assert_eq!(said(&["tasks", "enqueue", "x", "{bad"]), as_said(2, "input.payload"));
+    assert_eq!(said(&["tasks", "enqueue", "x", "--delay", "5"]), as_said(2, "input.usage"));
+    assert_eq!(said(&["tasks", "complete", "rubbish"]), as_said(2, "input.usage"));
+    assert_eq!(said(&["run", "no-such-file"]), as_said(2, "input.plan"));
+    assert_eq!(said(&["status", "--url", "neo4x://user:secret@host"]), as_said(7, "config.url"));
+    let task = shell.out(&["tasks", "enqueue", "x"]);
+    shell.out(&["tasks", "cancel", task.trim()]);
+    assert_eq!(said(&["tasks", "suspend", task.trim()]), as_said(4, "task.state"));
+}
+
+#[test]
+fn a_plan_is_imported_once() {
+    let shell = Shell::new();
+    let plan = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/backlog/kurultai-gap-plan.json");
+    let plan = plan.display().to_string();
+    let first = shell.json(&["run", &plan]);
+    assert_eq!(
+        (&first["tasks_added"], first["agents_registered"].as_array().map(Vec::len)),
+        (&40.into(), Some(6))
+    );
+    let second = shell.json(&["run", &plan]);
+    assert_eq!((&second["tasks_added"], &second["tasks_there_already"]), (&0.into(), &40.into()));
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let shell = Shell::new();
+    shell.out(&["run", "coditect"]);
+    let mut child = shell
+        .command(&["events", "tail", "--after", "0", "--limit", "10000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}

@@ -1,0 +1,104 @@
+//! The registry's statements.
+
+use super::{
+    Neo4jStore,
+    bolt::{Cells, cells, list},
+    clock,
+    exec::Repeat,
+    lock,
+};
+use crate::{
+    agents::{Agent, AgentStatus, HeartbeatWriter, NewAgent},
+    error::Result,
+};
+use async_trait::async_trait;
+
+const REGISTER: &str = concat!(
+    lock!(),
+    "SET ns.catalog_seq = ns.catalog_seq + 1
+WITH ns, at
+CALL (at) { UNWIND $rows AS r
+  MERGE (a:Agent {namespace: $ns, id: r[0]})
+  ON CREATE SET a.created_at = at, a._new = true, a.infra_seq = 0, a.func_seq = 0, a.incarnation = 0
+  SET a.name = r[1], a.display_name = r[1], a.role = r[2], a.aliases = r[3], a.capabilities = r[4],
+      a.max_concurrent = r[5], a.status = 'active', a.infra_heartbeat = at, a.updated_at = at
+  WITH a, a._new AS new REMOVE a._new
+  RETURN [x IN collect(CASE WHEN new THEN a.id END) | x] AS fresh }
+WITH ns, at, fresh, ns.event_seq AS base
+SET ns.event_seq = base + size(fresh)
+FOREACH (i IN range(1, size(fresh)) | CREATE (:Event {namespace: $ns, seq: base + i,
+  topic: 'agent.registered', source: fresh[i - 1], created_at: at}))
+RETURN [] AS row"
+);
+
+const AGENTS: &str = concat!(
+    clock!(),
+    "MATCH (a:Agent) WHERE a.namespace = $ns AND a.id >= ''
+RETURN [a.id, a.display_name, a.name, a.role, a.aliases, a.capabilities, a.status, a.max_concurrent,
+  COUNT { MATCH (t:Task) WHERE t.namespace = $ns AND t.held_by = a.id AND t.lease_until > now },
+  a.infra_heartbeat, a.last_heartbeat, a.created_at] AS row ORDER BY a.id"
+);
+
+/// The namespace's node first, then the agent's, as everywhere: no two statements wait for each other.
+const SET_STATUS: &str = concat!(
+    lock!(),
+    "CALL (at) { MATCH (a:Agent {namespace: $ns, id: $agent}) SET a.status = $status, a.updated_at = at
+  RETURN count(a) AS found }
+SET ns.catalog_seq = ns.catalog_seq + found
+RETURN [found > 0] AS row"
+);
+
+const DEREGISTER: &str = concat!(
+    lock!(),
+    "CALL () { MATCH (a:Agent {namespace: $ns, id: $agent}) DETACH DELETE a RETURN count(*) AS found }
+SET ns.catalog_seq = ns.catalog_seq + found
+RETURN [found > 0] AS row"
+);
+
+/// An agent whose word another program made up counts as active.
+pub(super) fn status(word: Option<String>) -> AgentStatus {
+    word.and_then(|word| word.parse().ok()).unwrap_or(AgentStatus::Active)
+}
+
+fn agent(mut row: Cells) -> Result<Agent> {
+    let id: String = row.next()?;
+    let (display_name, name): (Option<String>, Option<String>) = (row.next()?, row.next()?);
+    Ok(Agent {
+        display_name: display_name.or(name).unwrap_or_else(|| id.clone()),
+        id,
+        role: row.next()?,
+        aliases: row.next()?,
+        capabilities: row.next()?,
+        status: status(row.next()?),
+        max_concurrent: row.next()?,
+        current_load: row.next()?,
+        infra_heartbeat: row.next()?,
+        last_heartbeat: row.next()?,
+        created_at: row.next::<Option<_>>()?.unwrap_or_default(),
+    })
+}
+
+#[async_trait]
+impl HeartbeatWriter for Neo4jStore {
+    async fn register(&self, agents: Vec<NewAgent>) -> Result<()> {
+        let rows = agents.into_iter().map(|a| {
+            let name = a.display_name.unwrap_or_else(|| a.id.clone());
+            cells![a.id, name, a.role, a.aliases, a.capabilities, a.max_concurrent.map(i64::from)]
+        });
+        let query = self.query(REGISTER).param("rows", list(rows));
+        self.exec(query, Repeat::Safe).await.map(drop)
+    }
+
+    async fn agents(&self) -> Result<Vec<Agent>> {
+        self.look(self.query(AGENTS)).await?.into_iter().map(agent).collect()
+    }
+
+    async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {
+        let query = self.query(SET_STATUS).param("agent", agent).param("status", status.as_str());
+        self.one(query, Repeat::Safe).await?.next()
+    }
+
+    async fn deregister(&self, agent: &str) -> Result<bool> {
+        self.one(self.query(DEREGISTER).param("agent", agent), Repeat::Unsafe).await?.next()
+    }
+}

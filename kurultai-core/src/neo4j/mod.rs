@@ -1,0 +1,193 @@
+//! The Neo4j store. Every statement that changes tasks or events locks the namespace's node first, so there is one
+//! writer a namespace, as on SQLite: strict order, no deadlock, and event numbers without a gap.
+
+mod agents;
+mod bolt;
+mod catalog;
+mod events;
+mod exec;
+mod tasks;
+
+use crate::{
+    clock::Clock,
+    config::{self, Config},
+    error::{Error, Kind, Result},
+    store::Store,
+};
+use async_trait::async_trait;
+use catalog::Catalog;
+use exec::Repeat;
+use kurultai_migrations::NEO4J;
+use neo4rs::{ConfigBuilder, Graph};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+
+const CONNECTIONS: u32 = 16;
+
+/// The lock, and the clock read once it is held: the statement's own start may lie long before.
+macro_rules! lock {
+    () => {
+        "CYPHER 5
+MATCH (ns:Namespace {id: $ns}) SET ns._lock = 0
+WITH ns, datetime.realtime() AS c
+WITH ns, coalesce($now, c.epochSeconds * 1000000 + c.microsecond) AS now
+WITH ns, now, datetime({epochSeconds: now / 1000000, nanosecond: now % 1000000 * 1000}) AS at
+"
+    };
+}
+/// For statements that lock nothing.
+macro_rules! clock {
+    () => {
+        "CYPHER 5
+WITH datetime.realtime() AS c
+WITH coalesce($now, c.epochSeconds * 1000000 + c.microsecond) AS now
+"
+    };
+}
+/// A native DATETIME of microseconds.
+macro_rules! native {
+    ($micros:literal) => {
+        concat!(
+            "datetime({epochSeconds: (",
+            $micros,
+            ") / 1000000, nanosecond: (",
+            $micros,
+            ") % 1000000 * 1000})"
+        )
+    };
+}
+macro_rules! micros {
+    ($time:literal) => {
+        concat!("(", $time, ".epochSeconds * 1000000 + ", $time, ".microsecond)")
+    };
+}
+macro_rules! finished {
+    () => {
+        "['completed', 'dead_letter', 'cancelled', 'expired']"
+    };
+}
+use {clock, finished, lock, micros, native};
+
+pub(crate) struct Neo4jStore {
+    graph: Graph,
+    /// Host and port, for messages.
+    server: Arc<str>,
+    namespace: String,
+    clock: Clock,
+    permits: Arc<Semaphore>,
+    /// Held by whoever wants the namespace's lock, so that this process asks for it once at a time.
+    writer: Arc<tokio::sync::Mutex<()>>,
+    statements: AtomicU64,
+    catalog: Mutex<Arc<Catalog>>,
+    aged: Mutex<Option<Instant>>,
+}
+
+const STEPS: &str = "CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [max(s.version)] AS row";
+const STEP_DONE: &str = "CYPHER 5 MERGE (s:KurultaiSchema {version: $version})
+ON CREATE SET s.name = $name, s.applied_at = datetime.realtime() RETURN [] AS row";
+const NAMESPACE: &str = "CYPHER 5 MERGE (ns:Namespace {id: $ns})
+SET ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
+    ns.paused = coalesce(ns.paused, []) RETURN [] AS row";
+const CHANGED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [ns.event_seq + ns.catalog_seq] AS row";
+
+impl Neo4jStore {
+    pub(crate) async fn open(config: &Config, server: &config::Neo4j) -> Result<Self> {
+        let address: Arc<str> = server.uri.as_str().into();
+        let settings = ConfigBuilder::default()
+            .uri(server.uri.as_str())
+            .user(server.user.as_str())
+            .password(server.password.as_str())
+            .db(server.database.as_str())
+            .max_connections(CONNECTIONS as usize)
+            .fetch_size(2_000)
+            .connection_timeout(Duration::from_secs(20))
+            // In truth the time to wait for a connection.
+            .max_lifetime(Duration::from_secs(20));
+        let graph = settings
+            .build()
+            .and_then(Graph::connect)
+            .map_err(|e| Error::config(format!("{address} cannot be used")).caused_by(e))?;
+        let store = Neo4jStore {
+            graph,
+            server: address,
+            namespace: config.namespace.clone(),
+            clock: config.clock.clone(),
+            permits: Arc::new(Semaphore::new(CONNECTIONS as usize)),
+            writer: Arc::default(),
+            statements: AtomicU64::new(0),
+            catalog: Mutex::default(),
+            aged: Mutex::default(),
+        };
+        store.migrate(config.migrate).await?;
+        store.exec(store.query(NAMESPACE), Repeat::Safe).await?;
+        Ok(store)
+    }
+
+    async fn migrate(&self, allowed: bool) -> Result<()> {
+        let newest = NEO4J.last().map_or(0, |(version, ..)| *version);
+        let done: Option<u32> = self.one(self.query(STEPS), Repeat::Safe).await?.next()?;
+        let done = done.unwrap_or(0);
+        let refuse = |code, what: &str| {
+            let message =
+                format!("the schema of {} is {what}: step {done}, this program knows {newest}", self.server);
+            Err(Error::new(Kind::Storage, code, message))
+        };
+        if done > newest {
+            return refuse("store.schema_newer", "newer than this program");
+        }
+        if done < newest && !allowed {
+            return refuse("store.schema_older", "older than this program");
+        }
+        for (version, name, statements) in NEO4J.iter().filter(|(version, ..)| *version > done) {
+            for statement in statements.split(";\n").filter(|s| !s.trim().is_empty()) {
+                let statement = statement.trim().trim_end_matches(';');
+                self.exec(self.query(statement), Repeat::Safe).await?;
+            }
+            let done = self.query(STEP_DONE).param("version", i64::from(*version)).param("name", *name);
+            self.exec(done, Repeat::Safe).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for Neo4jStore {
+    fn name(&self) -> &'static str {
+        "neo4j"
+    }
+
+    fn batch_limit(&self) -> usize {
+        64
+    }
+
+    fn poll(&self) -> Option<(Duration, Duration)> {
+        Some((Duration::from_millis(25), Duration::from_millis(400)))
+    }
+
+    async fn changed(&self) -> Result<i64> {
+        self.one(self.query(CHANGED), Repeat::Safe).await?.next()
+    }
+
+    fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    async fn close(&self) {
+        // Each statement that runs holds one of them.
+        drop(self.permits.acquire_many(CONNECTIONS).await);
+        self.permits.close();
+    }
+}
+
+impl fmt::Debug for Neo4jStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Neo4jStore").field("server", &self.server).finish_non_exhaustive()
+    }
+}

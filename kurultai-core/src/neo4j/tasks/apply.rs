@@ -1,0 +1,100 @@
+//! Changes that a rule decided, each behind its fence.
+
+use super::super::{
+    Neo4jStore,
+    bolt::{datetime, list, map},
+    exec::Repeat,
+    lock,
+};
+use super::{beat, wake};
+use crate::{
+    error::Result,
+    tasks::queue::{Applied, Change, Fence},
+};
+use serde::Serialize;
+
+const APPLY: &str = concat!(
+    lock!(),
+    "CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
+  WITH i, $rows[i] AS r, now, at
+  MATCH (t:Task {id: r.id}) USING INDEX t:Task(id)
+  WHERE t.namespace = $ns AND CASE WHEN r.claim IS NULL THEN t.revision = r.revision
+    ELSE t.claim_id = r.claim AND t.status = 'in_progress' AND t.lease_until > now END
+  SET t.status = r.status, t.claim_key = CASE WHEN r.claimable THEN t.sort_key END, t.run_at = r.run_at,
+    t.expires_at = r.expires_at, t.due_at = r.due_at, t.attempts = r.attempts, t.control = r.control,
+    t.results = coalesce(r.results, t.results), t.usage = coalesce(r.usage, t.usage),
+    t.errors = CASE WHEN r.error IS NULL THEN t.errors ELSE coalesce(t.errors, []) + [r.error] END,
+    t.error_message = coalesce(r.message, t.error_message),
+    t.completed_at = CASE WHEN r.finished THEN at END,
+    t.claim_id = CASE WHEN r.keep THEN t.claim_id END,
+    t.claimed_by = CASE WHEN NOT r.status IN ['pending', 'blocked'] THEN t.claimed_by END,
+    t.held_by = CASE WHEN r.status = 'in_progress' THEN t.held_by END,
+    t.lease_until = CASE WHEN r.status = 'in_progress' THEN t.lease_until END,
+    t.lease_expires_at = CASE WHEN r.status = 'in_progress' THEN t.lease_expires_at END,
+    t.revision = t.revision + 1, t.updated_at = at
+  RETURN collect(i) AS held, collect(CASE WHEN r.finished THEN t END) AS tasks,
+    collect(CASE WHEN r.topic IS NOT NULL THEN r END) AS events,
+    collect(CASE WHEN r.claim IS NOT NULL THEN r.source END) AS agents,
+    coalesce(max(r.due_at <= now), false) AS late }
+WITH *, ns.event_seq AS base
+FOREACH (i IN range(1, size(events)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: events[i - 1].topic,
+  source: events[i - 1].source, task_id: events[i - 1].id, payload: events[i - 1].payload, created_at: at}))
+WITH *, base + size(events) AS seq
+",
+    beat!(),
+    wake!(),
+    "RETURN [held, late OR size(look) > 0 OR any(x IN ready WHERE x.due_at <= now)] AS row"
+);
+
+#[derive(Serialize)]
+struct Payload<'a> {
+    attempt: u32,
+    reason: &'a str,
+}
+
+pub(super) fn text<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(super) async fn apply(store: &Neo4jStore, changes: Vec<Change>) -> Result<Applied> {
+    if changes.is_empty() {
+        return Ok(Applied { held: vec![], overdue: false });
+    }
+    let mut held = vec![false; changes.len()];
+    let query = store.query(APPLY).param("rows", list(changes.into_iter().map(row)));
+    let mut answer = store.one(query, Repeat::Unsafe).await?;
+    for index in answer.next::<Vec<u64>>()? {
+        held[index as usize] = true;
+    }
+    Ok(Applied { held, overdue: answer.next()? })
+}
+
+fn row(change: Change) -> neo4rs::BoltType {
+    let (claim, revision) = match change.fence {
+        Fence::Claim(claim) => (Some(claim), None),
+        Fence::Revision(revision) => (None, Some(revision)),
+    };
+    let attempt = change.error.as_ref().map_or(change.attempts, |error| error.attempt);
+    let payload = change.reason.as_deref().map(|reason| text(&Payload { attempt, reason }));
+    map([
+        ("id", change.id.into()),
+        ("claim", claim.into()),
+        ("revision", revision.into()),
+        ("status", change.status.as_str().into()),
+        ("finished", change.status.is_finished().into()),
+        ("claimable", change.claimable.into()),
+        ("run_at", datetime(change.run_at)),
+        ("expires_at", datetime(change.expires_at)),
+        ("due_at", change.due_at.into()),
+        ("attempts", i64::from(change.attempts).into()),
+        ("keep", change.keep_claim.into()),
+        ("control", change.control.map(|signal| signal.as_str()).into()),
+        ("message", change.error.as_ref().map(|error| error.error.as_str()).into()),
+        ("error", change.error.as_ref().map(text).into()),
+        ("results", change.results.as_ref().map(|json| json.as_str()).into()),
+        ("usage", change.usage.as_ref().map(text).into()),
+        ("topic", change.topic.into()),
+        ("source", change.source.into()),
+        ("payload", payload.into()),
+    ])
+}

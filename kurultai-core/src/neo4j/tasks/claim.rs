@@ -1,0 +1,229 @@
+//! The claim: one statement a batch.
+
+use super::super::{
+    Neo4jStore,
+    bolt::{Cells, cells, count, list},
+    catalog::Catalog,
+    exec::Repeat,
+    lock,
+};
+use crate::{
+    agents::{self, AgentStatus, HeartbeatWriter},
+    clock::{micros, time},
+    error::{Error, Result},
+    ids,
+    tasks::{
+        Claimed, Lease, Prerequisite, Priority,
+        queue::{Answers, ClaimRequest},
+    },
+};
+use std::sync::Arc;
+
+/// What one batch gives one group at most.
+const MOST: usize = 2_000;
+
+/// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
+/// that its order is used and nothing is sorted. Each group is a subquery of its own, so that the next one sees
+/// what it took. A group is [agent, claim id, how many, lease, most at once, [[route, preference]]].
+const CLAIM: &str = concat!(
+    lock!(),
+    "WITH ns, now, at, ns.catalog_seq AS catalog,
+  EXISTS { MATCH (o:Task) USING INDEX o:Task(namespace, due_at) WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
+CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE [] END AS g
+  CALL (now, at, g) {
+    CALL (now, g) { UNWIND g[5] AS r
+      CALL (now, r) { MATCH (t:Task) USING INDEX t:Task(namespace, route, claim_key)
+        WHERE t.namespace = $ns AND t.route = $routes[r[0]] AND t.claim_key > -1
+          AND (t.due_at IS NULL OR t.due_at > now)
+        WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT $n RETURN t }
+      WITH t, r ORDER BY t.claim_key / 1125899906842624, -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
+    WITH now, at, g, heads, CASE WHEN g[4] IS NULL THEN g[2] ELSE g[4] - COUNT {
+      MATCH (h:Task) USING INDEX h:Task(namespace, held_by)
+      WHERE h.namespace = $ns AND h.held_by = g[6] AND h.lease_until > now } END AS room
+    WITH now, at, g, heads[..CASE WHEN room < 0 THEN 0 WHEN room < g[2] THEN room ELSE g[2] END] AS heads
+    WHERE size(heads) > 0
+    MATCH (a:Agent {namespace: $ns, id: g[0]})
+    SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1
+    WITH at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
+    UNWIND heads AS t
+    SET t.status = 'in_progress', t.claimed_by = g[0], t.held_by = g[0], t.claim_id = g[1], t.claimed_at = at,
+      t.lease_version = t.lease_version + 1, t.attempts = t.attempts + 1, t.revision = t.revision + 1,
+      t.lease_until = until, t.due_at = until, t.lease_expires_at = expires, t.updated_at = at
+    REMOVE t.claim_key, t.control
+    RETURN t }
+  RETURN collect(t) AS tasks }
+WITH ns, at, catalog, overdue, tasks, ns.event_seq AS base
+SET ns.event_seq = base + size(tasks)
+FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.claimed',
+  source: tasks[i - 1].claimed_by, task_id: tasks[i - 1].id, created_at: at}))
+RETURN [catalog, overdue, [t IN tasks | [t.claim_id, t.id, t.type, t.title, t.description, t.payload, t.priority,
+  t.attempts, t.max_attempts, t.delegated_by, t.parent_id, t.checkpoint, t.lease_version, t.lease_until,
+  [(t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type <> 'parallel_ok' | [p.id, e.type, p.status, p.results]]]]] AS row"
+);
+
+/// The requests that differ in nothing but how much they want.
+struct Group<'a> {
+    first: &'a ClaimRequest,
+    members: Vec<usize>,
+    claim_id: String,
+}
+
+pub(super) async fn claim(store: &Neo4jStore, requests: Vec<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
+    let mut catalog = store.cached();
+    // Somebody may have registered it in another process.
+    if requests.iter().any(|r| !catalog.agents.contains_key(&r.agent)) {
+        catalog = store.load_catalog().await?;
+    }
+    loop {
+        if let Some(answers) = attempt(store, &catalog, &requests).await? {
+            return Ok(answers);
+        }
+        catalog = store.load_catalog().await?;
+    }
+}
+
+/// `None` where the catalog was out of date.
+async fn attempt(
+    store: &Neo4jStore,
+    catalog: &Arc<Catalog>,
+    requests: &[ClaimRequest],
+) -> Result<Option<Answers<Vec<Claimed>>>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        let same = |g: &&mut Group<'_>| {
+            (&g.first.agent, &g.first.types, g.first.lease) == (&request.agent, &request.types, request.lease)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.members.push(index),
+            None => groups.push(Group { first: request, members: vec![index], claim_id: ids::new_id() }),
+        }
+    }
+    let (mut routes, mut rows, mut most) = (Vec::new(), Vec::new(), 0);
+    for group in &groups {
+        let wanted = group.members.iter().map(|i| requests[*i].max).sum::<usize>().min(MOST);
+        let Some(row) = row(group, wanted, catalog, &mut routes) else { continue };
+        most = most.max(wanted);
+        rows.push(row);
+    }
+    let query = store
+        .query(CLAIM)
+        .param("catalog", catalog.seq)
+        .param("routes", routes)
+        .param("groups", list(rows))
+        .param("n", count(most));
+    let mut answer = store.one(query, Repeat::Unsafe).await?;
+    if answer.next::<i64>()? != catalog.seq {
+        return Ok(None);
+    }
+    let overdue = answer.next()?;
+    let mut each: Vec<Result<Vec<Claimed>>> = requests.iter().map(|_| Ok(vec![])).collect();
+    for claimed in answer.rows()? {
+        give(claimed_of(claimed)?, &groups, requests, &mut each)?;
+    }
+    let unknown = |r: &ClaimRequest| !catalog.agents.contains_key(&r.agent);
+    if requests.iter().any(unknown) {
+        let agents = store.agents().await?;
+        for (request, answer) in requests.iter().zip(&mut each).filter(|(r, _)| unknown(r)) {
+            *answer = Err(agents::not_found(&request.agent, &agents));
+        }
+    }
+    Ok(Some(Answers { each, overdue }))
+}
+
+fn row(
+    group: &Group<'_>,
+    wanted: usize,
+    catalog: &Catalog,
+    routes: &mut Vec<String>,
+) -> Option<neo4rs::BoltType> {
+    let ClaimRequest { agent, types, lease, .. } = group.first;
+    let claimer = catalog.agents.get(agent)?;
+    if matches!(claimer.status, AgentStatus::Draining | AgentStatus::Offline) {
+        return None;
+    }
+    let mut served = Vec::new();
+    for (key, route) in &catalog.routes {
+        let preference = route.served_by(agent, &claimer.capabilities, types.as_deref(), &catalog.paused);
+        let Some(preference) = preference else { continue };
+        let place = routes.iter().position(|known| known == key).unwrap_or_else(|| {
+            routes.push(key.clone());
+            routes.len() - 1
+        });
+        served.push(cells![count(place), count(preference)]);
+    }
+    let limited = claimer.max_concurrent.map(|_| agent.as_str());
+    (!served.is_empty()).then(|| {
+        cells![
+            agent.as_str(),
+            group.claim_id.as_str(),
+            count(wanted),
+            micros(*lease),
+            claimer.max_concurrent.map(i64::from),
+            list(served),
+            limited
+        ]
+    })
+}
+
+/// First come, first served.
+fn give(
+    claimed: Claimed,
+    groups: &[Group<'_>],
+    requests: &[ClaimRequest],
+    each: &mut [Result<Vec<Claimed>>],
+) -> Result<()> {
+    let group = groups.iter().find(|g| g.claim_id == claimed.lease.claim_id);
+    for member in group.iter().flat_map(|g| &g.members) {
+        if let Ok(given) = &mut each[*member]
+            && given.len() < requests[*member].max
+        {
+            given.push(claimed);
+            return Ok(());
+        }
+    }
+    Err(Error::internal(format!("task {} was claimed for nobody", claimed.id)))
+}
+
+fn claimed_of(mut row: Cells) -> Result<Claimed> {
+    let claim_id = row.next()?;
+    let id: String = row.next()?;
+    let mut claimed = Claimed {
+        id: id.clone(),
+        task_type: row.next()?,
+        title: row.next::<Option<_>>()?.unwrap_or_default(),
+        description: row.next::<Option<_>>()?.unwrap_or_default(),
+        payload: row.next::<Option<_>>()?.unwrap_or_default(),
+        priority: row.next::<String>()?.parse::<Priority>()?,
+        attempt: row.next()?,
+        max_attempts: row.next()?,
+        delegated_by: row.next()?,
+        parent_id: row.next()?,
+        checkpoint: row.next()?,
+        prerequisites: vec![],
+        lease: Lease {
+            task_id: id,
+            claim_id,
+            version: row.next()?,
+            attempt: 0,
+            expires_at: time(row.next()?),
+        },
+    };
+    claimed.lease.attempt = claimed.attempt;
+    claimed.prerequisites = prerequisites(row.rows()?)?;
+    Ok(claimed)
+}
+
+/// In the order of their ids.
+pub(super) fn prerequisites(rows: Vec<Cells>) -> Result<Vec<Prerequisite>> {
+    let prerequisite = |mut row: Cells| -> Result<Prerequisite> {
+        Ok(Prerequisite {
+            id: row.next()?,
+            dependency_type: row.next::<String>()?.parse()?,
+            status: row.next::<String>()?.parse()?,
+            results: row.next()?,
+        })
+    };
+    let mut found: Vec<Prerequisite> = rows.into_iter().map(prerequisite).collect::<Result<_>>()?;
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(found)
+}

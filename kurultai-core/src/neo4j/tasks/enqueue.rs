@@ -1,0 +1,450 @@
+//! New tasks and new edges.
+
+use super::super::{
+    Neo4jStore,
+    bolt::{Cells, cells, count, datetime, list, map},
+    exec::{CONSTRAINT, Repeat},
+    lock, micros, native,
+};
+use super::apply::text;
+use crate::{
+    clock::micros,
+    error::{Error, Kind, Result},
+    json::Json,
+    tasks::{
+        Dependency, DependencyType, Enqueued, Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start,
+        Status, WaitFor,
+        admit::{self, Existing, Known, Row},
+        queue::Answers,
+        rules,
+    },
+};
+use chrono::{DateTime, Utc};
+use neo4rs::BoltType;
+use std::collections::{HashMap, HashSet};
+
+const ROUNDS: usize = 8;
+/// A request of more than 8 KiB costs 45 ms instead of 2 (the driver leaves Nagle's algorithm on), so units of
+/// different callers go in several statements rather than in a long one. What the text and the kinds take is left.
+const SHORT: usize = 5_000;
+
+/// A row is [kind, id, payload, title, description, delay, run_at, expires_at, blocked, unique_key, parent_id]; what
+/// tasks have in common is sent once, as their kind: its properties, sort base and timeout.
+macro_rules! insert {
+    () => {
+        concat!(
+            "WITH ns, now, at, ns.event_seq AS base
+SET ns.event_seq = base + size($rows), ns.catalog_seq = ns.catalog_seq + size($routes)
+FOREACH (key IN $routes | MERGE (:TaskRoute {namespace: $ns, key: key}))
+WITH ns, now, at, base
+CALL (now, at, base) { UNWIND range(0, size($rows) - 1) AS i
+  WITH now, at, base + i + 1 AS seq, $rows[i] AS r, i
+  WITH now, at, seq, r, $kinds[r[0]] AS k, i, CASE WHEN r[5] IS NULL THEN r[6] ELSE ",
+            native!("now + r[5]"),
+            " END AS start
+  WITH now, at, seq, r, k, start, k.sort + now - 1577836800000000 + i AS sort,
+    CASE WHEN start > at THEN ",
+            micros!("start"),
+            " END AS later
+  WITH now, at, seq, r, k, start, sort, later, CASE WHEN r[7] IS NOT NULL THEN ",
+            micros!("r[7]"),
+            " WHEN NOT r[8] THEN coalesce(later, now) + k.timeout END AS expires
+  CREATE (t:Task)
+  SET t = k.task, t.id = r[1], t.payload = r[2], t.title = r[3], t.description = r[4], t.run_at = start,
+    t.status = CASE WHEN r[8] THEN 'blocked' ELSE 'pending' END, t.unique_key = r[9], t.parent_id = r[10],
+    t.sort_key = sort, t.claim_key = CASE WHEN NOT r[8] AND later IS NULL THEN sort END,
+    t.timeout = CASE WHEN r[7] IS NULL THEN k.timeout END,
+    t.expires_at = CASE WHEN expires IS NOT NULL THEN ",
+            native!("expires"),
+            " END,
+    t.due_at = CASE WHEN later < expires OR expires IS NULL THEN
+      CASE WHEN NOT r[8] THEN later ELSE expires END ELSE expires END,
+    t.created_at = at, t.updated_at = at
+  CREATE (:Event {namespace: $ns, seq: seq, topic: 'task.enqueued', source: k.task.delegated_by, task_id: r[1],
+    created_at: at})
+  RETURN count(*) AS added }
+"
+        )
+    };
+}
+
+const PLAIN: &str = concat!(lock!(), insert!(), "RETURN [added] AS row");
+
+/// Inserts nothing where an edge would close a circle, or where a parent is finished or gone: guards are
+/// [from, to] where a way from `from` to `to` must not exist. Raises are [task, rank].
+const LINKED: &str = concat!(
+    lock!(),
+    "CALL () { UNWIND $guards AS g
+  MATCH (a:Task {id: g[0]}), (b:Task {id: g[1]}) WHERE a <> b
+  MATCH way = shortestPath((a)-[:DEPENDS_ON|SPAWNED*..10000]->(b))
+  RETURN collect([x IN nodes(way) | x.id]) AS circles }
+CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {id: id}) WHERE p.namespace = $ns
+    AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
+  RETURN count(CASE WHEN p IS NULL THEN 1 END) AS gone }
+CALL (ns, now, at, circles, gone) {
+WITH ns, now, at, circles, gone WHERE size(circles) = 0 AND gone = 0
+",
+    insert!(),
+    "CALL (at) { UNWIND $edges AS e
+  MATCH (d:Task {id: e[0]}) MATCH (p:Task {id: e[1]})
+  CREATE (d)-[:DEPENDS_ON {type: e[2], weight: e[3], detected_by: e[4], created_at: at}]->(p)
+  RETURN count(*) AS edges }
+CALL (now, at) { UNWIND $parents AS e
+  MATCH (p:Task {id: e[0]}) MATCH (c:Task {id: e[1]})
+  CREATE (p)-[:SPAWNED]->(c)
+  WITH DISTINCT p, at WHERE p.status IN ['pending', 'blocked'] AND NOT p.id IN [r IN $rows | r[1]]
+  SET p.due_at = CASE WHEN p.timeout IS NULL THEN ",
+    micros!("p.expires_at"),
+    " END, p.expires_at = CASE WHEN p.timeout IS NULL THEN p.expires_at END,
+    p.status = 'blocked', p.revision = p.revision + 1, p.updated_at = at
+  REMOVE p.claim_key RETURN count(*) AS hosts }
+CALL () { UNWIND $raises AS r
+  MATCH (d:Task {id: r[0]}) MATCH (d)-[:DEPENDS_ON*0.. {type: 'blocks'}]->(p:Task)
+  WITH DISTINCT p, r[1] AS rank WITH p, min(rank) AS rank
+  WITH p, p.sort_key / 1152921504606846976 - rank AS up
+  WHERE up > 0 AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
+  SET p.sort_key = p.sort_key - up * 1152921504606846976, p.revision = p.revision + 1,
+    p.claim_key = p.claim_key - up * 1152921504606846976
+  RETURN count(*) AS raised }
+CALL () { UNWIND [r IN $rows WHERE r[8] | r[1]] AS id MATCH (t:Task {id: id})
+  WHERE EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
+      AND p.status IN ['dead_letter', 'cancelled', 'expired'] }
+    OR NOT EXISTS { (t)-[:SPAWNED]->(:Task) } AND NOT EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
+      AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired'] }
+  SET t.due_at = 0 RETURN count(*) AS loose }
+RETURN collect(loose) AS loose }
+RETURN [circles, gone, loose] AS row"
+);
+
+const KNOWN: &str = "CYPHER 5
+CALL () { UNWIND $ids AS id MATCH (t:Task {id: id}) USING INDEX t:Task(id) WHERE t.namespace = $ns RETURN t
+  UNION UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key}) RETURN t }
+RETURN [t.id, t.unique_key, t.type, t.payload, t.status] AS row";
+
+/// A circle is looked for under the lock, so two writers cannot close one together. A parent waits for its children,
+/// so those ways count too.
+const DEPEND: &str = concat!(
+    lock!(),
+    "OPTIONAL MATCH (d:Task {id: $dependent}) WHERE d.namespace = $ns
+OPTIONAL MATCH (p:Task {id: $prerequisite}) WHERE p.namespace = $ns
+CALL (d, p) { OPTIONAL MATCH way = shortestPath((p)-[:DEPENDS_ON|SPAWNED*..10000]->(d))
+  RETURN [x IN nodes(way) | x.id] AS circle LIMIT 1 }
+WITH ns, now, at, d, p, circle, d.status AS was, p.status AS theirs, ns.event_seq AS base,
+  CASE WHEN circle IS NULL AND p IS NOT NULL AND d.status IN ['pending', 'blocked', 'suspended', 'pending_review']
+    THEN [1] ELSE [] END AS go
+WITH *, CASE WHEN size(go) = 1 AND was = 'pending' AND $type = 'blocks' AND theirs <> 'completed'
+    THEN [1] ELSE [] END AS stops,
+  CASE WHEN size(go) = 1 AND was IN ['pending', 'blocked'] AND (
+      $type = 'blocks' AND theirs IN ['dead_letter', 'cancelled', 'expired']
+      OR $type <> 'blocks' AND was = 'blocked')
+    THEN [1] ELSE [] END AS looks
+FOREACH (x IN go | MERGE (d)-[e:DEPENDS_ON]->(p) ON CREATE SET e.created_at = at
+  SET e.type = $type, e.weight = $weight, e.detected_by = $detected_by)
+FOREACH (x IN stops | SET d.status = 'blocked', d.updated_at = at,
+  d.due_at = CASE WHEN d.timeout IS NULL THEN ",
+    micros!("d.expires_at"),
+    " END, d.expires_at = CASE WHEN d.timeout IS NULL THEN d.expires_at END REMOVE d.claim_key
+  CREATE (:Event {namespace: $ns, seq: base + 1, topic: 'task.blocked', task_id: $dependent, created_at: at}))
+FOREACH (x IN looks | SET d.due_at = 0)
+FOREACH (x IN go | SET d.revision = d.revision + 1)
+SET ns.event_seq = base + size(stops)
+WITH *
+CALL (d, go) { UNWIND CASE WHEN $type = 'blocks' THEN go ELSE [] END AS x
+  MATCH (d)-[:DEPENDS_ON*1.. {type: 'blocks'}]->(q:Task)
+  WITH DISTINCT q, d.sort_key / 1152921504606846976 AS rank
+  WITH q, q.sort_key / 1152921504606846976 - rank AS up
+  WHERE up > 0 AND NOT q.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
+  SET q.sort_key = q.sort_key - up * 1152921504606846976, q.revision = q.revision + 1,
+    q.claim_key = q.claim_key - up * 1152921504606846976
+  RETURN count(*) AS raised }
+RETURN [was, theirs, circle, size(looks) > 0] AS row"
+);
+
+pub(super) async fn enqueue(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+    if units.iter().all(|unit| admit::is_plain(unit)) {
+        return plain(store, units).await;
+    }
+    linked(store, units).await
+}
+
+/// Several short statements at once, if need be.
+async fn plain(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+    let size = |unit: &Vec<NewTask>| -> usize {
+        unit.iter().map(|t| 60 + t.payload.as_str().len() + t.title.len() + t.description.len()).sum()
+    };
+    let (mut parts, mut filled): (Vec<Vec<Vec<NewTask>>>, usize) = (vec![], 0);
+    for unit in units {
+        let bytes = size(&unit);
+        match parts.last_mut() {
+            Some(part) if filled + bytes <= SHORT => part.push(unit),
+            _ => {
+                parts.push(vec![unit]);
+                filled = 0;
+            }
+        }
+        filled += bytes;
+    }
+    let many = parts.len() > 1;
+    let done = futures::future::join_all(parts.into_iter().map(|part| async move {
+        let size = part.len();
+        (size, plain_part(store, part).await)
+    }))
+    .await;
+    let (mut each, mut overdue) = (Vec::new(), false);
+    for (size, answers) in done {
+        match answers {
+            Ok(answers) => {
+                each.extend(answers.each);
+                overdue |= answers.overdue;
+            }
+            Err(error) if many => each.extend((0..size).map(|_| Err(error.share()))),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Answers { each, overdue })
+}
+
+async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+    let mut known = Known::default();
+    let (mut rows, mut each) = (Vec::new(), Vec::new());
+    for unit in units.clone() {
+        match admit::unit(unit, &mut known) {
+            Ok(admitted) => {
+                rows.extend(admitted.rows);
+                each.push(Ok(admitted.enqueued));
+            }
+            Err(error) => each.push(Err(error)),
+        }
+    }
+    match store.exec(insertion(store, PLAIN, &rows), Repeat::Unsafe).await {
+        Ok(_) => Ok(Answers { each, overdue: false }),
+        // An id is there already: a repetition, for which the long way has an answer.
+        Err(error) if error.code() == CONSTRAINT => linked(store, units).await,
+        Err(error) => Err(error),
+    }
+}
+
+async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+    let mut circles: Vec<Vec<String>> = Vec::new();
+    let mut last = Error::unavailable("other writers change the same tasks too quickly");
+    for _ in 0..ROUNDS + units.len() {
+        let mut known = known(store, &units).await?;
+        let (mut rows, mut each) = (Vec::new(), Vec::new());
+        for unit in &units {
+            let circle = circles.iter().find(|circle| closes(unit, circle));
+            let admitted = match circle {
+                Some(circle) => Err(admit::cycle_error(circle.iter().map(String::as_str))),
+                None => admit::unit(unit.clone(), &mut known),
+            };
+            each.push(admitted.map(|admitted| {
+                rows.extend(admitted.rows);
+                admitted.enqueued
+            }));
+        }
+        if rows.is_empty() {
+            return Ok(Answers { each, overdue: false });
+        }
+        let query = links(insertion(store, LINKED, &rows), &rows);
+        match store.one(query, Repeat::Unsafe).await {
+            Ok(mut row) => {
+                let (found, gone): (Vec<Vec<String>>, i64) = (row.next()?, row.next()?);
+                let loose: Vec<i64> = row.next()?;
+                if found.is_empty() && gone == 0 {
+                    return Ok(Answers { each, overdue: loose.iter().any(|count| *count > 0) });
+                }
+                circles.extend(found);
+            }
+            Err(error) if error.code() == CONSTRAINT => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// Whether one of the unit's tasks leads back from the end of the way to its start.
+fn closes(unit: &[NewTask], way: &[String]) -> bool {
+    unit.iter().any(|task| {
+        task.depends_on.iter().any(|edge| Some(&edge.prerequisite) == way.first())
+            && task.parent_id.as_ref() == way.last()
+    })
+}
+
+async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
+    let (ids, keys) = admit::names(units);
+    let mut known = Known::default();
+    for mut row in store.look(store.query(KNOWN).param("ids", ids).param("keys", keys)).await? {
+        known.add(Existing {
+            id: row.next()?,
+            unique_key: row.next()?,
+            task_type: row.next()?,
+            payload: row.next::<Option<Json>>()?.unwrap_or_default(),
+            status: row.next::<String>()?.parse()?,
+        });
+    }
+    Ok(known)
+}
+
+fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> neo4rs::Query {
+    let catalog = store.cached();
+    let (mut kinds, mut routes): (Vec<(&Row, String)>, Vec<String>) = (vec![], vec![]);
+    let mut lines = Vec::with_capacity(rows.len());
+    for row in rows {
+        let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
+            let key = row.route.key();
+            if !catalog.knows_route(&key) && !routes.contains(&key) {
+                routes.push(key.clone());
+            }
+            kinds.push((row, key));
+            kinds.len() - 1
+        });
+        lines.push(line(row, kind));
+    }
+    let kinds = kinds.iter().map(|(row, route)| kind(store, row, route));
+    store.query(text).param("kinds", list(kinds)).param("routes", routes).param("rows", list(lines))
+}
+
+fn same_kind(a: &Row, b: &Row) -> bool {
+    let timeout = |row: &Row| if let Expiry::After(timeout) = row.task.expiry { Some(timeout) } else { None };
+    let (x, y) = (&a.task, &b.task);
+    a.route == b.route
+        && (a.rank, timeout(a)) == (b.rank, timeout(b))
+        && x.required_capabilities == y.required_capabilities
+        && x.preferred_capabilities == y.preferred_capabilities
+        && (x.priority, x.priority_weight, x.max_attempts) == (y.priority, y.priority_weight, y.max_attempts)
+        && (x.retry, x.wait_for, x.on_prerequisite_failure)
+            == (y.retry, y.wait_for, y.on_prerequisite_failure)
+        && x.delegated_by == y.delegated_by
+}
+
+/// What is as it is by default is left out.
+fn kind(store: &Neo4jStore, row: &Row, route: &str) -> BoltType {
+    let task = &row.task;
+    let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
+    let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
+    let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
+    let timeout = if let Expiry::After(timeout) = task.expiry { Some(micros(timeout)) } else { None };
+    let properties = map([
+        ("namespace", store.namespace.as_str().into()),
+        ("type", task.task_type.as_str().into()),
+        ("route", route.into()),
+        ("priority", task.priority.as_str().into()),
+        ("priority_weight", task.priority_weight.into()),
+        ("required_capabilities", task.required_capabilities.clone().into()),
+        ("preferred_capabilities", task.preferred_capabilities.clone().into()),
+        ("assigned_to", task.assigned_to.as_deref().into()),
+        ("delegated_by", task.delegated_by.as_deref().into()),
+        ("on_prerequisite_failure", failure.map(OnPrerequisiteFailure::as_str).into()),
+        ("wait_for", wait_for.into()),
+        ("retry", retry.into()),
+        ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
+        ("attempts", 0.into()),
+        ("lease_version", 0.into()),
+        ("revision", 0.into()),
+    ]);
+    map([
+        ("task", properties),
+        ("sort", rules::sort_base(row.rank, task.priority_weight).into()),
+        ("timeout", timeout.into()),
+    ])
+}
+
+fn line(row: &Row, kind: usize) -> BoltType {
+    let task = &row.task;
+    let stated = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let time = |at: DateTime<Utc>| datetime(Some(at.timestamp_micros()));
+    let (delay, run_at) = match task.start {
+        Start::Now => (None, datetime(None)),
+        Start::After(delay) => (Some(micros(delay)), datetime(None)),
+        Start::At(at) => (None, time(at)),
+    };
+    let expires_at = if let Expiry::At(at) = task.expiry { time(at) } else { datetime(None) };
+    cells![
+        count(kind),
+        task.id.as_str(),
+        task.payload.as_str(),
+        stated(&task.title),
+        stated(&task.description),
+        delay,
+        run_at,
+        expires_at,
+        row.blocked,
+        task.unique_key.as_deref(),
+        task.parent_id.as_deref()
+    ]
+}
+
+fn links(query: neo4rs::Query, rows: &[Row]) -> neo4rs::Query {
+    let new: HashSet<&str> = rows.iter().map(|row| row.task.id.as_str()).collect();
+    let (mut edges, mut parents, mut hosts, mut guards) = (vec![], vec![], vec![], vec![]);
+    let mut raises: HashMap<&str, i64> = HashMap::new();
+    // Where a new task hangs under an old one, whatever old one its family waits for must not wait for that.
+    let olds: Vec<&str> = rows
+        .iter()
+        .flat_map(|row| row.task.depends_on.iter().map(|edge| edge.prerequisite.as_str()))
+        .filter(|id| !new.contains(id))
+        .collect();
+    for Row { task, rank, .. } in rows {
+        for edge in &task.depends_on {
+            let word = edge.dependency_type.as_str();
+            let prerequisite = edge.prerequisite.as_str();
+            edges.push(cells![
+                task.id.as_str(),
+                prerequisite,
+                word,
+                edge.weight,
+                edge.detected_by.as_deref()
+            ]);
+            if edge.dependency_type == DependencyType::Blocks && !new.contains(prerequisite) {
+                let raise = raises.entry(prerequisite).or_insert(i64::MAX);
+                *raise = (*raise).min(*rank as i64);
+            }
+        }
+        if let Some(parent) = task.parent_id.as_deref() {
+            parents.push(cells![parent, task.id.as_str()]);
+            if !new.contains(parent) {
+                hosts.push(parent);
+                guards.extend(olds.iter().map(|old| cells![*old, parent]));
+            }
+        }
+    }
+    hosts.sort_unstable();
+    hosts.dedup();
+    query
+        .param("edges", list(edges))
+        .param("parents", list(parents))
+        .param("hosts", hosts)
+        .param("guards", list(guards))
+        .param("raises", list(raises.into_iter().map(|(id, rank)| cells![id, rank])))
+}
+
+pub(super) async fn depend(store: &Neo4jStore, dependent: &str, dependency: Dependency) -> Result<bool> {
+    let prerequisite = dependency.prerequisite.as_str();
+    if dependent == prerequisite {
+        return Err(admit::cycle_error([dependent, dependent].into_iter()));
+    }
+    let query = store
+        .query(DEPEND)
+        .param("dependent", dependent)
+        .param("prerequisite", prerequisite)
+        .param("type", dependency.dependency_type.as_str())
+        .param("weight", dependency.weight)
+        .param("detected_by", dependency.detected_by.as_deref());
+    let mut row: Cells = store.one(query, Repeat::Safe).await?;
+    let status: Option<String> = row.next()?;
+    let theirs: Option<String> = row.next()?;
+    let circle: Option<Vec<String>> = row.next()?;
+    let Some(status) = status else { return Err(Error::task_not_found(dependent)) };
+    if theirs.is_none() {
+        let message = format!("task {dependent:?} depends on {prerequisite:?}, which does not exist");
+        return Err(Error::new(Kind::Input, "task.dependency_unknown", message));
+    }
+    let status: Status = status.parse()?;
+    if status == Status::InProgress || status.is_finished() {
+        let message = format!("task {dependent} is {status} and can wait for nothing more");
+        return Err(Error::conflict("task.state", message));
+    }
+    if let Some(way) = circle {
+        return Err(admit::cycle_error([dependent].into_iter().chain(way.iter().map(String::as_str))));
+    }
+    row.next()
+}

@@ -1,0 +1,87 @@
+//! Renewal, progress and checkpoints.
+
+use super::super::{
+    Neo4jStore,
+    bolt::{cells, list},
+    exec::Repeat,
+    lock, native,
+};
+use super::{beat, read};
+use crate::{
+    clock::{micros, time},
+    error::Result,
+    tasks::{
+        Extended, Lease, Signal,
+        queue::{Answers, Extend},
+        rules,
+    },
+};
+use std::collections::HashMap;
+
+const EXTEND: &str = concat!(
+    lock!(),
+    "WITH ns, now, at, coalesce(ns.paused, []) AS paused
+CALL (now, at, paused) { UNWIND $rows AS r
+  MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
+  WHERE t.namespace = $ns AND t.claim_id = r[1] AND t.status = 'in_progress' AND t.lease_until > now
+  WITH t, r, at, paused, CASE WHEN now + r[2] > t.lease_until THEN now + r[2] ELSE t.lease_until END AS until
+  SET t.lease_until = until, t.due_at = until, t.lease_expires_at = ",
+    native!("until"),
+    ", t.progress = coalesce(r[3], t.progress), t.checkpoint = coalesce(r[4], t.checkpoint),
+    t.revision = t.revision + 1, t.updated_at = at
+  RETURN collect([t.id, t.claim_id, until, t.control, t.type IN paused OR '' IN paused]) AS held,
+    collect(t.claimed_by) AS agents }
+",
+    beat!(),
+    "RETURN [held] AS row"
+);
+
+pub(super) async fn extend(store: &Neo4jStore, requests: Vec<Extend>) -> Result<Answers<Extended>> {
+    let rows = merged(&requests).into_iter().map(|r| {
+        cells![
+            r.lease.task_id,
+            r.lease.claim_id,
+            r.ttl.map(micros),
+            r.progress,
+            r.checkpoint.map(|json| json.to_string())
+        ]
+    });
+    let query = store.query(EXTEND).param("rows", list(rows));
+    let mut held: HashMap<(String, String), (i64, Signal)> = HashMap::new();
+    for mut row in store.one(query, Repeat::Safe).await?.rows()? {
+        let (lease, until) = ((row.next()?, row.next()?), row.next()?);
+        let (control, paused): (Option<String>, bool) = (row.next()?, row.next()?);
+        let asked = control.map(|word| word.parse()).transpose()?;
+        held.insert(lease, (until, asked.unwrap_or(if paused { Signal::Pause } else { Signal::Continue })));
+    }
+    let found = |lease: &Lease| held.get(&(lease.task_id.clone(), lease.claim_id.clone())).copied();
+    let lost =
+        requests.iter().filter(|r| found(&r.lease).is_none()).map(|r| r.lease.task_id.clone()).collect();
+    let mut facts = read::facts(store, lost).await?.into_iter();
+    let each = requests.into_iter().map(|Extend { lease, .. }| match found(&lease) {
+        Some((until, signal)) => Ok(Extended { lease: Lease { expires_at: time(until), ..lease }, signal }),
+        None => Err(rules::not_extended(&lease, facts.next().flatten().as_ref())),
+    });
+    Ok(Answers { each: each.collect(), overdue: false })
+}
+
+/// One row a lease: two rows of one would both start from the old lease.
+fn merged(requests: &[Extend]) -> Vec<Extend> {
+    let mut merged: Vec<Extend> = Vec::with_capacity(requests.len());
+    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    for request in requests {
+        match places.get(&(request.lease.task_id.as_str(), request.lease.claim_id.as_str())) {
+            Some(place) => {
+                let first = &mut merged[*place];
+                first.ttl = first.ttl.max(request.ttl);
+                first.progress = request.progress.or(first.progress);
+                first.checkpoint = request.checkpoint.clone().or_else(|| first.checkpoint.clone());
+            }
+            None => {
+                places.insert((&request.lease.task_id, &request.lease.claim_id), merged.len());
+                merged.push(request.clone());
+            }
+        }
+    }
+    merged
+}

@@ -1,0 +1,124 @@
+//! The end of an attempt. Completions of tasks without children are decided in their one statement; everything else
+//! reads its facts and lets the rules decide.
+
+use super::super::{
+    Neo4jStore,
+    bolt::{cells, count, list},
+    exec::Repeat,
+    lock,
+};
+use super::{apply, beat, read, wake};
+use crate::{
+    error::{Error, Result},
+    tasks::{
+        Finish, Finished, Outcome, Status,
+        queue::Answers,
+        rules::{self, Verdict},
+    },
+};
+use std::collections::HashSet;
+
+/// How often a finish is decided anew, because the task changed meanwhile.
+const ROUNDS: usize = 8;
+
+const COMPLETE: &str = concat!(
+    lock!(),
+    "CALL (now, at) { UNWIND $rows AS r
+  MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
+  WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.lease_until > now
+    AND NOT EXISTS { (t)-[:SPAWNED]->(:Task) }
+  SET t.status = 'completed', t.results = r[2], t.usage = coalesce(r[3], t.usage), t.completed_at = at,
+    t.updated_at = at, t.revision = t.revision + 1
+  REMOVE t.held_by, t.lease_until, t.lease_expires_at, t.due_at, t.control
+  RETURN collect(t) AS tasks, collect(t.claimed_by) AS agents }
+WITH *, ns.event_seq AS base
+FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.completed',
+  source: agents[i - 1], task_id: tasks[i - 1].id, created_at: at}))
+WITH *, base + size(tasks) AS seq
+",
+    beat!(),
+    wake!(),
+    "RETURN [[t IN tasks | t.id], size(look) > 0 OR any(x IN ready WHERE x.due_at <= now)] AS row"
+);
+
+pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
+    let mut overdue = false;
+    let completed = complete(store, &finishes, &mut overdue).await?;
+    let mut answers: Vec<Option<Result<Finished>>> = finishes
+        .iter()
+        .map(|f| completed.contains(&f.lease.task_id).then(|| finished(f, Status::Completed, false)))
+        .collect();
+    for _ in 0..ROUNDS {
+        let open: Vec<usize> = (0..finishes.len()).filter(|i| answers[*i].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        decide(store, &finishes, &open, &mut answers, &mut overdue).await?;
+    }
+    let busy = |f: &Finish| Err(Error::unavailable(format!("task {} changes too quickly", f.lease.task_id)));
+    let each = answers.into_iter().zip(&finishes).map(|(answer, f)| answer.unwrap_or_else(|| busy(f)));
+    Ok(Answers { each: each.collect(), overdue })
+}
+
+fn finished(finish: &Finish, status: Status, repeated: bool) -> Result<Finished> {
+    Ok(Finished { id: finish.lease.task_id.clone(), status, repeated })
+}
+
+/// Returns which tasks it completed.
+async fn complete(store: &Neo4jStore, finishes: &[Finish], overdue: &mut bool) -> Result<HashSet<String>> {
+    let (mut claims, mut rows): (Vec<&str>, Vec<_>) = (vec![], vec![]);
+    for Finish { lease, outcome } in finishes {
+        let Outcome::Complete { results, usage } = outcome else { continue };
+        // Tasks claimed together share their claim; sent once, it keeps a batch below 8 KiB.
+        let claim = claims.iter().position(|claim| *claim == lease.claim_id).unwrap_or_else(|| {
+            claims.push(&lease.claim_id);
+            claims.len() - 1
+        });
+        let usage = usage.map(|usage| apply::text(&usage));
+        rows.push(cells![lease.task_id.as_str(), count(claim), results.as_str(), usage]);
+    }
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    // A repetition finds the task completed under its claim, and the rules answer it.
+    let query = store.query(COMPLETE).param("rows", list(rows)).param("claims", claims);
+    let mut row = store.one(query, Repeat::Safe).await?;
+    let completed = row.next::<Vec<String>>()?.into_iter().collect();
+    *overdue |= row.next::<bool>()?;
+    Ok(completed)
+}
+
+async fn decide(
+    store: &Neo4jStore,
+    finishes: &[Finish],
+    open: &[usize],
+    answers: &mut [Option<Result<Finished>>],
+    overdue: &mut bool,
+) -> Result<()> {
+    let ids = open.iter().map(|i| finishes[*i].lease.task_id.clone()).collect();
+    let (mut places, mut changes) = (Vec::new(), Vec::new());
+    for (index, facts) in open.iter().zip(read::facts(store, ids).await?) {
+        let finish = &finishes[*index];
+        let verdict = match facts {
+            Some(facts) => rules::finish(&facts, finish, fastrand::f64()),
+            None => Err(Error::task_not_found(&finish.lease.task_id)),
+        };
+        match verdict {
+            Ok(Verdict::Change(change)) => {
+                places.push((*index, change.status));
+                changes.push(change);
+            }
+            Ok(Verdict::Repeated(status)) => answers[*index] = Some(finished(finish, status, true)),
+            Err(error) => answers[*index] = Some(Err(error)),
+        }
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let applied = apply::apply(store, changes).await?;
+    *overdue |= applied.overdue;
+    for ((index, status), _) in places.into_iter().zip(applied.held).filter(|(_, held)| *held) {
+        answers[index] = Some(finished(&finishes[index], status, false));
+    }
+    Ok(())
+}

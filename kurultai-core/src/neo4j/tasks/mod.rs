@@ -1,0 +1,145 @@
+//! The queue's statements, one file a verb. Same files and names as in `sqlite`.
+
+mod adopt;
+mod apply;
+mod claim;
+mod enqueue;
+mod extend;
+mod finish;
+mod read;
+mod upkeep;
+
+use super::{Neo4jStore, exec::Repeat};
+use crate::{
+    error::Result,
+    tasks::{
+        Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask, Page, Prerequisite,
+        Stats, Task, TaskQueue, queue::*,
+    },
+};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// What the end of `tasks` means for those that wait for them: a dependent whose prerequisites are all completed is
+/// ready; whatever needs a rule gets a `due_at` of 0. Wants ns, now, at, tasks and seq, the last event's number;
+/// leaves the lists ready and look.
+macro_rules! wake {
+    () => {
+        concat!(
+            "WITH *
+CALL (tasks) { UNWIND tasks AS t MATCH (t)<-[e:DEPENDS_ON|SPAWNED]-(x:Task)
+  WHERE x.status = 'blocked' AND coalesce(e.type, 'blocks') = 'blocks' RETURN collect(DISTINCT x) AS waiting }
+CALL (waiting, at) { UNWIND waiting AS x
+  WITH x, EXISTS { (x)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks' AND NOT p.status IN ",
+            $crate::neo4j::finished!(),
+            " } AS live,
+    EXISTS { (x)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
+      AND p.status IN ['dead_letter', 'cancelled', 'expired'] }
+    OR EXISTS { (x)-[:SPAWNED]->(:Task) } OR coalesce(x.run_at > at, false) AS odd
+  RETURN collect(CASE WHEN NOT live AND NOT odd THEN x END) AS ready, collect(CASE WHEN odd THEN x END) AS look }
+FOREACH (x IN look | SET x.due_at = 0, x.revision = x.revision + 1)
+FOREACH (x IN ready | SET x.status = 'pending', x.claim_key = x.sort_key, x.revision = x.revision + 1,
+  x.expires_at = CASE WHEN x.timeout IS NULL THEN x.expires_at ELSE ",
+            $crate::neo4j::native!("now + x.timeout"),
+            " END,
+  x.due_at = CASE WHEN x.timeout IS NULL THEN ",
+            $crate::neo4j::micros!("x.expires_at"),
+            " ELSE now + x.timeout END, x.updated_at = at REMOVE x.claim_id, x.control)
+FOREACH (i IN range(1, size(ready)) | CREATE (:Event {namespace: $ns, seq: seq + i, topic: 'task.unblocked',
+  task_id: ready[i - 1].id, created_at: at}))
+SET ns.event_seq = seq + size(ready)
+"
+        )
+    };
+}
+use wake;
+
+/// The functional heartbeat of everybody in the list `agents`.
+macro_rules! beat {
+    () => {
+        "WITH *
+CALL (agents, at) { UNWIND agents AS id WITH DISTINCT id, at MATCH (a:Agent {namespace: $ns, id: id})
+  SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1 RETURN count(*) AS beats }
+"
+    };
+}
+use beat;
+
+const PAUSE: &str = concat!(
+    super::lock!(),
+    "SET ns.paused = [p IN coalesce(ns.paused, []) WHERE p <> $type] + CASE WHEN $paused THEN [$type] ELSE [] END,
+  ns.catalog_seq = ns.catalog_seq + 1
+RETURN [] AS row"
+);
+
+#[async_trait]
+impl TaskQueue for Neo4jStore {
+    async fn enqueue(&self, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+        enqueue::enqueue(self, units).await
+    }
+
+    async fn claim(&self, requests: Vec<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
+        claim::claim(self, requests).await
+    }
+
+    async fn extend(&self, requests: Vec<Extend>) -> Result<Answers<Extended>> {
+        extend::extend(self, requests).await
+    }
+
+    async fn finish(&self, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
+        finish::finish(self, finishes).await
+    }
+
+    async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
+        read::facts(self, ids).await
+    }
+
+    async fn apply(&self, changes: Vec<Change>) -> Result<Applied> {
+        apply::apply(self, changes).await
+    }
+
+    async fn due(&self, limit: usize) -> Result<Due> {
+        read::due(self, limit).await
+    }
+
+    async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
+        enqueue::depend(self, dependent, dependency).await
+    }
+
+    async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
+        let query = self.query(PAUSE).param("type", task_type).param("paused", paused);
+        self.exec(query, Repeat::Safe).await.map(drop)
+    }
+
+    async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>> {
+        read::get(self, ids).await
+    }
+
+    async fn list(&self, filter: Filter) -> Result<Page> {
+        read::list(self, filter).await
+    }
+
+    async fn prerequisites(&self, id: &str) -> Result<Vec<Prerequisite>> {
+        read::prerequisites(self, id).await
+    }
+
+    async fn children(&self, id: &str) -> Result<Vec<Prerequisite>> {
+        read::children(self, id).await
+    }
+
+    async fn stats(&self) -> Result<Stats> {
+        read::stats(self).await
+    }
+
+    async fn age(&self, span: Duration, limit: usize) -> Result<usize> {
+        upkeep::age(self, span, limit).await
+    }
+
+    async fn sweep(&self, tasks: Option<Duration>, events: Option<Duration>, limit: usize) -> Result<usize> {
+        upkeep::sweep(self, tasks, events, limit).await
+    }
+
+    async fn adopt(&self) -> Result<usize> {
+        adopt::adopt(self).await
+    }
+}

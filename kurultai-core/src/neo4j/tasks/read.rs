@@ -1,0 +1,285 @@
+//! What is there. No statement here locks anything.
+
+use super::super::{
+    Neo4jStore,
+    bolt::{Cells, Properties, count},
+    clock, finished, micros,
+};
+use super::claim;
+use crate::{
+    clock::Micros,
+    error::Result,
+    tasks::{
+        Filter, OnPrerequisiteFailure, Page, Percentiles, Prerequisite, Priority, RetryPolicy, Stats, Status,
+        Task, WaitFor,
+        queue::{Due, Facts, Tally},
+    },
+};
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use std::{collections::BTreeMap, time::Duration};
+
+const FACTS: &str = concat!(
+    clock!(),
+    "UNWIND range(0, size($ids) - 1) AS i
+MATCH (t:Task {id: $ids[i]}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+CALL (t) { OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
+  RETURN [count(CASE WHEN NOT p.status IN ",
+    finished!(),
+    " THEN 1 END), count(CASE p.status WHEN 'completed' THEN 1 END), count(p)] AS before }
+CALL (t) { OPTIONAL MATCH (t)-[:SPAWNED]->(p:Task)
+  RETURN [count(CASE WHEN NOT p.status IN ",
+    finished!(),
+    " THEN 1 END), count(CASE p.status WHEN 'completed' THEN 1 END), count(p)] AS below }
+RETURN [i, now, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_until, t.attempts, t.max_attempts,
+  t.retry, t.claim_key IS NOT NULL, ",
+    micros!("t.run_at"),
+    ", ",
+    micros!("t.expires_at"),
+    ", t.timeout, t.control, t.on_prerequisite_failure, t.wait_for, before, below] AS row"
+);
+
+const DUE: &str = concat!(
+    clock!(),
+    "CALL (now) { MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at <= now
+  WITH t ORDER BY t.namespace, t.due_at LIMIT $limit RETURN collect(t.id) AS ids }
+CALL (now) { MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
+  WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS next }
+RETURN [ids, next[0]] AS row"
+);
+
+const GET: &str = "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
+MATCH (t:Task {id: $ids[i]}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row";
+
+/// By its children where a parent is named, else through the index of statuses or in the order of ids.
+macro_rules! list {
+    ($from:literal) => {
+        concat!(
+            "CYPHER 5 ",
+            $from,
+            " AND ($type IS NULL OR t.type = $type) AND ($assigned_to IS NULL OR t.assigned_to = $assigned_to)
+  AND ($claimed_by IS NULL OR t.claimed_by = $claimed_by)
+WITH t ORDER BY t.id LIMIT $limit
+RETURN [properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row ORDER BY t.id"
+        )
+    };
+}
+const LIST_ALL: &str =
+    list!("MATCH (t:Task) USING INDEX t:Task(id) WHERE t.id > $cursor AND t.namespace = $ns");
+const LIST_STATUS: &str = list!(
+    "MATCH (t:Task) USING INDEX t:Task(namespace, status) WHERE t.namespace = $ns AND t.status = $status
+  AND t.id > $cursor"
+);
+const LIST_CHILDREN: &str = list!(
+    "MATCH (q:Task {id: $parent})-[:SPAWNED]->(t:Task) WHERE q.namespace = $ns AND t.namespace = $ns
+  AND ($status IS NULL OR t.status = $status) AND t.id > $cursor"
+);
+
+const PREREQUISITES: &str = "CYPHER 5
+MATCH (t:Task {id: $id})-[e:DEPENDS_ON]->(p:Task) WHERE t.namespace = $ns
+RETURN [p.id, e.type, p.status, p.results] AS row";
+
+const CHILDREN: &str = "CYPHER 5
+MATCH (t:Task {id: $id})-[:SPAWNED]->(p:Task) WHERE t.namespace = $ns
+RETURN [p.id, 'blocks', p.status, p.results] AS row";
+
+const STATS: &str = concat!(
+    clock!(),
+    "MATCH (ns:Namespace {id: $ns})
+WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
+CALL () { UNWIND $statuses AS s
+  CALL (s) { MATCH (t:Task) USING INDEX t:Task(namespace, status) WHERE t.namespace = $ns AND t.status = s
+    RETURN count(t) AS tasks }
+  RETURN collect([s, tasks]) AS by_status }
+CALL () { MATCH (r:TaskRoute) WHERE r.namespace = $ns AND r.key >= ''
+  MATCH (t:Task) USING INDEX t:Task(namespace, route, claim_key)
+  WHERE t.namespace = $ns AND t.route = r.key AND t.claim_key > -1
+  RETURN min(CASE WHEN t.run_at > t.created_at THEN t.run_at ELSE t.created_at END) AS since }
+CALL (last) { MATCH (e:Event) WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'
+  WITH e ORDER BY e.namespace DESC, e.seq DESC LIMIT 1000
+  MATCH (t:Task {id: e.task_id}) USING INDEX t:Task(id)
+  WHERE t.namespace = $ns AND t.claimed_at IS NOT NULL AND t.completed_at IS NOT NULL
+  RETURN collect([",
+    micros!("t.claimed_at"),
+    " - ",
+    micros!("coalesce(t.run_at, t.created_at)"),
+    ", ",
+    micros!("t.completed_at"),
+    " - ",
+    micros!("t.claimed_at"),
+    "]) AS spans }
+RETURN [by_status, now - ",
+    micros!("since"),
+    ", spans, paused] AS row"
+);
+
+pub(super) async fn facts(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
+    let mut all: Vec<Option<Facts>> = ids.iter().map(|_| None).collect();
+    if ids.is_empty() {
+        return Ok(all);
+    }
+    for mut row in store.look(store.query(FACTS).param("ids", ids)).await? {
+        let index = row.next::<u64>()? as usize;
+        all[index] = Some(facts_of(row)?);
+    }
+    Ok(all)
+}
+
+fn facts_of(mut row: Cells) -> Result<Facts> {
+    Ok(Facts {
+        now: row.next()?,
+        id: row.next()?,
+        revision: row.next()?,
+        status: row.next::<String>()?.parse()?,
+        claim_id: row.next()?,
+        claimed_by: row.next()?,
+        lease_expires_at: row.next()?,
+        attempts: row.next()?,
+        max_attempts: row.next()?,
+        retry: parsed::<RetryPolicy>(row.next()?),
+        claimable: row.next()?,
+        run_at: row.next()?,
+        expires_at: row.next()?,
+        timeout: row.next()?,
+        control: row.next::<Option<String>>()?.map(|word| word.parse()).transpose()?,
+        on_prerequisite_failure: row
+            .next::<Option<String>>()?
+            .map_or(Ok(OnPrerequisiteFailure::Block), |word| word.parse())?,
+        wait_for: parsed::<WaitFor>(row.next()?),
+        prerequisites: tally(row.next()?),
+        children: tally(row.next()?),
+    })
+}
+
+/// JSON that this library wrote; where there is none, the default.
+pub(super) fn parsed<T: DeserializeOwned + Default>(text: Option<String>) -> T {
+    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+fn tally(counts: Vec<u32>) -> Tally {
+    let [live, completed, all] = counts[..] else { return Tally::default() };
+    Tally { live, completed, failed: all.saturating_sub(live + completed) }
+}
+
+pub(super) async fn due(store: &Neo4jStore, limit: usize) -> Result<Due> {
+    let mut rows = store.look(store.query(DUE).param("limit", count(limit))).await?;
+    let Some(mut row) = rows.pop() else { return Ok(Due { ids: vec![], next: None }) };
+    let ids = row.next()?;
+    let next = row.next::<Option<u64>>()?.map(Duration::from_micros);
+    Ok(Due { ids, next })
+}
+
+pub(super) async fn get(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Option<Task>>> {
+    let mut all: Vec<Option<Task>> = ids.iter().map(|_| None).collect();
+    for mut row in store.look(store.query(GET).param("ids", ids)).await? {
+        let index = row.next::<u64>()? as usize;
+        all[index] = Some(task(row.next()?, row.next()?)?);
+    }
+    Ok(all)
+}
+
+pub(super) async fn list(store: &Neo4jStore, filter: Filter) -> Result<Page> {
+    let text = match (&filter.parent_id, filter.status) {
+        (Some(_), _) => LIST_CHILDREN,
+        (None, Some(_)) => LIST_STATUS,
+        (None, None) => LIST_ALL,
+    };
+    let query = store
+        .query(text)
+        .param("status", filter.status.map(Status::as_str))
+        .param("type", filter.task_type)
+        .param("assigned_to", filter.assigned_to)
+        .param("claimed_by", filter.claimed_by)
+        .param("parent", filter.parent_id)
+        .param("cursor", filter.cursor.unwrap_or_default())
+        .param("limit", count(filter.limit) + 1);
+    let mut tasks = Vec::new();
+    for mut row in store.look(query).await? {
+        tasks.push(task(row.next()?, row.next()?)?);
+    }
+    let more = tasks.len() > filter.limit;
+    tasks.truncate(filter.limit);
+    let next = tasks.last().filter(|_| more).map(|task: &Task| task.id.clone());
+    Ok(Page { tasks, next })
+}
+
+fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
+    depends_on.sort();
+    let created_at: DateTime<Utc> = of.take::<Option<_>>("created_at")?.unwrap_or_default();
+    let errors: Vec<String> = of.take("errors")?;
+    Ok(Task {
+        id: of.take("id")?,
+        task_type: of.take("type")?,
+        title: of.take::<Option<_>>("title")?.unwrap_or_default(),
+        description: of.take::<Option<_>>("description")?.unwrap_or_default(),
+        status: of.take::<String>("status")?.parse()?,
+        priority: of.take::<String>("priority")?.parse::<Priority>()?,
+        priority_weight: of.take::<Option<_>>("priority_weight")?.unwrap_or(0.5),
+        payload: of.take::<Option<_>>("payload")?.unwrap_or_default(),
+        required_capabilities: of.take("required_capabilities")?,
+        preferred_capabilities: of.take("preferred_capabilities")?,
+        assigned_to: of.take("assigned_to")?,
+        delegated_by: of.take("delegated_by")?,
+        parent_id: of.take("parent_id")?,
+        unique_key: of.take("unique_key")?,
+        depends_on,
+        run_at: of.take("run_at")?,
+        expires_at: of.take("expires_at")?,
+        attempts: of.take::<Option<_>>("attempts")?.unwrap_or(0),
+        max_attempts: of.take::<Option<_>>("max_attempts")?.unwrap_or(3),
+        claimed_by: of.take("claimed_by")?,
+        claimed_at: of.take("claimed_at")?,
+        lease_version: of.take::<Option<_>>("lease_version")?.unwrap_or(0),
+        lease_expires_at: of.take("lease_expires_at")?,
+        progress: of.take("progress")?,
+        checkpoint: of.take("checkpoint")?,
+        results: of.take("results")?,
+        error_message: of.take("error_message")?,
+        errors: errors.iter().filter_map(|text| serde_json::from_str(text).ok()).collect(),
+        usage: of.take::<Option<String>>("usage")?.and_then(|text| serde_json::from_str(&text).ok()),
+        updated_at: of.take::<Option<_>>("updated_at")?.unwrap_or(created_at),
+        created_at,
+        completed_at: of.take("completed_at")?,
+    })
+}
+
+pub(super) async fn prerequisites(store: &Neo4jStore, id: &str) -> Result<Vec<Prerequisite>> {
+    claim::prerequisites(store.look(store.query(PREREQUISITES).param("id", id)).await?)
+}
+
+pub(super) async fn children(store: &Neo4jStore, id: &str) -> Result<Vec<Prerequisite>> {
+    claim::prerequisites(store.look(store.query(CHILDREN).param("id", id)).await?)
+}
+
+pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {
+    let statuses: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
+    let mut stats = Stats::default();
+    for mut row in store.look(store.query(STATS).param("statuses", statuses)).await? {
+        let mut by_status = BTreeMap::new();
+        for mut entry in row.rows()? {
+            let (status, tasks): (String, u64) = (entry.next()?, entry.next()?);
+            if tasks > 0 {
+                by_status.insert(status.parse()?, tasks);
+            }
+        }
+        let oldest = row.next::<Option<Micros>>()?.map(seconds);
+        let (mut waits, mut runs) = (Vec::new(), Vec::new());
+        for mut span in row.rows()? {
+            waits.push(span.next::<Micros>()?);
+            runs.push(span.next::<Micros>()?);
+        }
+        stats = Stats {
+            by_status,
+            oldest_pending_seconds: oldest,
+            wait_seconds: Percentiles::of(waits),
+            run_seconds: Percentiles::of(runs),
+            paused: row.next()?,
+        };
+    }
+    Ok(stats)
+}
+
+fn seconds(micros: Micros) -> f64 {
+    micros.max(0) as f64 / 1e6
+}

@@ -1,0 +1,90 @@
+//! Aging and removal.
+
+use super::super::{Neo4jStore, bolt::count, clock, exec::Repeat, finished, lock};
+use crate::{
+    clock::{micros, monotonic},
+    error::Result,
+};
+use std::{sync::PoisonError, time::Duration};
+
+/// Looks without the lock; RAISE checks again.
+const OLD: &str = concat!(
+    clock!(),
+    "MATCH (r:TaskRoute) WHERE r.namespace = $ns AND r.key >= ''
+CALL (r, now) { MATCH (t:Task) USING INDEX t:Task(namespace, route, claim_key)
+  WHERE t.namespace = $ns AND t.route = r.key AND t.claim_key >= 1152921504606846976
+    AND now - t.created_at.epochSeconds * 1000000 >
+      $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)
+  RETURN t.id AS id, t.revision AS revision LIMIT $limit }
+WITH id, revision LIMIT $limit
+RETURN [collect([id, revision])] AS row"
+);
+const RAISE: &str = concat!(
+    lock!(),
+    "CALL (at) { UNWIND $tasks AS r
+  MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
+  WHERE t.namespace = $ns AND t.revision = r[1] AND t.claim_key >= 1152921504606846976
+  SET t.claim_key = t.claim_key - 1152921504606846976, t.sort_key = t.sort_key - 1152921504606846976,
+    t.revision = t.revision + 1, t.updated_at = at
+  RETURN count(*) AS raised }
+RETURN [raised] AS row"
+);
+
+const SWEEP_EVENTS: &str = concat!(
+    lock!(),
+    "CALL (at) { MATCH (e:Event) WHERE e.namespace = $ns AND e.seq > 0
+  WITH e, at ORDER BY e.namespace, e.seq LIMIT $limit
+  WITH e, at WHERE e.created_at < at - duration({microseconds: $span})
+  DELETE e RETURN count(*) AS gone }
+RETURN [gone] AS row"
+);
+
+/// A finished task stays while an unfinished one waits for it or is its parent.
+const SWEEP_TASKS: &str = concat!(
+    lock!(),
+    "CALL (at) { UNWIND ",
+    finished!(),
+    " AS s
+  MATCH (t:Task) USING INDEX t:Task(namespace, status) WHERE t.namespace = $ns AND t.status = s
+    AND t.completed_at < at - duration({microseconds: $span})
+    AND NOT EXISTS { (t)<-[:DEPENDS_ON|SPAWNED]-(x:Task) WHERE NOT x.status IN ",
+    finished!(),
+    " }
+  WITH t LIMIT $limit
+  DETACH DELETE t RETURN count(*) AS gone }
+RETURN [gone] AS row"
+);
+
+/// A real clock needs to look only now and then: a hundredth of the span is soon enough.
+pub(super) async fn age(store: &Neo4jStore, span: Duration, limit: usize) -> Result<usize> {
+    {
+        let mut aged = store.aged.lock().unwrap_or_else(PoisonError::into_inner);
+        if store.clock.manual().is_none() && aged.is_some_and(|at| at.elapsed() < span / 100) {
+            return Ok(0);
+        }
+        *aged = Some(monotonic());
+    }
+    let query = store.query(OLD).param("span", micros(span)).param("limit", count(limit));
+    let tasks: Vec<neo4rs::BoltType> = store.one(query, Repeat::Safe).await?.next()?;
+    if tasks.is_empty() {
+        return Ok(0);
+    }
+    let raised: u64 = store.one(store.query(RAISE).param("tasks", tasks), Repeat::Safe).await?.next()?;
+    Ok(raised as usize)
+}
+
+pub(super) async fn sweep(
+    store: &Neo4jStore,
+    tasks: Option<Duration>,
+    events: Option<Duration>,
+    limit: usize,
+) -> Result<usize> {
+    let mut gone = 0;
+    for (text, span) in [(SWEEP_EVENTS, events), (SWEEP_TASKS, tasks)] {
+        let Some(span) = span.filter(|_| gone < limit) else { continue };
+        let query = store.query(text).param("span", micros(span)).param("limit", count(limit - gone));
+        let removed: u64 = store.one(query, Repeat::Safe).await?.next()?;
+        gone += removed as usize;
+    }
+    Ok(gone)
+}

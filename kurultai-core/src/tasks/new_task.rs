@@ -1,0 +1,252 @@
+//! A task to enqueue, and what its author can say of it.
+
+use super::types::Priority;
+use crate::{ids, json::Json, words::words};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+words! {
+    /// What an edge between two tasks means.
+    DependencyType, "dependency type" {
+        /// The dependent waits.
+        Blocks = "blocks",
+        /// The result is handed over if it is there; nobody waits.
+        FeedsInto = "feeds_into",
+        /// For readers only.
+        ParallelOk = "parallel_ok",
+    }
+}
+
+words! {
+    /// What becomes of a task when a prerequisite, or a child, ends without being completed.
+    OnPrerequisiteFailure, "on_prerequisite_failure" {
+        /// It stays blocked until somebody requeues the prerequisite or cancels it. The default.
+        Block = "block",
+        Cancel = "cancel",
+        /// The failed one counts as met.
+        Continue = "continue",
+    }
+}
+
+/// How many of its children a parent waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitFor {
+    #[default]
+    All,
+    Any,
+    Quorum(u32),
+}
+
+/// Back-off between attempts: `base` doubles each time up to `cap`, and the wait is drawn evenly from zero to
+/// that (full jitter).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    pub base: Duration,
+    pub cap: Duration,
+    pub jitter: bool,
+}
+
+impl Default for RetryPolicy {
+    /// 60 s, 1 h, full jitter.
+    fn default() -> Self {
+        RetryPolicy { base: Duration::from_secs(60), cap: Duration::from_secs(3600), jitter: true }
+    }
+}
+
+/// How long a task may wait to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expiry {
+    /// As the configuration says; 30 minutes where it says nothing.
+    #[default]
+    Default,
+    Never,
+    /// Counted from when it can be claimed: not while it is blocked, scheduled or backing off.
+    After(Duration),
+    /// At this time, whatever it waits for.
+    At(DateTime<Utc>),
+}
+
+/// When a task can be claimed at the earliest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Start {
+    #[default]
+    Now,
+    After(Duration),
+    At(DateTime<Utc>),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dependency {
+    pub prerequisite: String,
+    pub dependency_type: DependencyType,
+    pub weight: Option<f64>,
+    pub detected_by: Option<String>,
+}
+
+impl Dependency {
+    pub fn new(prerequisite: impl Into<String>, dependency_type: DependencyType) -> Self {
+        Dependency { prerequisite: prerequisite.into(), dependency_type, weight: None, detected_by: None }
+    }
+}
+
+impl<S: Into<String>> From<S> for Dependency {
+    fn from(prerequisite: S) -> Self {
+        Dependency::new(prerequisite, DependencyType::Blocks)
+    }
+}
+
+/// A task to enqueue. Its id is made here, so that other tasks of the same batch can depend on it and an enqueue
+/// whose answer was lost can be repeated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTask {
+    pub id: String,
+    pub task_type: String,
+    pub title: String,
+    pub description: String,
+    pub payload: Json,
+    pub priority: Priority,
+    /// 0 to 1, higher first within a priority.
+    pub priority_weight: f64,
+    /// Who claims it must have all of these.
+    pub required_capabilities: Vec<String>,
+    /// Within a priority and weight, an agent takes tasks that prefer its capabilities first.
+    pub preferred_capabilities: Vec<String>,
+    pub assigned_to: Option<String>,
+    pub delegated_by: Option<String>,
+    pub parent_id: Option<String>,
+    /// How many of its children this task waits for.
+    pub wait_for: WaitFor,
+    pub depends_on: Vec<Dependency>,
+    pub on_prerequisite_failure: OnPrerequisiteFailure,
+    pub unique_key: Option<String>,
+    pub start: Start,
+    pub expiry: Expiry,
+    pub max_attempts: Option<u32>,
+    pub retry: RetryPolicy,
+}
+
+impl NewTask {
+    pub fn new(task_type: impl Into<String>) -> Self {
+        NewTask {
+            id: ids::new_id(),
+            task_type: task_type.into(),
+            title: String::new(),
+            description: String::new(),
+            payload: Json::default(),
+            priority: Priority::default(),
+            priority_weight: 0.5,
+            required_capabilities: vec![],
+            preferred_capabilities: vec![],
+            assigned_to: None,
+            delegated_by: None,
+            parent_id: None,
+            wait_for: WaitFor::default(),
+            depends_on: vec![],
+            on_prerequisite_failure: OnPrerequisiteFailure::Block,
+            unique_key: None,
+            start: Start::default(),
+            expiry: Expiry::default(),
+            max_attempts: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
+        self
+    }
+
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    pub fn payload(mut self, payload: impl Into<Json>) -> Self {
+        self.payload = payload.into();
+        self
+    }
+
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    pub fn priority_weight(mut self, weight: f64) -> Self {
+        self.priority_weight = weight;
+        self
+    }
+
+    pub fn requires<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.required_capabilities.extend(capabilities.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn prefers<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.preferred_capabilities.extend(capabilities.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn assigned_to(mut self, agent: impl Into<String>) -> Self {
+        self.assigned_to = Some(agent.into());
+        self
+    }
+
+    pub fn delegated_by(mut self, agent: impl Into<String>) -> Self {
+        self.delegated_by = Some(agent.into());
+        self
+    }
+
+    pub fn parent(mut self, parent: impl Into<String>) -> Self {
+        self.parent_id = Some(parent.into());
+        self
+    }
+
+    pub fn wait_for(mut self, wait_for: WaitFor) -> Self {
+        self.wait_for = wait_for;
+        self
+    }
+
+    /// Waits for these. For another edge than `blocks`, give a [`Dependency`].
+    pub fn depends_on<D: Into<Dependency>>(mut self, prerequisites: impl IntoIterator<Item = D>) -> Self {
+        self.depends_on.extend(prerequisites.into_iter().map(Into::into));
+        self
+    }
+
+    pub fn on_prerequisite_failure(mut self, policy: OnPrerequisiteFailure) -> Self {
+        self.on_prerequisite_failure = policy;
+        self
+    }
+
+    /// A second task of this key is not made: the first one's id is the answer.
+    pub fn unique_key(mut self, key: impl Into<String>) -> Self {
+        self.unique_key = Some(key.into());
+        self
+    }
+
+    pub fn run_at(mut self, time: DateTime<Utc>) -> Self {
+        self.start = Start::At(time);
+        self
+    }
+
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.start = Start::After(delay);
+        self
+    }
+
+    pub fn expiry(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
+    }
+}
