@@ -28,6 +28,9 @@ struct Args {
     /// One run of fewer tasks.
     #[arg(long)]
     quick: bool,
+    /// Only the rows of so many callers.
+    #[arg(long, value_name = "N")]
+    callers: Option<usize>,
     /// Runs a row; their medians are reported [default: 3]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     runs: Option<u32>,
@@ -51,9 +54,14 @@ pub(crate) struct Effort {
     runs: u32,
     /// What the number of tasks is divided by.
     divisor: usize,
+    callers: Option<usize>,
 }
 
 impl Effort {
+    pub(crate) fn covers(self, callers: usize) -> bool {
+        self.callers.is_none_or(|only| only == callers)
+    }
+
     pub(crate) fn tasks(self, full: usize) -> usize {
         full / self.divisor
     }
@@ -74,6 +82,7 @@ async fn run(args: Args) -> Result<()> {
     let effort = Effort {
         runs: args.runs.unwrap_or(if args.quick { 1 } else { 3 }),
         divisor: if args.quick { 4 } else { 1 },
+        callers: args.callers,
     };
     let wanted = |store| args.store.is_none_or(|only| only == store);
     let server = args.neo4j.filter(|_| wanted(StoreName::Neo4j));

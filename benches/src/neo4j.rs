@@ -22,7 +22,7 @@ pub(crate) async fn measure(
     let mut namespaces = (1..).map(|i| format!("bench-{}-{i}", std::process::id()));
     let mut fresh = || Ok(Config::new(server.as_str())?.namespace(&namespaces.next().unwrap_or_default())?);
     warm_up(server, yardstick, &mut fresh).await?;
-    for (callers, batch, tasks) in SHAPES {
+    for (callers, batch, tasks) in SHAPES.into_iter().filter(|shape| effort.covers(shape.0)) {
         let shape = Shape::new(callers, batch, effort.tasks(tasks));
         let row = |what: &str| Row::new("neo4j", None, what.into(), callers, batch);
         let (mut enqueue, mut cycle) = (row("enqueue"), row("cycle"));
@@ -34,6 +34,9 @@ pub(crate) async fn measure(
         }
         report.row(&cycle)?;
         report.row(&enqueue)?;
+    }
+    if !effort.covers(1) {
+        return Ok(());
     }
     let mut rows = claim::names(effort).map(|what| Row::new("neo4j", None, what, 1, 1));
     let latencies = claim::run(fresh()?, effort, effort.tasks(CLAIMS)).await?;

@@ -17,7 +17,7 @@ const CLAIMS: usize = 2_000;
 pub(crate) async fn measure(effort: Effort, yardstick: Option<&Yardstick>, report: &Report) -> Result<()> {
     for durability in ["full", "process"] {
         let row = |what, shape: Shape| Row::new("sqlite", Some(durability), what, shape.callers, shape.batch);
-        for (callers, batch, tasks, part) in SHAPES {
+        for (callers, batch, tasks, part) in SHAPES.into_iter().filter(|shape| effort.covers(shape.0)) {
             let tasks = if durability == "full" { tasks / part } else { tasks };
             let shape = Shape::new(callers, batch, effort.tasks(tasks));
             let (mut enqueue, mut cycle) = (row("enqueue".into(), shape), row("cycle".into(), shape));
@@ -30,6 +30,9 @@ pub(crate) async fn measure(effort: Effort, yardstick: Option<&Yardstick>, repor
             }
             report.row(&cycle)?;
             report.row(&enqueue)?;
+        }
+        if !effort.covers(1) {
+            continue;
         }
         let one = Shape::new(1, 1, 1);
         let mut rows = claim::names(effort).map(|what| row(what, one));

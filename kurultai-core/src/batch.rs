@@ -88,16 +88,18 @@ impl<Q: Send + 'static, A: Send + 'static> Driver<Q, A> {
     }
 }
 
-/// A batch that panicked must not leave the next one waiting.
+/// A batch that panicked must not leave the next one waiting. A driver that is dropped otherwise goes with its
+/// runtime, and so do those who wait.
 impl<Q: Send + 'static, A: Send + 'static> Drop for Driver<Q, A> {
     fn drop(&mut self) {
         if self.ended {
             return;
         }
-        let coalescer = self.coalescer.clone();
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(Driver { coalescer, ended: false }.run())),
-            Err(_) => coalescer.lock().driven = false,
+            Ok(runtime) if std::thread::panicking() => {
+                drop(runtime.spawn(Driver { coalescer: self.coalescer.clone(), ended: false }.run()));
+            }
+            _ => self.coalescer.lock().driven = false,
         }
     }
 }

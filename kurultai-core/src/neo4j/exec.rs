@@ -47,7 +47,9 @@ impl Neo4jStore {
             writer: self.writer.clone(),
             server: self.server.clone(),
         };
-        tokio::spawn(link.run(query, repeat)).await.map_err(|e| Error::internal("a statement was stopped").caused_by(e))?
+        tokio::spawn(link.run(query, repeat))
+            .await
+            .map_err(|e| Error::internal("a statement was stopped").caused_by(e))?
     }
 
     pub(super) async fn look(&self, query: Query) -> Result<Vec<Cells>> {

@@ -31,6 +31,16 @@ impl Known {
         self.by_id.insert(existing.id.clone(), existing);
     }
 
+    /// Those were refused after all.
+    pub(crate) fn forget(&mut self, rows: &[Row]) {
+        for Row { task, .. } in rows {
+            self.by_id.remove(&task.id);
+            if let Some(key) = &task.unique_key {
+                self.by_key.remove(key);
+            }
+        }
+    }
+
     /// The task that stands for a new one already.
     fn twin(&self, task: &NewTask) -> Option<&Existing> {
         let by_key = task.unique_key.as_ref().and_then(|key| self.by_key.get(key));

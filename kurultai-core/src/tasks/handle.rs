@@ -1,7 +1,7 @@
 //! What users call: `kurultai.tasks()`.
 
 use super::{
-    check,
+    admit, check,
     explain::{self, Explanation},
     new_task::*,
     queue::*,
@@ -259,6 +259,9 @@ impl Tasks {
     pub async fn depend(&self, dependent: &str, dependency: impl Into<Dependency>) -> Result<()> {
         let dependency = dependency.into();
         ids::check_text("depends_on", &dependency.prerequisite, 128)?;
+        if dependency.prerequisite == dependent {
+            return Err(admit::cycle_error([dependent, dependent].into_iter()));
+        }
         if self.team.store.depend(dependent, dependency).await? {
             self.team.settle().await?;
         }

@@ -43,7 +43,7 @@ WITH *, base + size(events) AS seq
 ",
     beat!(),
     wake!(),
-    "RETURN [held, late OR size(look) > 0 OR any(x IN ready WHERE x.due_at <= now)] AS row"
+    "RETURN [held, late OR size(look) > 0 OR any(x IN ready WHERE coalesce(x.due_at <= now, false))] AS row"
 );
 
 #[derive(Serialize)]

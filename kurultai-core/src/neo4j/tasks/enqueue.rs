@@ -419,9 +419,6 @@ fn links(query: neo4rs::Query, rows: &[Row]) -> neo4rs::Query {
 
 pub(super) async fn depend(store: &Neo4jStore, dependent: &str, dependency: Dependency) -> Result<bool> {
     let prerequisite = dependency.prerequisite.as_str();
-    if dependent == prerequisite {
-        return Err(admit::cycle_error([dependent, dependent].into_iter()));
-    }
     let query = store
         .query(DEPEND)
         .param("dependent", dependent)

@@ -38,7 +38,7 @@ WITH *, base + size(tasks) AS seq
 ",
     beat!(),
     wake!(),
-    "RETURN [[t IN tasks | t.id], size(look) > 0 OR any(x IN ready WHERE x.due_at <= now)] AS row"
+    "RETURN [[t IN tasks | t.id], size(look) > 0 OR any(x IN ready WHERE coalesce(x.due_at <= now, false))] AS row"
 );
 
 pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<Answers<Finished>> {

@@ -142,10 +142,11 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], leases: &HashMap<i64, String>) -> Re
     }
     let tasks = list(given.iter().flatten().copied());
     let sql = "select t.n, t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority,
-          t.lease_expires_at, p.id, d.title, d.description, d.delegated_by, d.payload, r.checkpoint,
+          t.lease_expires_at, p.id, d.title, d.description, d.delegated_by, d.payload,
+          iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null),
           exists(select 1 from edge e where e.dependent = t.n)
         from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n
-        left join task_result r on r.n = t.n left join task p on p.n = t.parent";
+        left join task p on p.n = t.parent";
     let mut fed = false;
     let rows = tx.rows(sql, [&tasks], |row| {
         fed |= row.get::<_, bool>(14)?;

@@ -11,13 +11,24 @@ use crate::{
     },
 };
 use rusqlite::{ToSql, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     let (mut known, mut numbers) = known(tx, &units)?;
     let (mut rows, mut each) = (Vec::new(), Vec::with_capacity(units.len()));
+    let mut waits = Waits::default();
     for unit in units {
-        each.push(admit::unit(unit, &mut known).map(|admitted| {
+        let admitted = match admit::unit(unit, &mut known) {
+            Ok(admitted) => match circle(tx, &admitted.rows, &mut waits)? {
+                None => Ok(admitted),
+                Some(circle) => {
+                    known.forget(&admitted.rows);
+                    Err(admit::cycle_error(circle.iter().map(String::as_str)))
+                }
+            },
+            refused => refused,
+        };
+        each.push(admitted.map(|admitted| {
             rows.extend(admitted.rows);
             admitted.enqueued
         }));
@@ -34,6 +45,70 @@ pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<V
         events::append(tx, "task.enqueued", source, &tasks)?;
     }
     Ok(Answers { each, overdue })
+}
+
+/// What new tasks wait for, and their parents: edges that are not in the database yet.
+type Waits = HashMap<String, Vec<String>>;
+
+/// A new task closes a circle only as the child of a task that was there before, which then waits for it. Remembers
+/// the edges of rows that close none.
+fn circle(tx: &Tx<'_>, rows: &[Row], waits: &mut Waits) -> Result<Option<Vec<String>>> {
+    let own = |id: &str| rows.iter().any(|row| row.task.id == id);
+    let is_child = |row: &&Row| row.task.parent_id.as_deref().is_some_and(|parent| !own(parent));
+    if waits.is_empty() && !rows.iter().any(|row| is_child(&row)) {
+        return Ok(None);
+    }
+    let before = waits.clone();
+    for Row { task, .. } in rows {
+        let edges = task.depends_on.iter().map(|edge| edge.prerequisite.clone());
+        waits.entry(task.id.clone()).or_default().extend(edges);
+        if let Some(parent) = &task.parent_id {
+            waits.entry(parent.clone()).or_default().push(task.id.clone());
+        }
+    }
+    if rows.iter().all(|row| row.task.depends_on.is_empty()) {
+        return Ok(None);
+    }
+    for row in rows.iter().filter(is_child) {
+        let Some(parent) = &row.task.parent_id else { continue };
+        if let Some(mut circle) = way(tx, &row.task.id, parent, waits)? {
+            *waits = before;
+            circle.push(row.task.id.clone());
+            return Ok(Some(circle));
+        }
+    }
+    Ok(None)
+}
+
+/// The ids on the way along which `from` waits for `to`.
+fn way(tx: &Tx<'_>, from: &str, to: &str, waits: &Waits) -> Result<Option<Vec<String>>> {
+    let sql = "select d.id, p.id from rarray(?2) a cross join task d on d.id = a.value and d.ns = ?1
+          cross join edge e on e.dependent = d.n cross join task p on p.n = e.prerequisite
+        union all select d.id, c.id from rarray(?2) a cross join task d on d.id = a.value and d.ns = ?1
+          cross join task c on c.parent = d.n";
+    let mut came_from: HashMap<String, String> = HashMap::from([(from.to_owned(), String::new())]);
+    let mut frontier = vec![from.to_owned()];
+    while !frontier.is_empty() && !came_from.contains_key(to) {
+        let fresh = frontier.iter().flat_map(|id| waits.get(id).into_iter().flatten().map(|on| (id.clone(), on.clone())));
+        let mut steps: Vec<(String, String)> = fresh.collect();
+        steps.extend(tx.rows(sql, params![tx.ns, list(frontier)], |row| Ok((row.get(0)?, row.get(1)?)))?);
+        frontier = Vec::new();
+        for (before, next) in steps {
+            if let Entry::Vacant(entry) = came_from.entry(next) {
+                frontier.push(entry.key().clone());
+                entry.insert(before);
+            }
+        }
+    }
+    if !came_from.contains_key(to) {
+        return Ok(None);
+    }
+    let mut way = vec![to.to_owned()];
+    while let Some(last) = way.last().filter(|last| *last != from) {
+        way.push(came_from[last].clone());
+    }
+    way.reverse();
+    Ok(Some(way))
 }
 
 /// What is there of what the units name, and the row of each.
@@ -180,10 +255,13 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
         return Ok(false);
     }
     let sql = "update task set due_at = 0 where n in (select value from rarray(?1))
-          and not exists(select 1 from task c where c.parent = task.n)
-          and not exists(select 1 from edge e join task p on p.n = e.prerequisite
-            where e.dependent = task.n and e.type = 'blocks'
-              and p.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))";
+          and (exists(select 1 from edge e join task p on p.n = e.prerequisite
+              where e.dependent = task.n and e.type = 'blocks'
+                and p.status in ('dead_letter', 'cancelled', 'expired'))
+            or not exists(select 1 from task c where c.parent = task.n)
+              and not exists(select 1 from edge e join task p on p.n = e.prerequisite
+                where e.dependent = task.n and e.type = 'blocks'
+                  and p.status not in ('completed', 'dead_letter', 'cancelled', 'expired')))";
     Ok(tx.run(sql, [list(blocked)])? > 0)
 }
 
@@ -265,7 +343,7 @@ fn path(tx: &Tx<'_>, from: i64, to: i64) -> Result<Option<Vec<String>>> {
         let steps = tx.rows(sql, [list(frontier)], |row| Ok((row.get(0)?, row.get(1)?)))?;
         frontier = Vec::new();
         for (before, next) in steps {
-            if let std::collections::hash_map::Entry::Vacant(entry) = came_from.entry(next) {
+            if let Entry::Vacant(entry) = came_from.entry(next) {
                 entry.insert(before);
                 frontier.push(next);
             }
