@@ -2,6 +2,8 @@
 //! for each store: `tasks::claim::sqlite::two_claimers_never_get_the_same_task`.
 
 #[cfg(test)]
+mod adopt;
+#[cfg(test)]
 mod agents;
 #[cfg(test)]
 mod errors;

@@ -13,8 +13,14 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a silent worker keeps its task.
-pub(super) const LEASE: Duration = Duration::from_millis(1500);
+/// How long a silent worker keeps its task. A server that has just started plans each statement at its first use,
+/// which may take seconds.
+pub(super) fn lease(kurultai: &Kurultai) -> Duration {
+    match kurultai.store_name() {
+        "sqlite" => Duration::from_millis(1500),
+        _ => Duration::from_secs(4),
+    }
+}
 
 /// An agent that vanishes, and the task it was working on.
 #[derive(Debug)]
@@ -62,7 +68,7 @@ impl Cast {
     }
 
     pub(super) fn enter(&mut self, agent: &str) {
-        let worker = Worker::new(&self.kurultai, agent).lease(LEASE);
+        let worker = Worker::new(&self.kurultai, agent).lease(lease(&self.kurultai));
         let (script, name, mut stop) = (self.script.clone(), agent.to_owned(), self.stop.subscribe());
         let running = tokio::spawn(async move {
             let handler = |context| work(script.clone(), name.clone(), context);

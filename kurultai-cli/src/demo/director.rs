@@ -1,7 +1,7 @@
 //! The course of events: imports the plan, lets the agents work, follows the event log, and plays the operator.
 
 use super::{
-    cast::{Cast, Crash, LEASE},
+    cast::{Cast, Crash, lease},
     faults::Faults,
     screen::Screen,
     story::{Seen, Story},
@@ -108,7 +108,7 @@ impl Director {
         let Crash { agent, task } = crash;
         cast.vanish(&agent);
         story.set_away(&agent, true);
-        let seconds = LEASE.as_secs_f64();
+        let seconds = lease(&self.kurultai).as_secs_f64();
         let (who, what) = (story.agent(&agent), story.task(&task));
         screen.tell(
             &story.now(format!("{who} vanishes in the middle of {what}; its lease ends in {seconds} s")),
@@ -123,7 +123,7 @@ impl Director {
             planned.values().filter(|needed| needed.iter().any(|c| a.capabilities.contains(c))).count()
         };
         let Some(stand_in) = self.agents.iter().filter(|a| a.id != agent).min_by_key(asked) else {
-            absence.returns = Some(monotonic() + 2 * LEASE);
+            absence.returns = Some(monotonic() + 2 * lease(&self.kurultai));
             return Ok(absence);
         };
         absence.stand_in = Some(stand_in.clone());

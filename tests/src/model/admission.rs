@@ -144,6 +144,9 @@ impl Model {
     }
 
     pub(super) fn depend(&mut self, dependent: usize, on: usize, kind: DependencyType) -> Result<(), Refused> {
+        if dependent == on {
+            return Err("task.dependency_cycle");
+        }
         let status = self.tasks[dependent].status;
         if status == Status::InProgress || status.is_finished() {
             return Err("task.state");

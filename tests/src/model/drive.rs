@@ -24,18 +24,16 @@ struct Drive {
     /// Every lease that was ever given, with its task.
     leases: Vec<(usize, Lease)>,
     made: usize,
+    /// What was done so far, with names instead of picks.
+    story: Vec<String>,
 }
 
 /// Fails with what the store and the model disagree about.
 pub(super) async fn run(url: &str, namespace: &str, ops: &[Op]) -> Result<(), String> {
     let mut drive = Drive::open(url, namespace).await?;
-    for (number, op) in ops.iter().enumerate() {
-        drive.step(op).await.map_err(|why| format!("step {number}, {op:?}: {why}"))?;
-    }
-    drive.settle().await?;
-    drive.compare_events().await?;
+    let told = drive.play(ops).await.map_err(|why| format!("{why}\nafter\n  {}", drive.story.join("\n  ")));
     drive.kurultai.close().await;
-    Ok(())
+    told
 }
 
 impl Drive {
@@ -51,7 +49,19 @@ impl Drive {
         });
         kurultai.agents().register_many(agents.collect()).await.map_err(text)?;
         let namespace = namespace.to_owned();
-        Ok(Drive { kurultai, clock, model: Model::default(), namespace, leases: vec![], made: 0 })
+        Ok(Drive { kurultai, clock, model: Model::default(), namespace, leases: vec![], made: 0, story: vec![] })
+    }
+
+    async fn play(&mut self, ops: &[Op]) -> Result<(), String> {
+        for op in ops {
+            self.step(op).await?;
+        }
+        self.settle().await?;
+        self.compare_events().await
+    }
+
+    fn note(&mut self, what: fmt::Arguments<'_>) {
+        self.story.push(format!("{:>9} {what}", self.model.now));
     }
 
     fn advance(&mut self, millis: i64) {
@@ -77,6 +87,7 @@ impl Drive {
                 self.depend(*dependent, *prerequisite, *kind).await?;
             }
             Op::Advance { seconds, settle } => {
+                self.note(format_args!("advance {seconds} s, settle {settle}"));
                 self.advance(seconds * 1000);
                 if !settle {
                     return Ok(());
@@ -126,7 +137,12 @@ impl Drive {
             depends_on: names.edges.iter().map(|(on, kind)| Dependency::new(id(*on), *kind)).collect(),
             ..new_task(spec, self.clock.now())
         });
-        let answer = self.kurultai.tasks().enqueue_many(tasks.collect()).await;
+        let tasks: Vec<NewTask> = tasks.collect();
+        for (task, spec) in tasks.iter().zip(specs) {
+            let edges: Vec<_> = task.depends_on.iter().map(|d| (&d.prerequisite, d.dependency_type)).collect();
+            self.note(format_args!("enqueue {} parent {:?} edges {edges:?} {spec:?}", task.id, task.parent_id));
+        }
+        let answer = self.kurultai.tasks().enqueue_many(tasks).await;
         let answer = answer.map(|all| all.into_iter().map(|e| (e.id, e.deduplicated)).collect::<Vec<_>>());
         same("enqueue", answer.map_err(|e| e.code()), self.model.enqueue(specs, &names, &ids))
     }
@@ -137,6 +153,7 @@ impl Drive {
             types: only.map(|only| vec![TYPES[only].to_owned()]),
             ..Claim::new(name).max(max).lease(seconds(lease))
         };
+        self.note(format_args!("claim {claim:?}"));
         let answer = self.kurultai.tasks().claim(claim).await.map_err(|e| e.code());
         let taken = self.model.claim(agent, max, only.map(|only| TYPES[only]), lease * 1000);
         let expected = taken.clone().map(|taken| {
@@ -168,6 +185,7 @@ impl Drive {
 
     async fn finish(&mut self, lease: Index, how: How) -> Result<(), String> {
         let Some((task, lease)) = self.lease(lease) else { return Ok(()) };
+        self.note(format_args!("finish {} version {}: {how:?}", lease.task_id, lease.version));
         let outcome = match how {
             How::Complete => Outcome::Complete { results: serde_json::json!({"by": lease.version}).into(), usage: None },
             How::Fail { retryable, after } => {
@@ -188,6 +206,7 @@ impl Drive {
 
     async fn extend(&mut self, lease: Index, ttl: i64) -> Result<(), String> {
         let Some((task, lease)) = self.lease(lease) else { return Ok(()) };
+        self.note(format_args!("extend {} version {} by {ttl}", lease.task_id, lease.version));
         let answer = self.kurultai.tasks().extend(&lease, seconds(ttl)).await;
         let answer = answer.map(|e| (e.lease.expires_at.timestamp_millis() - START, e.signal));
         same("extend", answer.map_err(|e| e.code()), self.model.extend(task, lease.version, ttl * 1000))
@@ -196,6 +215,7 @@ impl Drive {
     async fn act(&mut self, task: Index, verb: Verb) -> Result<(), String> {
         let Some(index) = self.task(task) else { return Ok(()) };
         let (tasks, id) = (self.kurultai.tasks(), self.model.tasks[index].id.clone());
+        self.note(format_args!("{verb:?} {id}"));
         let answer = match verb {
             Verb::Cancel => tasks.cancel(&id, None).await,
             Verb::Suspend => tasks.suspend(&id).await,
@@ -209,6 +229,7 @@ impl Drive {
     async fn pause(&mut self, task_type: &'static str, paused: bool) -> Result<(), String> {
         let named = (!task_type.is_empty()).then_some(task_type);
         let tasks = self.kurultai.tasks();
+        self.note(format_args!("pause {task_type:?} {paused}"));
         self.model.paused.retain(|held| *held != task_type);
         if paused {
             self.model.paused.push(task_type);
@@ -221,7 +242,9 @@ impl Drive {
     async fn depend(&mut self, dependent: Index, on: Index, kind: DependencyType) -> Result<(), String> {
         let (Some(dependent), Some(on)) = (self.task(dependent), self.task(on)) else { return Ok(()) };
         let edge = Dependency::new(&self.model.tasks[on].id, kind);
-        let answer = self.kurultai.tasks().depend(&self.model.tasks[dependent].id, edge).await;
+        let id = self.model.tasks[dependent].id.clone();
+        self.note(format_args!("depend {id} on {} {kind:?}", edge.prerequisite));
+        let answer = self.kurultai.tasks().depend(&id, edge).await;
         same("depend", answer.map_err(|e| e.code()), self.model.depend(dependent, on, kind))
     }
 

@@ -3,6 +3,7 @@
 
 use kurultai_core::{DependencyType, OnPrerequisiteFailure, WaitFor};
 use proptest::{prelude::*, sample::Index};
+use std::fmt;
 
 pub(super) const TYPES: [&str; 3] = ["code", "docs", "ops"];
 pub(super) const SKILLS: [&str; 2] = ["rust", "prose"];
@@ -41,7 +42,7 @@ pub(super) enum Verb {
 }
 
 /// A task to enqueue. Times are in seconds.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Spec {
     pub(super) task_type: usize,
     pub(super) rank: usize,
@@ -60,6 +61,29 @@ pub(super) struct Spec {
     pub(super) expiry: Option<Until>,
     pub(super) max_attempts: u32,
     pub(super) retry_base: i64,
+}
+
+/// Only what is not as it is most often, and nothing that a step's story tells better.
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} P{} {:?} {:?}", TYPES[self.task_type], self.rank, self.policy, self.wait_for)?;
+        write!(f, " attempts {} base {}", self.max_attempts, self.retry_base)?;
+        let options = [
+            ("requires", self.required),
+            ("prefers", self.preferred),
+            ("assigned", self.assigned_to),
+            ("key", self.unique_key),
+            ("payload", Some(self.payload).filter(|payload| *payload > 0)),
+            ("heavy", self.heavy.then_some(1)),
+        ];
+        for (name, value) in options.iter().filter_map(|(name, value)| Some((name, (*value)?))) {
+            write!(f, " {name} {value}")?;
+        }
+        if let Some(delay) = self.delay {
+            write!(f, " delay {delay}")?;
+        }
+        self.expiry.map_or(Ok(()), |expiry| write!(f, " expiry {expiry:?}"))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

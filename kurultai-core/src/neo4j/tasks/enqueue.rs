@@ -93,7 +93,8 @@ CALL (now, at) { UNWIND $parents AS e
   MATCH (p:Task {id: e[0]}) MATCH (c:Task {id: e[1]})
   CREATE (p)-[:SPAWNED]->(c)
   WITH DISTINCT p, at WHERE p.status IN ['pending', 'blocked'] AND NOT p.id IN [r IN $rows | r[1]]
-  SET p.due_at = CASE WHEN p.timeout IS NULL THEN ",
+  SET p.claim_id = CASE WHEN p.status = 'blocked' THEN p.claim_id END,
+    p.due_at = CASE WHEN p.status = 'blocked' THEN p.due_at WHEN p.timeout IS NULL THEN ",
     micros!("p.expires_at"),
     " END, p.expires_at = CASE WHEN p.timeout IS NULL THEN p.expires_at END,
     p.status = 'blocked', p.revision = p.revision + 1, p.updated_at = at
@@ -143,7 +144,7 @@ FOREACH (x IN go | MERGE (d)-[e:DEPENDS_ON]->(p) ON CREATE SET e.created_at = at
 FOREACH (x IN stops | SET d.status = 'blocked', d.updated_at = at,
   d.due_at = CASE WHEN d.timeout IS NULL THEN ",
     micros!("d.expires_at"),
-    " END, d.expires_at = CASE WHEN d.timeout IS NULL THEN d.expires_at END REMOVE d.claim_key
+    " END, d.expires_at = CASE WHEN d.timeout IS NULL THEN d.expires_at END REMOVE d.claim_key, d.claim_id
   CREATE (:Event {namespace: $ns, seq: base + 1, topic: 'task.blocked', task_id: $dependent, created_at: at}))
 FOREACH (x IN looks | SET d.due_at = 0)
 FOREACH (x IN go | SET d.revision = d.revision + 1)
@@ -252,6 +253,9 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
                 if found.is_empty() && gone == 0 {
                     return Ok(Answers { each, overdue: loose.iter().any(|count| *count > 0) });
                 }
+                if let Some(way) = found.first() {
+                    last = admit::cycle_error(way.iter().map(String::as_str));
+                }
                 circles.extend(found);
             }
             Err(error) if error.code() == CONSTRAINT => last = error,
@@ -261,12 +265,30 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
     Err(last)
 }
 
-/// Whether one of the unit's tasks leads back from the end of the way to its start.
+/// Whether one of the unit's tasks hangs under the way's end and waits for its start.
 fn closes(unit: &[NewTask], way: &[String]) -> bool {
+    let tasks: Vec<&NewTask> = unit.iter().collect();
+    let (first, last) = (way.first().map(String::as_str), way.last());
     unit.iter().any(|task| {
-        task.depends_on.iter().any(|edge| Some(&edge.prerequisite) == way.first())
-            && task.parent_id.as_ref() == way.last()
+        task.parent_id.as_ref() == last && outside(&tasks, task).into_iter().any(|id| Some(id) == first)
     })
+}
+
+/// The tasks outside the batch that a task of it waits for, by whatever way through the batch.
+fn outside<'a>(tasks: &[&'a NewTask], from: &'a NewTask) -> HashSet<&'a str> {
+    let (mut seen, mut next) = (HashSet::from([from.id.as_str()]), vec![from.id.as_str()]);
+    let mut outside = HashSet::new();
+    while let Some(id) = next.pop() {
+        match tasks.iter().find(|task| task.id == id) {
+            Some(task) => next.extend(task.depends_on.iter().map(|edge| edge.prerequisite.as_str())),
+            None => drop(outside.insert(id)),
+        }
+        next.extend(
+            tasks.iter().filter(|task| task.parent_id.as_deref() == Some(id)).map(|task| task.id.as_str()),
+        );
+        next.retain(|id| seen.insert(id));
+    }
+    outside
 }
 
 async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
@@ -377,12 +399,7 @@ fn links(query: neo4rs::Query, rows: &[Row]) -> neo4rs::Query {
     let new: HashSet<&str> = rows.iter().map(|row| row.task.id.as_str()).collect();
     let (mut edges, mut parents, mut hosts, mut guards) = (vec![], vec![], vec![], vec![]);
     let mut raises: HashMap<&str, i64> = HashMap::new();
-    // Where a new task hangs under an old one, whatever old one its family waits for must not wait for that.
-    let olds: Vec<&str> = rows
-        .iter()
-        .flat_map(|row| row.task.depends_on.iter().map(|edge| edge.prerequisite.as_str()))
-        .filter(|id| !new.contains(id))
-        .collect();
+    let tasks: Vec<&NewTask> = rows.iter().map(|row| &row.task).collect();
     for Row { task, rank, .. } in rows {
         for edge in &task.depends_on {
             let word = edge.dependency_type.as_str();
@@ -403,7 +420,7 @@ fn links(query: neo4rs::Query, rows: &[Row]) -> neo4rs::Query {
             parents.push(cells![parent, task.id.as_str()]);
             if !new.contains(parent) {
                 hosts.push(parent);
-                guards.extend(olds.iter().map(|old| cells![*old, parent]));
+                guards.extend(outside(&tasks, task).into_iter().map(|old| cells![old, parent]));
             }
         }
     }

@@ -244,10 +244,10 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
     }
     if !parents.is_empty() {
         let sql =
-            "update task set status = 'blocked', claim_key = null, claim_id = null, revision = revision + 1,
-              due_at = iif(timeout is null, expires_at, null), expires_at = iif(timeout is null, expires_at, null),
-              updated_at = ?2
-            where n in (select value from rarray(?1)) and status = 'pending'";
+            "update task set status = 'blocked', claim_key = null, claim_id = iif(status = 'pending', null, claim_id),
+              due_at = iif(status = 'blocked', due_at, iif(timeout is null, expires_at, null)),
+              expires_at = iif(timeout is null, expires_at, null), revision = revision + 1, updated_at = ?2
+            where n in (select value from rarray(?1)) and status in ('pending', 'blocked')";
         tx.run(sql, params![list(parents), tx.now])?;
     }
     raise(tx, urgent)?;
