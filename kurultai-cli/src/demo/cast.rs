@@ -13,12 +13,11 @@ use tokio::{
     time::sleep,
 };
 
-/// How long a silent worker keeps its task. A server that has just started plans each statement at its first use,
-/// which may take seconds.
+/// How long a silent worker keeps its task.
 pub(super) fn lease(kurultai: &Kurultai) -> Duration {
     match kurultai.store_name() {
         "sqlite" => Duration::from_millis(1500),
-        _ => Duration::from_secs(4),
+        _ => Duration::from_secs(3),
     }
 }
 

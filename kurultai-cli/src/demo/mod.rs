@@ -5,6 +5,7 @@
 mod cast;
 mod director;
 mod faults;
+mod rehearsal;
 mod screen;
 mod story;
 mod summary;
@@ -64,6 +65,10 @@ impl Demo {
         screen.note(format!("{}: {} tasks for {} agents", clean(&plan.name), tasks.len(), cast.len()))?;
         screen.note(format!("on {}", stage.shown))?;
         let kurultai = Kurultai::open_with(stage.config.clone()).await?;
+        if kurultai.store_name() != "sqlite" {
+            screen.note("a short rehearsal, for which a server that has just started needs half a minute")?;
+            rehearsal::rehearse(stage.config.clone(), &stage.namespace).await?;
+        }
         let speed = self.speed.unwrap_or(if screen.is_live() { 80.0 } else { 8.0 });
         let mut director = Director::new(&kurultai, cast.clone(), self.seed, speed);
         let played = director.play(tasks, &mut screen).await;

@@ -173,7 +173,7 @@ fn order<T>(share: &Share, heads: &[Head<T>]) -> Vec<usize> {
     let preference: HashMap<usize, usize> = share.routes.iter().copied().collect();
     let mut order: Vec<usize> =
         (0..heads.len()).filter(|i| preference.contains_key(&heads[*i].route)).collect();
-    order.sort_by_key(|i| {
+    order.sort_by_cached_key(|i| {
         let head = &heads[*i];
         (head.key >> 50, std::cmp::Reverse(preference[&head.route]), head.key)
     });

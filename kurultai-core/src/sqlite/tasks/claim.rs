@@ -12,7 +12,7 @@ use crate::{
         rules::{self, Head, Route, Served, Share},
     },
 };
-use rusqlite::params;
+use rusqlite::{Row, params};
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -25,7 +25,8 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     let agents = registry::select(tx, Some(&names))?;
     learn_routes(tx)?;
     let (shares, routes) = shares(tx, requests, &agents)?;
-    let heads = heads(tx, &shares, &routes)?;
+    let overdue = overdue(tx)?;
+    let heads = heads(tx, &shares, &routes, overdue)?;
     let given = rules::assign(&shares, &heads);
     let leases = take(tx, requests, &given)?;
     let mut claimed = claimed(tx, &given, &leases)?;
@@ -39,7 +40,7 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
             _ => Ok(tasks.iter().filter_map(|n| claimed.remove(n)).collect()),
         });
     }
-    Ok(Answers { each, overdue: overdue(tx)? })
+    Ok(Answers { each, overdue })
 }
 
 /// Reads the routes that came since the last claim.
@@ -90,8 +91,9 @@ fn shares(tx: &Tx<'_>, requests: &[ClaimRequest], agents: &[Agent]) -> Result<(V
     Ok((shares, routes.all.iter().map(|(id, _)| *id).collect()))
 }
 
-/// The first tasks of every route that somebody serves, each an index seek.
-fn heads(tx: &Tx<'_>, shares: &[Share], routes: &[i64]) -> Result<Vec<Head<i64>>> {
+/// The first tasks of every route that somebody serves, each an index seek. Only where something is overdue may one
+/// of them have expired; otherwise the index alone answers.
+fn heads(tx: &Tx<'_>, shares: &[Share], routes: &[i64], overdue: bool) -> Result<Vec<Head<i64>>> {
     let mut wanted: BTreeMap<usize, usize> = BTreeMap::new();
     for share in shares.iter().filter(|share| share.max > 0) {
         for (route, _) in &share.routes {
@@ -100,12 +102,17 @@ fn heads(tx: &Tx<'_>, shares: &[Share], routes: &[i64]) -> Result<Vec<Head<i64>>
     }
     let mut heads = Vec::new();
     for (route, count) in wanted {
-        let sql = "select claim_key, n from task
-            where route = ?1 and claim_key is not null and (expires_at is null or expires_at > ?3)
-            order by claim_key limit ?2";
-        heads.extend(tx.rows(sql, params![routes[route], count as i64, tx.now], |row| {
-            Ok(Head { route, key: row.get(0)?, task: row.get(1)? })
-        })?);
+        let head = |row: &Row<'_>| Ok(Head { route, key: row.get(0)?, task: row.get(1)? });
+        heads.extend(if overdue {
+            let sql = "select claim_key, n from task
+                where route = ?1 and claim_key is not null and (expires_at is null or expires_at > ?3)
+                order by claim_key limit ?2";
+            tx.rows(sql, params![routes[route], count as i64, tx.now], head)?
+        } else {
+            let sql = "select claim_key, n from task where route = ?1 and claim_key is not null
+                order by claim_key limit ?2";
+            tx.rows(sql, params![routes[route], count as i64], head)?
+        });
     }
     Ok(heads)
 }
