@@ -279,14 +279,15 @@ fn outside<'a>(tasks: &[&'a NewTask], from: &'a NewTask) -> HashSet<&'a str> {
     let (mut seen, mut next) = (HashSet::from([from.id.as_str()]), vec![from.id.as_str()]);
     let mut outside = HashSet::new();
     while let Some(id) = next.pop() {
-        match tasks.iter().find(|task| task.id == id) {
-            Some(task) => next.extend(task.depends_on.iter().map(|edge| edge.prerequisite.as_str())),
-            None => drop(outside.insert(id)),
+        let task = tasks.iter().find(|task| task.id == id);
+        if task.is_none() {
+            outside.insert(id);
         }
-        next.extend(
-            tasks.iter().filter(|task| task.parent_id.as_deref() == Some(id)).map(|task| task.id.as_str()),
-        );
-        next.retain(|id| seen.insert(id));
+        let before =
+            task.into_iter().flat_map(|task| task.depends_on.iter().map(|edge| edge.prerequisite.as_str()));
+        let below =
+            tasks.iter().filter(|task| task.parent_id.as_deref() == Some(id)).map(|task| task.id.as_str());
+        next.extend(before.chain(below).filter(|id| seen.insert(id)));
     }
     outside
 }
