@@ -43,7 +43,8 @@ fn ping_pong() -> Result<f64> {
 }
 
 async fn neo4j_version(server: &Url) -> Result<String> {
-    let address = format!("bolt://{}:{}", server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(7687));
+    let address =
+        format!("bolt://{}:{}", server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(7687));
     let config = ConfigBuilder::default()
         .uri(address)
         .user(server.username())

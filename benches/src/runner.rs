@@ -118,7 +118,8 @@ async fn cycle(team: Kurultai, batch: usize) -> Result<Vec<Duration>> {
             [one] => drop(tasks.complete(&one.lease, json!({"ok": true})).await?),
             _ => {
                 let outcome = || Outcome::Complete { results: json!({"ok": true}).into(), usage: None };
-                let finishes = claimed.into_iter().map(|task| Finish { lease: task.lease, outcome: outcome() });
+                let finishes =
+                    claimed.into_iter().map(|task| Finish { lease: task.lease, outcome: outcome() });
                 for finished in tasks.finish_many(finishes.collect()).await? {
                     finished?;
                 }
@@ -140,10 +141,12 @@ async fn verify(team: &Kurultai, tasks: usize) -> Result<()> {
         completions += events.len();
         distinct.extend(events.into_iter().filter_map(|event| event.task_id));
     }
-    let completed = team.tasks().stats().await?.by_status.get(&Status::Completed).copied().unwrap_or(0) as usize;
+    let completed =
+        team.tasks().stats().await?.by_status.get(&Status::Completed).copied().unwrap_or(0) as usize;
     if [completions, distinct.len(), completed] == [tasks; 3] {
         return Ok(());
     }
     let distinct = distinct.len();
-    Err(format!("{tasks} tasks, but {completions} completions of {distinct}, {completed} now completed").into())
+    Err(format!("{tasks} tasks, but {completions} completions of {distinct}, {completed} now completed")
+        .into())
 }

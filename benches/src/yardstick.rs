@@ -21,7 +21,11 @@ impl Yardstick {
         for program in ["sqlite", "neo4j"] {
             let path = folder.join(program);
             if !path.is_file() {
-                return Err(format!("the yardstick lacks {}; build it with `cargo xtask bench`", path.display()).into());
+                return Err(format!(
+                    "the yardstick lacks {}; build it with `cargo xtask bench`",
+                    path.display()
+                )
+                .into());
             }
         }
         Ok(Yardstick { folder })
@@ -36,7 +40,8 @@ impl Yardstick {
 
     /// What so many callers could share: one connection that takes batches of that size.
     pub(crate) fn neo4j(&self, server: &Url, tasks: usize, batch: usize) -> Result<Rates> {
-        let uri = format!("bolt://{}:{}", server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(7687));
+        let uri =
+            format!("bolt://{}:{}", server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(7687));
         let user = if server.username().is_empty() { "neo4j" } else { server.username() };
         let password = server.password().unwrap_or_default();
         let variables = [("NEO4J_URI", uri.as_str()), ("NEO4J_USER", user), ("NEO4J_PASSWORD", password)];
@@ -44,10 +49,13 @@ impl Yardstick {
     }
 
     fn run(&self, program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<Rates> {
-        let output = Command::new(self.folder.join(program)).args(args).envs(variables.iter().copied()).output()?;
+        let output =
+            Command::new(self.folder.join(program)).args(args).envs(variables.iter().copied()).output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("the yardstick `{program} {}` failed: {}", args.join(" "), said.trim()).into());
+            return Err(
+                format!("the yardstick `{program} {}` failed: {}", args.join(" "), said.trim()).into()
+            );
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }

@@ -40,7 +40,8 @@ fn sqlite_runs_both_plans() {
 mod neo4j {
     #[test]
     fn runs_both_plans() {
-        let url = std::env::var("KURULTAI_TEST_NEO4J").expect("set KURULTAI_TEST_NEO4J, or run `cargo xtask test`");
+        let url =
+            std::env::var("KURULTAI_TEST_NEO4J").expect("set KURULTAI_TEST_NEO4J, or run `cargo xtask test`");
         super::adds_up(&super::demo("gap", Some(&url)), "neo4j", 40);
         super::adds_up(&super::demo("coditect", Some(&url)), "neo4j", 365);
     }

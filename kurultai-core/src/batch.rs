@@ -17,8 +17,16 @@ type Run<Q, A> = Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>
 pub(crate) struct Coalescer<Q, A> {
     run: Run<Q, A>,
     limit: usize,
+    turn: Option<Turn>,
     queue: Mutex<Queue<Q, A>>,
 }
+
+/// Whoever holds it sends the next batch. Where batches of all kinds go to one writer far away, a batch is closed
+/// only when its turn has come, so that it is as large as can be.
+pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// How often a driver lets others run before it closes its batch: those whom the last batch answered join this one.
+const ROOM_TO_JOIN: usize = 4;
 
 struct Queue<Q, A> {
     waiting: VecDeque<(Q, oneshot::Sender<Result<A>>)>,
@@ -29,10 +37,11 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
     /// `run` answers each request in order; at most `limit` go into one batch.
     pub(crate) fn new(
         limit: usize,
+        turn: Option<Turn>,
         run: impl Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
     ) -> Arc<Self> {
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), driven: false });
-        Arc::new(Coalescer { run: Box::new(run), limit, queue })
+        Arc::new(Coalescer { run: Box::new(run), limit, turn, queue })
     }
 
     /// Joins the next batch. A caller that stops waiting leaves its request running; the answer is dropped.
@@ -61,7 +70,18 @@ struct Driver<Q: Send + 'static, A: Send + 'static> {
 
 impl<Q: Send + 'static, A: Send + 'static> Driver<Q, A> {
     async fn run(mut self) {
+        let coalescer = self.coalescer.clone();
         loop {
+            let _turn = match &coalescer.turn {
+                Some(turn) => {
+                    let turn = turn.lock().await;
+                    for _ in 0..ROOM_TO_JOIN {
+                        tokio::task::yield_now().await;
+                    }
+                    Some(turn)
+                }
+                None => None,
+            };
             let (requests, replies): (Vec<_>, Vec<_>) = {
                 let mut queue = self.coalescer.lock();
                 let count = queue.waiting.len().min(self.coalescer.limit);

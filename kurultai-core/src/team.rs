@@ -1,13 +1,13 @@
 //! What the handles of one opened store share: the coalescers, the news of work, the maintenance.
 
 use crate::{
-    batch::Coalescer,
+    batch::{Coalescer, Turn},
     config::Config,
     error::{Error, Kind, Result},
     store::Store,
     tasks::{
         Claimed, Enqueued, Extended, Finish, Finished, NewTask, Outcome, Status,
-        queue::{Answers, ClaimRequest, Extend},
+        queue::{Answers, ClaimRequest, Extend, Facts},
         rules::{self, Action},
     },
 };
@@ -43,18 +43,18 @@ pub(crate) struct Team {
 
 impl Team {
     pub(crate) fn new(store: Arc<dyn Store>, config: Config) -> Arc<Self> {
-        let limit = store.batch_limit();
+        let batch = (store.batch_limit(), store.takes_turns().then(Turn::default));
         let team = Arc::new_cyclic(|weak: &Weak<Team>| Team {
-            enqueue: coalesce(weak, limit, |team, units| {
+            enqueue: coalesce(weak, &batch, |team, units| {
                 Box::pin(async move { team.run_enqueue(units).await })
             }),
-            claim: coalesce(weak, limit, |team, requests| {
+            claim: coalesce(weak, &batch, |team, requests| {
                 Box::pin(async move { team.run_claim(requests).await })
             }),
-            extend: coalesce(weak, limit, |team, requests| {
+            extend: coalesce(weak, &batch, |team, requests| {
                 Box::pin(async move { team.run_extend(requests).await })
             }),
-            finish: coalesce(weak, limit, |team, units| {
+            finish: coalesce(weak, &batch, |team, units| {
                 Box::pin(async move { team.run_finish(units).await })
             }),
             news: watch::Sender::new(0),
@@ -154,18 +154,22 @@ impl Team {
     /// Reads, decides and applies until the fence holds.
     pub(crate) async fn act(&self, id: &str, action: Action) -> Result<Status> {
         loop {
-            let facts = self.store.facts(vec![id.to_owned()]).await?.pop().flatten();
-            let facts = facts.ok_or_else(|| Error::task_not_found(id))?;
+            let facts = self.facts(id).await?;
             let Some(change) = rules::decide(&action, &facts, fastrand::f64())? else {
                 return Ok(facts.status);
             };
             let status = change.status;
             let applied = self.store.apply(vec![change]).await?;
             if applied.held.first() == Some(&true) {
-                self.after(applied.overdue || status == Status::Blocked).await;
-                return Ok(status);
+                self.after(applied.overdue).await;
+                return if applied.overdue { Ok(self.facts(id).await?.status) } else { Ok(status) };
             }
         }
+    }
+
+    pub(crate) async fn facts(&self, id: &str) -> Result<Facts> {
+        let facts = self.store.facts(vec![id.to_owned()]).await?.pop().flatten();
+        facts.ok_or_else(|| Error::task_not_found(id))
     }
 
     pub(crate) async fn maintain(&self) -> Result<()> {
@@ -240,11 +244,11 @@ impl Team {
 
 fn coalesce<Q: Send + 'static, A: Send + 'static>(
     team: &Weak<Team>,
-    limit: usize,
+    (limit, turn): &(usize, Option<Turn>),
     run: impl Fn(Arc<Team>, Vec<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
 ) -> Arc<Coalescer<Q, A>> {
     let team = team.clone();
-    Coalescer::new(limit, move |requests| match team.upgrade() {
+    Coalescer::new(*limit, turn.clone(), move |requests| match team.upgrade() {
         Some(team) => run(team, requests),
         None => Box::pin(async { Err(Error::new(Kind::Conflict, "store.closed", "this store was closed")) }),
     })

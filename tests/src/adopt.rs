@@ -22,7 +22,8 @@ mod neo4j {
         let team = Team::neo4j().await;
         let url = neo4j_url();
         let address = url.rsplit_once('@').unwrap().1.trim_end_matches("/neo4j");
-        let config = ConfigBuilder::default().uri(format!("bolt://{address}")).user("neo4j").password("password");
+        let config =
+            ConfigBuilder::default().uri(format!("bolt://{address}")).user("neo4j").password("password");
         let graph = Graph::connect(config.db("neo4j").build().unwrap()).unwrap();
         let tag = format!("{}-", team.namespace);
         graph.run(query(FOREIGN).param("tag", tag.as_str())).await.unwrap();
@@ -50,8 +51,10 @@ mod neo4j {
         team.k.tasks().maintain().await.unwrap();
         assert_eq!(team.status(&id("held")).await, Status::Pending, "nobody renewed what it held");
         assert_eq!(team.k.tasks().requeue(&id("dead")).await.unwrap(), Status::Pending);
-        let mut kept = graph.execute(query("MATCH (t:Task {id: $id}) RETURN t.colour AS colour").param("id", id("ready")))
-            .await.unwrap();
+        let mut kept = graph
+            .execute(query("MATCH (t:Task {id: $id}) RETURN t.colour AS colour").param("id", id("ready")))
+            .await
+            .unwrap();
         let colour: String = kept.next().await.unwrap().unwrap().get("colour").unwrap();
         assert_eq!(colour, "red", "what we do not know stays");
     }

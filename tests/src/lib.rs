@@ -5,12 +5,15 @@
 mod adopt;
 #[cfg(test)]
 mod agents;
+pub mod chaos;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]

@@ -19,8 +19,12 @@ use proptest::{
 /// Runs `cases` random sequences on the stores that `url` and `namespace` name.
 fn check(cases: u32, url: &str, namespace: impl Fn(u32) -> String) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut runner =
-        TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 4_000, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 4_000,
+        ..Config::default()
+    });
     let tried = std::cell::Cell::new(0);
     let sequences = prop::collection::vec(ops::op(), 1..=40);
     let outcome = runner.run(&sequences, |ops: Vec<Op>| {

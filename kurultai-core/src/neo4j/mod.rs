@@ -163,6 +163,10 @@ impl Store for Neo4jStore {
         "neo4j"
     }
 
+    fn takes_turns(&self) -> bool {
+        true
+    }
+
     fn batch_limit(&self) -> usize {
         64
     }

@@ -305,8 +305,7 @@ impl Tasks {
     pub async fn explain(&self, id: &str) -> Result<Explanation> {
         let store = &self.team.store;
         let task = self.get(id).await?;
-        let facts = store.facts(vec![id.to_owned()]).await?.into_iter().flatten().next();
-        let facts = facts.ok_or_else(|| Error::task_not_found(id))?;
+        let facts = self.team.facts(id).await?;
         let prerequisites = store.prerequisites(id).await?;
         let children = store.children(id).await?;
         let paused = store.stats().await?.paused;

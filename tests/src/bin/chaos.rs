@@ -50,7 +50,7 @@ fn options(args: &[String]) -> Option<Options> {
             "--tasks" => options.tasks = value.parse().ok()?,
             "--stops" => options.stops = value.parse().ok()?,
             "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => {
-                options.store.clone_from(value)
+                options.store.clone_from(value);
             }
             _ => return None,
         }

@@ -45,7 +45,8 @@ struct Story {
 
 impl Report {
     pub async fn of(kurultai: &Kurultai, ledger: &Ledger, lease: Duration) -> Result<Self> {
-        let mut report = Report { store: kurultai.store_name(), refused: ledger.refused.len(), ..Report::default() };
+        let mut report =
+            Report { store: kurultai.store_name(), refused: ledger.refused.len(), ..Report::default() };
         let stories = report.read_events(kurultai, lease).await?;
         let tasks = every_task(kurultai).await?;
         report.tasks = tasks.len();
@@ -55,7 +56,8 @@ impl Report {
         };
         report.lost = tasks.values().filter(|task| !completed(task).0 || completed(task).1 == 0).count()
             + ledger.added.iter().filter(|id| !tasks.contains_key(*id)).count();
-        report.completed_twice = stories.values().filter(|story| story.completed > 1).count() + ledger.done_twice.len();
+        report.completed_twice =
+            stories.values().filter(|story| story.completed > 1).count() + ledger.done_twice.len();
         let is_true = |(id, done): &(&String, &super::staff::Done)| {
             tasks.get(*id).is_some_and(|task| {
                 task.status == Status::Completed
@@ -132,8 +134,11 @@ impl Report {
 
     /// Fails unless everything was done exactly once.
     pub fn check(&self) -> Result {
-        let wrong =
-            self.lost + self.completed_twice + self.out_of_order + self.false_acknowledgements + self.event_gaps;
+        let wrong = self.lost
+            + self.completed_twice
+            + self.out_of_order
+            + self.false_acknowledgements
+            + self.event_gaps;
         if wrong == 0 { Ok(()) } else { Err(format!("{self}").into()) }
     }
 

@@ -35,7 +35,7 @@ pub async fn run(program: &Path, arena: &Arena, kills: usize, tasks: usize) -> R
         run.kill_one().await?;
     }
     run.finish().await?;
-    let report = Report::of(&kurultai, &run.staff.ledger(), JOB.lease).await;
+    let report = Report::of(&kurultai, &run.staff.all_heard(), JOB.lease).await;
     kurultai.close().await;
     arena.check_integrity()?;
     Ok(Report { kills, ..report? })

@@ -78,7 +78,8 @@ impl Staff {
     pub fn worker(&mut self, job: Job) -> Result<Member> {
         let name = format!("worker-{}", self.hired);
         let millis = |span: Duration| span.as_millis().to_string();
-        let job = [name.clone(), "36000".to_owned(), millis(job.work), millis(job.lease), job.max.to_string()];
+        let job =
+            [name.clone(), "36000".to_owned(), millis(job.work), millis(job.lease), job.max.to_string()];
         self.hire(name, "work", &job)
     }
 
@@ -112,6 +113,11 @@ impl Staff {
 
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         held(&self.ledger)
+    }
+
+    /// Everything that was said, once nobody says any more.
+    pub fn all_heard(&self) -> Ledger {
+        std::mem::take(&mut self.ledger())
     }
 
     /// Waits until the ledger says so; fails where it hears nothing new for long, or an error.
@@ -180,7 +186,8 @@ impl Member {
 
     /// Waits for its own end.
     pub async fn end(mut self) -> Result {
-        let status = timeout(PATIENCE, self.child.wait()).await.map_err(|_| format!("{} hangs", self.name))??;
+        let status =
+            timeout(PATIENCE, self.child.wait()).await.map_err(|_| format!("{} hangs", self.name))??;
         if !status.success() {
             return Err(format!("{} ended with {status}", self.name).into());
         }
@@ -191,10 +198,6 @@ impl Member {
     pub async fn dismiss(mut self) -> Result {
         drop(self.stdin.take());
         self.end().await
-    }
-
-    pub fn has_ended(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_some())
     }
 
     async fn heard(self) -> Result {

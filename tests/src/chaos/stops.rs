@@ -28,7 +28,7 @@ pub async fn run(program: &Path, arena: &Arena, stops: usize) -> Result<Report> 
         worker.dismiss().await?;
     }
     staff.check()?;
-    let report = Report::of(&kurultai, &staff.ledger(), JOB.lease).await;
+    let report = Report::of(&kurultai, &staff.all_heard(), JOB.lease).await;
     kurultai.close().await;
     arena.check_integrity()?;
     Ok(Report { stops, ..report? })

@@ -23,7 +23,7 @@ pub async fn processes(program: &Path, arena: &Arena, processes: usize, tasks: u
         member.dismiss().await?;
     }
     staff.check()?;
-    let report = Report::of(&kurultai, &staff.ledger(), LEASE).await;
+    let report = Report::of(&kurultai, &staff.all_heard(), LEASE).await;
     kurultai.close().await;
     arena.check_integrity()?;
     report

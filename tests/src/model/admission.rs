@@ -143,7 +143,12 @@ impl Model {
         task
     }
 
-    pub(super) fn depend(&mut self, dependent: usize, on: usize, kind: DependencyType) -> Result<(), Refused> {
+    pub(super) fn depend(
+        &mut self,
+        dependent: usize,
+        on: usize,
+        kind: DependencyType,
+    ) -> Result<(), Refused> {
         if dependent == on {
             return Err("task.dependency_cycle");
         }

@@ -7,8 +7,8 @@ use super::{
     reference::Model,
 };
 use kurultai_core::{
-    Claim, Clock, Config, Dependency, DependencyType, EventFilter, Expiry, Failure, Finished, Kurultai, Lease,
-    ManualClock, NewAgent, NewTask, Outcome, Priority, RetryPolicy, Status,
+    Claim, Clock, Config, Dependency, DependencyType, EventFilter, Expiry, Failure, Finished, Kurultai,
+    Lease, ManualClock, NewAgent, NewTask, Outcome, Priority, RetryPolicy, Status,
 };
 use proptest::sample::Index;
 use std::{collections::HashMap, fmt, time::Duration};
@@ -49,7 +49,15 @@ impl Drive {
         });
         kurultai.agents().register_many(agents.collect()).await.map_err(text)?;
         let namespace = namespace.to_owned();
-        Ok(Drive { kurultai, clock, model: Model::default(), namespace, leases: vec![], made: 0, story: vec![] })
+        Ok(Drive {
+            kurultai,
+            clock,
+            model: Model::default(),
+            namespace,
+            leases: vec![],
+            made: 0,
+            story: vec![],
+        })
     }
 
     async fn play(&mut self, ops: &[Op]) -> Result<(), String> {
@@ -108,7 +116,8 @@ impl Drive {
             let theirs = (found.status, found.attempts, found.claimed_by.as_deref(), found.lease_version);
             same(&task.id, theirs, (task.status, task.attempts, task.claimed_by, task.version))?;
             if task.status == Status::Pending {
-                let at = |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|t| t.timestamp_millis() - START);
+                let at =
+                    |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|t| t.timestamp_millis() - START);
                 same(&format!("{} expires_at", task.id), at(found.expires_at), task.expires_at)?;
             }
         }
@@ -117,7 +126,8 @@ impl Drive {
 
     async fn enqueue(&mut self, specs: &[Spec]) -> Result<(), String> {
         let before = self.model.tasks.len();
-        let ids: Vec<String> = (0..specs.len()).map(|i| format!("{}-{:03}", self.namespace, self.made + i)).collect();
+        let ids: Vec<String> =
+            (0..specs.len()).map(|i| format!("{}-{:03}", self.namespace, self.made + i)).collect();
         self.made += specs.len();
         let all = before + specs.len();
         let names: Vec<Names> = specs
@@ -139,15 +149,25 @@ impl Drive {
         });
         let tasks: Vec<NewTask> = tasks.collect();
         for (task, spec) in tasks.iter().zip(specs) {
-            let edges: Vec<_> = task.depends_on.iter().map(|d| (&d.prerequisite, d.dependency_type)).collect();
-            self.note(format_args!("enqueue {} parent {:?} edges {edges:?} {spec:?}", task.id, task.parent_id));
+            let edges: Vec<_> =
+                task.depends_on.iter().map(|d| (&d.prerequisite, d.dependency_type)).collect();
+            self.note(format_args!(
+                "enqueue {} parent {:?} edges {edges:?} {spec:?}",
+                task.id, task.parent_id
+            ));
         }
         let answer = self.kurultai.tasks().enqueue_many(tasks).await;
         let answer = answer.map(|all| all.into_iter().map(|e| (e.id, e.deduplicated)).collect::<Vec<_>>());
         same("enqueue", answer.map_err(|e| e.code()), self.model.enqueue(specs, &names, &ids))
     }
 
-    async fn claim(&mut self, agent: usize, max: usize, only: Option<usize>, lease: i64) -> Result<(), String> {
+    async fn claim(
+        &mut self,
+        agent: usize,
+        max: usize,
+        only: Option<usize>,
+        lease: i64,
+    ) -> Result<(), String> {
         let name = AGENTS.get(agent).map_or(STRANGER, |(name, ..)| name);
         let claim = Claim {
             types: only.map(|only| vec![TYPES[only].to_owned()]),
@@ -160,8 +180,9 @@ impl Drive {
             let task = |index: &usize| {
                 let task = &self.model.tasks[*index];
                 let fed = task.edges.iter().filter(|(_, kind)| **kind != DependencyType::ParallelOk);
-                let mut fed: Vec<_> =
-                    fed.map(|(on, _)| (self.model.tasks[*on].id.clone(), self.model.tasks[*on].status)).collect();
+                let mut fed: Vec<_> = fed
+                    .map(|(on, _)| (self.model.tasks[*on].id.clone(), self.model.tasks[*on].status))
+                    .collect();
                 fed.sort();
                 (task.id.clone(), task.attempts, task.version, task.lease_until, fed)
             };
@@ -187,10 +208,14 @@ impl Drive {
         let Some((task, lease)) = self.lease(lease) else { return Ok(()) };
         self.note(format_args!("finish {} version {}: {how:?}", lease.task_id, lease.version));
         let outcome = match how {
-            How::Complete => Outcome::Complete { results: serde_json::json!({"by": lease.version}).into(), usage: None },
-            How::Fail { retryable, after } => {
-                Outcome::Fail(Failure { retryable, retry_after: after.map(seconds), ..Failure::new("no luck") })
+            How::Complete => {
+                Outcome::Complete { results: serde_json::json!({"by": lease.version}).into(), usage: None }
             }
+            How::Fail { retryable, after } => Outcome::Fail(Failure {
+                retryable,
+                retry_after: after.map(seconds),
+                ..Failure::new("no luck")
+            }),
             How::Release => Outcome::Release,
         };
         let answer = self.kurultai.tasks().finish(&lease, outcome).await;
@@ -269,7 +294,11 @@ impl Drive {
         }
         for task in &self.model.tasks {
             let events = completed.get(task.id.as_str()).copied().unwrap_or(0);
-            same(&format!("completions of {}", task.id), events, usize::from(task.status == Status::Completed))?;
+            same(
+                &format!("completions of {}", task.id),
+                events,
+                usize::from(task.status == Status::Completed),
+            )?;
         }
         Ok(())
     }

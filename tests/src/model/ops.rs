@@ -15,14 +15,38 @@ pub(super) const STRANGER: &str = "nobody";
 #[derive(Debug, Clone)]
 pub(super) enum Op {
     Enqueue(Vec<Spec>),
-    Claim { agent: usize, max: usize, only: Option<usize>, lease: i64 },
-    Finish { lease: Index, how: How },
-    Extend { lease: Index, ttl: i64 },
-    Act { task: Index, verb: Verb },
-    Pause { only: Option<usize>, paused: bool },
-    Depend { dependent: Index, prerequisite: Index, kind: DependencyType },
+    Claim {
+        agent: usize,
+        max: usize,
+        only: Option<usize>,
+        lease: i64,
+    },
+    Finish {
+        lease: Index,
+        how: How,
+    },
+    Extend {
+        lease: Index,
+        ttl: i64,
+    },
+    Act {
+        task: Index,
+        verb: Verb,
+    },
+    Pause {
+        only: Option<usize>,
+        paused: bool,
+    },
+    Depend {
+        dependent: Index,
+        prerequisite: Index,
+        kind: DependencyType,
+    },
     /// Without `settle` the next call meets leases and times that have passed unnoticed.
-    Advance { seconds: i64, settle: bool },
+    Advance {
+        seconds: i64,
+        settle: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +131,10 @@ fn rarely<T: std::fmt::Debug + Clone>(value: impl Strategy<Value = T>) -> impl S
 }
 
 fn spec() -> impl Strategy<Value = Spec> {
-    let who = (0..TYPES.len(), 0..4usize, any::<bool>(), rarely(0..2usize), rarely(0..2usize), rarely(0..3usize));
-    let waits_for = prop_oneof![3 => Just(WaitFor::All), 1 => Just(WaitFor::Any), 1 => Just(WaitFor::Quorum(2))];
+    let who =
+        (0..TYPES.len(), 0..4usize, any::<bool>(), rarely(0..2usize), rarely(0..2usize), rarely(0..3usize));
+    let waits_for =
+        prop_oneof![3 => Just(WaitFor::All), 1 => Just(WaitFor::Any), 1 => Just(WaitFor::Quorum(2))];
     let policy = prop_oneof![
         Just(OnPrerequisiteFailure::Block),
         Just(OnPrerequisiteFailure::Cancel),

@@ -72,7 +72,7 @@ cases! {
         team.k.tasks().suspend(&second).await.unwrap();
         team.complete(&team.claim_one("temujin").await).await;
         assert!(team.claim("temujin", 1).await.is_empty());
-        team.k.tasks().resume(&second).await.unwrap();
+        assert_eq!(team.k.tasks().resume(&second).await.unwrap(), Status::Pending);
         assert_eq!(team.claim_one("temujin").await.id, second);
     }
 

@@ -26,6 +26,21 @@ cases! {
         assert_eq!(team.claim_one("temujin").await.title, "after");
     }
 
+    async fn a_parent_completes_once_however_many_look(team: Team) {
+        team.agent("temujin", &[]).await;
+        let parent = task("parent");
+        let id = parent.id.clone();
+        let children = (0..30).map(|i| task(&i.to_string()).parent(&id)).collect::<Vec<_>>();
+        team.k.tasks().enqueue_many([vec![parent], children].concat()).await.unwrap();
+        let claimed = team.claim("temujin", 30).await;
+        let tasks = team.k.tasks();
+        let ends = claimed.iter().map(|c| tasks.complete(&c.lease, json!(1)));
+        let looks = (0..30).map(|_| tasks.maintain());
+        let (ends, looks) = tokio::join!(futures::future::join_all(ends), futures::future::join_all(looks));
+        assert!(ends.into_iter().all(|end| end.is_ok()) && looks.into_iter().all(|look| look.is_ok()));
+        assert_eq!(team.topics(&id).await, ["task.enqueued", "task.completed"]);
+    }
+
     async fn a_parent_may_wait_for_any_or_for_a_quorum(team: Team) {
         team.agent("temujin", &[]).await;
         for (wait_for, needed) in [(WaitFor::Any, 1), (WaitFor::Quorum(2), 2), (WaitFor::All, 3)] {

@@ -54,7 +54,7 @@ pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
 /// store has left work for itself.
 pub(super) fn write(tx: &Tx<'_>, changes: &[(Place, Change)]) -> Result<bool> {
     let plain = |change: &Change| {
-        change.status == Status::Completed
+        change.topic == Some("task.completed")
             && change.error.is_none()
             && change.reason.is_none()
             && change.keep_claim
@@ -70,7 +70,8 @@ pub(super) fn write(tx: &Tx<'_>, changes: &[(Place, Change)]) -> Result<bool> {
     agents::beat(tx, &workers)?;
     let ended = || changes.iter().filter(|(_, change)| change.status.is_finished());
     let awaited = |well: bool| -> Vec<i64> {
-        let ended = ended().filter(|(place, change)| place.awaited && (change.status == Status::Completed) == well);
+        let ended =
+            ended().filter(|(place, change)| place.awaited && (change.status == Status::Completed) == well);
         ended.map(|(place, _)| place.n).collect()
     };
     let parents = ended().filter_map(|(place, _)| place.parent).collect();
@@ -93,7 +94,10 @@ fn complete(tx: &Tx<'_>, changes: &[&(Place, Change)]) -> Result<()> {
     for (place, change) in changes {
         by_source.entry(change.source.as_deref()).or_default().push(place.n);
         if change.results.is_some() || change.usage.is_some() {
-            by_results.entry((change.results.as_ref().map(Json::as_str), usage(change))).or_default().push(place.n);
+            by_results
+                .entry((change.results.as_ref().map(Json::as_str), usage(change)))
+                .or_default()
+                .push(place.n);
         }
     }
     for ((results, usage), tasks) in by_results {

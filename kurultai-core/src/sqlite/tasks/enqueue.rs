@@ -34,13 +34,17 @@ pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<V
         }));
     }
     let mut by_source: BTreeMap<Option<&str>, Vec<i64>> = BTreeMap::new();
+    let related =
+        rows.iter().any(|r| r.blocked || !r.task.depends_on.is_empty() || r.task.parent_id.is_some());
     let (mut hot, mut data) = (tx.each(INSERT_TASK)?, tx.each(INSERT_DATA)?);
     for (index, row) in rows.iter().enumerate() {
         let n = insert(tx, &mut hot, &mut data, row, index as i64)?;
-        numbers.insert(row.task.id.clone(), n);
+        if related {
+            numbers.insert(row.task.id.clone(), n);
+        }
         by_source.entry(row.task.delegated_by.as_deref()).or_default().push(n);
     }
-    let overdue = connect(tx, &rows, &numbers)?;
+    let overdue = related && connect(tx, &rows, &numbers)?;
     for (source, tasks) in by_source {
         events::append(tx, "task.enqueued", source, &tasks)?;
     }
@@ -89,7 +93,9 @@ fn way(tx: &Tx<'_>, from: &str, to: &str, waits: &Waits) -> Result<Option<Vec<St
     let mut came_from: HashMap<String, String> = HashMap::from([(from.to_owned(), String::new())]);
     let mut frontier = vec![from.to_owned()];
     while !frontier.is_empty() && !came_from.contains_key(to) {
-        let fresh = frontier.iter().flat_map(|id| waits.get(id).into_iter().flatten().map(|on| (id.clone(), on.clone())));
+        let fresh = frontier
+            .iter()
+            .flat_map(|id| waits.get(id).into_iter().flatten().map(|on| (id.clone(), on.clone())));
         let mut steps: Vec<(String, String)> = fresh.collect();
         steps.extend(tx.rows(sql, params![tx.ns, list(frontier)], |row| Ok((row.get(0)?, row.get(1)?)))?);
         frontier = Vec::new();
@@ -147,7 +153,8 @@ const INSERT_TASK: &str = "insert into task(id, ns, type, status, priority, prio
       claim_key, assigned_to, unique_key, run_at, expires_at, timeout, due_at, max_attempts, created_at, updated_at)
     values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17)";
 
-const INSERT_DATA: &str = "insert into task_data(n, title, description, required, preferred, delegated_by, wait_for,
+const INSERT_DATA: &str =
+    "insert into task_data(n, title, description, required, preferred, delegated_by, wait_for,
       on_prerequisite_failure, retry, payload)
     values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
@@ -163,45 +170,41 @@ fn insert(
     let sort_key = rules::sort_base(*rank, task.priority_weight) + (tx.now - rules::EPOCH).max(0) + index;
     let status = if *blocked { Status::Blocked } else { Status::Pending };
     let route = route_id(tx, route)?;
-    hot(
-        params![
-            task.id,
-            tx.ns,
-            task.task_type,
-            status.as_str(),
-            task.priority as i64,
-            task.priority_weight,
-            route,
-            sort_key,
-            claimable.then_some(sort_key),
-            task.assigned_to,
-            task.unique_key,
-            run_at,
-            expires_at,
-            timeout,
-            due_at,
-            task.max_attempts,
-            tx.now
-        ],
-    )?;
+    hot(params![
+        task.id,
+        tx.ns,
+        task.task_type,
+        status.as_str(),
+        task.priority as i64,
+        task.priority_weight,
+        route,
+        sort_key,
+        claimable.then_some(sort_key),
+        task.assigned_to,
+        task.unique_key,
+        run_at,
+        expires_at,
+        timeout,
+        due_at,
+        task.max_attempts,
+        tx.now
+    ])?;
     let n = tx.connection.last_insert_rowid();
     let json = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
     let wait_for = (task.wait_for != WaitFor::All).then(|| serde_json::json!(task.wait_for).to_string());
     let retry = (task.retry != RetryPolicy::default()).then(|| serde_json::json!(task.retry).to_string());
-    data(
-        params![
-            n,
-            task.title,
-            task.description,
-            json(&task.required_capabilities),
-            json(&task.preferred_capabilities),
-            task.delegated_by,
-            wait_for,
-            task.on_prerequisite_failure.as_str(),
-            retry,
-            task.payload.as_str()
-        ],
-    )?;
+    data(params![
+        n,
+        task.title,
+        task.description,
+        json(&task.required_capabilities),
+        json(&task.preferred_capabilities),
+        task.delegated_by,
+        wait_for,
+        task.on_prerequisite_failure.as_str(),
+        retry,
+        task.payload.as_str()
+    ])?;
     Ok(n)
 }
 

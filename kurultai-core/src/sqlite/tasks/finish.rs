@@ -38,7 +38,8 @@ pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finishe
 /// As much of the facts as the end of an attempt needs, in the order of the finishes: prerequisites and policies do
 /// not matter, of children only whether there are any, and the back-off only where an attempt failed.
 fn held(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Vec<(Place, Facts)>> {
-    let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
+    let sql =
+        "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
           t.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, t.timeout, t.control,
           'block', null, iif(?3, (select retry from task_data where n = t.n), null), null,
           (select c.status from task c where c.parent = t.n limit 1), t.parent,
