@@ -1,6 +1,7 @@
 //! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2). The long form is `cargo xtask chaos`.
 //!
 //! One at a time: each keeps both cores of a small machine busy, and the takeovers are timed.
+#![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
 use kurultai_tests::chaos::{Arena, Report, kills, stops, storm};
 use std::path::Path;

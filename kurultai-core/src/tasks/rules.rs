@@ -412,17 +412,11 @@ fn gate(facts: &Facts) -> Change {
     }
 }
 
-/// What the end of an attempt makes of its task.
-#[derive(Debug)]
-pub enum Verdict {
-    Change(Change),
-    /// This lease did the same before.
-    Repeated(Status),
-}
-
+/// What the end of an attempt makes of its task; `None` where this lease did the same before.
+///
 /// Fails with `lease.lost` where the lease is not the task's live one. A parent that still waits for children is
 /// blocked until they are done.
-pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Verdict> {
+pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change>> {
     let ours = facts.claim_id.as_deref() == Some(&finish.lease.claim_id);
     if !ours || !facts.lease_is_live() {
         let repeated = ours
@@ -433,7 +427,7 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Verdict> {
                 }
                 Outcome::Release => false,
             };
-        return if repeated { Ok(Verdict::Repeated(facts.status)) } else { Err(lost(facts, finish)) };
+        return if repeated { Ok(None) } else { Err(lost(facts, finish)) };
     }
     let change = match &finish.outcome {
         Outcome::Complete { results, usage } => {
@@ -461,7 +455,7 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Verdict> {
             Change { attempts, source: facts.claimed_by.clone(), ..ended }
         }
     };
-    Ok(Verdict::Change(Change { fence: Fence::Claim(finish.lease.claim_id.clone()), ..change }))
+    Ok(Some(Change { fence: Fence::Claim(finish.lease.claim_id.clone()), ..change }))
 }
 
 fn lost(facts: &Facts, finish: &Finish) -> Error {

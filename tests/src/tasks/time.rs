@@ -50,6 +50,26 @@ cases! {
         assert_eq!(team.status(&b).await, Status::Expired);
     }
 
+    async fn what_never_expires_is_unblocked_like_the_rest(team: Team) {
+        team.agent("temujin", &[]).await;
+        let a = team.add(task("a").expiry(Expiry::Never)).await;
+        let b = team.add(task("b").depends_on([&a]).expiry(Expiry::Never)).await;
+        team.complete(&team.claim_one("temujin").await).await;
+        let got = team.get(&b).await;
+        assert_eq!((got.status, got.expires_at, got.run_at), (Status::Pending, None, Some(team.clock.now())));
+    }
+
+    async fn a_task_that_waits_again_does_not_expire_meanwhile(team: Team) {
+        let a = team.add(task("a").expiry(Expiry::Never)).await;
+        let b = team.add(task("b").expiry(Expiry::After(Duration::from_secs(60)))).await;
+        team.k.tasks().suspend(&b).await.unwrap();
+        team.k.tasks().depend(&b, &a).await.unwrap();
+        assert_eq!(team.k.tasks().resume(&b).await.unwrap(), Status::Blocked);
+        team.seconds(61);
+        team.k.tasks().maintain().await.unwrap();
+        assert_eq!(team.status(&b).await, Status::Blocked);
+    }
+
     async fn a_fixed_end_holds_for_blocked_tasks_too(team: Team) {
         let a = team.add(task("a").expiry(Expiry::Never)).await;
         let end = team.clock.now() + Duration::from_secs(100);

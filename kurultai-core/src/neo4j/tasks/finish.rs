@@ -13,7 +13,7 @@ use crate::{
     tasks::{
         Finish, Finished, Outcome, Status,
         queue::Answers,
-        rules::{self, Verdict},
+        rules,
     },
 };
 use std::collections::HashSet;
@@ -99,16 +99,16 @@ async fn decide(
     let (mut places, mut changes) = (Vec::new(), Vec::new());
     for (index, facts) in open.iter().zip(read::facts(store, ids).await?) {
         let finish = &finishes[*index];
-        let verdict = match facts {
-            Some(facts) => rules::finish(&facts, finish, fastrand::f64()),
-            None => Err(Error::task_not_found(&finish.lease.task_id)),
+        let Some(facts) = facts else {
+            answers[*index] = Some(Err(Error::task_not_found(&finish.lease.task_id)));
+            continue;
         };
-        match verdict {
-            Ok(Verdict::Change(change)) => {
+        match rules::finish(&facts, finish, fastrand::f64()) {
+            Ok(Some(change)) => {
                 places.push((*index, change.status));
                 changes.push(change);
             }
-            Ok(Verdict::Repeated(status)) => answers[*index] = Some(finished(finish, status, true)),
+            Ok(None) => answers[*index] = Some(finished(finish, facts.status, true)),
             Err(error) => answers[*index] = Some(Err(error)),
         }
     }

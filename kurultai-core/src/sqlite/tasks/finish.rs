@@ -8,7 +8,7 @@ use crate::{
     tasks::{
         Finish, Finished, Outcome,
         queue::{Answers, Facts},
-        rules::{self, Verdict},
+        rules,
     },
 };
 use rusqlite::params;
@@ -23,8 +23,8 @@ pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finishe
             continue;
         };
         each.push(rules::finish(&facts, finish, fastrand::f64()).map(|verdict| match verdict {
-            Verdict::Repeated(status) => Finished { id, status, repeated: true },
-            Verdict::Change(change) => {
+            None => Finished { id, status: facts.status, repeated: true },
+            Some(change) => {
                 let status = change.status;
                 changes.push((place, change));
                 Finished { id, status, repeated: false }
