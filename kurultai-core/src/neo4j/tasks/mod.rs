@@ -39,7 +39,7 @@ CALL (waiting, at) { UNWIND waiting AS x
   RETURN collect(CASE WHEN NOT live AND NOT odd THEN x END) AS ready, collect(CASE WHEN odd THEN x END) AS look }
 FOREACH (x IN look | SET x.due_at = 0, x.revision = x.revision + 1)
 FOREACH (x IN ready | SET x.status = 'pending', x.claim_key = x.sort_key, x.revision = x.revision + 1,
-  x.expires_at = CASE WHEN x.timeout IS NULL THEN x.expires_at ELSE ",
+  x.run_at = at, x.expires_at = CASE WHEN x.timeout IS NULL THEN x.expires_at ELSE ",
             $crate::neo4j::native!("now + x.timeout"),
             " END,
   x.due_at = CASE WHEN x.timeout IS NULL THEN ",
