@@ -97,7 +97,7 @@ async fn run(args: Args) -> Result<()> {
     match server {
         Some(server) => neo4j::measure(&server, effort, yardstick.as_ref(), &report).await?,
         None if wanted(StoreName::Neo4j) => {
-            report.note("Neo4j left out: KURULTAI_TEST_NEO4J names no server")
+            report.note("Neo4j left out: KURULTAI_TEST_NEO4J names no server");
         }
         None => {}
     }
