@@ -1,127 +1,140 @@
 //! Concurrent single calls become one batch: group commit on SQLite, UNWIND on Neo4j.
 //!
-//! There is no timer: a lone caller waits for nobody, and while one batch is under way the next gathers.
+//! There is no timer. A batch is open to further calls until the store takes it, so a lone caller waits for nobody,
+//! and a crowd gathers by itself while the store is busy with the batch before.
 
 use crate::error::{Error, Result};
 use futures::future::BoxFuture;
 use std::{
-    collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::oneshot;
 
-type Run<Q, A> = Box<dyn Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync>;
+/// Requests that the store takes when it is ready for them.
+pub struct Batch<Q>(Box<dyn FnOnce() -> Vec<Q> + Send>);
+
+impl<Q: Send + 'static> Batch<Q> {
+    pub fn of(requests: Vec<Q>) -> Self {
+        Batch(Box::new(|| requests))
+    }
+
+    /// Takes the requests; calls that come later go into the next batch.
+    pub fn close(self) -> Vec<Q> {
+        (self.0)()
+    }
+
+    pub(crate) fn map<R>(self, change: impl FnOnce(Vec<Q>) -> Vec<R> + Send + 'static) -> Batch<R> {
+        Batch(Box::new(|| change(self.close())))
+    }
+}
+
+impl<Q> fmt::Debug for Batch<Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Batch")
+    }
+}
+
+type Run<Q, A> = Box<dyn Fn(Batch<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync>;
+type Reply<A> = oneshot::Sender<Result<A>>;
 
 /// Gathers calls of one kind. Knows neither rooms nor stores.
 pub(crate) struct Coalescer<Q, A> {
     run: Run<Q, A>,
     limit: usize,
-    turn: Option<Turn>,
-    queue: Mutex<Queue<Q, A>>,
+    open: Mutex<Option<Arc<Open<Q, A>>>>,
 }
 
-/// Whoever holds it sends the next batch. Where batches of all kinds go to one writer far away, a batch is closed
-/// only when its turn has come, so that it is as large as can be.
-pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
+/// A batch on its way: first it gathers requests, then it waits for their answers.
+struct Open<Q, A>(Mutex<Gathered<Q, A>>);
 
-/// How often a driver lets others run before it closes its batch: those whom the last batch answered join this one.
-const ROOM_TO_JOIN: usize = 4;
-
-struct Queue<Q, A> {
-    waiting: VecDeque<(Q, oneshot::Sender<Result<A>>)>,
-    driven: bool,
+struct Gathered<Q, A> {
+    requests: Vec<Q>,
+    replies: Vec<Reply<A>>,
+    closed: bool,
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
     /// `run` answers each request in order; at most `limit` go into one batch.
     pub(crate) fn new(
         limit: usize,
-        turn: Option<Turn>,
-        run: impl Fn(Vec<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
+        run: impl Fn(Batch<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        let queue = Mutex::new(Queue { waiting: VecDeque::new(), driven: false });
-        Arc::new(Coalescer { run: Box::new(run), limit, turn, queue })
+        Arc::new(Coalescer { run: Box::new(run), limit, open: Mutex::default() })
     }
 
-    /// Joins the next batch. A caller that stops waiting leaves its request running; the answer is dropped.
-    pub(crate) async fn call(self: &Arc<Self>, request: Q) -> Result<A> {
+    /// Joins the open batch or opens one. A caller that stops waiting leaves its request running; the answer is
+    /// dropped.
+    pub(crate) async fn call(&self, request: Q) -> Result<A> {
         let (reply, answer) = oneshot::channel();
-        let drive = {
-            let mut queue = self.lock();
-            queue.waiting.push_back((request, reply));
-            !std::mem::replace(&mut queue.driven, true)
-        };
-        if drive {
-            tokio::spawn(Driver { coalescer: self.clone(), ended: false }.run());
+        if let Some((first, batch)) = self.join(request, reply) {
+            tokio::spawn(answer_all(Ending(first), (self.run)(batch)));
         }
         answer.await.unwrap_or_else(|_| Err(Error::internal("the batch of this call broke off; see the log")))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue<Q, A>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-struct Driver<Q: Send + 'static, A: Send + 'static> {
-    coalescer: Arc<Coalescer<Q, A>>,
-    ended: bool,
-}
-
-impl<Q: Send + 'static, A: Send + 'static> Driver<Q, A> {
-    async fn run(mut self) {
-        let coalescer = self.coalescer.clone();
-        loop {
-            let _turn = match &coalescer.turn {
-                Some(turn) => {
-                    let turn = turn.lock().await;
-                    for _ in 0..ROOM_TO_JOIN {
-                        tokio::task::yield_now().await;
-                    }
-                    Some(turn)
-                }
-                None => None,
-            };
-            let (requests, replies): (Vec<_>, Vec<_>) = {
-                let mut queue = self.coalescer.lock();
-                let count = queue.waiting.len().min(self.coalescer.limit);
-                if count == 0 {
-                    queue.driven = false;
-                    self.ended = true;
-                    return;
-                }
-                queue.waiting.drain(..count).unzip()
-            };
-            match (self.coalescer.run)(requests).await {
-                Ok(answers) => {
-                    for (reply, answer) in replies.into_iter().zip(answers) {
-                        drop(reply.send(answer));
-                    }
-                }
-                Err(error) => {
-                    for reply in replies {
-                        drop(reply.send(Err(error.share())));
-                    }
-                }
+    /// Returns the batch, if this is its first request.
+    fn join(&self, request: Q, reply: Reply<A>) -> Option<(Arc<Open<Q, A>>, Batch<Q>)> {
+        let mut open = lock(&self.open);
+        if let Some(open) = &*open {
+            let mut gathered = lock(&open.0);
+            if !gathered.closed && gathered.requests.len() < self.limit {
+                gathered.requests.push(request);
+                gathered.replies.push(reply);
+                return None;
             }
         }
+        let gathered = Gathered { requests: vec![request], replies: vec![reply], closed: false };
+        let first = Arc::new(Open(Mutex::new(gathered)));
+        *open = Some(first.clone());
+        let closing = first.clone();
+        Some((first, Batch(Box::new(move || closing.close()))))
     }
 }
 
-/// A batch that panicked must not leave the next one waiting. A driver that is dropped otherwise goes with its
-/// runtime, and so do those who wait.
-impl<Q: Send + 'static, A: Send + 'static> Drop for Driver<Q, A> {
+impl<Q, A> Open<Q, A> {
+    fn close(&self) -> Vec<Q> {
+        let mut gathered = lock(&self.0);
+        gathered.closed = true;
+        std::mem::take(&mut gathered.requests)
+    }
+}
+
+/// However a batch ends, also by a panic or with its runtime, nobody may join it any more or wait for it.
+struct Ending<Q, A>(Arc<Open<Q, A>>);
+
+impl<Q, A> Ending<Q, A> {
+    fn replies(&self) -> Vec<Reply<A>> {
+        drop(self.0.close());
+        std::mem::take(&mut lock(&self.0.0).replies)
+    }
+}
+
+impl<Q, A> Drop for Ending<Q, A> {
     fn drop(&mut self) {
-        if self.ended {
-            return;
-        }
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) if std::thread::panicking() => {
-                drop(runtime.spawn(Driver { coalescer: self.coalescer.clone(), ended: false }.run()));
+        drop(self.replies());
+    }
+}
+
+async fn answer_all<Q, A>(ending: Ending<Q, A>, run: BoxFuture<'static, Result<Vec<Result<A>>>>) {
+    let answers = run.await;
+    let replies = ending.replies();
+    match answers {
+        Ok(answers) => {
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                drop(reply.send(answer));
             }
-            _ => self.coalescer.lock().driven = false,
+        }
+        Err(error) => {
+            for reply in replies {
+                drop(reply.send(Err(error.share())));
+            }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<Q, A> fmt::Debug for Coalescer<Q, A> {

@@ -21,11 +21,6 @@ pub trait Store: TaskQueue + HeartbeatWriter + SubscriptionManager {
     /// How many calls the handles may gather into one batch.
     fn batch_limit(&self) -> usize;
 
-    /// Whether batches of all kinds wait for each other before they are closed.
-    fn takes_turns(&self) -> bool {
-        false
-    }
-
     /// How often to look for what other processes wrote: at first, and at the most when nothing comes. `None`
     /// where there can be no other process.
     fn poll(&self) -> Option<(Duration, Duration)>;

@@ -1,7 +1,7 @@
 //! What the handles of one opened store share: the coalescers, the news of work, the maintenance.
 
 use crate::{
-    batch::{Coalescer, Turn},
+    batch::{Batch, Coalescer},
     config::Config,
     error::{Error, Kind, Result},
     store::Store,
@@ -16,7 +16,7 @@ use std::{
     collections::HashSet,
     fmt,
     sync::{
-        Arc, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -43,20 +43,12 @@ pub(crate) struct Team {
 
 impl Team {
     pub(crate) fn new(store: Arc<dyn Store>, config: Config) -> Arc<Self> {
-        let batch = (store.batch_limit(), store.takes_turns().then(Turn::default));
+        let limit = store.batch_limit();
         let team = Arc::new_cyclic(|weak: &Weak<Team>| Team {
-            enqueue: coalesce(weak, &batch, |team, units| {
-                Box::pin(async move { team.run_enqueue(units).await })
-            }),
-            claim: coalesce(weak, &batch, |team, requests| {
-                Box::pin(async move { team.run_claim(requests).await })
-            }),
-            extend: coalesce(weak, &batch, |team, requests| {
-                Box::pin(async move { team.run_extend(requests).await })
-            }),
-            finish: coalesce(weak, &batch, |team, units| {
-                Box::pin(async move { team.run_finish(units).await })
-            }),
+            enqueue: coalesce(weak, limit, |team, units| Box::pin(team.run_enqueue(units))),
+            claim: coalesce(weak, limit, |team, requests| Box::pin(team.run_claim(requests))),
+            extend: coalesce(weak, limit, |team, requests| Box::pin(team.run_extend(requests))),
+            finish: coalesce(weak, limit, |team, units| Box::pin(team.run_finish(units))),
             news: watch::Sender::new(0),
             waiting: AtomicUsize::new(0),
             polling: AtomicBool::new(false),
@@ -69,60 +61,48 @@ impl Team {
         team
     }
 
-    async fn run_enqueue(&self, units: Vec<Vec<NewTask>>) -> Result<Vec<Result<Vec<Enqueued>>>> {
+    async fn run_enqueue(self: Arc<Self>, units: Batch<Vec<NewTask>>) -> Result<Vec<Result<Vec<Enqueued>>>> {
         let Answers { each, overdue } = self.store.enqueue(units).await?;
         self.after(overdue).await;
         Ok(each)
     }
 
-    async fn run_claim(self: Arc<Self>, requests: Vec<ClaimRequest>) -> Result<Vec<Result<Given>>> {
-        let Answers { mut each, overdue } = self.store.claim(requests.clone()).await?;
+    async fn run_claim(self: Arc<Self>, requests: Batch<ClaimRequest>) -> Result<Vec<Result<Given>>> {
+        let Answers { each, overdue } = self.store.claim(requests).await?;
         if overdue {
             self.after(true).await;
-            let empty = |answer: &Result<Vec<Claimed>>| matches!(answer, Ok(claimed) if claimed.is_empty());
-            let hungry: Vec<usize> = (0..each.len()).filter(|i| empty(&each[*i])).collect();
-            if !hungry.is_empty() {
-                let again = self.store.claim(hungry.iter().map(|i| requests[*i].clone()).collect()).await?;
-                for (index, answer) in hungry.into_iter().zip(again.each) {
-                    each[index] = answer;
-                }
-            }
         }
-        let given = |claimed| Given { claimed, team: Arc::downgrade(&self) };
+        let given = |claimed| Given { claimed, settled: overdue, team: Arc::downgrade(&self) };
         Ok(each.into_iter().map(|answer| answer.map(given)).collect())
     }
 
-    async fn run_extend(&self, requests: Vec<Extend>) -> Result<Vec<Result<Extended>>> {
+    async fn run_extend(self: Arc<Self>, requests: Batch<Extend>) -> Result<Vec<Result<Extended>>> {
         Ok(self.store.extend(requests).await?.each)
     }
 
     /// A batch in which a task is named twice goes to the store in rounds.
-    async fn run_finish(&self, units: Vec<Vec<Finish>>) -> Result<Vec<Result<Vec<Result<Finished>>>>> {
-        let mut answers: Vec<Vec<Option<Result<Finished>>>> =
-            units.iter().map(|unit| unit.iter().map(|_| None).collect()).collect();
-        let mut open: Vec<(usize, usize, Finish)> = units
-            .into_iter()
-            .enumerate()
-            .flat_map(|(u, unit)| unit.into_iter().enumerate().map(move |(i, finish)| (u, i, finish)))
-            .collect();
-        while !open.is_empty() {
-            let mut named = HashSet::new();
-            let (round, later): (Vec<_>, Vec<_>) =
-                open.into_iter().partition(|(_, _, finish)| named.insert(finish.lease.task_id.clone()));
-            open = later;
-            let places: Vec<(usize, usize)> = round.iter().map(|(u, i, _)| (*u, *i)).collect();
-            let finishes = round.into_iter().map(|(_, _, finish)| finish).collect();
-            let Answers { each, overdue } = self.store.finish(finishes).await?;
+    async fn run_finish(
+        self: Arc<Self>,
+        units: Batch<Vec<Finish>>,
+    ) -> Result<Vec<Result<Vec<Result<Finished>>>>> {
+        let rounds = Arc::new(Mutex::new(Rounds::default()));
+        let first = rounds.clone();
+        let mut round = units.map(move |units| {
+            let mut rounds = first.lock().unwrap_or_else(PoisonError::into_inner);
+            *rounds = Rounds::of(units);
+            rounds.next()
+        });
+        loop {
+            let Answers { each, overdue } = self.store.finish(round).await?;
             self.after(overdue).await;
-            for ((unit, index), answer) in places.into_iter().zip(each) {
-                answers[unit][index] = Some(answer);
+            let mut rounds = rounds.lock().unwrap_or_else(PoisonError::into_inner);
+            rounds.answer(each);
+            let next = rounds.next();
+            if next.is_empty() {
+                return Ok(std::mem::take(&mut *rounds).answers());
             }
+            round = Batch::of(next);
         }
-        let unanswered = || Err(Error::internal("a finish without an answer"));
-        Ok(answers
-            .into_iter()
-            .map(|unit| Ok(unit.into_iter().map(|a| a.unwrap_or_else(unanswered)).collect()))
-            .collect())
     }
 
     /// Follows up on a write: what is overdue is settled before the writer gets its answer. What fails here is
@@ -244,14 +224,62 @@ impl Team {
 
 fn coalesce<Q: Send + 'static, A: Send + 'static>(
     team: &Weak<Team>,
-    (limit, turn): &(usize, Option<Turn>),
-    run: impl Fn(Arc<Team>, Vec<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
+    limit: usize,
+    run: impl Fn(Arc<Team>, Batch<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
 ) -> Arc<Coalescer<Q, A>> {
     let team = team.clone();
-    Coalescer::new(*limit, turn.clone(), move |requests| match team.upgrade() {
+    Coalescer::new(limit, move |requests| match team.upgrade() {
         Some(team) => run(team, requests),
         None => Box::pin(async { Err(Error::new(Kind::Conflict, "store.closed", "this store was closed")) }),
     })
+}
+
+/// The finishes of many callers, such that no round names a task twice.
+#[derive(Default)]
+struct Rounds {
+    open: Vec<(usize, usize, Finish)>,
+    asked: Vec<(usize, usize)>,
+    answers: Vec<Vec<Option<Result<Finished>>>>,
+}
+
+impl Rounds {
+    fn of(units: Vec<Vec<Finish>>) -> Self {
+        let answers = units.iter().map(|unit| unit.iter().map(|_| None).collect()).collect();
+        let placed = |(u, unit): (usize, Vec<Finish>)| {
+            unit.into_iter().enumerate().map(move |(i, finish)| (u, i, finish))
+        };
+        Rounds { open: units.into_iter().enumerate().flat_map(placed).collect(), asked: vec![], answers }
+    }
+
+    fn next(&mut self) -> Vec<Finish> {
+        let mut named: HashSet<&str> = HashSet::with_capacity(self.open.len());
+        let first: Vec<bool> =
+            self.open.iter().map(|(.., finish)| named.insert(&finish.lease.task_id)).collect();
+        let mut round = Vec::with_capacity(self.open.len());
+        for ((unit, index, finish), first) in std::mem::take(&mut self.open).into_iter().zip(first) {
+            if first {
+                self.asked.push((unit, index));
+                round.push(finish);
+            } else {
+                self.open.push((unit, index, finish));
+            }
+        }
+        round
+    }
+
+    fn answer(&mut self, each: Vec<Result<Finished>>) {
+        for ((unit, index), answer) in std::mem::take(&mut self.asked).into_iter().zip(each) {
+            self.answers[unit][index] = Some(answer);
+        }
+    }
+
+    fn answers(self) -> Vec<Result<Vec<Result<Finished>>>> {
+        let unanswered = || Err(Error::internal("a finish without an answer"));
+        let unit = |unit: Vec<Option<Result<Finished>>>| {
+            Ok(unit.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
+        };
+        self.answers.into_iter().map(unit).collect()
+    }
 }
 
 /// Settles at each tick; the rest of the maintenance, which may look at many tasks, at each sixtieth.
@@ -294,6 +322,8 @@ impl Drop for News {
 /// Tasks on their way to a claimer. If it has gone, they go back.
 pub(crate) struct Given {
     claimed: Vec<Claimed>,
+    /// Work of the store was overdue and is done now, so another claim may get more.
+    pub(crate) settled: bool,
     team: Weak<Team>,
 }
 

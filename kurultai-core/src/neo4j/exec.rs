@@ -1,8 +1,16 @@
 //! One statement to the server and back: time limits, repetitions, errors. Every statement is a transaction of its
 //! own, so there is nothing to roll back.
 
-use super::{Neo4jStore, bolt::Cells, lock};
-use crate::error::{Error, Kind, Result};
+use super::{
+    Neo4jStore,
+    bolt::Cells,
+    lock,
+    nodelay::{NoDelay, STALL},
+};
+use crate::{
+    clock::monotonic,
+    error::{Error, Kind, Result},
+};
 use neo4rs::{
     BoltType, Error as Neo4jError, Graph, Neo4jClientErrorKind, Neo4jErrorKind, Neo4jSecurityErrorKind, Query,
 };
@@ -46,6 +54,7 @@ impl Neo4jStore {
             permits: self.permits.clone(),
             writer: self.writer.clone(),
             server: self.server.clone(),
+            nodelay: self.nodelay.clone(),
         };
         tokio::spawn(link.run(query, repeat))
             .await
@@ -72,6 +81,7 @@ struct Link {
     permits: Arc<Semaphore>,
     writer: Arc<Mutex<()>>,
     server: Arc<str>,
+    nodelay: Arc<NoDelay>,
 }
 
 impl Link {
@@ -88,7 +98,12 @@ impl Link {
         let mut tries = 0;
         let rows = loop {
             tries += 1;
-            let error = match timeout(IN_ALL, drain(&self.graph, query.clone())).await {
+            let sent = monotonic();
+            let outcome = timeout(IN_ALL, drain(&self.graph, query.clone())).await;
+            if sent.elapsed() >= STALL {
+                self.nodelay.set();
+            }
+            let error = match outcome {
                 Ok(Ok(rows)) => break rows,
                 Ok(Err(error)) => error,
                 Err(_) => Neo4jError::ConnectionTimedOut,

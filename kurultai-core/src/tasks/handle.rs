@@ -127,8 +127,14 @@ impl Tasks {
         let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease };
         let deadline = monotonic() + claim.wait.min(Duration::from_secs(86_400));
         let mut news = self.team.news();
+        let mut again = true;
         loop {
-            let claimed = self.team.claim.call(request.clone()).await?.take();
+            let given = self.team.claim.call(request.clone()).await?;
+            let settled = given.settled;
+            let claimed = given.take();
+            if claimed.is_empty() && settled && std::mem::take(&mut again) {
+                continue;
+            }
             let left = deadline.saturating_duration_since(monotonic());
             if !claimed.is_empty() || left.is_zero() {
                 return Ok(claimed);

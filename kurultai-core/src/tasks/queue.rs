@@ -1,9 +1,11 @@
 //! The store's contract for tasks: many requests in, one answer each out.
 //!
-//! `enqueue`, `claim`, `extend` and `finish` are the hot four, each one transaction. Everything else that moves a
+//! `enqueue`, `claim`, `extend` and `finish` are the hot four, each one transaction; a store closes their batch when it
+//! is ready for it. Everything else that moves a
 //! task reads its [`Facts`], lets a pure rule decide a [`Change`], and applies it behind a fence.
 
 use super::{handle::Filter, new_task::*, types::*};
+pub use crate::batch::Batch;
 use crate::{clock::Micros, error::Result, json::Json};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -19,14 +21,14 @@ pub struct Answers<T> {
 #[async_trait]
 pub trait TaskQueue: Send + Sync {
     /// Each unit is added whole or not at all; all units are one transaction.
-    async fn enqueue(&self, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>>;
+    async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>>;
 
-    async fn claim(&self, requests: Vec<ClaimRequest>) -> Result<Answers<Vec<Claimed>>>;
+    async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>>;
 
-    async fn extend(&self, requests: Vec<Extend>) -> Result<Answers<Extended>>;
+    async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>>;
 
     /// No two of a batch name the same task.
-    async fn finish(&self, finishes: Vec<Finish>) -> Result<Answers<Finished>>;
+    async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>>;
 
     /// What a rule needs to know of each task; `None` where there is no such task.
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>>;

@@ -177,7 +177,7 @@ async fn plain(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<V
     for unit in units {
         let bytes = size(&unit);
         match parts.last_mut() {
-            Some(part) if filled + bytes <= SHORT => part.push(unit),
+            Some(part) if filled + bytes <= SHORT || !store.nodelay.is_refused() => part.push(unit),
             _ => {
                 parts.push(vec![unit]);
                 filled = 0;

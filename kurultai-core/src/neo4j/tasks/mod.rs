@@ -74,20 +74,24 @@ RETURN [] AS row"
 
 #[async_trait]
 impl TaskQueue for Neo4jStore {
-    async fn enqueue(&self, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
-        enqueue::enqueue(self, units).await
+    async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+        let _turn = self.turn().await;
+        enqueue::enqueue(self, units.close()).await
     }
 
-    async fn claim(&self, requests: Vec<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
-        claim::claim(self, requests).await
+    async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
+        let _turn = self.turn().await;
+        claim::claim(self, requests.close()).await
     }
 
-    async fn extend(&self, requests: Vec<Extend>) -> Result<Answers<Extended>> {
-        extend::extend(self, requests).await
+    async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>> {
+        let _turn = self.turn().await;
+        extend::extend(self, requests.close()).await
     }
 
-    async fn finish(&self, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
-        finish::finish(self, finishes).await
+    async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>> {
+        let _turn = self.turn().await;
+        finish::finish(self, finishes.close()).await
     }
 
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {

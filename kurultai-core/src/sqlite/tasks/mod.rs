@@ -6,12 +6,12 @@ mod finish;
 mod read;
 
 use super::{SqliteStore, Tx, list};
-use crate::tasks::Claimed;
+
 use crate::{
     error::Result,
     tasks::{
-        Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask, Page, Prerequisite, Stats, Task,
-        queue::*,
+        Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask, Page, Prerequisite,
+        Stats, Task, queue::*,
     },
 };
 use async_trait::async_trait;
@@ -20,20 +20,20 @@ use std::time::Duration;
 
 #[async_trait]
 impl TaskQueue for SqliteStore {
-    async fn enqueue(&self, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
-        self.write(move |tx| enqueue::enqueue(tx, units)).await
+    async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+        self.write(move |tx| enqueue::enqueue(tx, units.close())).await
     }
 
-    async fn claim(&self, requests: Vec<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
-        self.write(move |tx| claim::claim(tx, &requests)).await
+    async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
+        self.write(move |tx| claim::claim(tx, &requests.close())).await
     }
 
-    async fn extend(&self, requests: Vec<Extend>) -> Result<Answers<Extended>> {
-        self.write(move |tx| extend::extend(tx, &requests)).await
+    async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>> {
+        self.write(move |tx| extend::extend(tx, &requests.close())).await
     }
 
-    async fn finish(&self, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
-        self.write(move |tx| finish::finish(tx, &finishes)).await
+    async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>> {
+        self.write(move |tx| finish::finish(tx, &finishes.close())).await
     }
 
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
