@@ -21,9 +21,12 @@ pub(super) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
 pub(super) fn select(tx: &Tx<'_>, ids: Option<&[&str]>) -> Result<Vec<Agent>> {
     let sql = "select id, display_name, role, aliases, capabilities, status, max_concurrent, infra_heartbeat,
           last_heartbeat, created_at,
-          iif(?4 or max_concurrent is not null, (select count(*) from task t where t.ns = a.ns
-             and t.claimed_by = a.id and t.status = 'in_progress' and t.lease_expires_at > ?3), 0)
-        from agent a where ns = ?1 and (?4 or id in (select value from rarray(?2))) order by id";
+          iif(?4, coalesce(held, 0), iif(max_concurrent is null, 0, (select count(*) from task t
+            where t.ns = a.ns and t.held_by = a.id and t.lease_expires_at > ?3)))
+        from agent a left join (select claimed_by, count(*) as held from task where ?4 and ns = ?1
+            and due_at is not null and status = 'in_progress' and lease_expires_at > ?3
+            group by claimed_by) on claimed_by = id
+        where ns = ?1 and (?4 or id in (select value from rarray(?2))) order by id";
     let all = ids.is_none();
     let ids = list(ids.unwrap_or_default().iter().map(|id| (*id).to_owned()));
     tx.rows(sql, params![tx.ns, ids, tx.now, all], |row| {
@@ -92,6 +95,12 @@ fn upsert(tx: &Tx<'_>, agent: &NewAgent) -> Result<()> {
         agent.max_concurrent,
         tx.now
     ];
+    if agent.max_concurrent.is_some() {
+        // What it holds already counts from now on.
+        let sql = "update task set held_by = claimed_by
+            where ns = ?1 and due_at is not null and status = 'in_progress' and claimed_by = ?2";
+        tx.run(sql, params![tx.ns, agent.id])?;
+    }
     let is_new = tx.one(sql, params, |row| row.get::<_, bool>(0))?;
     if is_new == Some(true) {
         events::append_one(tx, "agent.registered", Some(&agent.id), None, None)?;

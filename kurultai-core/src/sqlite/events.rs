@@ -14,9 +14,9 @@ pub(super) fn append(tx: &Tx<'_>, topic: &str, source: Option<&str>, tasks: &[i6
         return Ok(());
     }
     let before = take(tx, tasks.len())?;
-    let sql = "insert into event(ns, seq, topic, task, source, created_at)
-        select ?1, ?2 + rowid, ?3, value, ?4, ?5 from rarray(?6)";
-    tx.run(sql, params![tx.ns, before, topic, source, tx.now, list(tasks.iter().copied())]).map(drop)
+    let sql = "insert into event(key, topic, task, source, created_at)
+        select ?1 + rowid, ?2, value, ?3, ?4 from rarray(?5)";
+    tx.run(sql, params![key(tx, before), topic, source, tx.now, list(tasks.iter().copied())]).map(drop)
 }
 
 /// One event with a payload, of a task or of none.
@@ -28,9 +28,14 @@ pub(super) fn append_one(
     payload: Option<String>,
 ) -> Result<()> {
     let before = take(tx, 1)?;
-    let sql = "insert into event(ns, seq, topic, task, source, data, created_at)
-        values(?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7)";
-    tx.run(sql, params![tx.ns, before, topic, task, source, payload, tx.now]).map(drop)
+    let sql = "insert into event(key, topic, task, source, data, created_at)
+        values(?1, ?2, ?3, ?4, ?5, ?6)";
+    tx.run(sql, params![key(tx, before + 1), topic, task, source, payload, tx.now]).map(drop)
+}
+
+/// Where the event of this number stands.
+pub(super) fn key(tx: &Tx<'_>, seq: i64) -> i64 {
+    (tx.ns << 44) + seq
 }
 
 /// Takes numbers; the first is one after the answer.
@@ -55,15 +60,16 @@ impl SubscriptionManager for SqliteStore {
             })
         };
         self.query(move |tx| {
-            let sql = "select e.seq, e.topic, e.source, t.id, e.data, e.created_at
+            let sql = "select e.key & 0xfffffffffff, e.topic, e.source, t.id, e.data, e.created_at
                 from event e left join task t on t.n = e.task
-                where e.ns = ?1 and e.seq > ?2 and (?3 is null or e.source = ?3)
+                where e.key > ?2 and e.key < ?7 and (?3 is null or e.source = ?3)
                   and (?4 is null or e.task = (select n from task where id = ?4 and ns = ?1))
                   and (?5 is null or e.created_at >= ?5)
-                order by e.seq limit ?6";
+                order by e.key limit ?6";
             let since = filter.since.map(|since| since.timestamp_micros());
             let limit = filter.limit as i64;
-            let params = params![tx.ns, filter.after_seq, filter.source, filter.task_id, since, limit];
+            let (first, end) = (key(tx, filter.after_seq), (tx.ns + 1) << 44);
+            let params = params![tx.ns, first, filter.source, filter.task_id, since, limit, end];
             let events = tx.rows(sql, params, event)?;
             let looked_to = match events.last() {
                 Some(last) if events.len() == filter.limit => last.seq,

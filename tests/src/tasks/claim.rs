@@ -111,6 +111,20 @@ cases! {
         assert_eq!(team.claim("temujin", 9).await.len(), 2);
     }
 
+    async fn a_limit_that_comes_later_counts_what_is_held(team: Team) {
+        team.agent("temujin", &[]).await;
+        for i in 0..5 {
+            team.add(task(&i.to_string())).await;
+        }
+        let held = team.claim("temujin", 3).await;
+        assert_eq!(team.k.agents().get("temujin").await.unwrap().current_load, 3);
+        team.k.agents().register(NewAgent::new("temujin").max_concurrent(3)).await.unwrap();
+        assert!(team.claim("temujin", 1).await.is_empty());
+        team.complete(&held[0]).await;
+        assert_eq!(team.claim("temujin", 9).await.len(), 1);
+        assert_eq!(team.k.agents().get("temujin").await.unwrap().current_load, 3);
+    }
+
     async fn concurrent_claims_of_one_agent_share_its_room(team: Team) {
         team.k.agents().register(NewAgent::new("temujin").max_concurrent(3)).await.unwrap();
         for i in 0..9 {

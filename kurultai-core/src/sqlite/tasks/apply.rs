@@ -87,7 +87,7 @@ fn complete(tx: &Tx<'_>, changes: &[&(Place, Change)]) -> Result<()> {
     }
     let sql =
         "update task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null,
-          due_at = null, control = null, revision = revision + 1
+          held_by = null, due_at = null, control = null, revision = revision + 1
         where n in (select value from rarray(?1))";
     tx.run(sql, params![list(changes.iter().map(|(place, _)| place.n)), tx.now])?;
     let (mut by_source, mut by_results) = (BTreeMap::<_, Vec<i64>>::new(), BTreeMap::<_, Vec<i64>>::new());
@@ -111,6 +111,7 @@ fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
         "update task set status = ?2, claim_key = iif(?3, sort_key, null), run_at = ?4, expires_at = ?5,
           due_at = ?6, attempts = ?7, claim_id = iif(?8, claim_id, null), control = ?9,
           lease_expires_at = iif(?2 = 'in_progress', lease_expires_at, null),
+          held_by = iif(?2 = 'in_progress', held_by, null),
           claimed_by = iif(?2 in ('pending', 'blocked'), null, claimed_by),
           completed_at = iif(?10, ?11, null), updated_at = ?11, revision = revision + 1
         where n = ?1";
@@ -225,10 +226,11 @@ pub(super) fn sweep(
 ) -> Result<usize> {
     let mut gone = 0;
     if let Some(span) = events {
-        let sql = "delete from event where ns = ?1 and seq in
-            (select seq from (select seq, created_at from event where ns = ?1 order by seq limit ?3)
+        let sql = "delete from event where key in
+            (select key from (select key, created_at from event where key > ?1 and key < ?4 order by key limit ?3)
              where created_at < ?2)";
-        gone += tx.run(sql, params![tx.ns, tx.now - micros(span), limit as i64])?;
+        let (first, end) = (crate::sqlite::events::key(tx, 0), (tx.ns + 1) << 44);
+        gone += tx.run(sql, params![first, tx.now - micros(span), limit as i64, end])?;
     }
     if let Some(span) = tasks {
         // The newest row stays, so that its number is never given to another task.

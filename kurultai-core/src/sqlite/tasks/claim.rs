@@ -28,7 +28,7 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     let overdue = overdue(tx)?;
     let heads = heads(tx, &shares, &routes, overdue)?;
     let given = rules::assign(&shares, &heads);
-    let leases = take(tx, requests, &given)?;
+    let leases = take(tx, requests, &given, &agents)?;
     let mut claimed = claimed(tx, &given, &leases)?;
     let everybody = if agents.len() == names.len() { None } else { Some(registry::select(tx, None)?) };
     let mut each = Vec::with_capacity(requests.len());
@@ -118,7 +118,12 @@ fn heads(tx: &Tx<'_>, shares: &[Share], routes: &[i64], overdue: bool) -> Result
 }
 
 /// Gives the tasks out: one statement an agent. Returns the claim that each task is held under.
-fn take(tx: &Tx<'_>, requests: &[ClaimRequest], given: &[Vec<i64>]) -> Result<HashMap<i64, String>> {
+fn take(
+    tx: &Tx<'_>,
+    requests: &[ClaimRequest],
+    given: &[Vec<i64>],
+    agents: &[Agent],
+) -> Result<HashMap<i64, String>> {
     let mut groups: BTreeMap<(&str, Duration), Vec<i64>> = BTreeMap::new();
     for (request, tasks) in requests.iter().zip(given) {
         if !tasks.is_empty() {
@@ -132,9 +137,11 @@ fn take(tx: &Tx<'_>, requests: &[ClaimRequest], given: &[Vec<i64>]) -> Result<Ha
         let until = tx.now.saturating_add(micros(lease));
         let sql = "update task set status = 'in_progress', claim_key = null, claimed_by = ?2, claimed_at = ?3,
               claim_id = ?4, lease_version = lease_version + 1, attempts = attempts + 1, lease_expires_at = ?5,
-              due_at = ?5, revision = revision + 1, updated_at = ?3
+              due_at = ?5, held_by = ?6, revision = revision + 1, updated_at = ?3
             where n in (select value from rarray(?1))";
-        tx.run(sql, params![list(tasks.iter().copied()), agent, tx.now, claim_id, until])?;
+        let limited = agents.iter().any(|a| a.id == agent && a.max_concurrent.is_some());
+        let held_by = limited.then_some(agent);
+        tx.run(sql, params![list(tasks.iter().copied()), agent, tx.now, claim_id, until, held_by])?;
         events::append(tx, "task.claimed", Some(agent), &tasks)?;
         leases.extend(tasks.into_iter().map(|n| (n, claim_id.clone())));
         busy.push(agent);
@@ -151,7 +158,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], leases: &HashMap<i64, String>) -> Re
     let sql = "select t.n, t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority,
           t.lease_expires_at, p.id, d.title, d.description, d.delegated_by, d.payload,
           iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null),
-          exists(select 1 from edge e where e.dependent = t.n)
+          t.links & 1
         from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n
         left join task p on p.n = t.parent";
     let mut fed = false;

@@ -239,6 +239,7 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
         if let Some(parent) = &task.parent_id {
             let parent = number(parent)?;
             tx.run("update task set parent = ?2 where n = ?1", [n, parent])?;
+            tx.run("update task set links = links | 4 where n = ?1", [parent])?;
             parents.push(parent);
         }
         if *waits {
@@ -274,7 +275,9 @@ fn insert_edge(tx: &Tx<'_>, dependent: i64, prerequisite: i64, edge: &Dependency
         on conflict do update set type = excluded.type, weight = excluded.weight,
           detected_by = excluded.detected_by";
     let kind = edge.dependency_type.as_str();
-    tx.run(sql, params![dependent, prerequisite, kind, edge.weight, edge.detected_by, tx.now]).map(drop)
+    tx.run(sql, params![dependent, prerequisite, kind, edge.weight, edge.detected_by, tx.now])?;
+    let links = "update task set links = links | iif(n = ?1, 1, 2) where n in (?1, ?2)";
+    tx.run(links, [dependent, prerequisite]).map(drop)
 }
 
 /// Gives prerequisites the rank of what waits for them, and so on along `blocks`, as long as that is better.

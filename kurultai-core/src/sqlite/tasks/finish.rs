@@ -42,8 +42,8 @@ fn held(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Vec<(Place, Facts)>> {
         "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
           t.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, t.timeout, t.control,
           'block', null, iif(?3, (select retry from task_data where n = t.n), null), null,
-          (select c.status from task c where c.parent = t.n limit 1), t.parent,
-          exists(select 1 from edge e where e.prerequisite = t.n and e.type = 'blocks')
+          iif(t.links & 4, (select c.status from task c where c.parent = t.n limit 1), null), t.parent,
+          t.links & 2
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1";
     let ids = list(finishes.iter().map(|f| f.lease.task_id.clone()));
     let failed = finishes.iter().any(|f| matches!(f.outcome, Outcome::Fail(_)));
