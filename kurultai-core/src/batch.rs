@@ -67,14 +67,16 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
     /// dropped.
     pub(crate) async fn call(&self, request: Q) -> Result<A> {
         let (reply, answer) = oneshot::channel();
-        if let Some((first, batch)) = self.join(request, reply) {
-            tokio::spawn(answer_all(Ending(first), (self.run)(batch)));
+        if let Some(opened) = self.join(request, reply) {
+            let closing = opened.clone();
+            let batch = Batch(Box::new(move || closing.close()));
+            tokio::spawn(answer_all(Ending(opened), (self.run)(batch)));
         }
         answer.await.unwrap_or_else(|_| Err(Error::internal("the batch of this call broke off; see the log")))
     }
 
     /// Returns the batch, if this is its first request.
-    fn join(&self, request: Q, reply: Reply<A>) -> Option<(Arc<Open<Q, A>>, Batch<Q>)> {
+    fn join(&self, request: Q, reply: Reply<A>) -> Option<Arc<Open<Q, A>>> {
         let mut open = lock(&self.open);
         if let Some(open) = &*open {
             let mut gathered = lock(&open.0);
@@ -85,10 +87,9 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
             }
         }
         let gathered = Gathered { requests: vec![request], replies: vec![reply], closed: false };
-        let first = Arc::new(Open(Mutex::new(gathered)));
-        *open = Some(first.clone());
-        let closing = first.clone();
-        Some((first, Batch(Box::new(move || closing.close()))))
+        let opened = Arc::new(Open(Mutex::new(gathered)));
+        *open = Some(opened.clone());
+        Some(opened)
     }
 }
 

@@ -33,6 +33,8 @@ pub use error::{Error, Kind, Result};
 pub use events::{Event, EventFilter, Events, SubscriptionManager};
 pub use json::Json;
 pub use kurultai::Kurultai;
+#[doc(hidden)]
+pub use neo4j::hot_statements as neo4j_statements;
 pub use tasks::{
     Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation, Extended, Failure, Filter,
     Finish, Finished, Lease, NewTask, OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason,

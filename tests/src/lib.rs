@@ -17,6 +17,8 @@ mod model;
 #[cfg(test)]
 mod opening;
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod tasks;

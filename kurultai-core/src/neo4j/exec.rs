@@ -38,6 +38,8 @@ pub(super) enum Repeat {
 }
 
 pub(super) const CONSTRAINT: &str = "store.constraint";
+/// Something of the database's schema stands in the way of ours.
+pub(super) const SCHEMA: &str = "store.schema_conflict";
 
 impl Neo4jStore {
     /// A statement with the namespace and the manual clock, if there is one.
@@ -176,6 +178,9 @@ fn verdict(error: Neo4jError, server: &str, repeat: Repeat) -> Error {
             _ if failure.code() == "Neo.ClientError.Schema.ConstraintValidationFailed" => {
                 Error::new(Kind::Conflict, CONSTRAINT, "a task with this id belongs to another namespace")
             }
+            _ if is_schema(failure.code()) => {
+                Error::new(Kind::Storage, SCHEMA, format!("the schema of {server}: {}", failure.message()))
+            }
             _ if failure.code().contains("DatabaseNotFound") => {
                 Error::config(format!("{server} has no such database"))
             }
@@ -194,6 +199,11 @@ fn verdict(error: Neo4jError, server: &str, repeat: Repeat) -> Error {
         _ => Error::internal(format!("the exchange with {server} failed")),
     };
     made.caused_by(error)
+}
+
+fn is_schema(code: &str) -> bool {
+    let what = code.strip_prefix("Neo.ClientError.Schema.");
+    what.is_some_and(|what| what.ends_with("AlreadyExists") || what == "ConstraintCreationFailed")
 }
 
 fn denied(server: &str) -> Error {

@@ -17,7 +17,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalog::Catalog;
-use exec::Repeat;
+use exec::{Repeat, SCHEMA};
 use kurultai_migrations::NEO4J;
 use neo4rs::{ConfigBuilder, Graph};
 use nodelay::NoDelay;
@@ -29,6 +29,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+pub use tasks::hot_statements;
 use tokio::sync::Semaphore;
 
 const CONNECTIONS: u32 = 16;
@@ -99,6 +100,13 @@ ON CREATE SET s.name = $name, s.applied_at = datetime.realtime() RETURN [] AS ro
 const NAMESPACE: &str = "CYPHER 5 MERGE (ns:Namespace {id: $ns})
 SET ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
     ns.paused = coalesce(ns.paused, []) RETURN [] AS row";
+/// As the end of our own statements names what an index is on, without brackets.
+const RANGE_INDEXES: &str =
+    "CYPHER 5 SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint
+WHERE type = 'RANGE' AND owningConstraint IS NULL
+RETURN [name, 'FOR ' + toLower(left(labelsOrTypes[0], 1)) + ':' + labelsOrTypes[0] + ' REQUIRE '
+  + reduce(all = '', p IN properties | all + CASE all WHEN '' THEN '' ELSE ', ' END
+  + toLower(left(labelsOrTypes[0], 1)) + '.' + p) + ' IS UNIQUE'] AS row";
 const CHANGED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [ns.event_seq + ns.catalog_seq] AS row";
 
 impl Neo4jStore {
@@ -133,6 +141,7 @@ impl Neo4jStore {
             aged: Mutex::default(),
         };
         store.migrate(config.migrate).await?;
+        store.nodelay.set();
         store.exec(store.query(NAMESPACE), Repeat::Safe).await?;
         Ok(store)
     }
@@ -164,13 +173,33 @@ impl Neo4jStore {
         }
         for (version, name, statements) in NEO4J.iter().filter(|(version, ..)| *version > done) {
             for statement in statements.split(";\n").filter(|s| !s.trim().is_empty()) {
-                let statement = statement.trim().trim_end_matches(';');
-                self.exec(self.query(statement), Repeat::Safe).await?;
+                self.define(statement.trim().trim_end_matches(';')).await?;
             }
             let done = self.query(STEP_DONE).param("version", i64::from(*version)).param("name", *name);
             self.exec(done, Repeat::Safe).await?;
         }
         Ok(())
+    }
+
+    /// `IF NOT EXISTS` fails where another process does the same at this moment, and then succeeds. An index in the
+    /// way of a constraint stays.
+    async fn define(&self, statement: &str) -> Result<()> {
+        let again = match self.exec(self.query(statement), Repeat::Safe).await {
+            Err(error) if error.code() == SCHEMA => self.exec(self.query(statement), Repeat::Safe).await,
+            done => done,
+        };
+        let Err(error) = again else { return Ok(()) };
+        if error.code() != SCHEMA {
+            return Err(error);
+        }
+        let mut drops = String::new();
+        for mut row in self.look(self.query(RANGE_INDEXES)).await? {
+            let (name, on): (String, String) = (row.next()?, row.next()?);
+            if statement.replace(['(', ')'], "").contains(&on) {
+                drops = format!(" It does the same and more, so let go of the index: DROP INDEX `{name}`");
+            }
+        }
+        Err(Error::new(Kind::Storage, SCHEMA, format!("{}{drops}", error.message())))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
 };
 use async_trait::async_trait;
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 /// The functional heartbeat, in the transaction of the work it is a sign of.
 pub(super) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
@@ -17,32 +17,43 @@ pub(super) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
     tx.run(sql, params![tx.ns, tx.now, list(agents.iter().map(|a| (*a).to_owned()))]).map(drop)
 }
 
-/// The agents of these ids, their load only where it limits them; all, with their load, where no ids are given.
-pub(super) fn select(tx: &Tx<'_>, ids: Option<&[&str]>) -> Result<Vec<Agent>> {
-    let sql = "select id, display_name, role, aliases, capabilities, status, max_concurrent, infra_heartbeat,
-          last_heartbeat, created_at,
-          iif(?4, coalesce(held, 0), iif(max_concurrent is null, 0, (select count(*) from task t
-            where t.ns = a.ns and t.held_by = a.id and t.lease_expires_at > ?3)))
-        from agent a left join (select claimed_by, count(*) as held from task where ?4 and ns = ?1
-            and due_at is not null and status = 'in_progress' and lease_expires_at > ?3
-            group by claimed_by) on claimed_by = id
-        where ns = ?1 and (?4 or id in (select value from rarray(?2))) order by id";
-    let all = ids.is_none();
-    let ids = list(ids.unwrap_or_default().iter().map(|id| (*id).to_owned()));
-    tx.rows(sql, params![tx.ns, ids, tx.now, all], |row| {
-        Ok(Agent {
-            id: row.get(0)?,
-            display_name: row.get(1)?,
-            role: row.get(2)?,
-            aliases: names(row, 3)?,
-            capabilities: names(row, 4)?,
-            status: word(row, 5)?,
-            max_concurrent: row.get(6)?,
-            infra_heartbeat: row.get::<_, Option<i64>>(7)?.map(time),
-            last_heartbeat: row.get::<_, Option<i64>>(8)?.map(time),
-            created_at: time(row.get(9)?),
-            current_load: row.get(10)?,
-        })
+const AGENT: &str = "id, display_name, role, aliases, capabilities, status, max_concurrent, infra_heartbeat,
+    last_heartbeat, created_at";
+
+/// All agents with their load.
+pub(super) fn all(tx: &Tx<'_>) -> Result<Vec<Agent>> {
+    let sql = format!(
+        "select {AGENT}, coalesce(held, 0) from agent
+        left join (select claimed_by, count(*) as held from task where ns = ?1 and due_at is not null
+            and status = 'in_progress' and lease_expires_at > ?2 group by claimed_by) on claimed_by = id
+        where ns = ?1 order by id"
+    );
+    tx.rows(&sql, params![tx.ns, tx.now], agent)
+}
+
+/// The agents of these ids, with their load only where it is limited.
+pub(super) fn of(tx: &Tx<'_>, ids: &[&str]) -> Result<Vec<Agent>> {
+    let sql = format!(
+        "select {AGENT}, iif(max_concurrent is null, 0, (select count(*) from task t
+            where t.ns = a.ns and t.held_by = a.id and t.lease_expires_at > ?2))
+        from agent a where ns = ?1 and id in (select value from rarray(?3))"
+    );
+    tx.rows(&sql, params![tx.ns, tx.now, list(ids.iter().map(|id| (*id).to_owned()))], agent)
+}
+
+fn agent(row: &Row<'_>) -> rusqlite::Result<Agent> {
+    Ok(Agent {
+        id: row.get(0)?,
+        display_name: row.get(1)?,
+        role: row.get(2)?,
+        aliases: names(row, 3)?,
+        capabilities: names(row, 4)?,
+        status: word(row, 5)?,
+        max_concurrent: row.get(6)?,
+        infra_heartbeat: row.get::<_, Option<i64>>(7)?.map(time),
+        last_heartbeat: row.get::<_, Option<i64>>(8)?.map(time),
+        created_at: time(row.get(9)?),
+        current_load: row.get(10)?,
     })
 }
 
@@ -53,7 +64,7 @@ impl HeartbeatWriter for SqliteStore {
     }
 
     async fn agents(&self) -> Result<Vec<Agent>> {
-        self.query(|tx| select(tx, None)).await
+        self.query(all).await
     }
 
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {

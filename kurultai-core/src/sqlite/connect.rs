@@ -20,9 +20,11 @@ pub(super) fn open(config: &Config) -> Result<(Connection, Option<Connection>, i
         Location::Sqlite { durability: Durability::Full, .. } => "full",
         _ => "normal",
     };
-    // 8 MiB: a commit scans the whole page cache, so a larger one costs more than it saves.
+    // 8 MiB: a commit scans the whole page cache, so a larger one costs more than it saves. 16,000 pages (64 MiB) to
+    // a checkpoint: it stops the writer for two syncs, and the longer it waits the more pages it writes only once;
+    // with 4,000 one cycle in a hundred took 26 ms, with 16,000 it takes 8.
     let settings = format!(
-        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192; pragma wal_autocheckpoint=4000;"
+        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192; pragma wal_autocheckpoint=16000;"
     );
     patiently(|| connection.execute_batch(&settings))?;
     migrate(&connection, config.migrate)?;

@@ -147,6 +147,26 @@ cases! {
         assert_eq!(code(refused), "task.dependency_cycle");
     }
 
+    async fn no_circle_closes_through_two_parents(team: Team) {
+        let tasks = team.k.tasks();
+        let (one, two) = (team.add(task("one")).await, team.add(task("two")).await);
+        let middle = team.add(task("middle").depends_on([&two])).await;
+        let left = || task("left").parent(&one).depends_on([&middle]);
+        let right = || task("right").parent(&two).depends_on([&one]);
+        let refused = tasks.enqueue_many(vec![left(), right()]).await.unwrap_err();
+        assert_eq!(refused.code(), "task.dependency_cycle");
+        assert!([&one, &middle, &two].iter().all(|id| refused.message().contains(id.as_str())), "{refused}");
+        for _ in 0..4 {
+            let (left, right) = (tasks.enqueue(left()), tasks.enqueue(right()));
+            let (left, right) = futures::join!(left, right);
+            assert!(left.is_err() || right.is_err());
+            for refused in [left, right].into_iter().filter_map(Result::err) {
+                assert_eq!(refused.code(), "task.dependency_cycle");
+            }
+        }
+        team.add(task("beside").parent(&one)).await;
+    }
+
     async fn an_unknown_parent_is_refused(team: Team) {
         assert_eq!(code(team.k.tasks().enqueue(task("child").parent("nobody")).await), "task.not_found");
     }

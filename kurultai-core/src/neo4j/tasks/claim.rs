@@ -25,7 +25,7 @@ const MOST: usize = 2_000;
 /// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
 /// that its order is used and nothing is sorted. Each group is a subquery of its own, so that the next one sees
 /// what it took. A group is [agent, claim id, how many, lease, most at once, [[route, preference]]].
-const CLAIM: &str = concat!(
+pub(super) const CLAIM: &str = concat!(
     lock!(),
     "WITH ns, now, at, ns.catalog_seq AS catalog,
   EXISTS { MATCH (o:Task) USING INDEX o:Task(namespace, due_at) WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
@@ -46,10 +46,9 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
     SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1
     WITH at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
     UNWIND heads AS t
-    SET t.status = 'in_progress', t.claimed_by = g[0], t.held_by = g[0], t.claim_id = g[1], t.claimed_at = at,
-      t.lease_version = t.lease_version + 1, t.attempts = t.attempts + 1, t.revision = t.revision + 1,
-      t.lease_until = until, t.due_at = until, t.lease_expires_at = expires, t.updated_at = at
-    REMOVE t.claim_key, t.control
+    SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[0], claim_id: g[1], claimed_at: at,
+      lease_version: t.lease_version + 1, attempts: t.attempts + 1, revision: t.revision + 1, lease_until: until,
+      due_at: until, lease_expires_at: expires, updated_at: at, claim_key: null, control: null}
     RETURN t }
   RETURN collect(t) AS tasks }
 WITH ns, at, catalog, overdue, tasks, ns.event_seq AS base

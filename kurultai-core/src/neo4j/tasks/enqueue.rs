@@ -6,7 +6,10 @@ use super::super::{
     exec::{CONSTRAINT, Repeat},
     lock, micros, native,
 };
-use super::apply::text;
+use super::{
+    apply::text,
+    circle::{self, Waits, Ways},
+};
 use crate::{
     clock::micros,
     error::{Error, Kind, Result},
@@ -68,21 +71,21 @@ CALL (now, at, base) { UNWIND range(0, size($rows) - 1) AS i
     };
 }
 
-const PLAIN: &str = concat!(lock!(), insert!(), "RETURN [added] AS row");
+pub(super) const PLAIN: &str = concat!(lock!(), insert!(), "RETURN [added] AS row");
 
-/// Inserts nothing where an edge would close a circle, or where a parent is finished or gone: guards are
-/// [from, to] where a way from `from` to `to` must not exist. Raises are [task, rank].
+/// Inserts nothing where a parent is finished or gone, or where there is a way between guarded tasks that the writer
+/// did not know when it looked for circles. Guards and ways are [from, to], raises [task, rank].
 const LINKED: &str = concat!(
     lock!(),
     "CALL () { UNWIND $guards AS g
   MATCH (a:Task {id: g[0]}), (b:Task {id: g[1]}) WHERE a <> b
   MATCH way = shortestPath((a)-[:DEPENDS_ON|SPAWNED*..10000]->(b))
-  RETURN collect([x IN nodes(way) | x.id]) AS circles }
+  RETURN collect([x IN nodes(way) | x.id]) AS ways }
 CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {id: id}) WHERE p.namespace = $ns
     AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
   RETURN count(CASE WHEN p IS NULL THEN 1 END) AS gone }
-CALL (ns, now, at, circles, gone) {
-WITH ns, now, at, circles, gone WHERE size(circles) = 0 AND gone = 0
+CALL (ns, now, at, ways, gone) {
+WITH ns, now, at, ways, gone WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone = 0
 ",
     insert!(),
     "CALL (at) { UNWIND $edges AS e
@@ -114,7 +117,7 @@ CALL () { UNWIND [r IN $rows WHERE r[8] | r[1]] AS id MATCH (t:Task {id: id})
       AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired'] }
   SET t.due_at = 0 RETURN count(*) AS loose }
 RETURN collect(loose) AS loose }
-RETURN [circles, gone, loose] AS row"
+RETURN [ways, loose] AS row"
 );
 
 const KNOWN: &str = "CYPHER 5
@@ -226,17 +229,19 @@ async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answ
 }
 
 async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
-    let mut circles: Vec<Vec<String>> = Vec::new();
+    let mut ways = Ways::default();
     let mut last = Error::unavailable("other writers change the same tasks too quickly");
-    for _ in 0..ROUNDS + units.len() {
+    for _ in 0..ROUNDS {
         let mut known = known(store, &units).await?;
-        let (mut rows, mut each) = (Vec::new(), Vec::new());
+        let (mut rows, mut each, mut waits) = (Vec::new(), Vec::new(), Waits::new());
         for unit in &units {
-            let circle = circles.iter().find(|circle| closes(unit, circle));
-            let admitted = match circle {
-                Some(circle) => Err(admit::cycle_error(circle.iter().map(String::as_str))),
-                None => admit::unit(unit.clone(), &mut known),
-            };
+            let admitted = admit::unit(unit.clone(), &mut known).and_then(|admitted| {
+                let Some(circle) = circle::circle(&admitted.rows, &mut waits, &ways) else {
+                    return Ok(admitted);
+                };
+                known.forget(&admitted.rows);
+                Err(admit::cycle_error(circle.iter().map(String::as_str)))
+            });
             each.push(admitted.map(|admitted| {
                 rows.extend(admitted.rows);
                 admitted.enqueued
@@ -245,51 +250,20 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
         if rows.is_empty() {
             return Ok(Answers { each, overdue: false });
         }
-        let query = links(insertion(store, LINKED, &rows), &rows);
+        let query = links(insertion(store, LINKED, &rows), &rows, &ways);
         match store.one(query, Repeat::Unsafe).await {
             Ok(mut row) => {
-                let (found, gone): (Vec<Vec<String>>, i64) = (row.next()?, row.next()?);
-                let loose: Vec<i64> = row.next()?;
-                if found.is_empty() && gone == 0 {
+                let (found, loose): (Vec<Vec<String>>, Vec<i64>) = (row.next()?, row.next()?);
+                if !loose.is_empty() {
                     return Ok(Answers { each, overdue: loose.iter().any(|count| *count > 0) });
                 }
-                if let Some(way) = found.first() {
-                    last = admit::cycle_error(way.iter().map(String::as_str));
-                }
-                circles.extend(found);
+                found.into_iter().for_each(|way| ways.add(way));
             }
             Err(error) if error.code() == CONSTRAINT => last = error,
             Err(error) => return Err(error),
         }
     }
     Err(last)
-}
-
-/// Whether one of the unit's tasks hangs under the way's end and waits for its start.
-fn closes(unit: &[NewTask], way: &[String]) -> bool {
-    let tasks: Vec<&NewTask> = unit.iter().collect();
-    let (first, last) = (way.first().map(String::as_str), way.last());
-    unit.iter().any(|task| {
-        task.parent_id.as_ref() == last && outside(&tasks, task).into_iter().any(|id| Some(id) == first)
-    })
-}
-
-/// The tasks outside the batch that a task of it waits for, by whatever way through the batch.
-fn outside<'a>(tasks: &[&'a NewTask], from: &'a NewTask) -> HashSet<&'a str> {
-    let (mut seen, mut next) = (HashSet::from([from.id.as_str()]), vec![from.id.as_str()]);
-    let mut outside = HashSet::new();
-    while let Some(id) = next.pop() {
-        let task = tasks.iter().find(|task| task.id == id);
-        if task.is_none() {
-            outside.insert(id);
-        }
-        let before =
-            task.into_iter().flat_map(|task| task.depends_on.iter().map(|edge| edge.prerequisite.as_str()));
-        let below =
-            tasks.iter().filter(|task| task.parent_id.as_deref() == Some(id)).map(|task| task.id.as_str());
-        next.extend(before.chain(below).filter(|id| seen.insert(id)));
-    }
-    outside
 }
 
 async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
@@ -396,11 +370,10 @@ fn line(row: &Row, kind: usize) -> BoltType {
     ]
 }
 
-fn links(query: neo4rs::Query, rows: &[Row]) -> neo4rs::Query {
+fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
     let new: HashSet<&str> = rows.iter().map(|row| row.task.id.as_str()).collect();
-    let (mut edges, mut parents, mut hosts, mut guards) = (vec![], vec![], vec![], vec![]);
+    let (mut edges, mut parents, mut hosts) = (vec![], vec![], vec![]);
     let mut raises: HashMap<&str, i64> = HashMap::new();
-    let tasks: Vec<&NewTask> = rows.iter().map(|row| &row.task).collect();
     for Row { task, rank, .. } in rows {
         for edge in &task.depends_on {
             let word = edge.dependency_type.as_str();
@@ -421,17 +394,19 @@ fn links(query: neo4rs::Query, rows: &[Row]) -> neo4rs::Query {
             parents.push(cells![parent, task.id.as_str()]);
             if !new.contains(parent) {
                 hosts.push(parent);
-                guards.extend(outside(&tasks, task).into_iter().map(|old| cells![old, parent]));
             }
         }
     }
     hosts.sort_unstable();
     hosts.dedup();
+    let guards = circle::guards(rows).into_iter().map(|[from, to]| cells![from, to]);
+    let ways = ways.ends().map(|[from, to]| cells![from, to]);
     query
         .param("edges", list(edges))
         .param("parents", list(parents))
         .param("hosts", hosts)
         .param("guards", list(guards))
+        .param("ways", list(ways))
         .param("raises", list(raises.into_iter().map(|(id, rank)| cells![id, rank])))
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 use std::collections::HashMap;
 
-const EXTEND: &str = concat!(
+pub(super) const EXTEND: &str = concat!(
     lock!(),
     "WITH ns, now, at, coalesce(ns.paused, []) AS paused
 CALL (now, at, paused) { UNWIND $rows AS r

@@ -17,15 +17,14 @@ use std::collections::HashSet;
 /// How often a finish is decided anew, because the task changed meanwhile.
 const ROUNDS: usize = 8;
 
-const COMPLETE: &str = concat!(
+pub(super) const COMPLETE: &str = concat!(
     lock!(),
     "CALL (now, at) { UNWIND $rows AS r
   MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
   WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.lease_until > now
     AND NOT EXISTS { (t)-[:SPAWNED]->(:Task) }
-  SET t.status = 'completed', t.results = r[2], t.usage = coalesce(r[3], t.usage), t.completed_at = at,
-    t.updated_at = at, t.revision = t.revision + 1
-  REMOVE t.held_by, t.lease_until, t.lease_expires_at, t.due_at, t.control
+  SET t += {status: 'completed', results: r[2], usage: coalesce(r[3], t.usage), completed_at: at, updated_at: at,
+    revision: t.revision + 1, held_by: null, lease_until: null, lease_expires_at: null, due_at: null, control: null}
   RETURN collect(t) AS tasks, collect(t.claimed_by) AS agents }
 WITH *, ns.event_seq AS base
 FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.completed',

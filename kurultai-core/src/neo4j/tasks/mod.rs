@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apply;
+mod circle;
 mod claim;
 mod enqueue;
 mod extend;
@@ -71,6 +72,16 @@ const PAUSE: &str = concat!(
   ns.catalog_seq = ns.catalog_seq + 1
 RETURN [] AS row"
 );
+
+/// For the test of their plans.
+pub fn hot_statements() -> [(&'static str, &'static str); 4] {
+    [
+        ("enqueue", enqueue::PLAIN),
+        ("claim", claim::CLAIM),
+        ("extend", extend::EXTEND),
+        ("complete", finish::COMPLETE),
+    ]
+}
 
 #[async_trait]
 impl TaskQueue for Neo4jStore {

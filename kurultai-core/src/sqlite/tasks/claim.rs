@@ -22,7 +22,7 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     let mut names: Vec<&str> = requests.iter().map(|r| r.agent.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let agents = registry::select(tx, Some(&names))?;
+    let agents = registry::of(tx, &names)?;
     learn_routes(tx)?;
     let (shares, routes) = shares(tx, requests, &agents)?;
     let overdue = overdue(tx)?;
@@ -30,7 +30,7 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     let given = rules::assign(&shares, &heads);
     let leases = take(tx, requests, &given, &agents)?;
     let mut claimed = claimed(tx, &given, &leases)?;
-    let everybody = if agents.len() == names.len() { None } else { Some(registry::select(tx, None)?) };
+    let everybody = if agents.len() == names.len() { None } else { Some(registry::all(tx)?) };
     let mut each = Vec::with_capacity(requests.len());
     for (request, tasks) in requests.iter().zip(&given) {
         each.push(match &everybody {

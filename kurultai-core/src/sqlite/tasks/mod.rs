@@ -4,6 +4,7 @@ mod enqueue;
 mod extend;
 mod finish;
 mod read;
+mod upkeep;
 
 use super::{SqliteStore, Tx, list};
 
@@ -89,15 +90,15 @@ impl TaskQueue for SqliteStore {
     }
 
     async fn age(&self, span: Duration, limit: usize) -> Result<usize> {
-        let old = self.query(move |tx| read::aged(tx, span, limit)).await?;
+        let old = self.query(move |tx| upkeep::aged(tx, span, limit)).await?;
         if old.is_empty() {
             return Ok(0);
         }
-        self.write(move |tx| apply::age(tx, &old)).await
+        self.write(move |tx| upkeep::age(tx, &old)).await
     }
 
     async fn sweep(&self, tasks: Option<Duration>, events: Option<Duration>, limit: usize) -> Result<usize> {
-        self.write(move |tx| apply::sweep(tx, tasks, events, limit)).await
+        self.write(move |tx| upkeep::sweep(tx, tasks, events, limit)).await
     }
 
     async fn adopt(&self) -> Result<usize> {

@@ -1,13 +1,12 @@
 use super::{Tx, list as values, paused};
 use crate::{
-    clock::{micros, time},
+    clock::time,
     error::Result,
     json::Json,
     sqlite::{names, word},
     tasks::{
         Filter, Page, Percentiles, Prerequisite, Priority, Stats, Task,
         queue::{Due, Facts, Tally},
-        rules::RANK,
     },
 };
 use rusqlite::{Row, params};
@@ -185,11 +184,4 @@ pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
         run_seconds: Percentiles::of(runs),
         paused: paused(tx)?,
     })
-}
-
-/// What has waited so long that it should rise a rank.
-pub(super) fn aged(tx: &Tx<'_>, span: Duration, limit: usize) -> Result<Vec<i64>> {
-    let sql = "select n from task where claim_key >= ?3 and claim_key is not null and ns = ?1
-        and created_at <= ?2 - ?4 * (priority - (claim_key >> 60) + 1) limit ?5";
-    tx.rows(sql, params![tx.ns, tx.now, RANK, micros(span), limit as i64], |row| row.get(0))
 }

@@ -1,0 +1,59 @@
+//! What nobody waits for: aging and retention.
+
+use super::{Tx, list};
+use crate::{clock::micros, error::Result, sqlite::events::key, tasks::rules::RANK};
+use rusqlite::params;
+use std::time::Duration;
+
+/// What has waited so long that it should rise a rank.
+pub(super) fn aged(tx: &Tx<'_>, span: Duration, limit: usize) -> Result<Vec<i64>> {
+    let sql = "select n from task where claim_key >= ?3 and claim_key is not null and ns = ?1
+        and created_at <= ?2 - ?4 * (priority - (claim_key >> 60) + 1) limit ?5";
+    tx.rows(sql, params![tx.ns, tx.now, RANK, micros(span), limit as i64], |row| row.get(0))
+}
+
+/// One rank up.
+pub(super) fn age(tx: &Tx<'_>, tasks: &[i64]) -> Result<usize> {
+    let sql = "update task set sort_key = sort_key - ?2, claim_key = claim_key - ?2, revision = revision + 1
+        where n in (select value from rarray(?1)) and claim_key >= ?2";
+    tx.run(sql, params![list(tasks.iter().copied()), RANK])
+}
+
+pub(super) fn sweep(
+    tx: &Tx<'_>,
+    tasks: Option<Duration>,
+    events: Option<Duration>,
+    limit: usize,
+) -> Result<usize> {
+    let mut gone = 0;
+    if let Some(span) = events {
+        let sql = "delete from event where key in
+            (select key from (select key, created_at from event where key > ?1 and key < ?4 order by key limit ?3)
+             where created_at < ?2)";
+        let (first, end) = (key(tx, 0), (tx.ns + 1) << 44);
+        gone += tx.run(sql, params![first, tx.now - micros(span), limit as i64, end])?;
+    }
+    if let Some(span) = tasks {
+        // The newest row stays, so that its number is never given to another task.
+        let sql = "select t.n from task t where t.ns = ?1 and t.completed_at < ?2
+              and t.n < (select max(n) from task)
+              and not exists(select 1 from edge e join task d on d.n = e.dependent where e.prerequisite = t.n
+                and d.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))
+              and not exists(select 1 from task p where p.n = t.parent
+                and p.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))
+            order by t.completed_at limit ?3";
+        let limit = limit.saturating_sub(gone) as i64;
+        let old =
+            list(tx.rows(sql, params![tx.ns, tx.now - micros(span), limit], |row| row.get::<_, i64>(0))?);
+        for sql in [
+            "delete from edge where dependent in (select value from rarray(?1))",
+            "delete from edge where prerequisite in (select value from rarray(?1))",
+            "delete from task_data where n in (select value from rarray(?1))",
+            "delete from task_result where n in (select value from rarray(?1))",
+        ] {
+            tx.run(sql, [&old])?;
+        }
+        gone += tx.run("delete from task where n in (select value from rarray(?1))", [&old])?;
+    }
+    Ok(gone)
+}
