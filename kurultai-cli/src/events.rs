@@ -67,9 +67,9 @@ impl Command {
         loop {
             for event in &found {
                 if json {
-                    say_json(event)?
+                    say_json(event)?;
                 } else {
-                    say(line(event))?
+                    say(line(event))?;
                 }
                 after_seq = after_seq.max(event.seq);
             }

@@ -49,35 +49,6 @@ impl Shell {
     }
 }
 
-/// `demo` in a store of its own.
-fn demo(args: &[&str]) -> Value {
-    let shell = Shell::new();
-    let mut command = shell.command(&["demo", "--json"]);
-    let output = command.args(args).env_remove("KURULTAI_URL").output().expect("the program starts");
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("nothing but one line of JSON")
-}
-
-fn adds_up(tally: &Value, tasks: u64) {
-    assert_eq!((tally["tasks"].as_u64(), tally["completed"].as_u64()), (Some(tasks), Some(tasks)), "{tally}");
-    for none in ["completed_twice", "lost", "order_violations"] {
-        assert_eq!(tally[none], 0, "{tally}");
-    }
-    for some in ["retries", "takeovers", "dead_letters_replayed"] {
-        assert!(tally[some].as_u64() >= Some(1), "{some}: {tally}");
-    }
-}
-
-#[test]
-fn the_gap_plan_runs_to_its_end() {
-    adds_up(&demo(&["--speed", "4"]), 40);
-}
-
-#[test]
-fn the_roadmap_runs_to_its_end() {
-    adds_up(&demo(&["--speed", "2", "--plan", "coditect"]), 365);
-}
-
 #[test]
 fn an_agent_in_a_shell_is_a_full_member() {
     let shell = Shell::new();

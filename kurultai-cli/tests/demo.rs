@@ -9,10 +9,11 @@ fn demo(plan: &str, url: Option<&str>) -> Value {
     if let Some(url) = url {
         program.args(["--url", url]);
     }
-    let ran = program.output().unwrap();
+    let ran = program.output().expect("the program starts");
     let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{out}\n{err}");
-    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+    assert_eq!(out.lines().count(), 1, "nothing but the sums: {out}");
+    serde_json::from_str(&out).expect("one line of JSON")
 }
 
 fn adds_up(sums: &Value, store: &str, tasks: u64) {
