@@ -126,6 +126,9 @@ impl Team {
             for facts in facts.iter().flatten() {
                 changes.extend(rules::decide(&Action::Settle, facts, fastrand::f64())?);
             }
+            if changes.is_empty() {
+                return Ok(());
+            }
             self.store.apply(changes).await?;
             self.announce();
         }
@@ -184,10 +187,10 @@ impl Team {
         while self.waiting.load(Ordering::SeqCst) > 0 {
             let next = match self.store.due(1).await {
                 Ok(due) if due.ids.is_empty() => due.next.unwrap_or(TICK).min(TICK),
-                Ok(_) => {
-                    self.after(true).await;
-                    continue;
-                }
+                Ok(_) => match self.settle().await {
+                    Ok(()) => continue,
+                    Err(_) => TICK,
+                },
                 Err(_) => TICK,
             };
             let (mut pause, most) = self.store.poll().unwrap_or((TICK, TICK));

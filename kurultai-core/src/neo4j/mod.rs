@@ -10,7 +10,8 @@ mod nodelay;
 mod tasks;
 
 use crate::{
-    clock::Clock,
+    batch::Batch,
+    clock::{Clock, monotonic},
     config::{self, Config},
     error::{Error, Kind, Result},
     store::Store,
@@ -33,6 +34,7 @@ pub use tasks::hot_statements;
 use tokio::sync::Semaphore;
 
 const CONNECTIONS: u32 = 16;
+const MOMENT: Duration = Duration::from_micros(300);
 
 /// The lock, and the clock read once it is held: the statement's own start may lie long before.
 macro_rules! lock {
@@ -87,7 +89,8 @@ pub(crate) struct Neo4jStore {
     permits: Arc<Semaphore>,
     /// Held by whoever wants the namespace's lock, so that this process asks for it once at a time.
     writer: Arc<tokio::sync::Mutex<()>>,
-    turn: tokio::sync::Mutex<()>,
+    /// Held while a hot statement runs: how many requests the last one had.
+    turn: tokio::sync::Mutex<usize>,
     nodelay: Arc<NoDelay>,
     statements: AtomicU64,
     catalog: Mutex<Arc<Catalog>>,
@@ -146,14 +149,17 @@ impl Neo4jStore {
         Ok(store)
     }
 
-    /// Waits until the hot statement before is done, and lets those whom it answered join the next batch: the
-    /// larger a batch, the fewer round trips.
-    async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        let turn = self.turn.lock().await;
-        for _ in 0..4 {
+    /// Closes the batch when the hot statement before is done. Where that one answered a crowd, they get a moment to
+    /// join: one of them alone would cost a round trip.
+    async fn turn<Q: Send + 'static>(&self, batch: Batch<Q>) -> (impl Drop + '_, Vec<Q>) {
+        let mut crowd = self.turn.lock().await;
+        let begun = monotonic();
+        while *crowd > 1 && begun.elapsed() < MOMENT {
             tokio::task::yield_now().await;
         }
-        turn
+        let requests = batch.close();
+        *crowd = requests.len();
+        (crowd, requests)
     }
 
     async fn migrate(&self, allowed: bool) -> Result<()> {

@@ -86,23 +86,23 @@ pub fn hot_statements() -> [(&'static str, &'static str); 4] {
 #[async_trait]
 impl TaskQueue for Neo4jStore {
     async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
-        let _turn = self.turn().await;
-        enqueue::enqueue(self, units.close()).await
+        let (_turn, units) = self.turn(units).await;
+        enqueue::enqueue(self, units).await
     }
 
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
-        let _turn = self.turn().await;
-        claim::claim(self, requests.close()).await
+        let (_turn, requests) = self.turn(requests).await;
+        claim::claim(self, requests).await
     }
 
     async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>> {
-        let _turn = self.turn().await;
-        extend::extend(self, requests.close()).await
+        let (_turn, requests) = self.turn(requests).await;
+        extend::extend(self, requests).await
     }
 
     async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>> {
-        let _turn = self.turn().await;
-        finish::finish(self, finishes.close()).await
+        let (_turn, finishes) = self.turn(finishes).await;
+        finish::finish(self, finishes).await
     }
 
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
