@@ -12,20 +12,30 @@ use std::{
 use tokio::sync::oneshot;
 
 /// Requests that the store takes when it is ready for them.
-pub struct Batch<Q>(Box<dyn FnOnce() -> Vec<Q> + Send>);
+pub struct Batch<Q> {
+    close: Box<dyn FnOnce() -> Vec<Q> + Send>,
+    gathered: Box<dyn Fn() -> usize + Send>,
+}
 
 impl<Q: Send + 'static> Batch<Q> {
     pub fn of(requests: Vec<Q>) -> Self {
-        Batch(Box::new(|| requests))
+        let count = requests.len();
+        Batch { close: Box::new(|| requests), gathered: Box::new(move || count) }
+    }
+
+    /// How many calls it has gathered so far.
+    pub fn gathered(&self) -> usize {
+        (self.gathered)()
     }
 
     /// Takes the requests; calls that come later go into the next batch.
     pub fn close(self) -> Vec<Q> {
-        (self.0)()
+        (self.close)()
     }
 
     pub(crate) fn map<R>(self, change: impl FnOnce(Vec<Q>) -> Vec<R> + Send + 'static) -> Batch<R> {
-        Batch(Box::new(|| change(self.close())))
+        let close = self.close;
+        Batch { close: Box::new(|| change(close())), gathered: self.gathered }
     }
 }
 
@@ -68,8 +78,11 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
     pub(crate) async fn call(&self, request: Q) -> Result<A> {
         let (reply, answer) = oneshot::channel();
         if let Some(opened) = self.join(request, reply) {
-            let closing = opened.clone();
-            let batch = Batch(Box::new(move || closing.close()));
+            let (closing, gathering) = (opened.clone(), opened.clone());
+            let batch = Batch {
+                close: Box::new(move || closing.close()),
+                gathered: Box::new(move || lock(&gathering.0).requests.len()),
+            };
             tokio::spawn(answer_all(Ending(opened), (self.run)(batch)));
         }
         answer.await.unwrap_or_else(|_| Err(Error::internal("the batch of this call broke off; see the log")))

@@ -34,7 +34,7 @@ pub use tasks::hot_statements;
 use tokio::sync::Semaphore;
 
 const CONNECTIONS: u32 = 16;
-const MOMENT: Duration = Duration::from_micros(300);
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// The lock, and the clock read once it is held: the statement's own start may lie long before.
 macro_rules! lock {
@@ -154,11 +154,12 @@ impl Neo4jStore {
     async fn turn<Q: Send + 'static>(&self, batch: Batch<Q>) -> (impl Drop + '_, Vec<Q>) {
         let mut crowd = self.turn.lock().await;
         let begun = monotonic();
-        while *crowd > 1 && begun.elapsed() < MOMENT {
+        while batch.gathered() < *crowd && begun.elapsed() < MOMENT {
             tokio::task::yield_now().await;
         }
         let requests = batch.close();
-        *crowd = requests.len();
+        // One straggler does not end a crowd.
+        *crowd = requests.len().max(*crowd / 2);
         (crowd, requests)
     }
 
