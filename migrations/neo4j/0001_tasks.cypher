@@ -7,4 +7,4 @@ CREATE CONSTRAINT kurultai_event IF NOT EXISTS FOR (e:Event) REQUIRE (e.namespac
 CREATE INDEX kurultai_task_ready IF NOT EXISTS FOR (t:Task) ON (t.namespace, t.route, t.claim_key);
 CREATE INDEX kurultai_task_due IF NOT EXISTS FOR (t:Task) ON (t.namespace, t.due_at);
 CREATE INDEX kurultai_task_held IF NOT EXISTS FOR (t:Task) ON (t.namespace, t.held_by);
-CREATE INDEX kurultai_task_status IF NOT EXISTS FOR (t:Task) ON (t.namespace, t.status);
+CREATE INDEX kurultai_task_of IF NOT EXISTS FOR (t:Task) ON (t.namespace, t.id);

@@ -13,10 +13,16 @@ use crate::{
 };
 use async_trait::async_trait;
 
+/// What an agent holds already counts against a limit that comes later: `held_by` is there only where a load is
+/// limited.
 const REGISTER: &str = concat!(
     lock!(),
     "SET ns.catalog_seq = ns.catalog_seq + 1
-WITH ns, at
+WITH ns, at, now
+CALL (now) { UNWIND $rows AS r WITH r, now WHERE r[5] IS NOT NULL
+  MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
+    AND t.status = 'in_progress' AND t.claimed_by = r[0]
+  SET t.held_by = r[0] RETURN count(*) AS counted }
 CALL (at) { UNWIND $rows AS r
   MERGE (a:Agent {namespace: $ns, id: r[0]})
   ON CREATE SET a.created_at = at, a._new = true, a.infra_seq = 0, a.func_seq = 0, a.incarnation = 0
@@ -33,9 +39,12 @@ RETURN [] AS row"
 
 const AGENTS: &str = concat!(
     clock!(),
-    "MATCH (a:Agent) WHERE a.namespace = $ns AND a.id >= ''
+    "CALL (now) { MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
+    AND t.status = 'in_progress' AND t.lease_until > now
+  WITH t.claimed_by AS agent, count(*) AS tasks RETURN collect([agent, tasks]) AS load }
+MATCH (a:Agent) WHERE a.namespace = $ns AND a.id >= ''
 RETURN [a.id, a.display_name, a.name, a.role, a.aliases, a.capabilities, a.status, a.max_concurrent,
-  COUNT { MATCH (t:Task) WHERE t.namespace = $ns AND t.held_by = a.id AND t.lease_until > now },
+  coalesce(head([x IN load WHERE x[0] = a.id | x[1]]), 0),
   a.infra_heartbeat, a.last_heartbeat, a.created_at] AS row ORDER BY a.id"
 );
 

@@ -46,7 +46,7 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
     SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1
     WITH at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
     UNWIND heads AS t
-    SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[0], claim_id: g[1], claimed_at: at,
+    SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[6], claim_id: g[1], claimed_at: at,
       lease_version: t.lease_version + 1, attempts: t.attempts + 1, revision: t.revision + 1, lease_until: until,
       due_at: until, lease_expires_at: expires, updated_at: at, claim_key: null, control: null}
     RETURN t }

@@ -42,11 +42,10 @@ RETURN [gone] AS row"
 /// A finished task stays while an unfinished one waits for it or is its parent.
 const SWEEP_TASKS: &str = concat!(
     lock!(),
-    "CALL (at) { UNWIND ",
+    "CALL (at) { MATCH (t:Task) USING INDEX t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
+    AND t.status IN ",
     finished!(),
-    " AS s
-  MATCH (t:Task) USING INDEX t:Task(namespace, status) WHERE t.namespace = $ns AND t.status = s
-    AND t.completed_at < at - duration({microseconds: $span})
+    " AND t.completed_at < at - duration({microseconds: $span})
     AND NOT EXISTS { (t)<-[:DEPENDS_ON|SPAWNED]-(x:Task) WHERE NOT x.status IN ",
     finished!(),
     " }
