@@ -2,21 +2,30 @@
 //! the second waits 40 ms for the server's acknowledgement of the first. The driver does not show its sockets, so
 //! they are looked up among the process's own descriptors, by the server's port.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use crate::clock::monotonic;
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// A statement that took as long may have gone over a socket that is not set yet.
 pub(super) const STALL: Duration = Duration::from_millis(35);
+/// Looking through a process's descriptors is not free, and a slow server is not a stall.
+const REST: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(super) struct NoDelay {
     port: u16,
     refused: AtomicBool,
+    last: Mutex<Option<Instant>>,
 }
 
 impl NoDelay {
     pub(super) fn new(port: u16) -> Self {
-        NoDelay { port, refused: AtomicBool::new(!cfg!(target_os = "linux")) }
+        NoDelay { port, refused: AtomicBool::new(!cfg!(target_os = "linux")), last: Mutex::default() }
     }
 
     /// Long requests stall here: the system does not let us set the option.
@@ -25,6 +34,12 @@ impl NoDelay {
     }
 
     pub(super) fn set(&self) {
+        let now = monotonic();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now - last < REST) {
+            return;
+        }
+        *last = Some(now);
         if !self.is_refused() && set(self.port).is_none() {
             self.refused.store(true, Ordering::Relaxed);
         }

@@ -126,7 +126,7 @@ impl Tasks {
         }
         let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease };
         let deadline = monotonic() + claim.wait.min(Duration::from_secs(86_400));
-        let mut news = self.team.news();
+        let mut news = (!claim.wait.is_zero()).then(|| self.team.news());
         let mut again = true;
         loop {
             let given = self.team.claim.call(request.clone()).await?;
@@ -136,10 +136,10 @@ impl Tasks {
                 continue;
             }
             let left = deadline.saturating_duration_since(monotonic());
-            if !claimed.is_empty() || left.is_zero() {
-                return Ok(claimed);
+            match &mut news {
+                Some(news) if claimed.is_empty() && !left.is_zero() => news.wait(left).await,
+                _ => return Ok(claimed),
             }
-            news.wait(left).await;
         }
     }
 
