@@ -2,7 +2,7 @@
 //! nothing where `catalog_seq` has moved on; any change of them moves it, under the namespace's lock.
 
 use super::{Neo4jStore, exec::Repeat, lock};
-use crate::{agents::AgentStatus, error::Result, tasks::rules::Route};
+use crate::{agents::AgentStatus, error::Result, tasks::order::Route};
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError},

@@ -5,7 +5,7 @@ use super::{Counts, failed};
 use crate::{
     clock::{self, Clock, Micros},
     error::{Error, Kind, Result},
-    tasks::rules::Route,
+    tasks::order::Route,
 };
 use rusqlite::{Connection, Statement, StatementStatus};
 use std::{

@@ -1,6 +1,6 @@
 //! What may be enqueued: repetitions found, edges resolved, cycles named. Pure.
 
-use super::{new_task::*, rules::Route, types::*};
+use super::{new_task::*, order::Route, types::*};
 use crate::{
     error::{Error, Result},
     json::Json,

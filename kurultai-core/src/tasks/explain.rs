@@ -1,6 +1,6 @@
 //! Why a task is not claimed. Pure.
 
-use super::{new_task::DependencyType, queue::Facts, rules::Route, types::*};
+use super::{new_task::DependencyType, order::Route, queue::Facts, types::*};
 use crate::{agents::Agent, clock::time};
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! What must be done: tasks, dependencies, claims, leases, retries, dead letters.
 //!
 //! Read in this order: [`types`] and [`new_task`], [`queue`] (the store's contract), [`handle`] (what users call), then the pure
-//! rules: [`check`] (is the call sound), [`admit`] (may it be enqueued), [`rules`] (order, routes, next states),
+//! rules: [`check`] (is the call sound), [`admit`] (may it be enqueued), [`order`] (who gets what), [`rules`] (next states),
 //! [`explain`] (why is it not claimed).
 
 pub(crate) mod admit;
@@ -9,6 +9,7 @@ pub(crate) mod check;
 pub mod explain;
 pub mod handle;
 pub mod new_task;
+pub mod order;
 pub mod queue;
 pub mod rules;
 pub mod types;

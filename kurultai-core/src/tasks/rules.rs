@@ -1,25 +1,15 @@
-//! What both stores would decide, decided once: order, routes, next states. Pure functions.
+//! What both stores would decide, decided once: times and next states. Pure functions; [`order`](super::order) has who
+//! gets what.
 
 use super::{new_task::*, queue::*, types::*};
 use crate::{
     clock::{Micros, micros, time},
     error::{Error, Result},
 };
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 /// `due_at` of a task that the store should look at now.
 pub const NOW: Micros = 0;
-
-/// 2020-01-01: sort keys count microseconds from here and have room for 35 years.
-pub const EPOCH: Micros = 1_577_836_800_000_000;
-/// A rank in a sort key.
-pub const RANK: i64 = 1 << 60;
-
-/// A task's sort key is this plus the microseconds since [`EPOCH`]: rank, then weight, then age; lowest first.
-pub fn sort_base(priority: Priority, weight: f64) -> i64 {
-    let lightness = 1000 - (weight * 1000.0).round() as i64;
-    priority as i64 * RANK + (lightness << 50)
-}
 
 /// When a new task can be claimed, and how long it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,109 +65,6 @@ pub fn unblocked(
     timeout: Option<Micros>,
 ) -> Timing {
     waiting(now, Some(run_at.unwrap_or(now).max(now)), expires_at, timeout)
-}
-
-/// The kind of claimer a task needs. Tasks of one route differ in order only, so a claim looks at the heads of
-/// the routes its agent may serve.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Route {
-    pub task_type: String,
-    pub required: Vec<String>,
-    pub preferred: Vec<String>,
-    pub assigned_to: Option<String>,
-}
-
-impl Route {
-    pub fn of(task: &NewTask) -> Self {
-        let sorted = |capabilities: &[String]| {
-            let mut sorted = capabilities.to_vec();
-            sorted.sort();
-            sorted.dedup();
-            sorted
-        };
-        Route {
-            task_type: task.task_type.clone(),
-            required: sorted(&task.required_capabilities),
-            preferred: sorted(&task.preferred_capabilities),
-            assigned_to: task.assigned_to.clone(),
-        }
-    }
-
-    /// Canonical text, the same on both stores.
-    pub fn key(&self) -> String {
-        let parts = (&self.task_type, &self.required, &self.preferred, &self.assigned_to);
-        serde_json::to_string(&parts).unwrap_or_default()
-    }
-
-    pub fn from_key(key: &str) -> Option<Self> {
-        let (task_type, required, preferred, assigned_to) = serde_json::from_str(key).ok()?;
-        Some(Route { task_type, required, preferred, assigned_to })
-    }
-
-    /// Whether the agent may take such tasks, and how many of its capabilities they prefer.
-    pub fn served_by(
-        &self,
-        agent: &str,
-        capabilities: &[String],
-        types: Option<&[String]>,
-        paused: &[String],
-    ) -> Option<usize> {
-        let has = |capability: &&String| capabilities.contains(capability);
-        let serves = self.assigned_to.as_deref().is_none_or(|to| to == agent)
-            && types.is_none_or(|types| types.contains(&self.task_type))
-            && !paused.iter().any(|p| p.is_empty() || *p == self.task_type)
-            && self.required.iter().all(|c| has(&c));
-        serves.then(|| self.preferred.iter().filter(has).count())
-    }
-}
-
-/// The first tasks of a route, in order of their sort keys.
-#[derive(Debug)]
-pub struct Head<T> {
-    pub route: usize,
-    pub key: i64,
-    pub task: T,
-}
-
-/// The routes that a claimer serves, each with the number of its capabilities that they prefer.
-pub type Served = Vec<(usize, usize)>;
-
-/// What one claimer of a batch may take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
-    pub routes: Served,
-    pub max: usize,
-}
-
-/// Who gets which head: first come, first served, each in the order rank, weight, preference, age.
-pub fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
-    let mut taken = vec![false; heads.len()];
-    let mut orders: HashMap<&Served, (Vec<usize>, usize)> = HashMap::new();
-    let mut given = Vec::with_capacity(shares.len());
-    for share in shares {
-        let (order, next) = orders.entry(&share.routes).or_insert_with(|| (order(share, heads), 0));
-        let mut tasks = Vec::new();
-        while tasks.len() < share.max && *next < order.len() {
-            let index = order[*next];
-            *next += 1;
-            if !std::mem::replace(&mut taken[index], true) {
-                tasks.push(heads[index].task.clone());
-            }
-        }
-        given.push(tasks);
-    }
-    given
-}
-
-fn order<T>(share: &Share, heads: &[Head<T>]) -> Vec<usize> {
-    let preference: HashMap<usize, usize> = share.routes.iter().copied().collect();
-    let mut order: Vec<usize> =
-        (0..heads.len()).filter(|i| preference.contains_key(&heads[*i].route)).collect();
-    order.sort_by_cached_key(|i| {
-        let head = &heads[*i];
-        (head.key >> 50, std::cmp::Reverse(preference[&head.route]), head.key)
-    });
-    order
 }
 
 /// The wait before the next attempt. `draw` is a random number from 0 to 1.

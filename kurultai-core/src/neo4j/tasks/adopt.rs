@@ -14,7 +14,7 @@ use crate::{
     ids,
     tasks::{
         Priority, Status,
-        rules::{self, Route},
+        order::{self, Route},
     },
 };
 use chrono::{DateTime, Utc};
@@ -139,7 +139,7 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<(BoltType, S
     let run_at = moment(&mut of, "run_at")?;
     let expires_at = moment(&mut of, "expires_at")?.filter(|_| !status.is_finished());
     let later = run_at.filter(|at| *at > now);
-    let sort_key = rules::sort_base(priority, weight) + (created - rules::EPOCH).clamp(0, (1 << 50) - 1);
+    let sort_key = order::sort_base(priority, weight) + (created - order::EPOCH).clamp(0, (1 << 50) - 1);
     let attempts = number(&mut of, "attempts")?.or(number(&mut of, "retry_count")?).unwrap_or(0);
     let max_attempts = number(&mut of, "max_attempts")?.or(number(&mut of, "max_retries")?).unwrap_or(3);
     let held = status == Status::InProgress;

@@ -18,8 +18,8 @@ use crate::{
         Dependency, DependencyType, Enqueued, Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start,
         Status, WaitFor,
         admit::{self, Existing, Known, Row},
+        order,
         queue::Answers,
-        rules,
     },
 };
 use chrono::{DateTime, Utc};
@@ -340,7 +340,7 @@ fn kind(store: &Neo4jStore, row: &Row, route: &str) -> BoltType {
     ]);
     map([
         ("task", properties),
-        ("sort", rules::sort_base(row.rank, task.priority_weight).into()),
+        ("sort", order::sort_base(row.rank, task.priority_weight).into()),
         ("timeout", timeout.into()),
     ])
 }

@@ -8,8 +8,8 @@ use crate::{
     sqlite::{agents as registry, events, word},
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
+        order::{self, Head, Route, Served, Share},
         queue::{Answers, ClaimRequest},
-        rules::{self, Head, Route, Served, Share},
     },
 };
 use rusqlite::{Row, params};
@@ -27,7 +27,7 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     let (shares, routes) = shares(tx, requests, &agents)?;
     let overdue = overdue(tx)?;
     let heads = heads(tx, &shares, &routes, overdue)?;
-    let given = rules::assign(&shares, &heads);
+    let given = order::assign(&shares, &heads);
     let leases = take(tx, requests, &given, &agents)?;
     let mut claimed = claimed(tx, &given, &leases)?;
     let everybody = if agents.len() == names.len() { None } else { Some(registry::all(tx)?) };

@@ -6,8 +6,9 @@ use crate::{
     tasks::{
         Dependency, DependencyType, Enqueued, NewTask, RetryPolicy, Status, WaitFor,
         admit::{self, Existing, Known, Row},
+        order::{self, RANK},
         queue::Answers,
-        rules::{self, RANK, Timing},
+        rules::{self, Timing},
     },
 };
 use rusqlite::{ToSql, params};
@@ -167,7 +168,7 @@ fn insert(
 ) -> Result<i64> {
     let Row { task, route, rank, blocked } = row;
     let Timing { claimable, run_at, expires_at, timeout, due_at } = rules::timing(task, *blocked, tx.now);
-    let sort_key = rules::sort_base(*rank, task.priority_weight) + (tx.now - rules::EPOCH).max(0) + index;
+    let sort_key = order::sort_base(*rank, task.priority_weight) + (tx.now - order::EPOCH).max(0) + index;
     let status = if *blocked { Status::Blocked } else { Status::Pending };
     let route = route_id(tx, route)?;
     hot(params![
@@ -208,7 +209,7 @@ fn insert(
     Ok(n)
 }
 
-fn route_id(tx: &Tx<'_>, route: &rules::Route) -> Result<i64> {
+fn route_id(tx: &Tx<'_>, route: &order::Route) -> Result<i64> {
     let key = route.key();
     if let Some(id) = tx.routes.and_then(|routes| routes.borrow().ids.get(&key).copied()) {
         return Ok(id);

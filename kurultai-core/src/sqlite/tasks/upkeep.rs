@@ -1,7 +1,7 @@
 //! What nobody waits for: aging and retention.
 
 use super::{Tx, list};
-use crate::{clock::micros, error::Result, sqlite::events::key, tasks::rules::RANK};
+use crate::{clock::micros, error::Result, sqlite::events::key, tasks::order::RANK};
 use rusqlite::params;
 use std::time::Duration;
 
