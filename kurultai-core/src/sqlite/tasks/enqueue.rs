@@ -85,7 +85,7 @@ fn circle(tx: &Tx<'_>, rows: &[Row], waits: &mut Waits) -> Result<Option<Vec<Str
     Ok(None)
 }
 
-/// The ids on the way along which `from` waits for `to`.
+/// The ids on the way along which `from` waits for `to`, through edges and children; `None` where it does not.
 fn way(tx: &Tx<'_>, from: &str, to: &str, waits: &Waits) -> Result<Option<Vec<String>>> {
     let sql = "select d.id, p.id from rarray(?2) a cross join task d on d.id = a.value and d.ns = ?1
           cross join edge e on e.dependent = d.n cross join task p on p.n = e.prerequisite
@@ -313,7 +313,7 @@ pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<
         let message = format!("task {dependent} is {status} and cannot wait for another");
         return Err(Error::conflict("task.state", message));
     }
-    if let Some(cycle) = path(tx, prerequisite, n)? {
+    if let Some(cycle) = way(tx, &edge.prerequisite, dependent, &Waits::new())? {
         return Err(admit::cycle_error([dependent].into_iter().chain(cycle.iter().map(String::as_str))));
     }
     insert_edge(tx, n, prerequisite, edge)?;
@@ -337,33 +337,4 @@ pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<
     let sql = "update task set revision = revision + 1, due_at = iif(?2, 0, due_at) where n = ?1";
     tx.run(sql, params![n, due])?;
     Ok(due)
-}
-
-/// The ids on the way along which `from` waits for `to`, through edges and children; `None` where it does not.
-fn path(tx: &Tx<'_>, from: i64, to: i64) -> Result<Option<Vec<String>>> {
-    let mut came_from = HashMap::from([(from, from)]);
-    let mut frontier = vec![from];
-    while !came_from.contains_key(&to) {
-        let sql =
-            "select a.value, e.prerequisite from rarray(?1) a cross join edge e on e.dependent = a.value
-            union all select a.value, c.n from rarray(?1) a cross join task c on c.parent = a.value";
-        let steps = tx.rows(sql, [list(frontier)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        frontier = Vec::new();
-        for (before, next) in steps {
-            if let Entry::Vacant(entry) = came_from.entry(next) {
-                entry.insert(before);
-                frontier.push(next);
-            }
-        }
-        if frontier.is_empty() {
-            return Ok(None);
-        }
-    }
-    let mut way = vec![to];
-    while let Some(last) = way.last().copied().filter(|last| *last != from) {
-        way.push(came_from[&last]);
-    }
-    way.reverse();
-    let sql = "select t.id from rarray(?1) a cross join task t on t.n = a.value";
-    tx.rows(sql, [list(way)], |row| row.get(0)).map(Some)
 }
