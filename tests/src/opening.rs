@@ -51,6 +51,20 @@ async fn files_that_are_no_database_are_refused() {
     assert_eq!(code(Kurultai::open("sqlite:/nowhere/at/all/team.db").await), "store.read_only");
 }
 
+/// The writer waits ten seconds for another process before it says so.
+#[tokio::test]
+async fn a_file_that_another_process_holds_is_unavailable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("team.db");
+    let k = Kurultai::open(&format!("sqlite:{}", path.display())).await.unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    let error = k.tasks().enqueue(task("one")).await.unwrap_err();
+    assert_eq!((error.code(), error.retryable()), ("store.unavailable", true));
+    other.execute_batch("rollback").unwrap();
+    k.tasks().enqueue(task("one")).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_closed_store_says_so() {
     let k = Kurultai::open("memory:").await.unwrap();

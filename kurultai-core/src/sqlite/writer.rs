@@ -26,7 +26,8 @@ const MOST_JOBS: usize = 64;
 
 /// Sends the answer, once it is known how the transaction ended.
 type Answer = Box<dyn FnOnce(Option<&Error>) + Send>;
-type Job = Box<dyn FnOnce(&Tx<'_>) -> (bool, Answer) + Send>;
+/// Runs in a transaction, or learns why there is none.
+type Job = Box<dyn FnOnce(Result<&Tx<'_>, &Error>) -> (bool, Answer) + Send>;
 
 /// One transaction: where a job's statements go.
 pub(crate) struct Tx<'a> {
@@ -89,8 +90,11 @@ impl Writer {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |tx| {
-            let done = catch_unwind(AssertUnwindSafe(|| job(tx)))
-                .unwrap_or_else(|_| Err(Error::internal("a statement panicked; nothing was changed")));
+            let done = match tx {
+                Ok(tx) => catch_unwind(AssertUnwindSafe(|| job(tx)))
+                    .unwrap_or_else(|_| Err(Error::internal("a statement panicked; nothing was changed"))),
+                Err(error) => Err(error.share()),
+            };
             let keep = done.is_ok();
             let answer = move |failure: Option<&Error>| {
                 let answer = match failure {
@@ -136,8 +140,13 @@ fn run(
 ) {
     let routes = RefCell::new(Routes::default());
     while let Some(first) = queue.blocking_recv() {
+        if let Err(error) = begin(connection) {
+            let (_, answer) = first(Err(&error));
+            answer(None);
+            continue;
+        }
         let mut answers = Vec::new();
-        let done = begin(connection).and_then(|()| {
+        let done = (|| {
             let tx = Tx::new(connection, ns, clock.now(), counts, Some(&routes));
             let (mut next, mut empty) = (Some(first), true);
             while let Some(job) = next {
@@ -147,7 +156,7 @@ fn run(
                 next = if answers.len() < MOST_JOBS { queue.try_recv().ok() } else { None };
             }
             execute(connection, "commit")
-        });
+        })();
         if done.is_err() {
             routes.take();
             drop(rollback(connection));
@@ -163,7 +172,7 @@ fn run(
 fn one(tx: &Tx<'_>, job: Job, empty: &mut bool) -> (Answer, Result<()>) {
     let connection = tx.connection;
     let saved = if *empty { Ok(()) } else { execute(connection, "savepoint job") };
-    let (keep, answer) = job(tx);
+    let (keep, answer) = job(Ok(tx));
     let ended = || match (keep, *empty) {
         (true, true) => Ok(()),
         (true, false) => execute(connection, "release job"),
