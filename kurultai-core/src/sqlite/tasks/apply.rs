@@ -82,7 +82,7 @@ fn complete(tx: &Tx<'_>, changes: &[&(Place, Change)]) -> Result<()> {
         return Ok(());
     }
     let sql =
-        "update task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null,
+        "update or fail task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null,
           held_by = null, due_at = null, control = null, revision = revision + 1
         where n in (select value from rarray(?1))";
     tx.run(sql, params![list(changes.iter().map(|(place, _)| place.n)), tx.now])?;
@@ -146,7 +146,7 @@ fn usage(change: &Change) -> Option<String> {
 
 /// The same results of all these tasks.
 fn write_results(tx: &Tx<'_>, tasks: Vec<i64>, results: Option<&str>, usage: Option<String>) -> Result<()> {
-    let sql = "insert into task_result(n, results, usage) select value, ?2, ?3 from rarray(?1) where true
+    let sql = "insert or fail into task_result(n, results, usage) select value, ?2, ?3 from rarray(?1) where true
         on conflict do update set results = coalesce(excluded.results, results),
           usage = coalesce(excluded.usage, usage)";
     tx.run(sql, params![list(tasks), results, usage]).map(drop)
