@@ -158,7 +158,8 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
     }
     let mut claim_ids = given.iter().zip(claims).flat_map(|(tasks, claim)| tasks.iter().map(move |_| claim));
     // Rows come in the order of the list, since the loops nest as they are written.
-    let sql = "select t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority, t.lease_expires_at,
+    let sql =
+        "select t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority, t.lease_expires_at,
           iif(t.parent is null, null, (select id from task where n = t.parent)), d.title, d.description,
           d.delegated_by, d.payload,
           iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & 1
