@@ -1,6 +1,7 @@
 //! One file: a thread that writes, connections that read. The files beside this one hold statements.
 
 pub(crate) mod agents;
+mod checkpoint;
 mod connect;
 pub(crate) mod events;
 mod tasks;
@@ -54,10 +55,11 @@ struct Readers {
 impl SqliteStore {
     pub(crate) async fn open(config: &Config) -> Result<Self> {
         let opened = config.clone();
-        let (connection, watcher, ns) = blocking(move || connect::open(&opened)).await?;
+        let connect::Opened { writer, watcher, checkpoints, ns } =
+            blocking(move || connect::open(&opened)).await?;
         let counts = Arc::new(Counts::default());
         let (clock, location) = (config.clock.clone(), config.location.clone());
-        let writer = Writer::start(connection, ns, clock.clone(), counts.clone())?;
+        let writer = Writer::start(writer, checkpoints, ns, clock.clone(), counts.clone())?;
         let readers = Readers { location, free: Mutex::default(), watcher: watcher.map(Mutex::new) };
         Ok(SqliteStore { ns, clock, writer, readers: Arc::new(readers), counts })
     }
