@@ -7,6 +7,8 @@ mod adopt;
 mod agents;
 pub mod chaos;
 #[cfg(test)]
+mod complete;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;
@@ -19,9 +21,13 @@ mod opening;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod worker;
 
 /// Makes `sqlite::name` and `neo4j::name` of each `async fn name(team: Team)`.
 #[cfg(test)]
