@@ -74,6 +74,19 @@ impl Agents {
     }
 
     #[napi(catch_unwind)]
+    pub fn beat_many(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |agents, ids: Vec<String>| async move {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            answer(&agents.beat_many(&ids).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn beat(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |agents, id: String| async move { answer(&agents.beat(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
     pub fn get(&self, call: u32, args: String) -> Now {
         self.run(call, args, |agents, name: String| async move { answer(&agents.get(&name).await?) })
     }

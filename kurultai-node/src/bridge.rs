@@ -140,6 +140,12 @@ impl Calls {
             locked(&self.wake).call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
+
+    #[expect(deprecated, reason = "the only safe way to a reference that follows the calls")]
+    fn keep_alive(&self, env: &Env, alive: bool) -> napi::Result<()> {
+        let mut wake = locked(&self.wake);
+        if alive { wake.refer(env) } else { wake.unref(env) }
+    }
 }
 
 /// A panic must end the call, not leave it waiting for ever.
@@ -202,9 +208,7 @@ impl Bridge {
 
     /// Whether Node stays alive for what is under way.
     #[napi(catch_unwind)]
-    #[expect(deprecated, reason = "the only safe way to a reference count that follows the calls")]
     pub fn keep_alive(&self, env: Env, alive: bool) -> napi::Result<()> {
-        let mut wake = locked(&self.calls.wake);
-        if alive { wake.refer(&env) } else { wake.unref(&env) }
+        self.calls.keep_alive(&env, alive)
     }
 }

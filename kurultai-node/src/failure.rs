@@ -46,6 +46,6 @@ impl Wire for Error {
 
 /// One failure of each kind that the core has: the tests hold the TypeScript classes against it.
 #[napi(catch_unwind)]
-pub fn one_failure_of_each_kind() -> Vec<Failure> {
+pub(crate) fn one_failure_of_each_kind() -> Vec<Failure> {
     Kind::ALL.iter().map(|kind| (&Error::new(*kind, "test.kind", kind.as_str())).into()).collect()
 }

@@ -2,9 +2,10 @@
 
 use crate::{
     agents::Agents,
-    args::{date, maybe_millis, millis, present, read, whole},
+    args::{maybe_millis, millis, present, read, whole},
     bridge::{Bridge, Calls, Now},
     events::Events,
+    jobs::Jobs,
     tasks::Tasks,
     wire::answer,
 };
@@ -76,7 +77,6 @@ impl OpenArgs {
         if let Some(now) = now {
             let manual = clock.get_or_init(|| ManualClock::at(chrono::DateTime::UNIX_EPOCH)).clone();
             manual.advance(millis("clock", now)?);
-            date("clock", now)?;
             config = config.clock(Clock::Manual(manual));
         }
         Ok(config)
@@ -152,6 +152,12 @@ impl Team {
         Ok(Events::new(self.calls.clone(), self.kurultai()?.events()))
     }
 
+    /// The jobs of a worker that is yet to be started.
+    #[napi(catch_unwind)]
+    pub fn jobs(&self) -> napi::Result<Jobs> {
+        Ok(Jobs::new(self.calls.clone(), self.kurultai()?.clone()))
+    }
+
     #[napi(catch_unwind)]
     pub fn namespace(&self) -> napi::Result<String> {
         Ok(self.kurultai()?.namespace().to_owned())
@@ -183,12 +189,12 @@ impl Team {
 
 /// A new task id: a UUIDv7, sortable by the time it was made.
 #[napi(catch_unwind)]
-pub fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     kurultai_core::ids::new_id()
 }
 
 /// The version that the package must have.
 #[napi(catch_unwind)]
-pub fn version() -> String {
+pub(crate) fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
