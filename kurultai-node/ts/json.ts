@@ -17,18 +17,35 @@ const MAX_DEPTH = 64
  * @internal
  */
 export function encode(value: unknown, label = 'payload'): string {
-  if (isSimple(value, 0)) {
-    const text = JSON.stringify(value)
-    if (!LONE_SURROGATE.test(text)) return text
-  }
-  return write(value, label, [], [])
+  return quick(value) ?? write(value, (path, why) => refused('input.payload', `${label} at ${path}: ${why}`), [], [])
 }
+
+/**
+ * JSON text of a call's own arguments; a field that is undefined counts as left out.
+ * @internal
+ */
+export function encodeArgs(fields: object): string {
+  const given: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(fields)) if (value !== undefined) given[key] = value
+  return quick(given) ?? write(given, (path, why) => refused('input.invalid', `${path.slice(2)}: ${why}`), [], [])
+}
+
+/**
+ * The text of a simple value.
+ * @internal
+ */
+export function quick(value: unknown): string | undefined {
+  if (!isSimple(value, 0)) return undefined
+  const text = JSON.stringify(value)
+  return LONE_SURROGATE.test(text) ? undefined : text
+}
+
+type Refuse = (path: string, why: string) => Error
 
 /** JSON.stringify writes a lone surrogate so; a text that spells it out looks the same and is written slowly. */
 const LONE_SURROGATE = /\\ud[89a-f]/
 
-/** @internal */
-export function isSimple(value: unknown, depth: number): boolean {
+function isSimple(value: unknown, depth: number): boolean {
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -56,8 +73,8 @@ function isPlain(value: object): boolean {
   return prototype === null || prototype === Object.prototype || Object.getPrototypeOf(prototype) === null
 }
 
-function write(value: unknown, label: string, path: (string | number)[], above: object[]): string {
-  const refuse = (why: string) => refused('input.payload', `${label} at ${shown(path)}: ${why}`)
+function write(value: unknown, refused: Refuse, path: (string | number)[], above: object[]): string {
+  const refuse = (why: string) => refused(shown(path), why)
   switch (typeof value) {
     case 'boolean':
       return String(value)
@@ -72,15 +89,14 @@ function write(value: unknown, label: string, path: (string | number)[], above: 
       if (Number.isInteger(value) && !Number.isSafeInteger(value)) return value.toExponential()
       return JSON.stringify(value)
     case 'object':
-      return value === null ? 'null' : writeObject(value, label, path, above, refuse)
+      return value === null ? 'null' : writeObject(value, refused, path, above)
     default:
       throw refuse(`${value === undefined ? 'undefined' : `a ${typeof value}`} is not JSON; leave it out or give null`)
   }
 }
 
-function writeObject(
-  value: object, label: string, path: (string | number)[], above: object[], refuse: (why: string) => Error,
-): string {
+function writeObject(value: object, refused: Refuse, path: (string | number)[], above: object[]): string {
+  const refuse = (why: string) => refused(shown(path), why)
   if (above.includes(value)) throw refuse('a cycle; it refers to what contains it')
   if (Object.prototype.toString.call(value) === '[object Date]') {
     const time = (value as Date).getTime()
@@ -90,7 +106,7 @@ function writeObject(
   if (above.length >= MAX_DEPTH) throw refuse(`deeper than ${MAX_DEPTH} levels`)
   const inside = [...above, value]
   const item = (key: string | number) =>
-    write((value as Record<string | number, unknown>)[key], label, [...path, key], inside)
+    write((value as Record<string | number, unknown>)[key], refused, [...path, key], inside)
   if (Array.isArray(value)) return `[${Array.from(value, (_, index) => item(index)).join(',')}]`
   if (!isPlain(value)) {
     const name = value.constructor?.name || 'an object with a prototype'

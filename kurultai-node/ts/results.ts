@@ -41,7 +41,7 @@ export function extended(text: string): Extended {
   return Object.freeze(raw)
 }
 
-export function toTask(raw: Raw): Task {
+function toTask(raw: Raw): Task {
   raw.runAt = date(raw.runAt)
   raw.expiresAt = date(raw.expiresAt)
   raw.claimedAt = date(raw.claimedAt)
@@ -54,6 +54,10 @@ export function toTask(raw: Raw): Task {
   for (const list of [raw.requiredCapabilities, raw.preferredCapabilities, raw.dependsOn]) Object.freeze(list)
   Object.freeze(raw.usage)
   return Object.freeze(raw)
+}
+
+export function task(text: string): Task {
+  return toTask(decode(text))
 }
 
 export function tasks(text: string): readonly (Task | null)[] {
