@@ -46,15 +46,35 @@ function later(id: number): Promise<Outcome> {
 
 function abortable(id: number, signal: AbortSignal): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const abort = () => {
+    const settled = onAbort(signal, () => {
       forget(id)
       bridge.cancel(id)
       reject(signal.reason)
-    }
-    signal.addEventListener('abort', abort, { once: true })
+    })
     remember(id, (outcome) => {
-      signal.removeEventListener('abort', abort)
+      settled()
       resolve(outcome)
     })
   })
+}
+
+/** What waits for each signal. Node warns of a leak at the eleventh listener, so a signal gets one of ours at most. */
+const aborts = new WeakMap<AbortSignal, { all: Set<() => void>; listener: () => void }>()
+
+function onAbort(signal: AbortSignal, abort: () => void): () => void {
+  let waits = aborts.get(signal)
+  if (waits === undefined) {
+    const all = new Set<() => void>()
+    waits = { all, listener: () => all.forEach((abort) => abort()) }
+    aborts.set(signal, waits)
+    signal.addEventListener('abort', waits.listener, { once: true })
+  }
+  const { all, listener } = waits
+  all.add(abort)
+  return () => {
+    all.delete(abort)
+    if (all.size > 0) return
+    aborts.delete(signal)
+    signal.removeEventListener('abort', listener)
+  }
 }
