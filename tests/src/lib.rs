@@ -19,6 +19,8 @@ mod opening;
 #[cfg(test)]
 mod plans;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod tasks;

@@ -1,8 +1,9 @@
 //! An agent's loop, in one place for every language: register, beat, claim, renew, drain, release.
 //!
 //! Reading order: this file (what a worker is told), [`job`] (one claimed task), [`jobs`] (the loop that claims and
-//! renews, from which jobs are pulled).
+//! renews, from which jobs are pulled), [`handlers`] (functions for task types; Python and Node have theirs).
 
+mod handlers;
 mod job;
 mod jobs;
 
@@ -13,11 +14,28 @@ use crate::{
     kurultai::Kurultai,
     tasks::check,
 };
+use handlers::Handlers;
+pub use handlers::{BoxError, Limits, Reject, Retry};
 pub use job::{Context, Job, Stop};
 pub use jobs::Jobs;
 use std::time::Duration;
 
-/// An agent at work: what it can do and how. Nothing happens before [`start`](Self::start).
+/// An agent at work: what it can do and how. Nothing happens before it [`run`](Self::run)s its handlers, or is
+/// [`start`](Self::start)ed to have its jobs pulled.
+///
+/// ```no_run
+/// # use kurultai_core::{Kurultai, Result, worker::{BoxError, Context, Worker}};
+/// async fn review(ctx: Context, pr: u64) -> Result<String, BoxError> {
+///     ctx.progress(0.5).await?;
+///     Ok(format!("{pr} is fine"))
+/// }
+///
+/// # async fn example() -> Result<()> {
+/// let team = Kurultai::open("sqlite:team.db").await?;
+/// Worker::builder("temujin").capabilities(["development"]).concurrency(4).task("review", review).run(&team).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Worker {
     settings: Settings,
@@ -27,6 +45,7 @@ pub struct Worker {
     capabilities: Option<Vec<String>>,
     max_concurrent: Option<u32>,
     heartbeat: Option<Duration>,
+    handlers: Handlers,
 }
 
 /// What the loop goes by.
@@ -60,6 +79,7 @@ impl Worker {
             capabilities: None,
             max_concurrent: None,
             heartbeat: None,
+            handlers: Handlers::default(),
         }
     }
 

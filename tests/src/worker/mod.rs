@@ -1,6 +1,7 @@
 //! The worker: its loop ([`jobs`]), how it comes and goes ([`duty`]), and what handlers may end with ([`handlers`]).
 
 mod duty;
+mod handlers;
 mod jobs;
 
 use crate::fixture::{Team, steady, task};
