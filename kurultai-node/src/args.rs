@@ -18,10 +18,12 @@ pub(crate) fn json(raw: Box<RawValue>) -> Json {
     Json::from(raw)
 }
 
-/// Milliseconds as a span; ten years at most, as the core has it.
+/// Milliseconds as a span of whole microseconds, which is what the stores keep.
 pub(crate) fn millis(field: &str, ms: f64) -> Result<Duration> {
-    let span = Duration::try_from_secs_f64(ms / 1e3);
-    span.map_err(|_| Error::invalid(field, ms, "0 or more milliseconds"))
+    if ms >= 0.0 && ms.is_finite() {
+        return Ok(Duration::from_micros((ms * 1e3).round() as u64));
+    }
+    Err(Error::invalid(field, ms, "0 or more milliseconds"))
 }
 
 pub(crate) fn maybe_millis(field: &str, ms: Option<f64>) -> Result<Option<Duration>> {

@@ -2,7 +2,7 @@
 
 use crate::{
     agents::Agents,
-    args::{maybe_millis, millis, present, read, whole},
+    args::{date, maybe_millis, millis, present, read, whole},
     bridge::{Bridge, Calls, Now},
     events::Events,
     jobs::Jobs,
@@ -75,9 +75,8 @@ impl OpenArgs {
             config = config.aging(maybe_millis("agingMs", aging)?);
         }
         if let Some(now) = now {
-            let manual = clock.get_or_init(|| ManualClock::at(chrono::DateTime::UNIX_EPOCH)).clone();
-            manual.advance(millis("clock", now)?);
-            config = config.clock(Clock::Manual(manual));
+            let now = date("clock", now)?;
+            config = config.clock(Clock::Manual(clock.get_or_init(|| ManualClock::at(now)).clone()));
         }
         Ok(config)
     }

@@ -117,7 +117,7 @@ impl Wire for Reason {
             Reason::BlockedBy { tasks } => ("blocked_by", Some(("tasks", tasks))),
             Reason::WaitsForChildren { tasks } => ("waits_for_children", Some(("tasks", tasks))),
             Reason::Scheduled { run_at } => ("scheduled", Some(("runAt", run_at))),
-            Reason::Paused { task_type } => ("paused", Some(("type", task_type))),
+            Reason::Paused { task_type } => ("paused", Some(("taskType", task_type))),
             Reason::AssigneeAbsent { agent } => ("assignee_absent", Some(("agent", agent))),
             Reason::CapabilityMissing { capabilities } => {
                 ("capability_missing", Some(("capabilities", capabilities)))

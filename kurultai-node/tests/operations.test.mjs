@@ -135,7 +135,7 @@ cases('control: cancel, suspend, resume, pause, depend, later', async (k) => {
   assert.equal(await k.tasks.resume(id), 'pending')
   await k.tasks.pause('code')
   assert.deepEqual((await k.tasks.stats()).paused, ['code'])
-  assert.deepEqual((await k.tasks.explain(id)).reasons.map((reason) => [reason.reason, reason.type]), [['paused', 'code']])
+  assert.deepEqual((await k.tasks.explain(id)).reasons.map((reason) => [reason.reason, reason.taskType]), [['paused', 'code']])
   await k.tasks.unpause('code')
   await k.tasks.pause()
   assert.deepEqual(await k.tasks.claim('temujin'), [])

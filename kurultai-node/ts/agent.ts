@@ -58,9 +58,9 @@ export interface RunOptions {
 
 /** How a run went. */
 export interface Run {
-  /** How many tasks were handed to a handler. */
+  /** How many tasks its handlers ended. */
   readonly handled: number
-  /** How many of them had to be stopped when the grace was over. */
+  /** How many tasks had to be stopped and released when the grace was over. */
   readonly stopped: number
 }
 
@@ -120,8 +120,10 @@ export class Agent {
       for (;;) {
         const pulled: Pulled | null = decode(await call((id) => jobs.next(id)))
         if (pulled === null) break
-        run.handled += 1
-        const job = this.#handle(kurultai, jobs, pulled).finally(() => running.delete(job))
+        const job: Promise<void> = this.#handle(kurultai, jobs, pulled).then((ended) => {
+          running.delete(job)
+          if (ended) run.handled += 1
+        })
         running.add(job)
       }
     } finally {
@@ -133,7 +135,7 @@ export class Agent {
     return Object.freeze(run)
   }
 
-  async #handle(kurultai: Kurultai, jobs: NativeJobs, pulled: Pulled): Promise<void> {
+  async #handle(kurultai: Kurultai, jobs: NativeJobs, pulled: Pulled): Promise<boolean> {
     toClaimed(pulled.task)
     const { handler, options } = this.#handlers.get(pulled.task.type)!
     const stop = new AbortController()
@@ -145,10 +147,11 @@ export class Agent {
         stopped(jobs, pulled.job, stop, over.signal),
         timedOut(options.timeoutMs, stop, over.signal),
       ])
-      await end(jobs, pulled, options, ending)
+      return await end(jobs, pulled, options, ending)
     } catch (error) {
       // A lost lease is nobody's fault, and the task is in good hands.
       if (!(error instanceof KurultaiError && error.kind === 'lease_lost')) process.emitWarning(error as Error)
+      return false
     } finally {
       over.abort()
       jobs.forget(pulled.job)
@@ -191,7 +194,7 @@ function timedOut(ms: number | undefined, stop: AbortController, over: AbortSign
   return new Promise((resolve) => {
     if (ms === undefined) return
     const timer = setTimeout(() => {
-      const error = new DOMException(`the handler took longer than ${ms} ms`, 'TimeoutError')
+      const error = new DOMException(`timed out after ${ms} ms`, 'TimeoutError')
       stop.abort(error)
       resolve({ error })
     }, ms)
@@ -199,29 +202,36 @@ function timedOut(ms: number | undefined, stop: AbortController, over: AbortSign
   })
 }
 
-async function end(jobs: NativeJobs, { job, task }: Pulled, options: TaskHandlerOptions, ending: Ending): Promise<void> {
+/** Whether the handler ended the task; otherwise it was stopped. */
+async function end(jobs: NativeJobs, { job, task }: Pulled, options: TaskHandlerOptions, ending: Ending): Promise<boolean> {
   if ('stop' in ending) {
     // Lost and drained jobs are not ours any more.
     if (ending.stop === 'cancelled' || ending.stop === 'suspended') await call((id) => jobs.release(id, job))
-    return
+    return false
   }
   if ('results' in ending) {
     try {
       const args = `[${encode(ending.results ?? null, 'results')},null]`
       await call((id) => jobs.complete(id, job, args))
-      return
+      return true
     } catch (error) {
-      // What cannot be stored now cannot be stored at the next attempt either.
+      // Results that cannot be stored are the handler's failure too.
       if (!(error instanceof KurultaiError && error.kind === 'input')) throw error
-      ending = { error: new Reject(error.message) }
+      ending = { error }
     }
   }
   const tried = options.retries !== undefined && task.attempt > options.retries
   await call((id) => jobs.fail(id, job, encodeFailure(failureOf(ending.error, tried))))
+  return true
 }
 
+/** What an error means for the task; a `Retry` or `Reject` may be the cause of another error. */
 function failureOf(error: unknown, tried: boolean): { error: string | Error } & FailOptions {
-  const shown = error instanceof Error ? error : String(error)
-  if (error instanceof Retry) return { error: shown, retryAfterMs: error.afterMs }
-  return { error: shown, retryable: !(error instanceof Reject || tried) }
+  let retryable = !tried
+  let retryAfterMs: number | undefined
+  for (let cause: unknown = error, depth = 0; cause instanceof Error && depth < 64; cause = cause.cause, depth++) {
+    if (cause instanceof Reject) retryable = false
+    if (cause instanceof Retry) retryAfterMs ??= cause.afterMs
+  }
+  return { error: error instanceof Error ? error : String(error), retryable, retryAfterMs }
 }

@@ -253,7 +253,7 @@ export type Reason = { readonly text: string } & (
   | { readonly reason: 'waits_for_children'; readonly tasks: readonly TaskState[] }
   | { readonly reason: 'scheduled'; readonly runAt: Date }
   /** An empty type is the whole namespace. */
-  | { readonly reason: 'paused'; readonly type: string }
+  | { readonly reason: 'paused'; readonly taskType: string }
   | { readonly reason: 'assignee_absent'; readonly agent: string }
   | { readonly reason: 'capability_missing'; readonly capabilities: readonly string[] }
   | { readonly reason: 'nobody_has_all'; readonly capabilities: readonly string[] }
