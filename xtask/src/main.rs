@@ -25,7 +25,9 @@ cargo xtask COMMAND
   bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores
   chaos [ARGS]                     kill things at random and check what is left
   neo4j start|stop|kill|url        a server in the background, for experiments
-  node [pack]                      build the Node package; `pack` optimises it and prints the file to install
+  node                             build the Node package for this machine
+  node test [FILTER]               its tests alone, on Neo4j too where KURULTAI_TEST_NEO4J names a server
+  node pack                        the package to install, optimised; prints where it is
 
 KURULTAI_TEST_NEO4J=neo4j://USER:PASSWORD@HOST:PORT/DB makes test, bench and chaos use that server.
 ";
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         "bench" => bench(args),
         "chaos" => chaos(&args),
         "neo4j" => server::command(args.first().map_or("", String::as_str)),
-        "node" => node::command(args.first().map_or("", String::as_str)),
+        "node" => node::command(&args),
         _ => {
             print!("{HELP}");
             return if command.is_empty() || command.contains("help") {

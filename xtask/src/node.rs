@@ -6,16 +6,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// `cargo xtask node [pack]`.
-pub(crate) fn command(verb: &str) -> Result<()> {
-    match verb {
+/// `cargo xtask node [test [FILTER] | pack]`.
+pub(crate) fn command(args: &[String]) -> Result<()> {
+    match args.first().map_or("", String::as_str) {
         "" => build("dev"),
+        "test" => {
+            let named = std::env::var(crate::server::URL).is_ok_and(|url| !url.is_empty());
+            let server = named.then(Server::named_or_new).transpose()?;
+            let mut steps = Steps::default();
+            test(&mut steps, server.as_ref(), &args[1..]);
+            steps.finish()
+        }
         "pack" => {
             build("release")?;
             println!("{}", pack(&package())?.display());
             Ok(())
         }
-        _ => Err("usage: cargo xtask node [pack]".into()),
+        _ => Err("usage: cargo xtask node [test [FILTER] | pack]".into()),
     }
 }
 
