@@ -68,8 +68,8 @@ impl OpenArgs {
         }
         if let Some(RetentionArgs { tasks_ms, events_ms }) = retention {
             let tasks = maybe_millis("retention.tasksMs", tasks_ms)?;
-            config = config
-                .retention(Retention { tasks, events: maybe_millis("retention.eventsMs", events_ms)? });
+            config =
+                config.retention(Retention { tasks, events: maybe_millis("retention.eventsMs", events_ms)? });
         }
         if let Some(aging) = aging_ms {
             config = config.aging(maybe_millis("agingMs", aging)?);

@@ -139,7 +139,12 @@ impl Tasks {
     }
 
     /// Reads the arguments, then runs `work` on the room.
-    fn run<A, F>(&self, call: u32, args: String, work: impl FnOnce(core::Tasks, A) -> F + Send + 'static) -> Now
+    fn run<A, F>(
+        &self,
+        call: u32,
+        args: String,
+        work: impl FnOnce(core::Tasks, A) -> F + Send + 'static,
+    ) -> Now
     where
         A: DeserializeOwned + Send,
         F: Future<Output = Result<Answer>> + Send,
@@ -183,8 +188,7 @@ impl Tasks {
         self.run(call, args, |tasks, renew: RenewArgs| async move {
             let RenewArgs { lease, ttl_ms, progress, checkpoint } = renew;
             let ttl = maybe_millis("leaseMs", ttl_ms)?;
-            let request =
-                Extend { lease: lease.lease()?, ttl, progress, checkpoint: checkpoint.map(json) };
+            let request = Extend { lease: lease.lease()?, ttl, progress, checkpoint: checkpoint.map(json) };
             answer(&tasks.renew(request).await?)
         })
     }

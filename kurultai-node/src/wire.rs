@@ -4,8 +4,8 @@
 use crate::bridge::Answer;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, Finished, Json, Lease,
-    Page, Prerequisite, Priority, Reason, Result, Signal, Stats, Status, Task, TaskError, Usage,
+    Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, Finished, Json,
+    Lease, Page, Prerequisite, Priority, Reason, Result, Signal, Stats, Status, Task, TaskError, Usage,
     tasks::Percentiles,
 };
 use serde::de::IgnoredAny;
