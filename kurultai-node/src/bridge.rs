@@ -206,6 +206,17 @@ impl Bridge {
         drop(lost);
     }
 
+    /// The same text back, from the runtime where `later`: what crossing costs by itself, for the benchmark.
+    #[napi(catch_unwind)]
+    pub fn echo(&self, call: u32, text: String, later: bool) -> Now {
+        self.calls.start(call, async move {
+            if later {
+                tokio::task::yield_now().await;
+            }
+            Ok(Answer::new(text))
+        })
+    }
+
     /// Whether Node stays alive for what is under way.
     #[napi(catch_unwind)]
     pub fn keep_alive(&self, env: Env, alive: bool) -> napi::Result<()> {

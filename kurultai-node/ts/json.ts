@@ -128,7 +128,7 @@ function shown(path: (string | number)[]): string {
 }
 
 /** A whole number of 16 digits or more, or something within a string that looks like one. */
-const LONG_INTEGER = /(?<![\w.+"-])-?\d{16,}(?![\w.])/
+const LONG_INTEGER = /(?:^|[\s:,[-])\d{16,}(?:[\s,\]}]|$)/
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
 /**

@@ -12,6 +12,7 @@ export type Now = Outcome | null
 export interface NativeBridge {
   cancel(call: number): void
   keepAlive(alive: boolean): void
+  echo(call: number, text: string, later: boolean): Now
 }
 
 type Operation = (call: number, args: string) => Now
