@@ -134,15 +134,9 @@ impl Jobs {
             let mut all = held(&table);
             all.last = all.last.wrapping_add(1);
             let number = all.last;
-            let (task, key) = (&*job.task, job.idempotency_key());
-            let token = job.fencing_token();
-            let mut out = Vec::with_capacity(512);
-            let fields: [(&str, &dyn Wire); 4] =
-                [("job", &number), ("task", task), ("idempotencyKey", &key), ("fencingToken", &token)];
-            object(&fields, &mut out);
+            let text = text(&Pulled { number, job: &job });
             all.jobs.insert(number, Arc::new(job));
             drop(all);
-            let text = String::from_utf8(out).map_err(|e| Error::internal(e.to_string()))?;
             Ok(Answer::new(text).or_undo(move || drop(held(&table).jobs.remove(&number))))
         })
     }
@@ -210,7 +204,7 @@ impl Jobs {
     /// The lease as it was last renewed, or `null` where the job has ended.
     #[napi(catch_unwind)]
     pub fn lease(&self, number: u32) -> Option<String> {
-        job(&self.table, number).ok().map(|job| text(&job.lease()))
+        job(&self.table, number).ok().map(|job| job.lease().to_string())
     }
 
     /// JavaScript is done with a job; one that has not ended is released.
@@ -232,6 +226,22 @@ impl Jobs {
     pub fn finished(&self, call: u32) -> Now {
         let jobs = self.jobs.clone();
         self.calls.start(call, async move { answer(&(started(&jobs)?.finished().await as u64)) })
+    }
+}
+
+/// A job as JavaScript gets it.
+struct Pulled<'a> {
+    number: u32,
+    job: &'a Job,
+}
+
+impl Wire for Pulled<'_> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let Pulled { number, job } = self;
+        let (key, token) = (job.idempotency_key(), job.fencing_token());
+        let fields: [(&str, &dyn Wire); 4] =
+            [("job", number), ("task", &*job.task), ("idempotencyKey", &key), ("fencingToken", &token)];
+        object(&fields, out);
     }
 }
 

@@ -127,8 +127,8 @@ function shown(path: (string | number)[]): string {
   return `$${path.map(step).join('')}`
 }
 
-/** A whole number of 16 digits or more, or something within a string that looks like one. */
-const LONG_INTEGER = /(?:^|[\s:,[-])\d{16,}(?:[\s,\]}]|$)/
+/** The native half begins a text with a space where a payload in it has a whole number of 16 digits or more. */
+const SPACE = 32
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 
 /**
@@ -136,7 +136,7 @@ const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
  * @internal
  */
 export function decode(text: string): any {
-  if (!LONG_INTEGER.test(text)) return JSON.parse(text)
+  if (text.charCodeAt(0) !== SPACE) return JSON.parse(text)
   // A mark that no string of the text begins with.
   let mark = '#'
   while (text.includes(`"${mark}`)) mark += '#'

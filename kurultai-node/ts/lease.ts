@@ -14,13 +14,18 @@ export class Lease {
   readonly #token: string
 
   /** @internal */
-  constructor(raw: { taskId: string; claimId: string; version: number; attempt: number; expiresAt: number; token: string }) {
-    this.taskId = raw.taskId
-    this.claimId = raw.claimId
-    this.version = raw.version
-    this.attempt = raw.attempt
-    this.expiresAt = new Date(raw.expiresAt)
-    this.#token = raw.token
+  constructor(token: string) {
+    // claim:version:attempt:microseconds:task, as the core writes it; only the last may have colons.
+    const first = token.indexOf(':')
+    const second = token.indexOf(':', first + 1)
+    const third = token.indexOf(':', second + 1)
+    const fourth = token.indexOf(':', third + 1)
+    this.taskId = token.slice(fourth + 1)
+    this.claimId = token.slice(0, first)
+    this.version = Number(token.slice(first + 1, second))
+    this.attempt = Number(token.slice(second + 1, third))
+    this.expiresAt = new Date(Number(token.slice(third + 1, fourth)) / 1e3)
+    this.#token = token
     Object.freeze(this)
   }
 

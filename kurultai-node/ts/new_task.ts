@@ -23,43 +23,42 @@ export function idOf(task: TaskLike): string {
 
 /** The arguments of `enqueueMany`: all at once where every payload is simple, as nearly all are. */
 export function encodeTasks(tasks: readonly NewTaskLike[]): string {
-  const all = tasks.map(parts)
-  const text = quick(all.map(({ fields, payload }) => ({ ...fields, payload })))
-  if (text !== undefined) return text
-  const one = ({ fields, payload }: Parts, index: number) => {
-    const label = tasks.length === 1 ? 'payload' : `payload of task ${index}`
-    return `${encodeArgs(fields).slice(0, -1)},"payload":${encode(payload, label)}}`
-  }
-  return `[${all.map(one).join(',')}]`
+  const all = tasks.map(crossed)
+  return quick(all) ?? `[${all.map(encodeTask).join(',')}]`
 }
 
-interface Parts {
-  fields: Record<string, unknown>
-  payload: unknown
+/** One by one, so that a refusal names the task and the path in its payload. */
+function encodeTask({ payload, ...fields }: Record<string, unknown>, index: number, { length }: unknown[]): string {
+  const label = length === 1 ? 'payload' : `payload of task ${index}`
+  return `${encodeArgs(fields).slice(0, -1)},"payload":${encode(payload, label)}}`
 }
 
-function parts(task: NewTaskLike): Parts {
-  if (task instanceof NewTask) return { fields: fieldsOf(task.type, { ...task.options, id: task.id }), payload: task.payload }
-  const { type, payload = null, ...options } = task
-  return { fields: fieldsOf(type, options), payload }
+function crossed(task: NewTaskLike): Record<string, unknown> {
+  const { type, payload = null } = task
+  const crossed: Record<string, unknown> = { type, payload }
+  if (task instanceof NewTask) {
+    add(crossed, task.options)
+    crossed.id = task.id
+  } else add(crossed, task)
+  return crossed
 }
 
-function fieldsOf(type: string, options: TaskOptions): Record<string, unknown> {
-  const fields: Record<string, unknown> = { type }
+function add(crossed: Record<string, unknown>, options: Record<string, any>): void {
   for (const key in options) {
-    const value = options[key as keyof TaskOptions]
-    if (value !== undefined) fields[key] = crossing[key]?.(value) ?? value
+    const value = options[key]
+    if (value === undefined || key === 'payload' || key === 'type') continue
+    const other = crossing.get(key)
+    crossed[key] = other === undefined ? value : other(value)
   }
-  return fields
 }
 
 /** The fields that cross in another form than they are given in. */
-const crossing: Record<string, (value: any) => unknown> = {
-  parent: idOf,
-  dependsOn: (tasks: readonly (TaskLike | Dependency)[]) => tasks.map(encodeDependency),
-  runAt: time,
-  expiresAt: time,
-}
+const crossing = new Map<string, (value: any) => unknown>([
+  ['parent', idOf],
+  ['dependsOn', (tasks: readonly (TaskLike | Dependency)[]) => tasks.map(encodeDependency)],
+  ['runAt', time],
+  ['expiresAt', time],
+])
 
 /** @internal */
 export function encodeDependency(on: TaskLike | Dependency): object {

@@ -23,8 +23,11 @@ export function simpleList<T>(text: string): readonly T[] {
   return frozen(decode(text))
 }
 
+/** Most tasks have none, and one frozen list is enough for them. */
+const NONE = Object.freeze([])
+
 export function toClaimed(raw: Raw): Claimed {
-  frozen(raw.prerequisites)
+  raw.prerequisites = raw.prerequisites.length === 0 ? NONE : frozen(raw.prerequisites)
   raw.lease = new Lease(raw.lease)
   return Object.freeze(raw)
 }
