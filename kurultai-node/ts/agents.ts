@@ -15,7 +15,7 @@ export class Agents {
     this.#native = native
   }
 
-  async #call(operation: keyof NativeAgents, args: string, options: Waits): Promise<string> {
+  #call(operation: keyof NativeAgents, args: string, options: Waits): Promise<string> {
     return call((id) => this.#native[operation](id, args), options.signal)
   }
 

@@ -21,7 +21,7 @@ export class Tasks {
     this.#native = native
   }
 
-  async #call(operation: keyof NativeTasks, args: string, signal?: AbortSignal | null): Promise<string> {
+  #call(operation: keyof NativeTasks, args: string, signal?: AbortSignal | null): Promise<string> {
     return call((id) => this.#native[operation](id, args), signal)
   }
 
@@ -78,7 +78,7 @@ export class Tasks {
    *
    * Errors: `lease.lost` (nothing was stored), `input.payload`. After `store.outcome_unknown` repeat it.
    */
-  async complete(task: LeaseLike, value: unknown = null, options: { usage?: Partial<Usage> } & Waits = {}): Promise<Finished> {
+  complete(task: LeaseLike, value: unknown = null, options: { usage?: Partial<Usage> } & Waits = {}): Promise<Finished> {
     return this.finish({ task, outcome: 'complete', results: value, usage: options.usage }, options)
   }
 
@@ -87,13 +87,13 @@ export class Tasks {
    * are used up or the failure is not retryable. An Error is stored with its stack; over 16 KiB a text keeps its end.
    * Errors as `complete`.
    */
-  async fail(task: LeaseLike, error: string | Error, options: FailOptions & Waits = {}): Promise<Finished> {
+  fail(task: LeaseLike, error: string | Error, options: FailOptions & Waits = {}): Promise<Finished> {
     const { signal, ...rest } = options
     return this.finish({ task, outcome: 'fail', error, ...rest }, { signal })
   }
 
   /** Gives a task back at once; the attempt does not count. Errors as `complete`. */
-  async release(task: LeaseLike, options: Waits = {}): Promise<Finished> {
+  release(task: LeaseLike, options: Waits = {}): Promise<Finished> {
     return this.finish({ task, outcome: 'release' }, options)
   }
 
@@ -114,7 +114,7 @@ export class Tasks {
   }
 
   /** Completes many in one transaction: `completeMany(claimed.map((task) => [task, { ok: true }]))`. */
-  async completeMany(tasks: readonly (readonly [LeaseLike, unknown])[], options: Waits = {}): Promise<readonly Each<Finished>[]> {
+  completeMany(tasks: readonly (readonly [LeaseLike, unknown])[], options: Waits = {}): Promise<readonly Each<Finished>[]> {
     return this.finishMany(tasks.map(([task, results]) => ({ task, outcome: 'complete', results })), options)
   }
 
@@ -122,17 +122,17 @@ export class Tasks {
    * Lets the lease last at least `leaseMs` from now and says what the holder should do: go on, or stop because the
    * task was cancelled or suspended. Errors: `lease.lost`, `input.invalid`.
    */
-  async extend(task: LeaseLike, leaseMs = 30_000, options: Waits = {}): Promise<Extended> {
+  extend(task: LeaseLike, leaseMs = 30_000, options: Waits = {}): Promise<Extended> {
     return this.renew(task, { leaseMs }, options)
   }
 
   /** Notes how far the work is, 0 to 1; a sign of life. Errors and answer as `extend`. */
-  async progress(task: LeaseLike, progress: number, options: Waits = {}): Promise<Extended> {
+  progress(task: LeaseLike, progress: number, options: Waits = {}): Promise<Extended> {
     return this.renew(task, { progress }, options)
   }
 
   /** Stores where the next attempt can go on; a sign of life. Errors and answer as `extend`. */
-  async checkpoint(task: LeaseLike, checkpoint: unknown, options: Waits = {}): Promise<Extended> {
+  checkpoint(task: LeaseLike, checkpoint: unknown, options: Waits = {}): Promise<Extended> {
     return this.renew(task, { checkpoint }, options)
   }
 
