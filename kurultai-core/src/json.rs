@@ -75,6 +75,13 @@ impl From<Value> for Json {
     }
 }
 
+/// What serde has just read as JSON; the room's handle checks size and depth, as it does for a `Value`.
+impl From<Box<RawValue>> for Json {
+    fn from(raw: Box<RawValue>) -> Self {
+        Json(raw.into())
+    }
+}
+
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
