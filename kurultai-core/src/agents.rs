@@ -136,6 +136,9 @@ pub trait HeartbeatWriter: Send + Sync {
     /// All agents, in the order of their ids.
     async fn agents(&self) -> Result<Vec<Agent>>;
 
+    /// A sign that each agent's process runs, in one statement. Returns the ids that are registered.
+    async fn beat(&self, agents: Vec<String>) -> Result<Vec<String>>;
+
     /// Returns whether there is such an agent.
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool>;
 
@@ -165,6 +168,26 @@ impl Agents {
         self.team.store.register(agents).await?;
         self.team.announce();
         Ok(())
+    }
+
+    /// The infrastructure heartbeat: a sign that the agent's process runs, even while it works on nothing. A
+    /// worker writes it by itself every 30 s. Errors: `agent.not_found`. Cancel safe.
+    pub async fn beat(&self, agent: &str) -> Result<()> {
+        let unknown = self.beat_many(&[agent]).await?;
+        self.known(agent, unknown.is_empty()).await
+    }
+
+    /// The heartbeats of many agents in one statement, as a sidecar writes them. Returns the ids that are not
+    /// registered; the others have their beat. Errors: `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
+    pub async fn beat_many(&self, agents: &[&str]) -> Result<Vec<String>> {
+        agents.iter().try_for_each(|agent| check_agent("agent", agent))?;
+        if agents.is_empty() {
+            return Ok(vec![]);
+        }
+        let beaten = self.team.store.beat(agents.iter().map(|agent| (*agent).to_owned()).collect()).await?;
+        let unknown = agents.iter().filter(|agent| !beaten.iter().any(|id| id == *agent));
+        Ok(unknown.map(|agent| (*agent).to_owned()).collect())
     }
 
     /// By id, name or alias, compared without case and diacritics (`Temüjin` = `temujin`).

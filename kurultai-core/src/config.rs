@@ -155,7 +155,7 @@ impl TaskDefaults {
     }
 }
 
-fn number(name: &str, default: u64) -> Result<u64> {
+pub(crate) fn number(name: &str, default: u64) -> Result<u64> {
     match env::var(name) {
         Ok(text) => text.parse().map_err(|_| Error::invalid(name, text, "a whole number")),
         Err(_) => Ok(default),

@@ -4,7 +4,7 @@
 //! Reading order:
 //! 1. [`kurultai`]: `Kurultai::open(url)`, the door; [`config`] says what it can be told.
 //! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`].
-//! 3. [`worker`]: claim -> handler -> finish, with lease renewal.
+//! 3. [`worker`]: an agent's loop, from which jobs are pulled or handlers called.
 //! 4. `team` and `batch`: what the handles share; how concurrent calls become one transaction.
 //! 5. [`store`]: what a store is; `sqlite` and `neo4j`, which mirror each other file by file.
 //! 6. [`error`], [`ids`], [`clock`], [`json`]: one place each.
@@ -40,3 +40,4 @@ pub use tasks::{
     Finish, Finished, Lease, NewTask, OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason,
     RetryPolicy, Signal, Start, Stats, Status, Task, TaskError, TaskQueue, Tasks, Usage, WaitFor,
 };
+pub use worker::Worker;

@@ -37,6 +37,25 @@ cases! {
         assert_eq!(testers.iter().map(|a| a.id.as_str()).collect::<Vec<_>>(), ["jochi"]);
     }
 
+    async fn a_beat_is_a_sign_that_the_process_runs_and_no_sign_of_work(team: Team) {
+        for id in ["temujin", "jochi", "mongke"] {
+            team.agent(id, &[]).await;
+        }
+        let registered = team.clock.now();
+        team.seconds(30);
+        team.k.agents().beat("temujin").await.unwrap();
+        let got = team.k.agents().get("temujin").await.unwrap();
+        assert_eq!((got.infra_heartbeat, got.last_heartbeat), (Some(team.clock.now()), None));
+        team.seconds(30);
+        let statements = team.k.statements();
+        let unknown = team.k.agents().beat_many(&["jochi", "nobody", "temujin"]).await.unwrap();
+        assert_eq!((unknown, team.k.statements() - statements), (vec!["nobody".to_owned()], 1));
+        let beats: Vec<_> = team.k.agents().list().await.unwrap().into_iter().map(|a| a.infra_heartbeat).collect();
+        assert_eq!(beats, [Some(team.clock.now()), Some(registered), Some(team.clock.now())]);
+        assert_eq!(code(team.k.agents().beat("nobody").await), "agent.not_found");
+        assert_eq!(code(team.k.agents().beat("No Body").await), "input.invalid");
+    }
+
     async fn an_agent_that_left_is_gone_and_its_tasks_return(team: Team) {
         team.agent("temujin", &[]).await;
         team.agent("jochi", &[]).await;

@@ -22,6 +22,8 @@ mod plans;
 mod statements;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod worker;
 
 /// Makes `sqlite::name` and `neo4j::name` of each `async fn name(team: Team)`.
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::faults::Faults;
 use kurultai_core::{
-    Failure, Json, Kurultai, Result,
-    worker::{Context, Worker},
+    Failure, Json, Kind, Kurultai, Result,
+    worker::{Job, Jobs, Worker},
 };
 use serde::Deserialize;
 use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
@@ -41,7 +41,7 @@ pub(super) struct Cast {
     kurultai: Kurultai,
     script: Arc<Script>,
     stop: watch::Sender<bool>,
-    workers: HashMap<String, JoinHandle<Result<usize>>>,
+    workers: HashMap<String, JoinHandle<Result<()>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,16 +67,12 @@ impl Cast {
     }
 
     pub(super) fn enter(&mut self, agent: &str) {
-        let worker = Worker::new(&self.kurultai, agent).lease(lease(&self.kurultai));
-        let (script, name, mut stop) = (self.script.clone(), agent.to_owned(), self.stop.subscribe());
-        let running = tokio::spawn(async move {
-            let handler = |context| work(script.clone(), name.clone(), context);
-            worker.run(handler, async move { drop(stop.wait_for(|stop| *stop).await) }).await
-        });
+        let (script, stop) = (self.script.clone(), self.stop.subscribe());
+        let running = tokio::spawn(play(self.kurultai.clone(), agent.to_owned(), script, stop));
         self.workers.insert(agent.to_owned(), running);
     }
 
-    /// As if the process were killed: nothing is released, nobody is told.
+    /// The agent has left already, without a word.
     pub(super) fn vanish(&mut self, agent: &str) {
         if let Some(worker) = self.workers.remove(agent) {
             worker.abort();
@@ -88,7 +84,7 @@ impl Cast {
         let ended =
             self.workers.iter().find(|(_, worker)| worker.is_finished()).map(|(agent, _)| agent.clone());
         match ended.and_then(|agent| self.workers.remove(&agent)) {
-            Some(worker) => worker.await.map_or(Ok(()), |ended| ended.map(drop)),
+            Some(worker) => worker.await.unwrap_or(Ok(())),
             None => Ok(()),
         }
     }
@@ -107,17 +103,51 @@ impl Drop for Cast {
     }
 }
 
+/// One agent, a task at a time, until told to stop.
+async fn play(
+    kurultai: Kurultai,
+    agent: String,
+    script: Arc<Script>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<()> {
+    let jobs = Worker::builder(&agent).lease(lease(&kurultai)).start(&kurultai).await?;
+    loop {
+        let next = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            next = jobs.next() => next?,
+        };
+        let Some(job) = next else { break };
+        let worked = tokio::select! {
+            worked = work(&script, &agent, &jobs, &job) => worked,
+            // A dropped job is released.
+            _ = job.stopped() => continue,
+        };
+        let ended = match worked {
+            Ok(results) => job.complete(results, None).await,
+            Err(failure) => job.fail(failure).await,
+        };
+        match ended {
+            Err(error) if error.kind() != Kind::LeaseLost => return Err(error),
+            _ => {}
+        }
+    }
+    jobs.finished().await;
+    Ok(())
+}
+
 /// The work: some sleep, a sign of life in the middle, and perhaps an accident.
-async fn work(script: Arc<Script>, agent: String, context: Context) -> Result<Json, Failure> {
-    let Part { hours } = context.task.payload.get().map_err(|e| Failure::fatal(e.to_string()))?;
+async fn work(script: &Script, agent: &str, jobs: &Jobs, job: &Job) -> Result<Json, Failure> {
+    let Part { hours } = job.task.payload.get().map_err(|e| Failure::fatal(e.to_string()))?;
     let half = Duration::from_secs_f64(hours.max(0.0) * script.ms_per_hour / 2000.0);
-    let id = Some(&context.task.id);
-    let first = context.task.lease.version == 1;
+    let id = Some(&job.task.id);
+    let first = job.fencing_token() == 1;
     let Faults { flaky, crash, fatal } = &script.faults;
     sleep(half).await;
-    drop(context.progress(0.5).await);
+    drop(job.progress(0.5).await);
     if first && id == crash.as_ref() {
-        drop(script.crashes.send(Crash { agent, task: context.task.id.clone() }));
+        jobs.vanish();
+        drop(script.crashes.send(Crash { agent: agent.to_owned(), task: job.task.id.clone() }));
         return pending().await;
     }
     if first && id == flaky.as_ref() {

@@ -48,6 +48,13 @@ RETURN [a.id, a.display_name, a.name, a.role, a.aliases, a.capabilities, a.statu
   a.infra_heartbeat, a.last_heartbeat, a.created_at] AS row ORDER BY a.id"
 );
 
+const BEAT: &str = concat!(
+    lock!(),
+    "CALL (at) { UNWIND $agents AS id WITH DISTINCT id, at MATCH (a:Agent {namespace: $ns, id: id})
+  SET a.infra_heartbeat = at, a.infra_seq = coalesce(a.infra_seq, 0) + 1 RETURN collect(a.id) AS beaten }
+RETURN [beaten] AS row"
+);
+
 /// The namespace's node first, then the agent's, as everywhere: no two statements wait for each other.
 const SET_STATUS: &str = concat!(
     lock!(),
@@ -100,6 +107,10 @@ impl HeartbeatWriter for Neo4jStore {
 
     async fn agents(&self) -> Result<Vec<Agent>> {
         self.look(self.query(AGENTS)).await?.into_iter().map(agent).collect()
+    }
+
+    async fn beat(&self, agents: Vec<String>) -> Result<Vec<String>> {
+        self.one(self.query(BEAT).param("agents", agents), Repeat::Safe).await?.next()
     }
 
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {

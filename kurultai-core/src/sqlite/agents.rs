@@ -67,6 +67,15 @@ impl HeartbeatWriter for SqliteStore {
         self.query(all).await
     }
 
+    async fn beat(&self, agents: Vec<String>) -> Result<Vec<String>> {
+        self.write(move |tx| {
+            let sql = "update agent set infra_heartbeat = ?2, infra_seq = infra_seq + 1
+                where ns = ?1 and id in (select value from rarray(?3)) returning id";
+            tx.rows(sql, params![tx.ns, tx.now, list(agents.iter().cloned())], |row| row.get(0))
+        })
+        .await
+    }
+
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {
         let agent = agent.to_owned();
         self.write(move |tx| {

@@ -99,7 +99,7 @@ pub(super) fn extend(request: &Extend) -> Result<()> {
 }
 
 /// Shorter than 100 ms no renewal can keep up with; longer than a day nobody notices a death.
-pub(super) fn lease(ttl: Duration) -> Result<()> {
+pub(crate) fn lease(ttl: Duration) -> Result<()> {
     let allowed = Duration::from_millis(100)..=Duration::from_secs(86_400);
     if allowed.contains(&ttl) {
         return Ok(());
@@ -107,7 +107,7 @@ pub(super) fn lease(ttl: Duration) -> Result<()> {
     Err(Error::invalid("lease", format!("{} s", ttl.as_secs_f64()), "0.1 to 86,400 seconds"))
 }
 
-pub(super) fn names(field: &str, names: &[String]) -> Result<()> {
+pub(crate) fn names(field: &str, names: &[String]) -> Result<()> {
     if names.len() > MOST_NAMES {
         return Err(Error::invalid(field, format!("{} names", names.len()), "at most 64 names"));
     }

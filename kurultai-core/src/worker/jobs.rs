@@ -1,0 +1,240 @@
+//! The loop behind `Jobs`: one background task that claims, renews and beats.
+
+use super::{
+    Settings,
+    job::{Held, Job, Stop, lock, pause},
+};
+use crate::{
+    error::Result,
+    kurultai::Kurultai,
+    tasks::{Claim, Outcome},
+};
+use futures::future::join_all;
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{self, OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    task::AbortHandle,
+    time::{sleep, timeout},
+};
+
+/// The jobs of one worker, as they come. Dropped, it claims nothing more; jobs that run keep their leases, and what
+/// nobody has pulled is released.
+pub struct Jobs {
+    shared: Arc<Shared>,
+    inbox: sync::Mutex<mpsc::UnboundedReceiver<Result<Job>>>,
+    background: AbortHandle,
+}
+
+/// What the loop and the jobs share.
+pub(super) struct Shared {
+    pub(super) kurultai: Kurultai,
+    pub(super) settings: Settings,
+    /// Jobs may be dropped on a thread that has no runtime.
+    pub(super) runtime: Handle,
+    slots: Arc<Semaphore>,
+    held: Mutex<Vec<Arc<Held>>>,
+    draining: watch::Sender<bool>,
+    vanished: AtomicBool,
+}
+
+impl Jobs {
+    pub(super) fn start(kurultai: &Kurultai, settings: Settings) -> Self {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            kurultai: kurultai.clone(),
+            runtime: Handle::current(),
+            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            settings,
+            held: Mutex::default(),
+            draining: watch::Sender::new(false),
+            vanished: AtomicBool::new(false),
+        });
+        let background = tokio::spawn(work(shared.clone(), sender)).abort_handle();
+        Jobs { shared, inbox: sync::Mutex::new(inbox), background }
+    }
+
+    /// The next claimed task, as soon as there is one and a place for it; `None` once the worker drains. Each job
+    /// takes up a place until it ends or is dropped. May be called by many at once.
+    ///
+    /// Errors: what no repetition mends, for example `agent.not_found`, `store.closed`, `store.full`; after it the
+    /// answer is `None`. Cancel safe: a dropped call loses no job.
+    pub async fn next(&self) -> Result<Option<Job>> {
+        let pull = async { self.inbox.lock().await.recv().await };
+        tokio::select! {
+            biased;
+            () = self.shared.drained() => Ok(None),
+            job = pull => job.transpose(),
+        }
+    }
+
+    /// Stops claiming at once, and releases what was claimed but not pulled. Running jobs go on.
+    pub fn drain(&self) {
+        self.shared.draining.send_replace(true);
+        if let Ok(mut inbox) = self.inbox.try_lock() {
+            hand_back(&mut inbox);
+        }
+    }
+
+    /// Drains and waits until every job has ended, at most the worker's grace; those that have not by then are
+    /// stopped with `drained` and released. Returns how many those were. Cancel safe: a dropped call
+    /// may be made again.
+    pub async fn finished(&self) -> usize {
+        self.drain();
+        hand_back(&mut *self.inbox.lock().await);
+        if timeout(self.shared.settings.grace, self.shared.idle()).await.is_ok() {
+            return 0;
+        }
+        let left = self.shared.held();
+        left.iter().for_each(|held| held.halt(Stop::Drained));
+        let released = join_all(left.iter().map(|held| held.end(&self.shared, Outcome::Release))).await;
+        for error in released.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "a task was not released; it returns when its lease ends");
+        }
+        left.len()
+    }
+
+    /// Ends as a killed process does: nothing is released, nobody is told. For demonstrations and tests.
+    #[doc(hidden)]
+    pub fn vanish(&self) {
+        self.shared.vanished.store(true, Ordering::SeqCst);
+        self.background.abort();
+        self.drain();
+    }
+}
+
+/// A dropped job releases itself.
+fn hand_back(inbox: &mut mpsc::UnboundedReceiver<Result<Job>>) {
+    inbox.close();
+    while let Ok(job) = inbox.try_recv() {
+        drop(job);
+    }
+}
+
+impl Shared {
+    /// How long a lease surely holds after it was asked for: its length without a margin for clocks that run apart.
+    pub(super) fn sure(&self) -> Duration {
+        let lease = self.settings.lease;
+        lease - (lease / 10).min(Duration::from_secs(2))
+    }
+
+    pub(super) fn hold(&self, held: &Arc<Held>) {
+        lock(&self.held).push(held.clone());
+    }
+
+    pub(super) fn let_go(&self, held: &Held) {
+        lock(&self.held).retain(|other| !std::ptr::eq(Arc::as_ptr(other), held));
+    }
+
+    pub(super) fn vanished(&self) -> bool {
+        self.vanished.load(Ordering::SeqCst)
+    }
+
+    fn held(&self) -> Vec<Arc<Held>> {
+        lock(&self.held).clone()
+    }
+
+    async fn drained(&self) {
+        // An error would mean that `self` is gone.
+        drop(self.draining.subscribe().wait_for(|draining| *draining).await);
+    }
+
+    /// Waits until no job takes up a place.
+    async fn idle(&self) {
+        drop(self.slots.acquire_many(self.settings.concurrency as u32).await);
+    }
+
+    /// Every free place, at least one.
+    async fn free(&self) -> OwnedSemaphorePermit {
+        let mut slots = self.slots.clone().acquire_owned().await.expect("never closed");
+        if let Ok(more) = self.slots.clone().try_acquire_many_owned(self.slots.available_permits() as u32) {
+            slots.merge(more);
+        }
+        slots
+    }
+}
+
+/// Until nothing is claimed and nothing held any more.
+async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
+    let working = async {
+        tokio::select! {
+            biased;
+            () = shared.drained() => {}
+            () = inbox.closed() => {}
+            () = claim(&shared, &inbox) => {}
+        }
+        drop(inbox);
+        shared.idle().await;
+    };
+    tokio::select! {
+        () = working => {}
+        () = renew(&shared) => {}
+        () = beat(&shared) => {}
+    }
+}
+
+/// Until an error that no repetition mends. What a dropped claim was given is released by the queue.
+async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>) {
+    let Settings { agent, types, lease, wait, .. } = &shared.settings;
+    let mut failures = 0;
+    loop {
+        let mut slots = shared.free().await;
+        let mut claim = Claim::new(agent).max(slots.num_permits()).lease(*lease).wait(*wait);
+        claim.types.clone_from(types);
+        match shared.kurultai.tasks().claim(claim).await {
+            Ok(claimed) => {
+                failures = 0;
+                for task in claimed {
+                    let slot = slots.split(1).expect("no more tasks than were asked for");
+                    // A job that nobody can pull any more is dropped here, and so released.
+                    drop(inbox.send(Ok(Job::new(shared, task, slot))));
+                }
+            }
+            Err(error) if error.retryable() => {
+                tracing::warn!(%error, agent, "no claim; trying again");
+                sleep(pause(&error, failures)).await;
+                failures += 1;
+            }
+            Err(error) => {
+                drop(inbox.send(Err(error)));
+                return;
+            }
+        }
+    }
+}
+
+/// All leases at once, which the queue makes one statement of.
+async fn renew(shared: &Shared) {
+    loop {
+        sleep(shared.settings.lease / 3).await;
+        let held = shared.held();
+        join_all(held.iter().filter(|held| held.renewable()).map(|held| held.renew(shared))).await;
+    }
+}
+
+/// The sign that this process runs, also where there is nothing to do. Registering was the first.
+async fn beat(shared: &Shared) {
+    loop {
+        sleep(shared.settings.heartbeat).await;
+        if let Err(error) = shared.kurultai.agents().beat(&shared.settings.agent).await {
+            tracing::warn!(%error, agent = shared.settings.agent, "no heartbeat");
+        }
+    }
+}
+
+impl fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = lock(&self.shared.held).len();
+        f.debug_struct("Jobs")
+            .field("settings", &self.shared.settings)
+            .field("held", &held)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,56 @@
+//! The worker: its loop ([`jobs`]), how it comes and goes ([`duty`]), and what handlers may end with ([`handlers`]).
+
+mod duty;
+mod handlers;
+mod jobs;
+
+use crate::fixture::{Team, steady, task};
+use kurultai_core::{
+    NewTask, Status,
+    worker::{Job, Jobs, Worker},
+};
+use std::{future::Future, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// Long enough for any machine: only a test that fails waits so long.
+const LONG: Duration = Duration::from_secs(30);
+
+/// A worker that looks after its leases often.
+fn worker() -> Worker {
+    Worker::builder("temujin").lease(Duration::from_secs(3))
+}
+
+/// Retried at once.
+fn prompt(title: &str) -> NewTask {
+    let retry = kurultai_core::RetryPolicy { base: Duration::ZERO, ..steady() };
+    task(title).retry(retry).expiry(kurultai_core::Expiry::Never)
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(LONG, what).await.expect("should have happened long ago")
+}
+
+async fn next(jobs: &Jobs) -> Job {
+    soon(jobs.next()).await.unwrap().expect("there was work")
+}
+
+/// Looks until it is so.
+async fn eventually<F: Future<Output = bool>>(mut so: impl FnMut() -> F) {
+    soon(async {
+        while !so().await {
+            sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+impl Team {
+    async fn becomes(&self, id: &str, status: Status) {
+        eventually(|| async { self.status(id).await == status }).await;
+    }
+
+    async fn count(&self, topic: &str) -> usize {
+        let filter = kurultai_core::EventFilter { topic: Some(topic.to_owned()), ..Default::default() };
+        self.k.events().read(filter).await.unwrap().len()
+    }
+}
