@@ -74,6 +74,19 @@ impl Agents {
         Ok(Op::new(async move { agents.register_many(all).await }))
     }
 
+    fn beat(&self, agent: String) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.beat(&agent).await })
+    }
+
+    fn beat_many(&self, ids: Names) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move {
+            let ids: Vec<&str> = ids.0.iter().map(String::as_str).collect();
+            agents.beat_many(&ids).await
+        })
+    }
+
     fn get(&self, name: String) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.get(&name).await })

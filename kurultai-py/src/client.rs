@@ -2,9 +2,10 @@
 
 use crate::{
     agents::Agents,
-    args::{Span, Time},
+    args::{Names, Span, Time},
     errors::Raise,
     events::Events,
+    jobs::Started,
     op::{Answer, Op},
     runtime::Ours,
     tasks::Tasks,
@@ -12,6 +13,7 @@ use crate::{
 use kurultai_core::{
     Clock, Config, Kurultai as Core, ManualClock as CoreClock,
     config::{Retention, TaskDefaults},
+    worker::Worker,
 };
 use pyo3::prelude::*;
 
@@ -30,7 +32,7 @@ impl Answer for Opened {
     }
 }
 
-/// Seconds, "never" as a negative number, or nothing for the default.
+/// Infinity is never.
 fn never(span: Option<Span>) -> Option<std::time::Duration> {
     span.map(|span| span.0).filter(|span| *span != std::time::Duration::MAX)
 }
@@ -72,6 +74,11 @@ fn open(
 
 #[pymethods]
 impl Kurultai {
+    #[getter(default)]
+    fn hook(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.default.as_ref().map(|default| default.clone_ref(py))
+    }
+
     /// The same team with a hook for what JSON has no form for.
     fn with_default(&self, default: Py<PyAny>) -> Self {
         Kurultai { core: Ours::new(self.core.clone()), default: Some(default) }
@@ -105,6 +112,58 @@ impl Kurultai {
     #[getter]
     fn statements(&self) -> u64 {
         self.core.statements()
+    }
+
+    /// Registers an agent and begins to claim for it.
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn start(
+        &self,
+        agent: String,
+        types: Option<Names>,
+        capabilities: Option<Names>,
+        aliases: Option<Names>,
+        display_name: Option<String>,
+        role: Option<String>,
+        concurrency: usize,
+        max_concurrent: Option<u32>,
+        lease: Option<Span>,
+        wait: Option<Span>,
+        grace: Option<Span>,
+        heartbeat: Option<Span>,
+    ) -> Op {
+        let mut worker = Worker::builder(agent).concurrency(concurrency);
+        if let Some(types) = types {
+            worker = worker.types(types.0);
+        }
+        if let Some(capabilities) = capabilities {
+            worker = worker.capabilities(capabilities.0);
+        }
+        if let Some(aliases) = aliases {
+            worker = worker.aliases(aliases.0);
+        }
+        if let Some(name) = display_name {
+            worker = worker.display_name(name);
+        }
+        if let Some(role) = role {
+            worker = worker.role(role);
+        }
+        if let Some(most) = max_concurrent {
+            worker = worker.max_concurrent(most);
+        }
+        if let Some(lease) = lease {
+            worker = worker.lease(lease.0);
+        }
+        if let Some(wait) = wait {
+            worker = worker.wait(wait.0);
+        }
+        if let Some(grace) = grace {
+            worker = worker.grace(grace.0);
+        }
+        if let Some(heartbeat) = heartbeat {
+            worker = worker.heartbeat(heartbeat.0);
+        }
+        let core = self.core.clone();
+        Op::new(async move { worker.start(&core).await.map(Started) })
     }
 
     fn close(&self) -> Op {

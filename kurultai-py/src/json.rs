@@ -227,7 +227,7 @@ impl<'py> Writer<'_, 'py> {
 
     fn write(&mut self, what: std::fmt::Arguments<'_>) {
         // Writing into a String cannot fail.
-        drop(self.text.write_fmt(what));
+        let _ = self.text.write_fmt(what);
     }
 
     /// A text that has become too long is given up where that was.

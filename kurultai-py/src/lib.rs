@@ -10,6 +10,7 @@ mod client;
 mod errors;
 mod events;
 mod finish;
+mod jobs;
 mod json;
 mod logs;
 mod new_task;
@@ -36,5 +37,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     finish::register(module)?;
     tasks::register(module)?;
     agents::register(module)?;
-    events::register(module)
+    events::register(module)?;
+    jobs::register(module)
 }

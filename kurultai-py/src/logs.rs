@@ -122,10 +122,10 @@ impl Message {
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         // Writing into a String cannot fail.
-        drop(match field.name() {
+        let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
-        });
+        };
     }
 }
 

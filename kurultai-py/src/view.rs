@@ -3,9 +3,7 @@
 
 use crate::{json, op::Answer};
 use chrono::{DateTime, Utc};
-use kurultai_core::{
-    AgentStatus, DependencyType, Json, Priority, Result, Signal, Status, tasks::Percentiles as CorePercentiles,
-};
+use kurultai_core::{AgentStatus, DependencyType, Json, Priority, Result, Signal, Status, worker::Stop};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyList, PyString},
@@ -37,7 +35,7 @@ macro_rules! by_word {
         })+
     };
 }
-by_word!(Status, Priority, Signal, DependencyType, AgentStatus);
+by_word!(Status, Priority, Signal, DependencyType, AgentStatus, Stop);
 
 impl Show for Json {
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -65,12 +63,6 @@ impl Show for BTreeMap<Status, u64> {
             dict.set_item(status.as_str(), count)?;
         }
         Ok(dict.into_any().unbind())
-    }
-}
-
-impl Show for CorePercentiles {
-    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        crate::task_types::Percentiles::from(*self).boxed(py)
     }
 }
 
@@ -167,7 +159,7 @@ macro_rules! answer_by_show {
         })+
     };
 }
-answer_by_show!(i64, u64, Status);
+answer_by_show!(i64, u64, String, Status, Stop);
 
 impl Answer for usize {
     fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {

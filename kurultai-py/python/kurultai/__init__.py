@@ -7,6 +7,7 @@
 from . import blocking, errors
 from ._client import Kurultai, Retention, TaskDefaults, open
 from ._native import __version__, council, matches
+from .agent import Agent, BlockingContext, Context, Reject, Retry
 from .agents import Agents
 from .errors import KurultaiError
 from .events import Events
@@ -39,10 +40,13 @@ from .types import (
 )
 
 __all__ = [
+    "Agent",
     "AgentInfo",
     "Agents",
+    "BlockingContext",
     "Claimed",
     "Complete",
+    "Context",
     "Dependency",
     "Enqueued",
     "Event",
@@ -61,8 +65,10 @@ __all__ = [
     "Percentiles",
     "Prerequisite",
     "Reason",
+    "Reject",
     "Release",
     "Retention",
+    "Retry",
     "RetryPolicy",
     "Stats",
     "Task",

@@ -55,6 +55,25 @@ class Agents:
         """
         await self._native.register_many(agents)
 
+    async def beat(self, agent: str) -> None:
+        """The infrastructure heartbeat: a sign that the agent's process runs, even while it works on nothing. An
+        ``Agent`` writes it by itself every 30 s. Errors: ``agent.not_found``. Cancel safe.
+
+        >>> await k.agents.register("jochi")
+        >>> await k.agents.beat("jochi")
+        """
+        await self._native.beat(agent)
+
+    async def beat_many(self, agents: Iterable[str]) -> List[str]:
+        """The heartbeats of many agents in one statement, as a sidecar writes them. Returns the ids that are not
+        registered; the others have their beat. Errors: ``input.invalid``. Cancel safe.
+
+        >>> await k.agents.register("jochi")
+        >>> await k.agents.beat_many(["jochi", "nobody"])
+        ['nobody']
+        """
+        return await self._native.beat_many(agents)
+
     async def get(self, name: str) -> AgentInfo:
         """An agent by id, name or alias, compared without case and diacritics.
 

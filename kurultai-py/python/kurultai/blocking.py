@@ -23,50 +23,47 @@ from .tasks import Tasks as AsyncTasks
 __all__ = ["Agents", "Events", "Kurultai", "Tasks", "open"]
 
 
-def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.isasyncgenfunction(function):
-
-        @functools.wraps(function)
-        def iterate(self: Any, *args: Any, **options: Any) -> Iterator[Any]:
-            items = getattr(self._inner, name)(*args, **options)
-            while True:
-                try:
-                    item = _native.run(items.__anext__())
-                except StopAsyncIteration:
-                    return
-                yield item
-
-        return iterate
-
-    @functools.wraps(function)
-    def call(self: Any, *args: Any, **options: Any) -> Any:
-        return _native.run(getattr(self._inner, name)(*args, **options))
-
-    return call
-
-
-def _blocking(cls: type) -> Callable[[type], type]:
-    """Gives a class every public method of an asynchronous one, as a blocking call."""
+def blocking(cls: type) -> Callable[[type], type]:
+    """Gives a class every public member of an asynchronous one, with its calls made blocking."""
 
     def fill(proxy: type) -> type:
-        for name, function in vars(cls).items():
-            if name.startswith("_"):
-                continue
-            if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-                setattr(proxy, name, _method(name, function))
-            elif isinstance(function, property):
-                setattr(proxy, name, property(_read(name), doc=function.__doc__))
+        for name, member in vars(cls).items():
+            if not name.startswith("_") and name not in vars(proxy):
+                if inspect.isfunction(member):
+                    setattr(proxy, name, _method(name, member))
+                elif isinstance(member, property):
+                    setattr(proxy, name, property(_read(name), doc=member.__doc__))
         proxy.__doc__ = cls.__doc__
         return proxy
 
     return fill
 
 
+def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        result = getattr(self._inner, name)(*args, **options)
+        if inspect.iscoroutine(result):
+            return _native.run(result)
+        return _iterate(result) if inspect.isasyncgen(result) else result
+
+    return call
+
+
+def _iterate(items: Any) -> Iterator[Any]:
+    while True:
+        try:
+            item = _native.run(items.__anext__())
+        except StopAsyncIteration:
+            return
+        yield item
+
+
 def _read(name: str) -> Callable[[Any], Any]:
     return lambda self: getattr(self._inner, name)
 
 
-class _Proxy:
+class Proxy:
     __slots__ = ("_inner",)
 
     def __init__(self, inner: Any) -> None:
@@ -76,23 +73,23 @@ class _Proxy:
         return f"blocking {self._inner!r}"
 
 
-@_blocking(AsyncTasks)
-class Tasks(_Proxy):
+@blocking(AsyncTasks)
+class Tasks(Proxy):
     __slots__ = ()
 
 
-@_blocking(AsyncAgents)
-class Agents(_Proxy):
+@blocking(AsyncAgents)
+class Agents(Proxy):
     __slots__ = ()
 
 
-@_blocking(AsyncEvents)
-class Events(_Proxy):
+@blocking(AsyncEvents)
+class Events(Proxy):
     __slots__ = ()
 
 
-@_blocking(_client.Kurultai)
-class Kurultai(_Proxy):
+@blocking(_client.Kurultai)
+class Kurultai(Proxy):
     __slots__ = ("agents", "events", "tasks")
 
     def __init__(self, inner: _client.Kurultai) -> None:
