@@ -10,7 +10,10 @@ use std::{
     cell::RefCell,
     io::{self, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// What one loop has to look at.
@@ -41,6 +44,8 @@ impl Queue {
 pub(crate) struct Bridge {
     queue: Arc<Queue>,
     woken: UnixStream,
+    /// Whether a thread reads `woken`, and not the loop.
+    waits: AtomicBool,
     create_future: Py<PyAny>,
 }
 
@@ -91,7 +96,7 @@ impl Bridge {
         wake.set_nonblocking(true)?;
         let queue = Arc::new(Queue { done: Mutex::default(), wake });
         logs::wake_through(&queue);
-        Ok(Bridge { queue, woken, create_future })
+        Ok(Bridge { queue, woken, waits: AtomicBool::new(false), create_future })
     }
 
     /// What the loop watches for reading.
@@ -101,8 +106,9 @@ impl Bridge {
 
     /// Wakes whoever awaits what has come, and hands over the log.
     fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        let mut bytes = [0; 64];
-        drop((&self.woken).read(&mut bytes));
+        if !self.waits.load(Ordering::Relaxed) {
+            drop((&self.woken).read(&mut [0; 64]));
+        }
         let done = std::mem::take(&mut *self.queue.done.lock().unwrap_or_else(PoisonError::into_inner));
         for pending in done {
             pending.wake(py)?;
@@ -113,6 +119,7 @@ impl Bridge {
     /// Blocks until there is something to drain; false where the loop is gone. For loops that cannot watch a
     /// descriptor.
     fn wait(&self, py: Python<'_>) -> PyResult<bool> {
+        self.waits.store(true, Ordering::Relaxed);
         let waited = py.detach(|| {
             self.woken.set_nonblocking(false)?;
             (&self.woken).read(&mut [0; 64])

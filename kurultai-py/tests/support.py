@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import tempfile
@@ -21,6 +22,7 @@ class Team(unittest.IsolatedAsyncioTestCase):
     store = "sqlite"
 
     async def asyncSetUp(self) -> None:
+        asyncio.get_running_loop().set_debug(False)  # unittest's debug mode reports every slow turn of the loop
         self.namespace = f"t-{uuid.uuid4().hex}"
         if self.store == "neo4j":
             self.url = NEO4J
