@@ -54,7 +54,7 @@ class Handlers:
             return {"n": payload}
 
         @agent.task("sync")
-        def blocks(ctx: kurultai.BlockingContext, payload: Any) -> Any:
+        def blocks(ctx: kurultai.blocking.Context, payload: Any) -> Any:
             threads.add(threading.current_thread())
             self.assertEqual(ctx.progress(0.5).signal, "continue")
             ctx.usage(tokens=payload)

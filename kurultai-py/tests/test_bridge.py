@@ -357,7 +357,3 @@ class Logs(unittest.TestCase):
         self.assertIn("no heartbeat", logs.records[0].getMessage())
         self.assertIn("agent.not_found", logs.records[0].getMessage())
         self.assertTrue(all(record.name.startswith("kurultai.") for record in logs.records), logs.output)
-
-
-if __name__ == "__main__":
-    unittest.main()

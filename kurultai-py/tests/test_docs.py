@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import doctest
 import importlib
+import importlib.util
 import inspect
 import io
 import os
@@ -21,7 +22,7 @@ import unittest
 
 import kurultai
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def modules() -> list[types.ModuleType]:
@@ -71,7 +72,7 @@ class Docstrings(unittest.TestCase):
 
 class Readme(unittest.TestCase):
     def test_python_blocks_run(self) -> None:
-        blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+        blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
         self.assertGreaterEqual(len(blocks), 2)
         for block in blocks:
             with tempfile.TemporaryDirectory() as folder, self.subTest(block):
@@ -86,5 +87,11 @@ class Readme(unittest.TestCase):
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
-if __name__ == "__main__":
-    unittest.main()
+class Stubs(unittest.TestCase):
+    def test_blocking_pyi_is_up_to_date(self) -> None:
+        spec = importlib.util.spec_from_file_location("stubs", ROOT / "stubs.py")
+        assert spec is not None and spec.loader is not None
+        stubs = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(stubs)
+        written = (ROOT / "python" / "kurultai" / "blocking.pyi").read_text()
+        self.assertEqual(ast.dump(ast.parse(written)), ast.dump(ast.parse(stubs.text())), "run stubs.py")

@@ -7,7 +7,7 @@
 from . import blocking, errors
 from ._client import Kurultai, Retention, TaskDefaults, open
 from ._native import __version__, council, matches
-from .agent import Agent, BlockingContext, Context, Reject, Retry
+from .agent import Agent, Context, Reject, Retry
 from .agents import Agents
 from .errors import KurultaiError
 from .events import Events
@@ -43,7 +43,6 @@ __all__ = [
     "Agent",
     "AgentInfo",
     "Agents",
-    "BlockingContext",
     "Claimed",
     "Complete",
     "Context",

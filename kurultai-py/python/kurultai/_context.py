@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, List, Literal, Union
+from typing import Any, Callable, List, Literal, Union
 
 from . import _native
-from .blocking import Proxy, blocking
 from .types import Claimed, Extended, Lease, Prerequisite
 
-if TYPE_CHECKING:
-    Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
+#: Why the work on a task must stop.
+Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
 
 
 class Context:
@@ -81,20 +80,3 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context of {self.task.type!r} {self.task.id}, attempt {self.attempt}>"
-
-
-@blocking(Context)
-class BlockingContext(Proxy):
-    """``Context`` for handlers that are no coroutines: the same names without ``await``."""
-
-    __slots__ = ()
-
-    @property
-    def task(self) -> Claimed:
-        inner: Context = self._inner
-        return inner.task
-
-    @property
-    def cancelled(self) -> threading.Event:
-        inner: Context = self._inner
-        return inner.cancelled

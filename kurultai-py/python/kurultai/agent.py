@@ -22,6 +22,7 @@ here the handlers run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import signal
@@ -29,19 +30,16 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, Union
+from typing import Any, TypeVar, Union
 
-from . import _native
+from . import _native, blocking
 from ._client import Kurultai, open
-from ._context import BlockingContext, Context
+from ._context import Context, Stop
 from ._threads import Threads
-from .errors import InputError, KurultaiError
+from .errors import InputError, KurultaiError, LeaseLostError
 from .types import Duration
 
-if TYPE_CHECKING:
-    from ._context import Stop
-
-__all__ = ["Agent", "BlockingContext", "Context", "Reject", "Retry"]
+__all__ = ["Agent", "Context", "Reject", "Retry"]
 
 _logger = logging.getLogger("kurultai.agent")
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
@@ -115,7 +113,7 @@ class Agent:
         self, type: str, *, timeout: Duration | None = None, retries: int | None = None
     ) -> Callable[[_Handler], _Handler]:
         """The handler of a task type: a coroutine function, or a plain one, which runs in a thread. It is called with
-        a ``Context`` (a ``BlockingContext`` in a thread) and the payload; what it returns is stored as the results.
+        a ``Context`` (a ``blocking.Context`` in a thread) and the payload; what it returns is stored as the results.
 
         ``timeout``: an attempt that takes longer is stopped and fails. ``retries``: a failure is final after this many
         tries more than the first; the task's own ``max_attempts`` holds as well. ``Retry`` and ``Reject`` say what
@@ -217,7 +215,8 @@ class Agent:
                 await self._stop(work, ctx, stopped.result() if stopped.done() else "timeout")
                 if ctx.stop != "timeout":
                     _logger.info("%r was stopped: %s", ctx, ctx.stop)
-                    await job.release()
+                    with contextlib.suppress(LeaseLostError):  # gives up its place, whoever has the task now
+                        await job.release()
                     return False
             return await _end(job, ctx, task, work)
         except asyncio.CancelledError:
@@ -233,9 +232,9 @@ class Agent:
 
     def _start(self, task: _Task, ctx: Context, threads: Threads) -> asyncio.Future[Any]:
         if inspect.iscoroutinefunction(task.function):
-            return asyncio.ensure_future(task.function(ctx, ctx.task.payload))
-        blocking = BlockingContext(ctx)
-        return threads.start(lambda: task.function(blocking, ctx.task.payload))
+            return asyncio.create_task(task.function(ctx, ctx.task.payload))
+        inner = blocking.Context(ctx)
+        return threads.start(lambda: task.function(inner, ctx.task.payload))
 
     async def _stop(self, work: asyncio.Future[Any], ctx: Context, why: Stop) -> None:
         """Tells the handler, and gives it its grace to clean up."""

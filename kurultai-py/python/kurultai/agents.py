@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, List, Union
+from typing import List, Union
 
 from . import _native
-from .types import AgentInfo, NewAgent
-
-if TYPE_CHECKING:
-    from ._native import NewAgentFields
+from .types import AgentInfo, NewAgent, NewAgentFields
 
 
 class Agents:

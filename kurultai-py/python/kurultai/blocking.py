@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import _client, _native
+from ._context import Context as AsyncContext
 from .agents import Agents as AsyncAgents
 from .events import Events as AsyncEvents
 from .tasks import Tasks as AsyncTasks
 
-__all__ = ["Agents", "Events", "Kurultai", "Tasks", "open"]
+__all__ = ["Agents", "Context", "Events", "Kurultai", "Tasks", "open"]
 
 
-def blocking(cls: type) -> Callable[[type], type]:
+def _blocking(cls: type) -> Callable[[type], type]:
     """Gives a class every public member of an asynchronous one, with its calls made blocking."""
 
     def fill(proxy: type) -> type:
@@ -63,7 +64,7 @@ def _read(name: str) -> Callable[[Any], Any]:
     return lambda self: getattr(self._inner, name)
 
 
-class Proxy:
+class _Proxy:
     __slots__ = ("_inner",)
 
     def __init__(self, inner: Any) -> None:
@@ -73,23 +74,23 @@ class Proxy:
         return f"blocking {self._inner!r}"
 
 
-@blocking(AsyncTasks)
-class Tasks(Proxy):
+@_blocking(AsyncTasks)
+class Tasks(_Proxy):
     __slots__ = ()
 
 
-@blocking(AsyncAgents)
-class Agents(Proxy):
+@_blocking(AsyncAgents)
+class Agents(_Proxy):
     __slots__ = ()
 
 
-@blocking(AsyncEvents)
-class Events(Proxy):
+@_blocking(AsyncEvents)
+class Events(_Proxy):
     __slots__ = ()
 
 
-@blocking(_client.Kurultai)
-class Kurultai(Proxy):
+@_blocking(_client.Kurultai)
+class Kurultai(_Proxy):
     __slots__ = ("agents", "events", "tasks")
 
     def __init__(self, inner: _client.Kurultai) -> None:
@@ -103,6 +104,15 @@ class Kurultai(Proxy):
 
     def __exit__(self, *error: object) -> None:
         _native.run(self._inner.close())
+
+
+@_blocking(AsyncContext)
+class Context(_Proxy):
+    """What a handler that is no coroutine gets."""
+
+    __slots__ = ()
+    task = property(_read("task"))
+    cancelled = property(_read("cancelled"))
 
 
 @functools.wraps(_client.open)

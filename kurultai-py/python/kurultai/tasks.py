@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, List, Literal, Tuple, Union
+from typing import Any, List, Literal, Tuple, Union
 
 from . import _native
 from .errors import KurultaiError
@@ -12,6 +12,7 @@ from .types import (
     Claimed,
     Complete,
     Dependency,
+    DependencyFields,
     Duration,
     Enqueued,
     Explanation,
@@ -20,6 +21,7 @@ from .types import (
     Finished,
     LeaseLike,
     NewTask,
+    NewTaskFields,
     OnPrerequisiteFailure,
     Page,
     Release,
@@ -29,10 +31,8 @@ from .types import (
     Task,
     TaskLike,
     Usage,
+    UsageFields,
 )
-
-if TYPE_CHECKING:
-    from ._native import DependencyFields, NewTaskFields, UsageFields
 
 
 class Tasks:

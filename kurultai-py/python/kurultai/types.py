@@ -8,8 +8,9 @@ when it is first looked at.
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, Protocol, Union
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, TypedDict, Union
 
 from ._native import (
     AgentInfo,
@@ -37,9 +38,6 @@ from ._native import (
     TaskError,
     Usage,
 )
-
-if TYPE_CHECKING:
-    from ._native import NewAgentFields, NewTaskFields, UsageFields
 
 __all__ = [
     "AgentInfo",
@@ -118,3 +116,67 @@ class HasId(Protocol):
 LeaseLike = Union[Claimed, Lease, HasLease, str]
 #: What every call that needs a task takes.
 TaskLike = Union[str, HasId]
+
+
+class UsageFields(TypedDict, total=False):
+    """``Usage`` as a dict."""
+
+    tokens: int
+    cost: float
+    seconds: float
+
+
+class _DependencyOf(TypedDict):
+    prerequisite: TaskLike
+
+
+class DependencyFields(_DependencyOf, total=False):
+    """``Dependency`` as a dict."""
+
+    type: DependencyType
+    weight: Union[float, None]
+    detected_by: Union[str, None]
+
+
+class _NewAgentOf(TypedDict):
+    id: str
+
+
+class NewAgentFields(_NewAgentOf, total=False):
+    """``NewAgent`` as a dict."""
+
+    display_name: Union[str, None]
+    role: Union[str, None]
+    aliases: Union[Iterable[str], None]
+    capabilities: Union[Iterable[str], None]
+    max_concurrent: Union[int, None]
+
+
+class _NewTaskOf(TypedDict):
+    type: str
+
+
+class NewTaskFields(_NewTaskOf, total=False):
+    """``NewTask`` as a dict."""
+
+    payload: Any
+    id: Union[str, None]
+    title: Union[str, None]
+    description: Union[str, None]
+    priority: Union[str, None]
+    priority_weight: Union[float, None]
+    requires: Union[Iterable[str], None]
+    prefers: Union[Iterable[str], None]
+    assigned_to: Union[str, None]
+    delegated_by: Union[str, None]
+    parent: Union[TaskLike, None]
+    depends_on: Union[Iterable[Union[TaskLike, Dependency, DependencyFields]], None]
+    unique_key: Union[str, None]
+    run_at: Union[datetime, None]
+    delay: Union[Duration, None]
+    expires_at: Union[datetime, None]
+    expires_in: Union[Duration, None]
+    max_attempts: Union[int, None]
+    retry: Union[RetryPolicy, None]
+    wait_for: Union[Literal["all", "any"], int, None]
+    on_prerequisite_failure: Union[OnPrerequisiteFailure, None]
