@@ -25,7 +25,13 @@ _T = TypeVar("_T")
 _Stop = Literal["lost", "cancelled", "suspended", "drained"]
 _Default = Callable[[Any], Any]
 
-__all__: list[str]
+__all__ = [
+    "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "Events",
+    "Explanation", "Extended", "Fail", "Finished", "Job", "Jobs", "Kurultai", "Lease", "ManualClock",
+    "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
+    "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "dependency_types", "emit",
+    "kinds", "matches", "open", "provoke", "run", "statuses",
+]
 __version__: str
 
 def open(
