@@ -21,7 +21,7 @@ from ._client import Retention, TaskDefaults
 from ._context import Stop
 from .errors import KurultaiError
 from .types import *
-from .types import DependencyFields, NewAgentFields, NewTaskFields, UsageFields
+from .types import DependencyFields, NewAgentFields, NewTaskFields, RetryPolicyFields, UsageFields
 '''
 CLASSES = (
     ("tasks", "Tasks"),

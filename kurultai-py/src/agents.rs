@@ -1,8 +1,8 @@
 //! The room `agents`.
 
-use crate::{args::Names, op::Op, runtime::Ours, view::view};
+use crate::{args::Names, new_task::of_fields, op::Op, runtime::Ours, view::view};
 use kurultai_core::{Agents as CoreAgents, NewAgent as CoreNewAgent, agents};
-use pyo3::{prelude::*, types::PyDict};
+use pyo3::prelude::*;
 
 view! {
     /// An agent as the registry knows it. `current_load` is how many live leases it holds now.
@@ -115,14 +115,7 @@ impl Agents {
 
 /// A NewAgent, or a dict of its fields.
 fn new_agent(value: &Bound<'_, PyAny>) -> PyResult<CoreNewAgent> {
-    if let Ok(agent) = value.cast::<NewAgent>() {
-        return Ok(agent.get().0.clone());
-    }
-    let Ok(fields) = value.cast::<PyDict>() else {
-        return Err(crate::args::wrong(value.as_borrowed(), "a NewAgent or a dict of its fields"));
-    };
-    let agent = value.py().get_type::<NewAgent>().call((), Some(fields))?;
-    Ok(agent.cast::<NewAgent>()?.get().0.clone())
+    Ok(of_fields::<NewAgent>(value, "a NewAgent or a dict of its fields")?.get().0.clone())
 }
 
 /// The six agents of the first team, to register as they are.

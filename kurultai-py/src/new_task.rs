@@ -8,7 +8,7 @@ use crate::{
 };
 use kurultai_core::{Error, tasks};
 use pyo3::{
-    intern,
+    PyClass, intern,
     prelude::*,
     types::{PyDict, PyString},
 };
@@ -52,7 +52,7 @@ impl NewTask {
         expires_at: Option<Time>,
         expires_in: Option<Span>,
         max_attempts: Option<u32>,
-        retry: Option<&Bound<'_, RetryPolicy>>,
+        retry: Option<&Bound<'_, PyAny>>,
         wait_for: Option<&Bound<'_, PyAny>>,
         on_prerequisite_failure: Option<&str>,
         default: Option<&Bound<'_, PyAny>>,
@@ -92,7 +92,7 @@ impl NewTask {
             (Some(_), Some(_)) => return Err(either("expires_at", "expires_in")),
         };
         task.max_attempts = max_attempts;
-        task.retry = retry.map_or(task.retry, |retry| retry.get().0);
+        task.retry = retry.map_or(Ok(task.retry), retry_policy)?;
         task.wait_for = wait_for.map_or(Ok(task.wait_for), wait_for_of)?;
         task.on_prerequisite_failure = word(py, on_prerequisite_failure)?.unwrap_or(task.on_prerequisite_failure);
         Ok(NewTask { inner: task })
@@ -140,12 +140,8 @@ fn dependencies(edges: &Bound<'_, PyAny>) -> PyResult<Vec<tasks::Dependency>> {
 
 /// A Dependency, or a task or id that blocks.
 pub(crate) fn dependency(edge: &Bound<'_, PyAny>) -> PyResult<tasks::Dependency> {
-    if let Ok(edge) = edge.cast::<Dependency>() {
-        return Ok(edge.get().0.clone());
-    }
-    if let Ok(fields) = edge.cast::<PyDict>() {
-        let edge = edge.py().get_type::<Dependency>().call((), Some(fields))?;
-        return Ok(edge.cast::<Dependency>()?.get().0.clone());
+    if edge.is_instance_of::<Dependency>() || edge.is_instance_of::<PyDict>() {
+        return Ok(of_fields::<Dependency>(edge, "a Dependency")?.get().0.clone());
     }
     edge.extract::<TaskId>().map(|id| tasks::Dependency::from(id.0))
 }
@@ -214,17 +210,25 @@ impl RetryPolicy {
     }
 }
 
+/// A RetryPolicy, or a dict of its fields.
+fn retry_policy(value: &Bound<'_, PyAny>) -> PyResult<tasks::RetryPolicy> {
+    Ok(of_fields::<RetryPolicy>(value, "a RetryPolicy or a dict of base, cap and jitter")?.get().0)
+}
+
 /// A Usage, or a dict of its fields.
 pub(crate) fn usage(value: Option<&Bound<'_, PyAny>>) -> PyResult<Option<tasks::Usage>> {
     let Some(value) = value else { return Ok(None) };
-    if let Ok(usage) = value.cast::<Usage>() {
-        return Ok(Some(usage.get().inner));
+    let usage = of_fields::<Usage>(value, "a Usage or a dict of tokens, cost and seconds")?;
+    Ok(Some(usage.get().inner))
+}
+
+/// An object of this class, or one made of a dict of its fields.
+pub(crate) fn of_fields<'py, T: PyClass>(value: &Bound<'py, PyAny>, wanted: &str) -> PyResult<Bound<'py, T>> {
+    if let Ok(made) = value.cast::<T>() {
+        return Ok(made.clone());
     }
-    let Ok(fields) = value.cast::<PyDict>() else {
-        return Err(wrong(value.as_borrowed(), "a Usage or a dict of tokens, cost and seconds"));
-    };
-    let usage = value.py().get_type::<Usage>().call((), Some(fields))?;
-    Ok(Some(usage.cast::<Usage>()?.get().inner))
+    let Ok(fields) = value.cast::<PyDict>() else { return Err(wrong(value.as_borrowed(), wanted)) };
+    Ok(value.py().get_type::<T>().call((), Some(fields))?.cast_into::<T>()?)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

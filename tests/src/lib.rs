@@ -7,6 +7,8 @@ mod adopt;
 mod agents;
 pub mod chaos;
 #[cfg(test)]
+mod complete;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;
@@ -18,6 +20,8 @@ mod model;
 mod opening;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod statements;
 #[cfg(test)]

@@ -26,6 +26,7 @@ from .types import (
     Page,
     Release,
     RetryPolicy,
+    RetryPolicyFields,
     Stats,
     Status,
     Task,
@@ -65,7 +66,7 @@ class Tasks:
         expires_at: datetime | None = None,
         expires_in: Duration | None = None,
         max_attempts: int | None = None,
-        retry: RetryPolicy | None = None,
+        retry: Union[RetryPolicy, RetryPolicyFields, None] = None,
         wait_for: Union[Literal["all", "any"], int, None] = None,
         on_prerequisite_failure: OnPrerequisiteFailure | None = None,
     ) -> Enqueued:

@@ -126,6 +126,14 @@ class UsageFields(TypedDict, total=False):
     seconds: float
 
 
+class RetryPolicyFields(TypedDict, total=False):
+    """``RetryPolicy`` as a dict."""
+
+    base: Union[Duration, None]
+    cap: Union[Duration, None]
+    jitter: bool
+
+
 class _DependencyOf(TypedDict):
     prerequisite: TaskLike
 
@@ -177,6 +185,6 @@ class NewTaskFields(_NewTaskOf, total=False):
     expires_at: Union[datetime, None]
     expires_in: Union[Duration, None]
     max_attempts: Union[int, None]
-    retry: Union[RetryPolicy, None]
+    retry: Union[RetryPolicy, RetryPolicyFields, None]
     wait_for: Union[Literal["all", "any"], int, None]
     on_prerequisite_failure: Union[OnPrerequisiteFailure, None]

@@ -3,6 +3,7 @@
 mod duty;
 mod handlers;
 mod jobs;
+mod outage;
 
 use crate::fixture::{Team, steady, task};
 use kurultai_core::{

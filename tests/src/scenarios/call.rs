@@ -1,0 +1,274 @@
+//! A step's call: its arguments by name, its answer as JSON.
+
+use chrono::{DateTime, Utc};
+use kurultai_core::{
+    Claim, Dependency, EventFilter, Expiry, Failure, Filter, Finish, Json, Kurultai, Lease, NewAgent,
+    NewTask, Outcome, Result, RetryPolicy, Start, Usage, WaitFor, tasks::queue::Extend,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+pub(super) async fn call(
+    k: &Kurultai,
+    start: DateTime<Utc>,
+    operation: &str,
+    with: Map<String, Value>,
+) -> Result<Value> {
+    let (tasks, agents, events) = (k.tasks(), k.agents(), k.events());
+    let mut with = Args { with, start };
+    let args = &mut with;
+    let answer = match operation {
+        "tasks.enqueue" => answer(tasks.enqueue(new_task(args)).await?),
+        "tasks.enqueue_many" => answer(tasks.enqueue_many(args.many("tasks", new_task)).await?),
+        "tasks.claim" => {
+            let mut claim = Claim::new(args.need::<String>("agent")).max(args.take("max").unwrap_or(1));
+            (claim.types, claim.lease) = (args.take("types"), args.span("lease"));
+            answer(tasks.claim(claim).await?)
+        }
+        "tasks.complete" | "tasks.fail" | "tasks.release" => {
+            let Finish { lease, outcome } = finish(operation, args);
+            answer(match outcome {
+                Outcome::Complete { results, usage: None } => tasks.complete(&lease, results).await?,
+                Outcome::Fail(failure) => tasks.fail(&lease, failure).await?,
+                Outcome::Release => tasks.release(&lease).await?,
+                with_usage => tasks.finish(&lease, with_usage).await?,
+            })
+        }
+        "tasks.finish" => {
+            let Finish { lease, outcome } = tagged(&mut args.inner("finish"));
+            answer(tasks.finish(&lease, outcome).await?)
+        }
+        "tasks.finish_many" => {
+            let each = tasks.finish_many(args.many("finishes", tagged)).await?;
+            let each = each.into_iter().map(|one| one.map_or_else(|e| json!({"error": e.code()}), answer));
+            each.collect()
+        }
+        "tasks.extend" => {
+            let ttl = args.span("ttl").expect("ttl");
+            answer(tasks.extend(&args.lease(), ttl).await?)
+        }
+        "tasks.progress" => answer(tasks.progress(&args.lease(), args.need("progress")).await?),
+        "tasks.checkpoint" => {
+            answer(tasks.checkpoint(&args.lease(), args.need::<Value>("checkpoint")).await?)
+        }
+        "tasks.renew" => {
+            let (lease, ttl) = (args.lease(), args.span("ttl"));
+            let request =
+                Extend { lease, ttl, progress: args.take("progress"), checkpoint: args.take("checkpoint") };
+            answer(tasks.renew(request).await?)
+        }
+        "tasks.cancel" => {
+            let reason: Option<String> = args.take("reason");
+            answer(tasks.cancel(&args.id("task"), reason.as_deref()).await?)
+        }
+        "tasks.suspend" => answer(tasks.suspend(&args.id("task")).await?),
+        "tasks.resume" => answer(tasks.resume(&args.id("task")).await?),
+        "tasks.requeue" => answer(tasks.requeue(&args.id("task")).await?),
+        "tasks.discard" => answer(tasks.discard(&args.id("task")).await?),
+        "tasks.pause" => answer(tasks.pause(args.take::<String>("type").as_deref()).await?),
+        "tasks.unpause" => answer(tasks.unpause(args.take::<String>("type").as_deref()).await?),
+        "tasks.depend" => {
+            let on = dependency(args.need("on"));
+            answer(tasks.depend(&args.id("task"), on).await?)
+        }
+        "tasks.get" => answer(tasks.get(&args.id("task")).await?),
+        "tasks.get_many" => {
+            let ids: Vec<String> = args.need::<Vec<Value>>("tasks").into_iter().map(id).collect();
+            answer(tasks.get_many(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await?)
+        }
+        "tasks.list" => answer(tasks.list(filter(args)).await?),
+        "tasks.dead_letters" => answer(tasks.dead_letters(filter(args)).await?),
+        "tasks.stats" => answer(tasks.stats().await?),
+        "tasks.explain" => answer(tasks.explain(&args.id("task")).await?),
+        "tasks.maintain" => answer(tasks.maintain().await?),
+        "tasks.adopt" => answer(tasks.adopt().await?),
+        "agents.register" => answer(agents.register(new_agent(args)).await?),
+        "agents.register_many" => answer(agents.register_many(args.many("agents", new_agent)).await?),
+        "agents.beat" => answer(agents.beat(&args.need::<String>("agent")).await?),
+        "agents.beat_many" => {
+            let ids: Vec<String> = args.need("agents");
+            answer(agents.beat_many(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await?)
+        }
+        "agents.get" => answer(agents.get(&args.need::<String>("name")).await?),
+        "agents.list" => answer(agents.list().await?),
+        "agents.with_capability" => answer(agents.with_capability(&args.need::<String>("capability")).await?),
+        "agents.drain" => answer(agents.drain(&args.need::<String>("agent")).await?),
+        "agents.deregister" => answer(agents.deregister(&args.need::<String>("agent")).await?),
+        "events.read" => {
+            let filter = EventFilter {
+                after_seq: args.take("after_seq").unwrap_or_default(),
+                topic: args.take("topic"),
+                source: args.take("source"),
+                task_id: args.take("task").map(id),
+                since: args.time("since"),
+                limit: args.take("limit").unwrap_or_default(),
+            };
+            answer(events.read(filter).await?)
+        }
+        "events.last_seq" => answer(events.last_seq().await?),
+        unknown => panic!("no operation {unknown}"),
+    };
+    with.done();
+    Ok(answer)
+}
+
+struct Args {
+    with: Map<String, Value>,
+    start: DateTime<Utc>,
+}
+
+impl Args {
+    fn take<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let value = self.with.remove(name)?;
+        Some(serde_json::from_value(value).unwrap_or_else(|e| panic!("{name}: {e}")))
+    }
+
+    fn need<T: DeserializeOwned>(&mut self, name: &str) -> T {
+        self.take(name).unwrap_or_else(|| panic!("{name} is needed"))
+    }
+
+    fn span(&mut self, name: &str) -> Option<Duration> {
+        self.take(name).map(Duration::from_secs_f64)
+    }
+
+    fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
+        let start = self.start;
+        self.span(name).map(|span| start + span)
+    }
+
+    fn id(&mut self, name: &str) -> String {
+        id(self.need(name))
+    }
+
+    /// Of a claimed task or a lease.
+    fn lease(&mut self) -> Lease {
+        let task: Value = self.need("task");
+        let lease = task.get("lease").cloned().unwrap_or(task);
+        serde_json::from_value(lease).unwrap_or_else(|e| panic!("task: no lease: {e}"))
+    }
+
+    fn inner(&mut self, name: &str) -> Args {
+        Args { with: self.need(name), start: self.start }
+    }
+
+    fn many<T>(&mut self, name: &str, read: impl Fn(&mut Args) -> T) -> Vec<T> {
+        let start = self.start;
+        let each = |with| {
+            let mut args = Args { with, start };
+            let one = read(&mut args);
+            args.done();
+            one
+        };
+        self.need::<Vec<Map<String, Value>>>(name).into_iter().map(each).collect()
+    }
+
+    fn done(self) {
+        assert!(self.with.is_empty(), "unknown arguments: {:?}", self.with);
+    }
+}
+
+fn answer(value: impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap()
+}
+
+/// A task in any form that has its id.
+fn id(value: Value) -> String {
+    let id = value.get("id").cloned().unwrap_or(value);
+    id.as_str().unwrap_or_else(|| panic!("{id} is no id")).to_owned()
+}
+
+fn dependency(value: Value) -> Dependency {
+    let Some(prerequisite) = value.get("prerequisite") else { return id(value).into() };
+    let dependency_type = value.get("type").and_then(Value::as_str).unwrap_or("blocks").parse().unwrap();
+    let weight = value.get("weight").and_then(Value::as_f64);
+    Dependency { weight, ..Dependency::new(id(prerequisite.clone()), dependency_type) }
+}
+
+fn new_task(args: &mut Args) -> NewTask {
+    let mut task = NewTask::new(args.need::<String>("type"));
+    task.id = args.take("id").unwrap_or(task.id);
+    task.payload = args.take::<Json>("payload").unwrap_or(task.payload);
+    task.title = args.take("title").unwrap_or_default();
+    task.description = args.take("description").unwrap_or_default();
+    task.priority = args.take::<String>("priority").map_or(task.priority, |word| word.parse().unwrap());
+    task.priority_weight = args.take("priority_weight").unwrap_or(task.priority_weight);
+    task.required_capabilities = args.take("requires").unwrap_or_default();
+    task.preferred_capabilities = args.take("prefers").unwrap_or_default();
+    (task.assigned_to, task.delegated_by) = (args.take("assigned_to"), args.take("delegated_by"));
+    task.parent_id = args.take("parent").map(id);
+    task.wait_for = args.take::<WaitFor>("wait_for").unwrap_or_default();
+    let edges: Vec<Value> = args.take("depends_on").unwrap_or_default();
+    task.depends_on = edges.into_iter().map(dependency).collect();
+    task.on_prerequisite_failure =
+        args.take("on_prerequisite_failure").unwrap_or(task.on_prerequisite_failure);
+    task.unique_key = args.take("unique_key");
+    task.start = match (args.time("run_at"), args.span("delay")) {
+        (Some(at), _) => Start::At(at),
+        (None, delay) => delay.map_or(Start::Now, Start::After),
+    };
+    task.expiry = match (args.time("expires_at"), args.span("expires_in")) {
+        (Some(at), _) => Expiry::At(at),
+        (None, span) => span.map_or(Expiry::Default, Expiry::After),
+    };
+    task.max_attempts = args.take("max_attempts");
+    if args.with.contains_key("retry") {
+        let (mut given, all) = (args.inner("retry"), RetryPolicy::default());
+        task.retry = RetryPolicy {
+            base: given.span("base").unwrap_or(all.base),
+            cap: given.span("cap").unwrap_or(all.cap),
+            jitter: given.take("jitter").unwrap_or(all.jitter),
+        };
+        given.done();
+    }
+    task
+}
+
+fn new_agent(args: &mut Args) -> NewAgent {
+    NewAgent {
+        id: args.need("id"),
+        display_name: args.take("display_name"),
+        role: args.take("role"),
+        aliases: args.take("aliases").unwrap_or_default(),
+        capabilities: args.take("capabilities").unwrap_or_default(),
+        max_concurrent: args.take("max_concurrent"),
+    }
+}
+
+fn filter(args: &mut Args) -> Filter {
+    Filter {
+        status: args.take("status"),
+        task_type: args.take("type"),
+        assigned_to: args.take("assigned_to"),
+        claimed_by: args.take("claimed_by"),
+        parent_id: args.take("parent").map(id),
+        cursor: args.take("cursor"),
+        limit: args.take("limit").unwrap_or_default(),
+    }
+}
+
+fn finish(operation: &str, args: &mut Args) -> Finish {
+    let (lease, usage) = (args.lease(), args.take::<Usage>("usage"));
+    let outcome = match operation {
+        "tasks.complete" => Outcome::Complete { results: args.take("results").unwrap_or_default(), usage },
+        "tasks.fail" => Outcome::Fail(Failure {
+            retryable: args.take("retryable").unwrap_or(true),
+            retry_after: args.span("retry_after"),
+            results: args.take("results"),
+            usage,
+            ..Failure::new(args.need::<String>("error"))
+        }),
+        _ => Outcome::Release,
+    };
+    Finish { lease, outcome }
+}
+
+/// `{"complete": {...}}`
+fn tagged(args: &mut Args) -> Finish {
+    let (name, with) = std::mem::take(&mut args.with).into_iter().next().expect("complete, fail or release");
+    let with = with.as_object().expect("its arguments").clone();
+    let mut inner = Args { with, start: args.start };
+    let finish = finish(&format!("tasks.{name}"), &mut inner);
+    inner.done();
+    finish
+}
