@@ -56,7 +56,7 @@ view! {
 
 view! {
     /// A task that this one waited for, or that feeds it, with its results.
-    Prerequisite of tasks::Prerequisite { id, dependency_type as "type", status, results }
+    Prerequisite of tasks::Prerequisite { id, dependency_type, status, results }
 }
 
 view! {

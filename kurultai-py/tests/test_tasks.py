@@ -142,7 +142,7 @@ class Tasks:
         self.assertEqual((task.payload, task.delegated_by, task.attempt, task.max_attempts), ({"n": 1}, "kublai", 1, 3))
         [prerequisite] = task.prerequisites
         self.assertEqual(
-            (prerequisite.id, prerequisite.type, prerequisite.status, prerequisite.results),
+            (prerequisite.id, prerequisite.dependency_type, prerequisite.status, prerequisite.results),
             (first.id, "blocks", "completed", {"r": [1.5]}),
         )
         self.assertEqual((task.lease.task_id, task.lease.attempt, task.lease.version > 0), (task.id, 1, True))
