@@ -69,7 +69,8 @@ impl Agents {
 #[pymethods]
 impl Agents {
     fn register_many(&self, agents: &Bound<'_, PyAny>) -> PyResult<Op> {
-        let all: Vec<CoreNewAgent> = agents.try_iter()?.map(|agent| new_agent(&agent?)).collect::<PyResult<_>>()?;
+        let all: Vec<CoreNewAgent> =
+            agents.try_iter()?.map(|agent| new_agent(&agent?)).collect::<PyResult<_>>()?;
         let agents = self.0.clone();
         Ok(Op::new(async move { agents.register_many(all).await }))
     }

@@ -25,8 +25,12 @@ impl<'py> FromPyObject<'_, 'py> for LeaseArg {
         if let Ok(text) = value.cast::<PyString>() {
             return text.to_str()?.parse().map(LeaseArg).raise(value.py());
         }
-        let lease = value.getattr(intern!(value.py(), "lease")).and_then(|l| Ok(l.cast::<Lease>()?.get().inner.clone()));
-        lease.map(LeaseArg).map_err(|_| wrong(value, "a claimed task, its lease, a handler's context, or a lease string"))
+        let lease = value
+            .getattr(intern!(value.py(), "lease"))
+            .and_then(|l| Ok(l.cast::<Lease>()?.get().inner.clone()));
+        lease
+            .map(LeaseArg)
+            .map_err(|_| wrong(value, "a claimed task, its lease, a handler's context, or a lease string"))
     }
 }
 
@@ -108,11 +112,15 @@ impl<'py> FromPyObject<'_, 'py> for Names {
 }
 
 /// One of a closed set of words.
-pub(crate) fn word<T: std::str::FromStr<Err = Error>>(py: Python<'_>, word: Option<&str>) -> PyResult<Option<T>> {
+pub(crate) fn word<T: std::str::FromStr<Err = Error>>(
+    py: Python<'_>,
+    word: Option<&str>,
+) -> PyResult<Option<T>> {
     word.map(|word| word.parse().raise(py)).transpose()
 }
 
 pub(crate) fn wrong(value: Borrowed<'_, '_, PyAny>, wanted: &str) -> PyErr {
-    let shown = value.repr().map_or_else(|_| "?".to_owned(), |r| r.to_string_lossy().chars().take(80).collect());
+    let shown =
+        value.repr().map_or_else(|_| "?".to_owned(), |r| r.to_string_lossy().chars().take(80).collect());
     PyTypeError::new_err(format!("expected {wanted}, not {shown}"))
 }

@@ -157,7 +157,8 @@ impl<'py> Writer<'_, 'py> {
             Ok(number) => self.write(format_args!("{number}")),
             Err(_) => {
                 // The digits of the number itself, whatever a subclass prints.
-                let digits = number.py().get_type::<PyInt>().call_method1(intern!(number.py(), "__repr__"), (number,));
+                let digits =
+                    number.py().get_type::<PyInt>().call_method1(intern!(number.py(), "__repr__"), (number,));
                 let digits = digits.map_err(|_| place.refuse("an integer of more than 4300 digits"))?;
                 self.text.push_str(digits.cast::<PyString>()?.to_str()?);
             }
@@ -169,7 +170,9 @@ impl<'py> Writer<'_, 'py> {
     fn other(&mut self, value: &Bound<'py, PyAny>, place: &Place<'_, 'py>) -> PyResult<()> {
         let Some(instead) = self.instead(value)? else {
             let class = value.get_type().name()?;
-            return Err(place.refuse(format!("{class} is no JSON value; {}", advice(&class.to_string_lossy()))));
+            return Err(
+                place.refuse(format!("{class} is no JSON value; {}", advice(&class.to_string_lossy())))
+            );
         };
         let depth = place.depth;
         let hooks = std::iter::successors(Some(place), |place| place.above)
@@ -235,14 +238,18 @@ impl<'py> Writer<'_, 'py> {
         if self.text.len() <= MAX_BYTES {
             return Ok(());
         }
-        Err(place.refuse(format!("the JSON text is longer than {MAX_BYTES} bytes here; store a reference to it")))
+        Err(place
+            .refuse(format!("the JSON text is longer than {MAX_BYTES} bytes here; store a reference to it")))
     }
 }
 
 const SURROGATE: &str = "a lone surrogate has no UTF-8 form";
 
 fn shown(value: &Bound<'_, PyAny>) -> String {
-    value.repr().map_or_else(|_| "of an unknown kind".to_owned(), |repr| repr.to_string_lossy().chars().take(80).collect())
+    value.repr().map_or_else(
+        |_| "of an unknown kind".to_owned(),
+        |repr| repr.to_string_lossy().chars().take(80).collect(),
+    )
 }
 
 fn advice(class: &str) -> &'static str {

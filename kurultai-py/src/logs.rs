@@ -48,7 +48,8 @@ pub(crate) fn hand_over(py: Python<'_>) -> PyResult<()> {
 #[pyfunction]
 pub(crate) fn emit(py: Python<'_>) -> PyResult<()> {
     let records = std::mem::take(&mut *lock(&RECORDS));
-    let records: Vec<(u8, &str, String)> = records.into_iter().map(|r| (r.level, r.target, r.message)).collect();
+    let records: Vec<(u8, &str, String)> =
+        records.into_iter().map(|r| (r.level, r.target, r.message)).collect();
     let wanted: u8 = EMIT.import(py, "kurultai._logs", "emit")?.call1((records,))?.extract()?;
     WANTED.store(wanted, Ordering::Relaxed);
     Ok(())
@@ -115,7 +116,11 @@ struct Message {
 
 impl Message {
     fn text(self) -> String {
-        if self.message.is_empty() { self.fields.trim_start().to_owned() } else { self.message + &self.fields }
+        if self.message.is_empty() {
+            self.fields.trim_start().to_owned()
+        } else {
+            self.message + &self.fields
+        }
     }
 }
 

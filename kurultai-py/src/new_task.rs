@@ -94,7 +94,8 @@ impl NewTask {
         task.max_attempts = max_attempts;
         task.retry = retry.map_or(Ok(task.retry), retry_policy)?;
         task.wait_for = wait_for.map_or(Ok(task.wait_for), wait_for_of)?;
-        task.on_prerequisite_failure = word(py, on_prerequisite_failure)?.unwrap_or(task.on_prerequisite_failure);
+        task.on_prerequisite_failure =
+            word(py, on_prerequisite_failure)?.unwrap_or(task.on_prerequisite_failure);
         Ok(NewTask { inner: task })
     }
 
@@ -115,7 +116,10 @@ impl NewTask {
 }
 
 /// A NewTask, or a dict of its fields.
-pub(crate) fn new_task(value: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<tasks::NewTask> {
+pub(crate) fn new_task(
+    value: &Bound<'_, PyAny>,
+    default: Option<&Bound<'_, PyAny>>,
+) -> PyResult<tasks::NewTask> {
     if let Ok(task) = value.cast::<NewTask>() {
         return Ok(task.get().inner.clone());
     }

@@ -77,7 +77,8 @@ impl Op {
         let bridge = Bridge::of_running_loop(py)?;
         let future = bridge.get().create_future(py)?;
         let queue = bridge.get().queue().clone();
-        let pending = Pending { queue, outcome: Mutex::default(), future: Mutex::new(Some(future.clone_ref(py))) };
+        let pending =
+            Pending { queue, outcome: Mutex::default(), future: Mutex::new(Some(future.clone_ref(py))) };
         let pending = Arc::new(pending);
         let told = pending.clone();
         let running = runtime.spawn(async move {

@@ -126,7 +126,8 @@ impl Tasks {
         let default = self.default(py);
         let finish = |pair: PyResult<Bound<'_, PyAny>>| {
             let (task, results): (LeaseArg, Bound<'_, PyAny>) = pair?.extract()?;
-            let outcome = Outcome::Complete { results: json::write(&results, default.as_ref())?, usage: None };
+            let outcome =
+                Outcome::Complete { results: json::write(&results, default.as_ref())?, usage: None };
             Ok(kurultai_core::Finish { lease: task.0, outcome })
         };
         let finishes: Vec<_> = done.try_iter()?.map(finish).collect::<PyResult<_>>()?;

@@ -289,6 +289,16 @@ class Draining(Team):
         agent.task("t")(lambda ctx, payload: None)
         self.assertEqual(await asyncio.wait_for(agent.serve(self.k, stop=asyncio.sleep(0.05)), 10), 0)
 
+    async def test_a_stop_that_fails_drains_and_raises(self) -> None:
+        agent = Agent("temujin")
+        agent.task("t")(lambda ctx, payload: None)
+
+        async def broken() -> None:
+            raise OSError("no such thing")
+
+        with self.assertRaises(OSError):
+            await asyncio.wait_for(agent.serve(self.k, stop=broken()), 10)
+
     async def test_it_claims_no_more_than_it_has_room_for(self) -> None:
         agent, most, now = Agent("temujin", concurrency=3), 0, 0
 

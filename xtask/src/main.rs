@@ -7,6 +7,7 @@
 
 mod neo4j;
 mod process;
+mod python;
 mod server;
 mod yardstick;
 
@@ -24,6 +25,9 @@ cargo xtask COMMAND
   bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores
   chaos [ARGS]                     kill things at random and check what is left
   neo4j start|stop|kill|url        a server in the background, for experiments
+  python                           build the Python package in place
+  python test [FILTER]             its tests alone, on Neo4j too where KURULTAI_TEST_NEO4J names a server
+  python wheel                     the wheel to install, optimised; prints where it is
 
 KURULTAI_TEST_NEO4J=neo4j://USER:PASSWORD@HOST:PORT/DB makes test, bench and chaos use that server.
 ";
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         "bench" => bench(args),
         "chaos" => chaos(&args),
         "neo4j" => server::command(args.first().map_or("", String::as_str)),
+        "python" => python::command(&args),
         _ => {
             print!("{HELP}");
             return if command.is_empty() || command.contains("help") {
@@ -84,12 +89,15 @@ fn test(mut filters: Vec<String>) -> Result<()> {
     let mut steps = lint(Steps::default());
     let tests = ["test", "--workspace", "--locked", "--no-fail-fast"];
     if steps.run("build", || run(cargo(tests).arg("--no-run"))).is_some() {
-        let mut command = cargo(tests);
-        command.arg("--").args(filters).env_remove(server::URL);
-        if !with_neo4j {
-            steps.run("test", || run(command.args(["--skip", "neo4j::"])));
-        } else if let Some(server) = steps.run("neo4j", Server::named_or_new) {
-            steps.run("test", || server.run(&mut command));
+        let server = with_neo4j.then(|| steps.run("neo4j", Server::named_or_new)).flatten();
+        if server.is_some() || !with_neo4j {
+            python::test(&mut steps, server.as_ref(), &filters);
+            let mut command = cargo(tests);
+            command.arg("--").args(filters).env_remove(server::URL);
+            steps.run("test", || match &server {
+                Some(server) => server.run(&mut command),
+                None => run(command.args(["--skip", "neo4j::"])),
+            });
         }
     }
     steps.finish()

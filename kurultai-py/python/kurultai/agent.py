@@ -144,7 +144,7 @@ class Agent:
     async def serve(
         self, team: Kurultai | None = None, *, stop: Union[asyncio.Event, Awaitable[Any], None] = None
     ) -> int:
-        """Works until ``stop`` is set or done, drains, and returns how many tasks its handlers ended. ``team``: an
+        """Works until ``stop`` is set, done or failed, drains, and returns how many tasks its handlers ended. ``team``: an
         opened store instead of the agent's ``url``.
 
         Errors: ``input.invalid``, ``store.closed`` and whatever else no repetition mends; running handlers are
@@ -201,6 +201,8 @@ class Agent:
                 # Every job has ended; a handler that does not stop is left behind.
                 await asyncio.wait(running, timeout=1)
             threads.close()
+        if watch is not None and watch.done() and not watch.cancelled():
+            watch.result()  # an error of `stop` is the caller's
         return ended
 
     async def _handle(self, job: _native.Job, threads: Threads) -> bool:
@@ -283,8 +285,10 @@ async def _stopped(job: _native.Job) -> Stop:
 
 
 async def _drain_when(stop: Union[asyncio.Event, Awaitable[Any]], jobs: _native.Jobs) -> None:
-    await (stop.wait() if isinstance(stop, asyncio.Event) else stop)
-    jobs.drain()
+    try:
+        await (stop.wait() if isinstance(stop, asyncio.Event) else stop)
+    finally:
+        jobs.drain()
 
 
 def _on_signal(stop: asyncio.Event) -> None:
