@@ -122,6 +122,10 @@ impl Config {
         self
     }
 
+    pub fn defaults(&self) -> &TaskDefaults {
+        &self.defaults
+    }
+
     pub fn task_defaults(mut self, defaults: TaskDefaults) -> Self {
         self.defaults = defaults;
         self

@@ -43,8 +43,8 @@ impl Json {
         }
     }
 
-    /// Text that this library wrote earlier.
-    pub(crate) fn stored(text: String) -> Self {
+    /// Text that is known to be JSON: what this library or a binding wrote. Size and depth are checked when it is used.
+    pub fn stored(text: String) -> Self {
         Json(text.into())
     }
 

@@ -8,6 +8,7 @@
 mod neo4j;
 mod node;
 mod process;
+mod python;
 mod server;
 mod yardstick;
 
@@ -25,6 +26,9 @@ cargo xtask COMMAND
   bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores
   chaos [ARGS]                     kill things at random and check what is left
   neo4j start|stop|kill|url        a server in the background, for experiments
+  python                           build the Python package in place
+  python test [FILTER]             its tests alone, on Neo4j too where KURULTAI_TEST_NEO4J names a server
+  python wheel                     the wheel to install, optimised; prints where it is
   node                             build the Node package for this machine
   node test [FILTER]               its tests alone, on Neo4j too where KURULTAI_TEST_NEO4J names a server
   node pack                        the package to install, optimised; prints where it is
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         "bench" => bench(args),
         "chaos" => chaos(&args),
         "neo4j" => server::command(args.first().map_or("", String::as_str)),
+        "python" => python::command(&args),
         "node" => node::command(&args),
         _ => {
             print!("{HELP}");
@@ -91,6 +96,7 @@ fn test(mut filters: Vec<String>) -> Result<()> {
     if steps.run("build", || run(cargo(tests).arg("--no-run"))).is_some() {
         let server = with_neo4j.then(|| steps.run("neo4j", Server::named_or_new)).flatten();
         if server.is_some() || !with_neo4j {
+            python::test(&mut steps, server.as_ref(), &filters);
             node::test(&mut steps, server.as_ref(), &filters);
             let mut command = cargo(tests);
             command.arg("--").args(filters).env_remove(server::URL);

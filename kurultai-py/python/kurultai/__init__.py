@@ -1,0 +1,84 @@
+"""A shared, durable picture for a team of AI agents: who is alive, what must be done, what happened.
+
+``kurultai.open(url)`` gives a team on one file or on Neo4j; ``kurultai.blocking`` has the same names without
+``await``; ``kurultai.Agent`` is a worker made of decorated functions; ``kurultai.errors`` says what can go wrong.
+"""
+
+from . import blocking, errors
+from ._client import Kurultai, Retention, TaskDefaults, open
+from ._native import __version__, council, matches
+from .agent import Agent, Context, Reject, Retry
+from .agents import Agents
+from .errors import KurultaiError
+from .events import Events
+from .tasks import Tasks
+from .types import (
+    AgentInfo,
+    Claimed,
+    Complete,
+    Dependency,
+    Enqueued,
+    Event,
+    Explanation,
+    Extended,
+    Fail,
+    Finished,
+    Lease,
+    ManualClock,
+    NewAgent,
+    NewTask,
+    Page,
+    Percentiles,
+    Prerequisite,
+    Reason,
+    Release,
+    RetryPolicy,
+    Stats,
+    Task,
+    TaskError,
+    Usage,
+)
+
+__all__ = [
+    "Agent",
+    "AgentInfo",
+    "Agents",
+    "Claimed",
+    "Complete",
+    "Context",
+    "Dependency",
+    "Enqueued",
+    "Event",
+    "Events",
+    "Explanation",
+    "Extended",
+    "Fail",
+    "Finished",
+    "Kurultai",
+    "KurultaiError",
+    "Lease",
+    "ManualClock",
+    "NewAgent",
+    "NewTask",
+    "Page",
+    "Percentiles",
+    "Prerequisite",
+    "Reason",
+    "Reject",
+    "Release",
+    "Retention",
+    "Retry",
+    "RetryPolicy",
+    "Stats",
+    "Task",
+    "TaskDefaults",
+    "TaskError",
+    "Tasks",
+    "Usage",
+    "__version__",
+    "blocking",
+    "council",
+    "errors",
+    "matches",
+    "open",
+]

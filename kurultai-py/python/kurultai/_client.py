@@ -1,0 +1,195 @@
+"""``open(url)``: one team's shared picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any, TypedDict
+
+from . import _native
+from .agents import Agents
+from .events import Events
+from .tasks import Tasks
+from .types import Duration
+
+
+class TaskDefaults(TypedDict, total=False):
+    """What a task gets where its author says nothing; what is not given here comes from the environment."""
+
+    max_attempts: int
+    """Attempts before the dead letters. 3, or TASK_QUEUE_MAX_RETRIES."""
+    timeout: Duration | None
+    """How long a task may wait, counted from when it can be claimed; None for ever. 30 minutes, or
+    TASK_TIMEOUT_MINUTES."""
+    lease: Duration
+    """How long a claim lasts without renewal. 30 seconds."""
+
+
+class Retention(TypedDict, total=False):
+    """How long what is over is kept; None, and what is not given, for ever."""
+
+    tasks: Duration | None
+    events: Duration | None
+
+
+class Kurultai:
+    """One team on one store. ``open`` makes it; ``tasks``, ``agents`` and ``events`` are its rooms.
+
+    >>> async with kurultai.open("memory:", namespace="council") as team:
+    ...     print(team)
+    <Kurultai 'council' on sqlite>
+    """
+
+    __slots__ = ("_native", "agents", "events", "tasks")
+
+    tasks: Tasks
+    agents: Agents
+    events: Events
+
+    def __init__(self, native: _native.Kurultai) -> None:
+        self._native = native
+        self.tasks = Tasks(native.tasks)
+        self.agents = Agents(native.agents)
+        self.events = Events(native.events)
+
+    @property
+    def namespace(self) -> str:
+        """The team. Two namespaces of one database never see each other."""
+        return self._native.namespace
+
+    @property
+    def store_name(self) -> str:
+        """``sqlite`` or ``neo4j``."""
+        return self._native.store_name
+
+    @property
+    def statements(self) -> int:
+        """Statements that this handle's process has sent to the store."""
+        return self._native.statements
+
+    async def close(self) -> None:
+        """Waits until what was sent is committed and lets go of the store. Later calls fail with ``store.closed``.
+
+        >>> team = await kurultai.open("memory:")
+        >>> await team.close()
+        """
+        await self._native.close()
+
+    async def __aenter__(self) -> Kurultai:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Kurultai {self.namespace!r} on {self.store_name}>"
+
+
+class Opening:
+    """What ``open`` returns: await it, or use it with ``async with``."""
+
+    __slots__ = ("_opened", "_options", "_url")
+
+    def __init__(self, url: str | None, options: dict[str, Any]) -> None:
+        self._url = url
+        self._options = options
+        self._opened: Kurultai | None = None
+
+    async def _open(self) -> Kurultai:
+        return await _open(self._url, **self._options)
+
+    def __await__(self) -> Generator[Any, Any, Kurultai]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Kurultai:
+        self._opened = await self._open()
+        return self._opened
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+
+
+def open(
+    url: str | None = None,
+    *,
+    namespace: str = "default",
+    migrate: bool = True,
+    background: bool = True,
+    task_defaults: TaskDefaults | None = None,
+    retention: Retention | None = None,
+    aging: Duration | None = 3600,
+    default: Callable[[Any], Any] | None = None,
+    clock: _native.ManualClock | None = None,
+) -> Opening:
+    """Opens a store and brings its schema up to date.
+
+    ``url`` is ``memory:``, ``sqlite:PATH?durability=full|process`` or ``neo4j://user:password@host:7687/database``;
+    without it KURULTAI_URL counts, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.
+
+    ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
+    leases and overdue tasks to ``tasks.maintain()``. ``aging``: a claimable task rises one rank for each such span
+    that it has waited; None for never. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for;
+    dataclasses and pydantic models need none. ``clock`` is for tests.
+
+    Errors: ``config.url``, ``store.auth``, ``store.unavailable`` (retryable), ``store.schema_newer``,
+    ``store.read_only``.
+
+    >>> async with kurultai.open("memory:") as k:
+    ...     await k.agents.register("temujin")
+    ...     [agent.id for agent in await k.agents.list()]
+    ['temujin']
+    """
+    options = dict(
+        namespace=namespace,
+        migrate=migrate,
+        background=background,
+        task_defaults=task_defaults or {},
+        retention=retention or {},
+        aging=aging,
+        default=default,
+        clock=clock,
+    )
+    return Opening(url, options)
+
+
+async def _open(
+    url: str | None,
+    *,
+    task_defaults: TaskDefaults,
+    retention: Retention,
+    aging: Duration | None,
+    default: Callable[[Any], Any] | None,
+    namespace: str,
+    migrate: bool,
+    background: bool,
+    clock: _native.ManualClock | None,
+) -> Kurultai:
+    _native.emit()  # so that the core logs from the first moment what the logger wants
+    for given, known in ((task_defaults, TaskDefaults), (retention, Retention)):
+        unknown = set(given) - set(known.__annotations__)
+        if unknown:
+            raise TypeError(f"{known.__name__} has no {', '.join(sorted(unknown))}")
+    native = await _native.open(
+        url,
+        namespace,
+        migrate,
+        background,
+        task_defaults.get("max_attempts"),
+        _never(task_defaults["timeout"]) if "timeout" in task_defaults else None,
+        task_defaults.get("lease"),
+        retention.get("tasks"),
+        retention.get("events"),
+        _never(aging),
+        clock,
+    )
+    return Kurultai(native.with_default(default) if default else native)
+
+
+def _never(span: Duration | None) -> Duration:
+    return math.inf if span is None else span

@@ -1,0 +1,82 @@
+"""What a handler can ask and tell while it works."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, List, Literal, Union
+
+from . import _native
+from .types import Claimed, Extended, Lease, Prerequisite
+
+#: Why the work on a task must stop.
+Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
+
+
+class Context:
+    """The task at hand, its lease, and how to say how the work goes. Every call of ``tasks`` that takes a lease takes
+    a context too."""
+
+    __slots__ = ("_default", "_job", "_stop", "cancelled", "task")
+
+    task: Claimed
+    cancelled: threading.Event
+    """Set when the work must stop; a handler that is no coroutine looks at it now and then."""
+
+    def __init__(self, job: _native.Job, default: Callable[[Any], Any] | None) -> None:
+        self._job = job
+        self._default = default
+        self._stop: Stop | None = None
+        self.task = job.task
+        self.cancelled = threading.Event()
+
+    @property
+    def lease(self) -> Lease:
+        """The lease as it was last renewed."""
+        return self._job.lease
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try."""
+        return self.task.attempt
+
+    @property
+    def prerequisites(self) -> List[Prerequisite]:
+        """The results of the tasks that this one waited for or is fed by."""
+        return self.task.prerequisites
+
+    @property
+    def fencing_token(self) -> int:
+        """Grows with each claim of the task: a system that refuses a smaller number than it has seen is safe from
+        workers that lost their lease and do not know it yet."""
+        return self._job.fencing_token
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt at this task and for no other task: give it to systems that do a thing once a
+        key."""
+        return self._job.idempotency_key
+
+    @property
+    def stop(self) -> Union[Stop, None]:
+        """Why the work must stop, if it must: lost, cancelled, suspended, drained or timeout."""
+        return self._stop or self._job.stop
+
+    async def progress(self, progress: float) -> Extended:
+        """Notes how far the work is, 0 to 1; a sign of life. Errors: ``lease.lost``, ``input.invalid``."""
+        return await self._job.progress(progress)
+
+    async def checkpoint(self, checkpoint: Any) -> Extended:
+        """Stores where the next attempt can go on; it reads it from ``ctx.task.checkpoint``. Errors: ``lease.lost``,
+        ``input.payload``."""
+        return await self._job.checkpoint(checkpoint, self._default)
+
+    def usage(self, *, tokens: int = 0, cost: float = 0.0, seconds: float = 0.0) -> None:
+        """What the work has cost so far, in all; stored when the task is completed or failed."""
+        self._job.usage(_native.Usage(tokens=tokens, cost=cost, seconds=seconds))
+
+    def _halt(self, why: Stop) -> None:
+        self._stop = why
+        self.cancelled.set()
+
+    def __repr__(self) -> str:
+        return f"<Context of {self.task.type!r} {self.task.id}, attempt {self.attempt}>"

@@ -1,0 +1,50 @@
+"""Attaches the native bridge to an event loop. The native part calls ``bridge`` once for each loop."""
+
+from __future__ import annotations
+
+import threading
+from asyncio import AbstractEventLoop
+from weakref import WeakKeyDictionary, ref
+
+from ._native import Bridge
+
+_bridges: WeakKeyDictionary[AbstractEventLoop, Bridge] = WeakKeyDictionary()
+
+
+def bridge(loop: AbstractEventLoop) -> Bridge:
+    """The loop's bridge; made and attached where it has none yet."""
+    known = _bridges.get(loop)
+    if known is not None:
+        return known
+    weak = ref(loop)
+
+    def create_future() -> object:
+        alive = weak()
+        assert alive is not None
+        return alive.create_future()
+
+    made = Bridge(create_future)
+    try:
+        loop.add_reader(made.fileno(), made.drain)
+    except NotImplementedError:
+        _watch(loop, made)
+    _bridges[loop] = made
+    return made
+
+
+def _watch(loop: AbstractEventLoop, made: Bridge) -> None:
+    """For loops that cannot watch a descriptor: a thread waits in their stead."""
+    weak = ref(loop, lambda _: made.close())
+
+    def work() -> None:
+        while made.wait():
+            alive = weak()
+            if alive is None:
+                return
+            try:
+                alive.call_soon_threadsafe(made.drain)
+            except RuntimeError:  # the loop is closed
+                return
+            del alive
+
+    threading.Thread(target=work, name="kurultai-wake", daemon=True).start()

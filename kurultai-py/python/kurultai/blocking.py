@@ -1,0 +1,120 @@
+"""The same names without ``await``: every call runs to its end on the calling thread, and Ctrl-C ends it.
+
+>>> with kurultai.blocking.open("memory:") as team:
+...     team.agents.register("temujin")
+...     task = team.tasks.enqueue("review", {"pr": 42})
+...     [claimed] = team.tasks.claim("temujin")
+...     team.tasks.complete(claimed, {"ok": True}).status
+'completed'
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from . import _client, _native
+from ._context import Context as AsyncContext
+from .agents import Agents as AsyncAgents
+from .events import Events as AsyncEvents
+from .tasks import Tasks as AsyncTasks
+
+__all__ = ["Agents", "Context", "Events", "Kurultai", "Tasks", "open"]
+
+
+def _blocking(cls: type) -> Callable[[type], type]:
+    """Gives a class every public member of an asynchronous one, with its calls made blocking."""
+
+    def fill(proxy: type) -> type:
+        for name, member in vars(cls).items():
+            if not name.startswith("_") and name not in vars(proxy):
+                if inspect.isfunction(member):
+                    setattr(proxy, name, _method(name, member))
+                elif isinstance(member, property):
+                    setattr(proxy, name, property(_read(name), doc=member.__doc__))
+        proxy.__doc__ = cls.__doc__
+        return proxy
+
+    return fill
+
+
+def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        result = getattr(self._inner, name)(*args, **options)
+        if inspect.iscoroutine(result):
+            return _native.run(result)
+        return _iterate(result) if inspect.isasyncgen(result) else result
+
+    return call
+
+
+def _iterate(items: Any) -> Iterator[Any]:
+    while True:
+        try:
+            item = _native.run(items.__anext__())
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+def _read(name: str) -> Callable[[Any], Any]:
+    return lambda self: getattr(self._inner, name)
+
+
+class _Proxy:
+    __slots__ = ("_inner",)
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    def __repr__(self) -> str:
+        return f"blocking {self._inner!r}"
+
+
+@_blocking(AsyncTasks)
+class Tasks(_Proxy):
+    __slots__ = ()
+
+
+@_blocking(AsyncAgents)
+class Agents(_Proxy):
+    __slots__ = ()
+
+
+@_blocking(AsyncEvents)
+class Events(_Proxy):
+    __slots__ = ()
+
+
+@_blocking(_client.Kurultai)
+class Kurultai(_Proxy):
+    __slots__ = ("agents", "events", "tasks")
+
+    def __init__(self, inner: _client.Kurultai) -> None:
+        super().__init__(inner)
+        self.tasks = Tasks(inner.tasks)
+        self.agents = Agents(inner.agents)
+        self.events = Events(inner.events)
+
+    def __enter__(self) -> Kurultai:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _native.run(self._inner.close())
+
+
+@_blocking(AsyncContext)
+class Context(_Proxy):
+    """What a handler that is no coroutine gets."""
+
+    __slots__ = ()
+    task = property(_read("task"))
+    cancelled = property(_read("cancelled"))
+
+
+@functools.wraps(_client.open)
+def open(*args: Any, **options: Any) -> Kurultai:
+    return Kurultai(_native.run(_client.open(*args, **options)._open()))

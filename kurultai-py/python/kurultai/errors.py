@@ -1,0 +1,132 @@
+"""What can go wrong. A class says what the caller should do; ``code`` says precisely what happened.
+
+>>> try:
+...     await k.tasks.get("nothing")
+... except kurultai.errors.NotFoundError as error:
+...     print(error.code, error.retryable)
+task.not_found False
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class KurultaiError(Exception):
+    """Every error of this library. Unless its class says otherwise, nothing was changed.
+
+    ``code`` is dotted and the same in every language (``lease.lost``); ``retryable`` says whether the same call may
+    succeed later; ``retry_after`` is how many seconds to wait before, where the store knows.
+    """
+
+    kind: ClassVar[str] = "internal"
+    code: str
+    message: str
+    retryable: bool
+    retry_after: float | None
+
+    def __init__(
+        self, message: str, *, code: str, retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return f"{self.message} [{self.code}]"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (type(self), self.message, self.code, self.retryable, self.retry_after)
+
+
+class InputError(KurultaiError, ValueError):
+    """The call is wrong: mend the named field."""
+
+    kind = "input"
+
+
+class ConfigError(KurultaiError):
+    """The URL, the environment or the options are wrong."""
+
+    kind = "config"
+
+
+class NotFoundError(KurultaiError, LookupError):
+    """No such task or agent in this namespace."""
+
+    kind = "not_found"
+
+
+class ConflictError(KurultaiError):
+    """The thing exists but its state forbids this: read it again and decide."""
+
+    kind = "conflict"
+
+
+class LeaseLostError(KurultaiError):
+    """Somebody else owns the task now: stop working on it. Nothing was stored."""
+
+    kind = "lease_lost"
+
+
+class UnavailableError(KurultaiError):
+    """The store did not do it and may do it later: repeat."""
+
+    kind = "unavailable"
+
+
+class OutcomeUnknownError(KurultaiError):
+    """It may have happened: repeat with the same id, unique key or lease, or look."""
+
+    kind = "outcome_unknown"
+
+
+class StorageError(KurultaiError):
+    """An operator must act: disk, rights, schema."""
+
+    kind = "storage"
+
+
+class DeniedError(KurultaiError):
+    """The store refused who we are."""
+
+    kind = "denied"
+
+
+class InternalError(KurultaiError):
+    """A defect of this library or of the database."""
+
+    kind = "internal"
+
+
+#: The class of each kind.
+BY_KIND: dict[str, type[KurultaiError]] = {
+    one.kind: one
+    for one in (
+        InputError,
+        ConfigError,
+        NotFoundError,
+        ConflictError,
+        LeaseLostError,
+        UnavailableError,
+        OutcomeUnknownError,
+        StorageError,
+        DeniedError,
+        InternalError,
+    )
+}
+
+
+def from_core(
+    kind: str, code: str, message: str, retryable: bool, retry_after: float | None
+) -> KurultaiError:
+    """The core's error as an exception; the native part calls this."""
+    return BY_KIND[kind](message, code=code, retryable=retryable, retry_after=retry_after)
+
+
+def _again(
+    cls: type[KurultaiError], message: str, code: str, retryable: bool, retry_after: float | None
+) -> KurultaiError:
+    return cls(message, code=code, retryable=retryable, retry_after=retry_after)

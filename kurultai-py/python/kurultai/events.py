@@ -1,0 +1,71 @@
+"""The room ``events``: what happened, in commit order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from . import _native
+from .types import Event, TaskLike
+
+
+class Events:
+    """The event log of one team."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Events) -> None:
+        self._native = native
+
+    async def read(
+        self,
+        *,
+        after_seq: int = 0,
+        topic: str | None = None,
+        source: str | None = None,
+        task: TaskLike | None = None,
+        since: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Event]:
+        """The events that match, oldest first. Read on with ``after_seq`` of the last one. ``topic`` is dotted: ``*``
+        is one word, ``**`` any number. ``limit``: 1 to 10,000.
+
+        Errors: ``input.invalid``.
+
+        >>> task = await k.tasks.enqueue("review")
+        >>> [event.topic for event in await k.events.read(topic="task.*", task=task)]
+        ['task.enqueued']
+        """
+        return await self._native.read(after_seq, topic, source, task, since, limit)
+
+    async def each(
+        self,
+        *,
+        after_seq: int = 0,
+        topic: str | None = None,
+        source: str | None = None,
+        task: TaskLike | None = None,
+        since: datetime | None = None,
+    ) -> AsyncIterator[Event]:
+        """Every event that matches and is there now, read 256 at a time. Parameters and errors as ``read``.
+
+        >>> task = await k.tasks.enqueue("review")
+        >>> async for event in k.events.each(topic="task.**"):
+        ...     print(event.seq, event.topic)
+        1 task.enqueued
+        """
+        while True:
+            page = await self._native.read(after_seq, topic, source, task, since, 256)
+            for event in page:
+                yield event
+            if len(page) < 256:
+                return
+            after_seq = page[-1].seq
+
+    async def last_seq(self) -> int:
+        """The number of the newest event; 0 where nothing happened yet.
+
+        >>> await k.events.last_seq()
+        0
+        """
+        return await self._native.last_seq()

@@ -1,0 +1,491 @@
+"""The room ``tasks``: what must be done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime
+from typing import Any, List, Literal, Tuple, Union
+
+from . import _native
+from .errors import KurultaiError
+from .types import (
+    Claimed,
+    Complete,
+    Dependency,
+    DependencyFields,
+    Duration,
+    Enqueued,
+    Explanation,
+    Extended,
+    Fail,
+    Finished,
+    LeaseLike,
+    NewTask,
+    NewTaskFields,
+    OnPrerequisiteFailure,
+    Page,
+    Release,
+    RetryPolicy,
+    RetryPolicyFields,
+    Stats,
+    Status,
+    Task,
+    TaskLike,
+    Usage,
+    UsageFields,
+)
+
+
+class Tasks:
+    """The queue of one team."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Tasks) -> None:
+        self._native = native
+
+    async def enqueue(
+        self,
+        type: str,
+        payload: Any = None,
+        *,
+        id: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        priority: str | None = None,
+        priority_weight: float | None = None,
+        requires: Iterable[str] | None = None,
+        prefers: Iterable[str] | None = None,
+        assigned_to: str | None = None,
+        delegated_by: str | None = None,
+        parent: TaskLike | None = None,
+        depends_on: Iterable[Union[TaskLike, Dependency, DependencyFields]] | None = None,
+        unique_key: str | None = None,
+        run_at: datetime | None = None,
+        delay: Duration | None = None,
+        expires_at: datetime | None = None,
+        expires_in: Duration | None = None,
+        max_attempts: int | None = None,
+        retry: Union[RetryPolicy, RetryPolicyFields, None] = None,
+        wait_for: Union[Literal["all", "any"], int, None] = None,
+        on_prerequisite_failure: OnPrerequisiteFailure | None = None,
+    ) -> Enqueued:
+        """Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
+        marked ``deduplicated``; with another type or payload it is ``task.conflict``.
+
+        ``payload``: what JSON can say, at most 1 MiB and 64 levels. ``priority``: P0 to P3, default P2; P0 is served
+        first; ``priority_weight``, 0 to 1, orders within it. ``requires``: capabilities that the claimer must have
+        all of; ``prefers``: whoever has these takes it first. ``depends_on``: it waits for these; another edge than
+        ``blocks`` is a ``Dependency``. ``expires_in``: how long it may wait once it can be claimed; ``math.inf`` for
+        ever; by default as the team is configured, 30 minutes. ``wait_for``: how many of its children a parent waits
+        for. ``on_prerequisite_failure``: ``block`` (default), ``cancel`` or ``continue``.
+
+        Errors: ``input.invalid``, ``input.payload``, ``task.dependency_unknown``, ``task.dependency_cycle``,
+        ``task.not_found`` (the parent), ``task.conflict``. After ``store.outcome_unknown`` repeat it with the same
+        ``id`` or ``unique_key``. Cancel safe: a cancelled call may still have added the task.
+
+        >>> build = await k.tasks.enqueue("build", {"pr": 42}, priority="P1", requires=["development"])
+        >>> review = await k.tasks.enqueue("review", depends_on=[build], unique_key="review-42")
+        >>> (await k.tasks.get(review)).status
+        'blocked'
+        """
+        task = NewTask(
+            type,
+            payload,
+            id=id,
+            title=title,
+            description=description,
+            priority=priority,
+            priority_weight=priority_weight,
+            requires=requires,
+            prefers=prefers,
+            assigned_to=assigned_to,
+            delegated_by=delegated_by,
+            parent=parent,
+            depends_on=depends_on,
+            unique_key=unique_key,
+            run_at=run_at,
+            delay=delay,
+            expires_at=expires_at,
+            expires_in=expires_in,
+            max_attempts=max_attempts,
+            retry=retry,
+            wait_for=wait_for,
+            on_prerequisite_failure=on_prerequisite_failure,
+            default=self._native.default,
+        )
+        return await self._native.enqueue(task)
+
+    async def enqueue_many(self, tasks: Iterable[Union[NewTask, NewTaskFields]]) -> List[Enqueued]:
+        """Adds all or none, in one transaction. Tasks may depend on each other, in any order. Errors and cancel
+        safety as ``enqueue``.
+
+        >>> build = kurultai.NewTask("build", {"pr": 42})
+        >>> added = await k.tasks.enqueue_many([build, {"type": "review", "depends_on": [build]}])
+        >>> len(added), added[0].id == build.id
+        (2, True)
+        """
+        return await self._native.enqueue_many(tasks)
+
+    async def claim(
+        self,
+        agent: str,
+        *,
+        max: int = 1,
+        types: Iterable[str] | None = None,
+        lease: Duration | None = None,
+        wait: Duration = 0,
+    ) -> List[Claimed]:
+        """Takes at most ``max`` tasks (1 to 1,000) for an agent, the most urgent first: those whose required
+        capabilities it has, that are assigned to it or to nobody, and no more than its ``max_concurrent`` allows.
+        Where there is none it waits up to ``wait`` seconds and returns as soon as work arrives; an empty list is no
+        error. ``types``: only these. ``lease``: seconds without renewal after which others get it; default 30.
+
+        Errors: ``agent.not_found``, ``input.invalid``. Cancel safe: what a cancelled call was given is released.
+
+        >>> await k.agents.register("temujin", capabilities=["development"])
+        >>> added = await k.tasks.enqueue("review", {"pr": 42}, requires=["development"])
+        >>> for task in await k.tasks.claim("temujin", max=10, wait=5):
+        ...     done = await k.tasks.complete(task, {"ok": True})
+        >>> done.status
+        'completed'
+        """
+        return await self._native.claim(agent, max, types, lease, wait)
+
+    async def complete(
+        self, task: LeaseLike, results: Any = None, *, usage: Union[Usage, UsageFields, None] = None
+    ) -> Finished:
+        """Ends a task well and stores its results. A repetition with the same lease gets the same answer, marked
+        ``repeated``. A parent whose children are not done becomes ``blocked`` and completes when they do.
+
+        Errors: ``lease.lost`` (nothing was stored), ``input.payload``. After ``store.outcome_unknown`` repeat it.
+        Cancel safe: a cancelled call may still have ended the task.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> await k.tasks.complete(task, {"ok": True}, usage={"tokens": 812, "cost": 0.02})  # doctest: +ELLIPSIS
+        Finished(id='...', status='completed', repeated=False)
+        """
+        return await self._native.complete(task, results, usage)
+
+    async def fail(
+        self,
+        task: LeaseLike,
+        error: Union[str, BaseException],
+        *,
+        retryable: bool = True,
+        retry_after: Duration | None = None,
+        results: Any = None,
+        usage: Union[Usage, UsageFields, None] = None,
+    ) -> Finished:
+        """Ends an attempt badly: the task is tried again after a back-off (or after ``retry_after``), or goes to the
+        dead letters when its attempts are used up or ``retryable`` is False. ``results``: what was achieved
+        nevertheless. An error text over 16 KiB keeps its end. Errors and cancel safety as ``complete``.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> (await k.tasks.fail(task, "no such pull request", retryable=False)).status
+        'dead_letter'
+        """
+        return await self._native.fail(task, error, retryable, retry_after, results, usage)
+
+    async def release(self, task: LeaseLike) -> Finished:
+        """Gives a task back at once; the attempt does not count. Errors as ``complete``.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> (await k.tasks.release(task)).status
+        'pending'
+        """
+        return await self._native.release(task)
+
+    async def finish(self, finish: Union[Complete, Fail, Release]) -> Finished:
+        """Ends one attempt in any way. Errors and cancel safety as ``complete``.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> (await k.tasks.finish(kurultai.Complete(task, {"ok": True}))).status
+        'completed'
+        """
+        return await self._native.finish(finish)
+
+    async def finish_many(
+        self, finishes: Iterable[Union[Complete, Fail, Release]]
+    ) -> List[Union[Finished, KurultaiError]]:
+        """Ends many attempts in one transaction; each has its own answer: a Finished, or its error as a value. Fails
+        whole, before anything is stored, with ``input.invalid`` or ``input.payload``.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue_many([{"type": "review"}, {"type": "build"}])
+        >>> one, two = await k.tasks.claim("temujin", max=2)
+        >>> answers = await k.tasks.finish_many([kurultai.Complete(one), kurultai.Fail(two, "broken")])
+        >>> [answer.status for answer in answers]
+        ['completed', 'pending']
+        """
+        return await self._native.finish_many(finishes)
+
+    async def complete_many(
+        self, done: Iterable[Tuple[LeaseLike, Any]]
+    ) -> List[Union[Finished, KurultaiError]]:
+        """``finish_many`` of pairs: a task and its results.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue_many([{"type": "review"}, {"type": "build"}])
+        >>> claimed = await k.tasks.claim("temujin", max=2)
+        >>> [answer.status for answer in await k.tasks.complete_many((task, {"ok": True}) for task in claimed)]
+        ['completed', 'completed']
+        """
+        return await self._native.complete_many(done)
+
+    async def extend(self, task: LeaseLike, ttl: Duration = 30) -> Extended:
+        """Lets the lease last at least ``ttl`` seconds from now and says what the holder should do: go on, or stop
+        because the task was cancelled or suspended. Errors: ``lease.lost``, ``input.invalid``. Cancel safe.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> (await k.tasks.extend(task, 60)).signal
+        'continue'
+        """
+        return await self._native.renew(task, ttl, None, None)
+
+    async def progress(self, task: LeaseLike, progress: float) -> Extended:
+        """Notes how far the work is, 0 to 1; a sign of life. Errors and answer as ``extend``.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> (await k.tasks.progress(task, 0.4)).signal
+        'continue'
+        """
+        return await self._native.renew(task, None, progress, None)
+
+    async def checkpoint(self, task: LeaseLike, checkpoint: Any) -> Extended:
+        """Stores where the next attempt can go on; a sign of life. Errors and answer as ``extend``.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> signal = await k.tasks.checkpoint(task, {"page": 7})
+        >>> released = await k.tasks.release(task)
+        >>> (await k.tasks.claim("temujin"))[0].checkpoint
+        {'page': 7}
+        """
+        return await self._native.checkpoint(task, checkpoint)
+
+    async def renew(
+        self,
+        task: LeaseLike,
+        *,
+        ttl: Duration | None = None,
+        progress: float | None = None,
+        checkpoint: Any = None,
+    ) -> Extended:
+        """``extend``, ``progress`` and ``checkpoint`` in one call; what is None stays as it is.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> (await k.tasks.renew(task, ttl=60, progress=0.4, checkpoint={"page": 7})).signal
+        'continue'
+        """
+        return await self._native.renew(task, ttl, progress, checkpoint)
+
+    async def cancel(self, task: TaskLike, reason: str | None = None) -> Status:
+        """Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next ``extend``.
+        Returns the task's status. Errors: ``task.not_found``, ``task.state`` where it is finished.
+
+        >>> await k.tasks.cancel(await k.tasks.enqueue("review"), "not needed any more")
+        'cancelled'
+        """
+        return await self._native.cancel(task, reason)
+
+    async def suspend(self, task: TaskLike) -> Status:
+        """Takes a task out of the queue until ``resume``; its holder learns it at its next ``extend``. Errors:
+        ``task.not_found``, ``task.state``.
+
+        >>> await k.tasks.suspend(await k.tasks.enqueue("review"))
+        'suspended'
+        """
+        return await self._native.suspend(task)
+
+    async def resume(self, task: TaskLike) -> Status:
+        """Ends ``suspend``. Errors: ``task.not_found``, ``task.state``.
+
+        >>> task = await k.tasks.enqueue("review")
+        >>> await k.tasks.suspend(task), await k.tasks.resume(task)
+        ('suspended', 'pending')
+        """
+        return await self._native.resume(task)
+
+    async def requeue(self, task: TaskLike) -> Status:
+        """Gives a dead, cancelled or expired task fresh attempts; its errors and its fencing version stay. Errors:
+        ``task.not_found``, ``task.state``.
+
+        >>> task = await k.tasks.enqueue("review")
+        >>> await k.tasks.cancel(task), await k.tasks.requeue(task)
+        ('cancelled', 'pending')
+        """
+        return await self._native.requeue(task)
+
+    async def discard(self, task: TaskLike) -> Status:
+        """Gives up a dead letter: it becomes ``cancelled``. Errors: ``task.not_found``, ``task.state``.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> failed = await k.tasks.fail(task, "no such pull request", retryable=False)
+        >>> await k.tasks.discard(task)
+        'cancelled'
+        """
+        return await self._native.discard(task)
+
+    async def pause(self, type: str | None = None) -> None:
+        """Stops giving out a task type, or with None every task: the emergency stop. Holders see it at their next
+        ``extend``. Errors: ``input.invalid``.
+
+        >>> await k.tasks.pause("deploy")
+        >>> (await k.tasks.stats()).paused
+        ['deploy']
+        """
+        await self._native.pause(type)
+
+    async def unpause(self, type: str | None = None) -> None:
+        """Ends ``pause``. Errors: ``input.invalid``.
+
+        >>> await k.tasks.pause()
+        >>> await k.tasks.unpause()
+        """
+        await self._native.unpause(type)
+
+    async def depend(self, task: TaskLike, on: Union[TaskLike, Dependency, DependencyFields]) -> None:
+        """Lets a task that is there already wait for another, or be fed by it. Errors: ``task.not_found``,
+        ``task.dependency_unknown``, ``task.dependency_cycle`` naming the cycle, ``task.state`` where the dependent
+        is held or finished.
+
+        >>> build, review = await k.tasks.enqueue("build"), await k.tasks.enqueue("review")
+        >>> await k.tasks.depend(review, build)
+        >>> (await k.tasks.get(review)).status
+        'blocked'
+        """
+        await self._native.depend(task, on)
+
+    async def get(self, task: TaskLike) -> Task:
+        """The whole task. Errors: ``task.not_found``.
+
+        >>> task = await k.tasks.get(await k.tasks.enqueue("review", {"pr": 42}))
+        >>> task.status, task.payload
+        ('pending', {'pr': 42})
+        """
+        return await self._native.get(task)
+
+    async def get_many(self, tasks: Iterable[TaskLike]) -> List[Union[Task, None]]:
+        """The whole tasks; None where there is no such task.
+
+        >>> await k.tasks.get_many(["nothing"])
+        [None]
+        """
+        return await self._native.get_many(list(tasks))
+
+    async def list(
+        self,
+        *,
+        status: Status | None = None,
+        type: str | None = None,
+        assigned_to: str | None = None,
+        claimed_by: str | None = None,
+        parent: TaskLike | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """A page of the tasks that match in every way given, in the order in which they were made. ``cursor``:
+        ``next`` of the page before. ``limit``: 1 to 1,000. Errors: ``input.invalid``.
+
+        >>> added = await k.tasks.enqueue_many([{"type": "review"}, {"type": "build"}])
+        >>> page = await k.tasks.list(status="pending", limit=1)
+        >>> [task.type for task in page], page.next is not None
+        (['review'], True)
+        """
+        return await self._native.list(status, type, assigned_to, claimed_by, parent, cursor, limit)
+
+    async def each(
+        self,
+        *,
+        status: Status | None = None,
+        type: str | None = None,
+        assigned_to: str | None = None,
+        claimed_by: str | None = None,
+        parent: TaskLike | None = None,
+    ) -> AsyncIterator[Task]:
+        """Every task that matches, read 256 at a time. Parameters and errors as ``list``.
+
+        >>> added = await k.tasks.enqueue_many([{"type": "review"}, {"type": "build"}])
+        >>> async for task in k.tasks.each(status="pending"):
+        ...     print(task.type)
+        review
+        build
+        """
+        cursor = None
+        while True:
+            page = await self._native.list(status, type, assigned_to, claimed_by, parent, cursor, 256)
+            for task in page.tasks:
+                yield task
+            cursor = page.next
+            if cursor is None:
+                return
+
+    async def dead_letters(
+        self,
+        *,
+        type: str | None = None,
+        assigned_to: str | None = None,
+        claimed_by: str | None = None,
+        parent: TaskLike | None = None,
+        cursor: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """The tasks that failed for good. Parameters and errors as ``list``.
+
+        >>> (await k.tasks.dead_letters()).tasks
+        []
+        """
+        return await self._native.list("dead_letter", type, assigned_to, claimed_by, parent, cursor, limit)
+
+    async def stats(self) -> Stats:
+        """Counts by status, the oldest task that can be claimed, how long tasks wait and run, what is paused.
+
+        >>> added = await k.tasks.enqueue("review")
+        >>> (await k.tasks.stats()).by_status
+        {'pending': 1}
+        """
+        return await self._native.stats()
+
+    async def explain(self, task: TaskLike) -> Explanation:
+        """Why a task is not claimed. Errors: ``task.not_found``.
+
+        >>> task = await k.tasks.enqueue("review", id="review-42", requires=["rust"])
+        >>> print(await k.tasks.explain(task))
+        review-42 is pending: no agent is alive
+        """
+        return await self._native.explain(task)
+
+    async def maintain(self) -> None:
+        """What the background does about once a second: lapsed leases return, overdue tasks expire, priorities age,
+        old tasks and events are removed. Safe to call at any time, from any process.
+
+        >>> await k.tasks.maintain()
+        """
+        await self._native.maintain()
+
+    async def adopt(self) -> int:
+        """Takes over tasks and agents that other programs wrote under the same labels into this namespace. Returns
+        how many.
+
+        >>> await k.tasks.adopt()
+        0
+        """
+        return await self._native.adopt()

@@ -1,0 +1,190 @@
+"""The words of the library: what calls take and answer with. Results are frozen; a field becomes a Python object
+when it is first looked at.
+
+>>> task = await k.tasks.get(await k.tasks.enqueue("review", {"pr": 42}, priority="P1"))
+>>> task.type, task.status, task.payload
+('review', 'pending', {'pr': 42})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, TypedDict, Union
+
+from ._native import (
+    AgentInfo,
+    Claimed,
+    Complete,
+    Dependency,
+    Enqueued,
+    Event,
+    Explanation,
+    Extended,
+    Fail,
+    Finished,
+    Lease,
+    ManualClock,
+    NewAgent,
+    NewTask,
+    Page,
+    Percentiles,
+    Prerequisite,
+    Reason,
+    Release,
+    RetryPolicy,
+    Stats,
+    Task,
+    TaskError,
+    Usage,
+)
+
+__all__ = [
+    "AgentInfo",
+    "AgentStatus",
+    "Claimed",
+    "Complete",
+    "Dependency",
+    "DependencyType",
+    "Duration",
+    "Enqueued",
+    "Event",
+    "Explanation",
+    "Extended",
+    "Fail",
+    "Finished",
+    "HasId",
+    "HasLease",
+    "Lease",
+    "LeaseLike",
+    "ManualClock",
+    "NewAgent",
+    "NewTask",
+    "OnPrerequisiteFailure",
+    "Page",
+    "Percentiles",
+    "Prerequisite",
+    "Priority",
+    "Reason",
+    "Release",
+    "RetryPolicy",
+    "Signal",
+    "Stats",
+    "Status",
+    "Task",
+    "TaskError",
+    "TaskLike",
+    "Usage",
+]
+
+Status = Literal[
+    "blocked",
+    "pending",
+    "in_progress",
+    "completed",
+    "dead_letter",
+    "cancelled",
+    "expired",
+    "suspended",
+    "pending_review",
+]
+Priority = Literal["P0", "P1", "P2", "P3"]
+Signal = Literal["continue", "cancel", "suspend", "pause"]
+AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
+DependencyType = Literal["blocks", "feeds_into", "parallel_ok"]
+OnPrerequisiteFailure = Literal["block", "cancel", "continue"]
+
+#: Seconds, or a timedelta.
+Duration = Union[float, timedelta]
+
+
+class HasLease(Protocol):
+    """A handler's context, for example."""
+
+    @property
+    def lease(self) -> Lease: ...
+
+
+class HasId(Protocol):
+    """A task in any form."""
+
+    @property
+    def id(self) -> str: ...
+
+
+#: What every call that needs a lease takes; the string is ``str(lease)``.
+LeaseLike = Union[Claimed, Lease, HasLease, str]
+#: What every call that needs a task takes.
+TaskLike = Union[str, HasId]
+
+
+class UsageFields(TypedDict, total=False):
+    """``Usage`` as a dict."""
+
+    tokens: int
+    cost: float
+    seconds: float
+
+
+class RetryPolicyFields(TypedDict, total=False):
+    """``RetryPolicy`` as a dict."""
+
+    base: Union[Duration, None]
+    cap: Union[Duration, None]
+    jitter: bool
+
+
+class _DependencyOf(TypedDict):
+    prerequisite: TaskLike
+
+
+class DependencyFields(_DependencyOf, total=False):
+    """``Dependency`` as a dict."""
+
+    type: DependencyType
+    weight: Union[float, None]
+    detected_by: Union[str, None]
+
+
+class _NewAgentOf(TypedDict):
+    id: str
+
+
+class NewAgentFields(_NewAgentOf, total=False):
+    """``NewAgent`` as a dict."""
+
+    display_name: Union[str, None]
+    role: Union[str, None]
+    aliases: Union[Iterable[str], None]
+    capabilities: Union[Iterable[str], None]
+    max_concurrent: Union[int, None]
+
+
+class _NewTaskOf(TypedDict):
+    type: str
+
+
+class NewTaskFields(_NewTaskOf, total=False):
+    """``NewTask`` as a dict."""
+
+    payload: Any
+    id: Union[str, None]
+    title: Union[str, None]
+    description: Union[str, None]
+    priority: Union[str, None]
+    priority_weight: Union[float, None]
+    requires: Union[Iterable[str], None]
+    prefers: Union[Iterable[str], None]
+    assigned_to: Union[str, None]
+    delegated_by: Union[str, None]
+    parent: Union[TaskLike, None]
+    depends_on: Union[Iterable[Union[TaskLike, Dependency, DependencyFields]], None]
+    unique_key: Union[str, None]
+    run_at: Union[datetime, None]
+    delay: Union[Duration, None]
+    expires_at: Union[datetime, None]
+    expires_in: Union[Duration, None]
+    max_attempts: Union[int, None]
+    retry: Union[RetryPolicy, RetryPolicyFields, None]
+    wait_for: Union[Literal["all", "any"], int, None]
+    on_prerequisite_failure: Union[OnPrerequisiteFailure, None]

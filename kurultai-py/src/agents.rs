@@ -1,0 +1,133 @@
+//! The room `agents`.
+
+use crate::{args::Names, new_task::of_fields, op::Op, runtime::Ours, view::view};
+use kurultai_core::{Agents as CoreAgents, NewAgent as CoreNewAgent, agents};
+use pyo3::prelude::*;
+
+view! {
+    /// An agent as the registry knows it. `current_load` is how many live leases it holds now.
+    AgentInfo of agents::Agent {
+        id, display_name, role, aliases, capabilities, status, max_concurrent, current_load, infra_heartbeat,
+        last_heartbeat, created_at,
+    }
+
+    /// Whether either heartbeat is younger than two minutes.
+    fn is_alive(&self, now: crate::args::Time) -> bool {
+        self.inner.is_alive(now.0.timestamp_micros())
+    }
+
+    /// Whether a claim may give it anything.
+    #[getter]
+    fn has_room(&self) -> bool {
+        self.inner.has_room()
+    }
+}
+
+/// An agent to register.
+#[pyclass(frozen, module = "kurultai")]
+pub(crate) struct NewAgent(CoreNewAgent);
+
+#[pymethods]
+impl NewAgent {
+    #[new]
+    #[pyo3(signature = (
+        id, *, display_name = None, role = None, aliases = None, capabilities = None, max_concurrent = None
+    ))]
+    fn new(
+        id: String,
+        display_name: Option<String>,
+        role: Option<String>,
+        aliases: Option<Names>,
+        capabilities: Option<Names>,
+        max_concurrent: Option<u32>,
+    ) -> Self {
+        let names = |names: Option<Names>| names.map_or_else(Vec::new, |names| names.0);
+        let (aliases, capabilities) = (names(aliases), names(capabilities));
+        NewAgent(CoreNewAgent { id, display_name, role, aliases, capabilities, max_concurrent })
+    }
+
+    #[getter]
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    fn __repr__(&self) -> String {
+        let CoreNewAgent { id, capabilities, .. } = &self.0;
+        format!("NewAgent({id:?}, capabilities={capabilities:?})")
+    }
+}
+
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Agents(Ours<CoreAgents>);
+
+impl Agents {
+    pub(crate) fn new(core: CoreAgents) -> Self {
+        Agents(Ours::new(core))
+    }
+}
+
+#[pymethods]
+impl Agents {
+    fn register_many(&self, agents: &Bound<'_, PyAny>) -> PyResult<Op> {
+        let all: Vec<CoreNewAgent> =
+            agents.try_iter()?.map(|agent| new_agent(&agent?)).collect::<PyResult<_>>()?;
+        let agents = self.0.clone();
+        Ok(Op::new(async move { agents.register_many(all).await }))
+    }
+
+    fn beat(&self, agent: String) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.beat(&agent).await })
+    }
+
+    fn beat_many(&self, ids: Names) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move {
+            let ids: Vec<&str> = ids.0.iter().map(String::as_str).collect();
+            agents.beat_many(&ids).await
+        })
+    }
+
+    fn get(&self, name: String) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.get(&name).await })
+    }
+
+    fn list(&self) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.list().await })
+    }
+
+    fn with_capability(&self, capability: String) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.with_capability(&capability).await })
+    }
+
+    fn drain(&self, agent: String) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.drain(&agent).await })
+    }
+
+    fn deregister(&self, agent: String) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.deregister(&agent).await })
+    }
+}
+
+/// A NewAgent, or a dict of its fields.
+fn new_agent(value: &Bound<'_, PyAny>) -> PyResult<CoreNewAgent> {
+    Ok(of_fields::<NewAgent>(value, "a NewAgent or a dict of its fields")?.get().0.clone())
+}
+
+/// The six agents of the first team, to register as they are.
+#[pyfunction]
+fn council() -> Vec<NewAgent> {
+    agents::council().into_iter().map(NewAgent).collect()
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<AgentInfo>()?;
+    module.add_class::<NewAgent>()?;
+    module.add_class::<Agents>()?;
+    module.add_function(pyo3::wrap_pyfunction!(council, module)?)
+}

@@ -1,0 +1,138 @@
+//! How completions come back to an event loop: one queue and one wake for each loop.
+//!
+//! What costs is waking a thread. Tokio threads push onto the queue, and only a push onto an empty queue wakes the
+//! loop, which then takes all there is under one hold of the GIL. Tokio threads hold no Python object and never
+//! wait for the GIL.
+
+use crate::{logs, op::Pending};
+use pyo3::{prelude::*, sync::PyOnceLock};
+use std::{
+    cell::RefCell,
+    io::{self, Read, Write},
+    os::{fd::AsRawFd, unix::net::UnixStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// What one loop has to look at.
+pub(crate) struct Queue {
+    done: Mutex<Vec<Arc<Pending>>>,
+    wake: UnixStream,
+}
+
+impl Queue {
+    pub(crate) fn push(&self, done: Arc<Pending>) {
+        let mut queue = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push(done);
+        let first = queue.len() == 1;
+        drop(queue);
+        if first {
+            self.wake();
+        }
+    }
+
+    /// A full pipe means that the loop has not looked yet, a broken one that it is closed: nothing to do in both.
+    pub(crate) fn wake(&self) {
+        drop((&self.wake).write(&[1]));
+    }
+}
+
+/// The loop's end of a [`Queue`].
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Bridge {
+    queue: Arc<Queue>,
+    woken: UnixStream,
+    /// Whether a thread reads `woken`, and not the loop.
+    waits: AtomicBool,
+    create_future: Py<PyAny>,
+}
+
+thread_local! {
+    /// The loop that this thread ran last, by a weak reference.
+    static LAST: RefCell<Option<(Py<PyAny>, Py<Bridge>)>> = const { RefCell::new(None) };
+}
+
+static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+/// `kurultai._loop.bridge(loop)`: the loop's bridge, made and attached where it has none yet.
+static ATTACHED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+impl Bridge {
+    pub(crate) fn of_running_loop(py: Python<'_>) -> PyResult<Py<Bridge>> {
+        let running = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let last = LAST.with_borrow(|last| {
+            let (seen, bridge) = last.as_ref()?;
+            seen.call0(py).is_ok_and(|seen| seen.is(&running)).then(|| bridge.clone_ref(py))
+        });
+        if let Some(bridge) = last {
+            return Ok(bridge);
+        }
+        let bridge: Py<Bridge> = ATTACHED
+            .import(py, "kurultai._loop", "bridge")?
+            .call1((&running,))?
+            .cast_into::<Bridge>()?
+            .unbind();
+        let weak = py.import("weakref")?.call_method1("ref", (&running,))?.unbind();
+        LAST.with_borrow_mut(|last| *last = Some((weak, bridge.clone_ref(py))));
+        Ok(bridge)
+    }
+
+    pub(crate) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
+    }
+
+    pub(crate) fn create_future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.create_future.call0(py)
+    }
+}
+
+#[pymethods]
+impl Bridge {
+    #[new]
+    fn new(create_future: Py<PyAny>) -> PyResult<Self> {
+        let (woken, wake) = UnixStream::pair()?;
+        woken.set_nonblocking(true)?;
+        wake.set_nonblocking(true)?;
+        let queue = Arc::new(Queue { done: Mutex::default(), wake });
+        logs::wake_through(&queue);
+        Ok(Bridge { queue, woken, waits: AtomicBool::new(false), create_future })
+    }
+
+    /// What the loop watches for reading.
+    fn fileno(&self) -> i32 {
+        self.woken.as_raw_fd()
+    }
+
+    /// Wakes whoever awaits what has come, and hands over the log.
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.waits.load(Ordering::Relaxed) {
+            drop((&self.woken).read(&mut [0; 64]));
+        }
+        let done = std::mem::take(&mut *self.queue.done.lock().unwrap_or_else(PoisonError::into_inner));
+        for pending in done {
+            pending.wake(py)?;
+        }
+        logs::hand_over(py)
+    }
+
+    /// Blocks until there is something to drain; false where the loop is gone. For loops that cannot watch a
+    /// descriptor.
+    fn wait(&self, py: Python<'_>) -> PyResult<bool> {
+        self.waits.store(true, Ordering::Relaxed);
+        let waited = py.detach(|| {
+            self.woken.set_nonblocking(false)?;
+            (&self.woken).read(&mut [0; 64])
+        });
+        match waited {
+            Ok(read) => Ok(read > 0),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends [`wait`](Self::wait).
+    fn close(&self) -> PyResult<()> {
+        Ok(self.queue.wake.shutdown(std::net::Shutdown::Both)?)
+    }
+}

@@ -1,0 +1,203 @@
+//! `open`: one team's shared picture.
+
+use crate::{
+    agents::Agents,
+    args::{Names, Span, Time},
+    errors::Raise,
+    events::Events,
+    jobs::Started,
+    op::{Answer, Op},
+    runtime::Ours,
+    tasks::Tasks,
+};
+use kurultai_core::{
+    Clock, Config, Kurultai as Core, ManualClock as CoreClock,
+    config::{Retention, TaskDefaults},
+    worker::Worker,
+};
+use pyo3::prelude::*;
+
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Kurultai {
+    core: Ours<Core>,
+    default: Option<Py<PyAny>>,
+}
+
+/// An opened team on its way to Python.
+struct Opened(Core);
+
+impl Answer for Opened {
+    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(Py::new(py, Kurultai { core: Ours::new(self.0), default: None })?.into_any())
+    }
+}
+
+/// Infinity is never.
+fn never(span: Option<Span>) -> Option<std::time::Duration> {
+    span.map(|span| span.0).filter(|span| *span != std::time::Duration::MAX)
+}
+
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+fn open(
+    py: Python<'_>,
+    url: Option<&str>,
+    namespace: Option<&str>,
+    migrate: bool,
+    background: bool,
+    max_attempts: Option<u32>,
+    timeout: Option<Span>,
+    lease: Option<Span>,
+    keep_tasks: Option<Span>,
+    keep_events: Option<Span>,
+    aging: Option<Span>,
+    clock: Option<&Bound<'_, ManualClock>>,
+) -> PyResult<Op> {
+    let mut config = url.map_or_else(Config::from_env, Config::new).raise(py)?;
+    if let Some(namespace) = namespace {
+        config = config.namespace(namespace).raise(py)?;
+    }
+    let TaskDefaults { max_attempts: attempts, timeout: wait, lease: usual } = config.defaults().clone();
+    let config = config
+        .migrate(migrate)
+        .background(background)
+        .clock(clock.map_or(Clock::Store, |clock| Clock::Manual(clock.get().0.clone())))
+        .retention(Retention { tasks: never(keep_tasks), events: never(keep_events) })
+        .task_defaults(TaskDefaults {
+            max_attempts: max_attempts.unwrap_or(attempts),
+            timeout: if timeout.is_some() { never(timeout) } else { wait },
+            lease: lease.map_or(usual, |span| span.0),
+        });
+    let config = if aging.is_some() { config.aging(never(aging)) } else { config };
+    Ok(Op::new(async { Core::open_with(config).await.map(Opened) }))
+}
+
+#[pymethods]
+impl Kurultai {
+    #[getter(default)]
+    fn hook(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.default.as_ref().map(|default| default.clone_ref(py))
+    }
+
+    /// The same team with a hook for what JSON has no form for.
+    fn with_default(&self, default: Py<PyAny>) -> Self {
+        Kurultai { core: Ours::new(self.core.clone()), default: Some(default) }
+    }
+
+    #[getter]
+    fn tasks(&self, py: Python<'_>) -> Tasks {
+        Tasks::new(self.core.tasks(), self.default.as_ref().map(|default| default.clone_ref(py)))
+    }
+
+    #[getter]
+    fn agents(&self) -> Agents {
+        Agents::new(self.core.agents())
+    }
+
+    #[getter]
+    fn events(&self) -> Events {
+        Events::new(self.core.events())
+    }
+
+    #[getter]
+    fn namespace(&self) -> &str {
+        self.core.namespace()
+    }
+
+    #[getter]
+    fn store_name(&self) -> &'static str {
+        self.core.store_name()
+    }
+
+    #[getter]
+    fn statements(&self) -> u64 {
+        self.core.statements()
+    }
+
+    /// Registers an agent and begins to claim for it.
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn start(
+        &self,
+        agent: String,
+        types: Option<Names>,
+        capabilities: Option<Names>,
+        aliases: Option<Names>,
+        display_name: Option<String>,
+        role: Option<String>,
+        concurrency: usize,
+        max_concurrent: Option<u32>,
+        lease: Option<Span>,
+        wait: Option<Span>,
+        grace: Option<Span>,
+        heartbeat: Option<Span>,
+    ) -> Op {
+        let mut worker = Worker::builder(agent).concurrency(concurrency);
+        if let Some(types) = types {
+            worker = worker.types(types.0);
+        }
+        if let Some(capabilities) = capabilities {
+            worker = worker.capabilities(capabilities.0);
+        }
+        if let Some(aliases) = aliases {
+            worker = worker.aliases(aliases.0);
+        }
+        if let Some(name) = display_name {
+            worker = worker.display_name(name);
+        }
+        if let Some(role) = role {
+            worker = worker.role(role);
+        }
+        if let Some(most) = max_concurrent {
+            worker = worker.max_concurrent(most);
+        }
+        if let Some(lease) = lease {
+            worker = worker.lease(lease.0);
+        }
+        if let Some(wait) = wait {
+            worker = worker.wait(wait.0);
+        }
+        if let Some(grace) = grace {
+            worker = worker.grace(grace.0);
+        }
+        if let Some(heartbeat) = heartbeat {
+            worker = worker.heartbeat(heartbeat.0);
+        }
+        let core = self.core.clone();
+        Op::new(async move { worker.start(&core).await.map(Started) })
+    }
+
+    fn close(&self) -> Op {
+        let core = self.core.clone();
+        Op::new(async move {
+            core.close().await;
+            Ok(())
+        })
+    }
+}
+
+/// A clock that moves only when told, for tests: give it to `open(clock=...)`.
+#[pyclass(frozen, module = "kurultai")]
+pub(crate) struct ManualClock(CoreClock);
+
+#[pymethods]
+impl ManualClock {
+    #[new]
+    fn new(at: Time) -> Self {
+        ManualClock(CoreClock::at(at.0))
+    }
+
+    /// Seconds or a timedelta.
+    fn advance(&self, by: Span) {
+        self.0.advance(by.0);
+    }
+
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.0.now()
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Kurultai>()?;
+    module.add_class::<ManualClock>()?;
+    module.add_function(pyo3::wrap_pyfunction!(open, module)?)
+}

@@ -1,0 +1,63 @@
+//! The room `events`.
+
+use crate::{
+    args::{TaskId, Time},
+    op::Op,
+    runtime::Ours,
+    view::view,
+};
+use kurultai_core::{EventFilter, Events as CoreEvents, events};
+use pyo3::prelude::*;
+
+view! {
+    /// Something that happened. `seq` grows in commit order within the namespace, without a gap.
+    Event of events::Event { seq, topic, source, task_id, payload, created_at }
+
+    fn __hash__(&self) -> u64 {
+        self.inner.seq as u64
+    }
+}
+
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Events(Ours<CoreEvents>);
+
+impl Events {
+    pub(crate) fn new(core: CoreEvents) -> Self {
+        Events(Ours::new(core))
+    }
+}
+
+#[pymethods]
+impl Events {
+    fn read(
+        &self,
+        after_seq: i64,
+        topic: Option<String>,
+        source: Option<String>,
+        task: Option<TaskId>,
+        since: Option<Time>,
+        limit: usize,
+    ) -> Op {
+        let (task_id, since) = (task.map(|task| task.0), since.map(|time| time.0));
+        let filter = EventFilter { after_seq, topic, source, task_id, since, limit };
+        let events = self.0.clone();
+        Op::new(async move { events.read(filter).await })
+    }
+
+    fn last_seq(&self) -> Op {
+        let events = self.0.clone();
+        Op::new(async move { events.last_seq().await })
+    }
+}
+
+/// Whether a topic fits a pattern: words between dots, `*` for one word, `**` for any number of words.
+#[pyfunction]
+fn matches(pattern: &str, topic: &str) -> bool {
+    events::matches(pattern, topic)
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Event>()?;
+    module.add_class::<Events>()?;
+    module.add_function(pyo3::wrap_pyfunction!(matches, module)?)
+}

@@ -1,0 +1,121 @@
+//! The ways an attempt ends, as items of `finish_many`.
+
+use crate::{
+    args::{LeaseArg, Span},
+    json,
+    new_task::usage,
+};
+use kurultai_core::{Failure, tasks};
+use pyo3::prelude::*;
+
+macro_rules! ending {
+    ($(#[$doc:meta])* $name:ident { $($new:tt)* }) => {
+        $(#[$doc])*
+        #[pyclass(frozen, module = "kurultai")]
+        pub(crate) struct $name(tasks::Finish);
+
+        #[pymethods]
+        impl $name {
+            $($new)*
+
+            fn __repr__(&self) -> String {
+                format!("{}({:?})", stringify!($name), self.0.lease.task_id)
+            }
+        }
+    };
+}
+
+ending! {
+    /// Ends a task well.
+    Complete {
+        #[new]
+        #[pyo3(signature = (task, results = None, *, usage = None, default = None))]
+        fn new(
+            task: LeaseArg,
+            results: Option<&Bound<'_, PyAny>>,
+            usage: Option<&Bound<'_, PyAny>>,
+            default: Option<&Bound<'_, PyAny>>,
+        ) -> PyResult<Self> {
+            let results = json::write_some(results, default)?.unwrap_or_default();
+            let outcome = tasks::Outcome::Complete { results, usage: crate::new_task::usage(usage)? };
+            Ok(Complete(tasks::Finish { lease: task.0, outcome }))
+        }
+    }
+}
+
+ending! {
+    /// Ends an attempt badly: it is tried again, or goes to the dead letters when it is not retryable.
+    Fail {
+        #[new]
+        #[pyo3(signature = (
+            task, error, *, retryable = true, retry_after = None, results = None, usage = None, default = None
+        ))]
+        #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+        fn new(
+            task: LeaseArg,
+            error: &Bound<'_, PyAny>,
+            retryable: bool,
+            retry_after: Option<Span>,
+            results: Option<&Bound<'_, PyAny>>,
+            usage: Option<&Bound<'_, PyAny>>,
+            default: Option<&Bound<'_, PyAny>>,
+        ) -> PyResult<Self> {
+            let failure = failure(error, retryable, retry_after, results, usage, default)?;
+            Ok(Fail(tasks::Finish { lease: task.0, outcome: tasks::Outcome::Fail(failure) }))
+        }
+    }
+}
+
+ending! {
+    /// Gives a task back; the attempt does not count.
+    Release {
+        #[new]
+        fn new(task: LeaseArg) -> Self {
+            Release(tasks::Finish { lease: task.0, outcome: tasks::Outcome::Release })
+        }
+    }
+}
+
+/// The error as text, whatever it is: an exception counts with its message.
+pub(crate) fn failure(
+    error: &Bound<'_, PyAny>,
+    retryable: bool,
+    retry_after: Option<Span>,
+    results: Option<&Bound<'_, PyAny>>,
+    usage_given: Option<&Bound<'_, PyAny>>,
+    default: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Failure> {
+    Ok(Failure {
+        error: error.str()?.to_string_lossy().into_owned(),
+        retryable,
+        retry_after: retry_after.map(|span| span.0),
+        results: json::write_some(results, default)?,
+        usage: usage(usage_given)?,
+    })
+}
+
+/// A Complete, Fail or Release.
+pub(crate) struct FinishArg(pub(crate) tasks::Finish);
+
+impl<'py> FromPyObject<'_, 'py> for FinishArg {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let finish = if let Ok(complete) = value.cast::<Complete>() {
+            &complete.get().0
+        } else if let Ok(fail) = value.cast::<Fail>() {
+            &fail.get().0
+        } else if let Ok(release) = value.cast::<Release>() {
+            &release.get().0
+        } else {
+            return Err(crate::args::wrong(value, "a Complete, a Fail or a Release"));
+        };
+        Ok(FinishArg(finish.clone()))
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Complete>()?;
+    module.add_class::<Fail>()?;
+    module.add_class::<Release>()
+}

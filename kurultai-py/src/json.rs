@@ -1,0 +1,292 @@
+//! Python values as JSON text and back. What cannot be read back equal is refused with its path; only tuples change,
+//! into lists.
+
+use crate::errors;
+use kurultai_core::{
+    Error, Json,
+    json::{MAX_BYTES, MAX_DEPTH},
+};
+use pyo3::{
+    exceptions::PyStopIteration,
+    intern,
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType},
+};
+use std::fmt::Write;
+
+/// A value as JSON. `default` is asked for what JSON has no form for; dataclasses and pydantic models need none.
+pub(crate) fn write(value: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Json> {
+    let mut writer = Writer { text: String::with_capacity(64), default };
+    writer.value(value, &Place { above: None, step: Step::Root, object: value, depth: 0 })?;
+    Ok(Json::stored(writer.text))
+}
+
+/// Like [`write`], but `None` means that there is nothing.
+pub(crate) fn write_some(
+    value: Option<&Bound<'_, PyAny>>,
+    default: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Json>> {
+    value.map(|value| write(value, default)).transpose()
+}
+
+struct Writer<'a, 'py> {
+    text: String,
+    default: Option<&'a Bound<'py, PyAny>>,
+}
+
+/// Where the writer stands, from the value up to the root.
+struct Place<'a, 'py> {
+    above: Option<&'a Place<'a, 'py>>,
+    step: Step<'a>,
+    object: &'a Bound<'py, PyAny>,
+    /// How many containers are around it.
+    depth: usize,
+}
+
+enum Step<'a> {
+    Root,
+    Key(&'a str),
+    Index(usize),
+    /// What a hook made of the object above: the same place.
+    Instead,
+}
+
+impl<'py> Place<'_, 'py> {
+    fn path(&self) -> String {
+        let above = self.above.map(Place::path).unwrap_or_default();
+        match self.step {
+            Step::Root => "$".to_owned(),
+            Step::Key(key) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
+                format!("{above}.{key}")
+            }
+            Step::Key(key) => format!("{above}[{key:?}]"),
+            Step::Index(index) => format!("{above}[{index}]"),
+            Step::Instead => above,
+        }
+    }
+
+    fn refuse(&self, why: impl std::fmt::Display) -> PyErr {
+        errors::raised(self.object.py(), Error::payload(&self.path(), why))
+    }
+
+    /// Too deep: by a circle, named where it closes, or truly.
+    fn refuse_depth(&self) -> PyErr {
+        let mut line: Vec<&Place<'_, 'py>> = std::iter::successors(Some(self), |place| place.above).collect();
+        line.reverse();
+        for (at, place) in line.iter().enumerate() {
+            if let Some(first) = line[..at].iter().find(|above| above.object.is(place.object)) {
+                return place.refuse(format!("it contains itself: the same object is at {}", first.path()));
+            }
+        }
+        self.refuse(format!("deeper than {MAX_DEPTH} levels"))
+    }
+}
+
+impl<'py> Writer<'_, 'py> {
+    fn value(&mut self, value: &Bound<'py, PyAny>, place: &Place<'_, 'py>) -> PyResult<()> {
+        if let Ok(text) = value.cast::<PyString>() {
+            self.string(text.to_str().map_err(|_| place.refuse(SURROGATE))?);
+        } else if let Ok(object) = value.cast::<PyDict>() {
+            return self.object(object, place);
+        } else if value.is_none() {
+            self.text.push_str("null");
+        } else if let Ok(flag) = value.cast::<PyBool>() {
+            self.text.push_str(if flag.is_true() { "true" } else { "false" });
+        } else if let Ok(number) = value.cast::<PyInt>() {
+            return self.integer(number, place);
+        } else if let Ok(number) = value.cast::<PyFloat>() {
+            let number = number.value();
+            if !number.is_finite() {
+                return Err(place.refuse(format!("{number} is no JSON number; use None")));
+            }
+            self.write(format_args!("{number:?}"));
+        } else if let Ok(list) = value.cast::<PyList>() {
+            return self.array(list.iter(), place);
+        } else if let Ok(tuple) = value.cast::<PyTuple>() {
+            return self.array(tuple.iter(), place);
+        } else {
+            return self.other(value, place);
+        }
+        self.fits(place)
+    }
+
+    fn object(&mut self, object: &Bound<'py, PyDict>, place: &Place<'_, 'py>) -> PyResult<()> {
+        let depth = self.deeper(place)?;
+        self.text.push('{');
+        for (index, (key, value)) in object.iter().enumerate() {
+            let Ok(key) = key.cast::<PyString>() else {
+                let why = format!("the key {} is no str", shown(&key));
+                return Err(place.refuse(why));
+            };
+            let key = key.to_str().map_err(|_| place.refuse(SURROGATE))?;
+            if index > 0 {
+                self.text.push(',');
+            }
+            self.string(key);
+            self.text.push(':');
+            self.value(&value, &Place { above: Some(place), step: Step::Key(key), object: &value, depth })?;
+        }
+        self.text.push('}');
+        self.fits(place)
+    }
+
+    fn array(
+        &mut self,
+        items: impl Iterator<Item = Bound<'py, PyAny>>,
+        place: &Place<'_, 'py>,
+    ) -> PyResult<()> {
+        let depth = self.deeper(place)?;
+        self.text.push('[');
+        for (index, item) in items.enumerate() {
+            if index > 0 {
+                self.text.push(',');
+            }
+            self.value(&item, &Place { above: Some(place), step: Step::Index(index), object: &item, depth })?;
+        }
+        self.text.push(']');
+        self.fits(place)
+    }
+
+    fn deeper(&self, place: &Place<'_, 'py>) -> PyResult<usize> {
+        if place.depth == MAX_DEPTH { Err(place.refuse_depth()) } else { Ok(place.depth + 1) }
+    }
+
+    fn integer(&mut self, number: &Bound<'py, PyInt>, place: &Place<'_, 'py>) -> PyResult<()> {
+        match number.extract::<i64>() {
+            Ok(number) => self.write(format_args!("{number}")),
+            Err(_) => {
+                // The digits of the number itself, whatever a subclass prints.
+                let digits =
+                    number.py().get_type::<PyInt>().call_method1(intern!(number.py(), "__repr__"), (number,));
+                let digits = digits.map_err(|_| place.refuse("an integer of more than 4300 digits"))?;
+                self.text.push_str(digits.cast::<PyString>()?.to_str()?);
+            }
+        }
+        self.fits(place)
+    }
+
+    /// What JSON has no form for.
+    fn other(&mut self, value: &Bound<'py, PyAny>, place: &Place<'_, 'py>) -> PyResult<()> {
+        let Some(instead) = self.instead(value)? else {
+            let class = value.get_type().name()?;
+            return Err(
+                place.refuse(format!("{class} is no JSON value; {}", advice(&class.to_string_lossy())))
+            );
+        };
+        let depth = place.depth;
+        let hooks = std::iter::successors(Some(place), |place| place.above)
+            .take_while(|place| matches!(place.step, Step::Instead));
+        if hooks.count() > 16 {
+            return Err(place.refuse("default keeps answering with what is no JSON value"));
+        }
+        self.value(&instead, &Place { above: Some(place), step: Step::Instead, object: &instead, depth })
+    }
+
+    fn instead(&self, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = value.py();
+        if value.is_instance_of::<PyType>() {
+            return Ok(None);
+        }
+        let class = value.get_type();
+        if class.hasattr(intern!(py, "model_dump"))? {
+            let options = PyDict::new(py);
+            options.set_item("mode", "json")?;
+            return value.call_method("model_dump", (), Some(&options)).map(Some);
+        }
+        if let Ok(fields) = class.getattr(intern!(py, "__dataclass_fields__")) {
+            let object = PyDict::new(py);
+            for name in fields.cast::<PyDict>()?.keys() {
+                object.set_item(&name, value.getattr(name.cast::<PyString>()?)?)?;
+            }
+            return Ok(Some(object.into_any()));
+        }
+        self.default.map(|default| default.call1((value,))).transpose()
+    }
+
+    fn string(&mut self, text: &str) {
+        self.text.push('"');
+        let mut plain = 0;
+        for (at, byte) in text.bytes().enumerate() {
+            let escape = match byte {
+                b'"' => "\\\"",
+                b'\\' => "\\\\",
+                b'\n' => "\\n",
+                b'\r' => "\\r",
+                b'\t' => "\\t",
+                0..0x20 => "",
+                _ => continue,
+            };
+            self.text.push_str(&text[plain..at]);
+            plain = at + 1;
+            match escape {
+                "" => self.write(format_args!("\\u{byte:04x}")),
+                escape => self.text.push_str(escape),
+            }
+        }
+        self.text.push_str(&text[plain..]);
+        self.text.push('"');
+    }
+
+    fn write(&mut self, what: std::fmt::Arguments<'_>) {
+        // Writing into a String cannot fail.
+        let _ = self.text.write_fmt(what);
+    }
+
+    /// A text that has become too long is given up where that was.
+    fn fits(&self, place: &Place<'_, 'py>) -> PyResult<()> {
+        if self.text.len() <= MAX_BYTES {
+            return Ok(());
+        }
+        Err(place
+            .refuse(format!("the JSON text is longer than {MAX_BYTES} bytes here; store a reference to it")))
+    }
+}
+
+const SURROGATE: &str = "a lone surrogate has no UTF-8 form";
+
+fn shown(value: &Bound<'_, PyAny>) -> String {
+    value.repr().map_or_else(
+        |_| "of an unknown kind".to_owned(),
+        |repr| repr.to_string_lossy().chars().take(80).collect(),
+    )
+}
+
+fn advice(class: &str) -> &'static str {
+    match class {
+        "datetime" | "date" | "time" => "give its isoformat(), or a default= hook",
+        "bytes" | "bytearray" | "memoryview" => "decode it, or store a reference to it",
+        "set" | "frozenset" => "give a list",
+        _ => "give a dict, a dataclass, a pydantic model, or a default= hook",
+    }
+}
+
+/// `json.decoder.JSONDecoder().scan_once`: the C scanner without the two Python functions around it.
+static SCAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// JSON text as a Python value. Text of another program that is no JSON comes as a string.
+pub(crate) fn read(py: Python<'_>, json: &Json) -> PyResult<Py<PyAny>> {
+    match json.as_str() {
+        "null" => return Ok(py.None()),
+        "{}" => return Ok(PyDict::new(py).into_any().unbind()),
+        _ => {}
+    }
+    let scan = SCAN.get_or_try_init(py, || {
+        py.import("json")?.getattr("JSONDecoder")?.call0()?.getattr("scan_once").map(Bound::unbind)
+    })?;
+    let text = PyString::new(py, json.as_str());
+    match scan.bind(py).call1((&text, 0)) {
+        Ok(read) => {
+            let (value, end): (Bound<'_, PyAny>, usize) = read.extract()?;
+            if end == text.code_point_len()? { Ok(value.unbind()) } else { Ok(loads(&text)) }
+        }
+        Err(error) if error.is_instance_of::<PyStopIteration>(py) => Ok(loads(&text)),
+        Err(_) => Ok(text.into_any().unbind()),
+    }
+}
+
+/// For text with spaces around it.
+fn loads(text: &Bound<'_, PyString>) -> Py<PyAny> {
+    let read = text.py().import("json").and_then(|json| json.call_method1("loads", (text,)));
+    read.map_or_else(|_| text.clone().into_any().unbind(), Bound::unbind)
+}

@@ -1,0 +1,42 @@
+//! The native part of the Python package `kurultai`. Its public face is Python: kurultai-py/python/kurultai.
+//!
+//! Reading order: [`runtime`], [`op`] (one call of the core as something to await) and [`bridge`] (how its answer
+//! comes back), then [`json`], [`errors`], [`view`] (results) and [`args`] (parameters), then a file for each room.
+
+mod agents;
+mod args;
+mod bridge;
+mod client;
+mod errors;
+mod events;
+mod finish;
+mod jobs;
+mod json;
+mod logs;
+mod new_task;
+mod op;
+mod runtime;
+mod task_types;
+mod tasks;
+mod view;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<op::Op>()?;
+    module.add_class::<bridge::Bridge>()?;
+    runtime::register(module)?;
+    logs::register(module)?;
+    op::register(module)?;
+    errors::register(module)?;
+    client::register(module)?;
+    task_types::register(module)?;
+    new_task::register(module)?;
+    finish::register(module)?;
+    tasks::register(module)?;
+    agents::register(module)?;
+    events::register(module)?;
+    jobs::register(module)
+}

@@ -1,0 +1,71 @@
+//! The tokio runtime of this process: two threads that never touch Python, and what a fork means for them.
+
+use crate::errors;
+use pyo3::{prelude::*, types::PyDict};
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::runtime::{Builder, Runtime};
+
+static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// The runtime, or `config.fork` in a child whose threads stayed behind in its parent.
+pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Runtime> {
+    if forked() {
+        return Err(errors::forked(py));
+    }
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let built = Builder::new_multi_thread().worker_threads(2).thread_name("kurultai").enable_all().build()?;
+    Ok(RUNTIME.get_or_init(|| built))
+}
+
+/// Whether what this process holds belongs to its parent's threads: then it may neither be used nor dropped,
+/// since a lock may have been held while the process was copied.
+pub(crate) fn forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
+}
+
+#[pyfunction]
+fn after_fork() {
+    FORKED.store(RUNTIME.get().is_some(), Ordering::Relaxed);
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let os = py.import("os")?;
+    if os.hasattr("register_at_fork")? {
+        let options = PyDict::new(py);
+        options.set_item("after_in_child", pyo3::wrap_pyfunction!(after_fork, module)?)?;
+        os.call_method("register_at_fork", (), Some(&options))?;
+    }
+    Ok(())
+}
+
+/// Drops what it holds, but not in a forked child.
+pub(crate) struct Ours<T>(Option<T>);
+
+impl<T> Ours<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Ours(Some(value))
+    }
+}
+
+impl<T> std::ops::Deref for Ours<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("only drop takes it")
+    }
+}
+
+impl<T> Drop for Ours<T> {
+    fn drop(&mut self) {
+        if forked() {
+            std::mem::forget(self.0.take());
+        }
+    }
+}

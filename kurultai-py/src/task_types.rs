@@ -1,0 +1,250 @@
+//! What the room `tasks` answers with.
+
+use crate::{
+    errors::Raise,
+    op::Answer,
+    runtime::Ours,
+    view::{Show, view},
+};
+use kurultai_core::{Finish, Outcome, Reason as CoreReason, Tasks as CoreTasks, tasks};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyIterator},
+};
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+};
+use tokio::runtime::Handle;
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+view! {
+    /// The right to finish a task. `version` only grows, also over a requeue: pass it to other systems as the
+    /// fencing token. `str(lease)` is its one-string form, which every call takes in its place.
+    Lease of tasks::Lease { task_id, claim_id, version, attempt, expires_at }
+
+    #[staticmethod]
+    fn parse(py: Python<'_>, text: &str) -> PyResult<Self> {
+        text.parse::<tasks::Lease>().raise(py).map(Self::from)
+    }
+
+    fn __str__(&self) -> String {
+        self.inner.to_string()
+    }
+
+    fn __hash__(&self) -> u64 {
+        hash(&self.inner)
+    }
+}
+
+view! {
+    /// A task as its claimer gets it.
+    Claimed of tasks::Claimed {
+        id, task_type as "type", title, description, payload, priority, attempt, max_attempts, delegated_by,
+        parent_id, checkpoint, prerequisites, lease,
+    }
+
+    fn __hash__(&self) -> u64 {
+        hash(&self.inner.lease)
+    }
+}
+
+view! {
+    /// A task that this one waited for, or that feeds it, with its results.
+    Prerequisite of tasks::Prerequisite { id, dependency_type, status, results }
+}
+
+view! {
+    /// The whole task.
+    Task of tasks::Task {
+        id, task_type as "type", title, description, status, priority, priority_weight, payload,
+        required_capabilities, preferred_capabilities, assigned_to, delegated_by, parent_id, unique_key, depends_on,
+        run_at, expires_at, attempts, max_attempts, claimed_by, claimed_at, lease_version, lease_expires_at,
+        progress, checkpoint, results, error_message, errors, usage, created_at, updated_at, completed_at,
+    }
+
+    fn __hash__(&self) -> u64 {
+        hash(&self.inner.id)
+    }
+}
+
+view! {
+    /// One failed attempt.
+    TaskError of tasks::TaskError { attempt, agent, error, at }
+}
+
+view! {
+    /// The id of a task that was added, or was there already.
+    Enqueued of tasks::Enqueued { id, deduplicated }
+
+    fn __str__(&self) -> &str {
+        &self.inner.id
+    }
+
+    fn __hash__(&self) -> u64 {
+        hash(&self.inner.id)
+    }
+}
+
+view! {
+    /// How a task stands after a finish; `repeated` where the same lease had finished it the same way before.
+    Finished of tasks::Finished { id, status, repeated }
+}
+
+view! {
+    /// What a holder learns when it extends its lease: `signal` is continue, cancel, suspend or pause.
+    Extended of tasks::Extended { lease, signal }
+}
+
+view! {
+    /// A page of a list; give `next` as the cursor for the next one.
+    Page of tasks::Page { tasks, next }
+
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyIterator>> {
+        slf.getattr("tasks")?.try_iter()
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.tasks.len()
+    }
+}
+
+view! {
+    /// How many tasks stand where, and how long they wait and run.
+    Stats of tasks::Stats { by_status, oldest_pending_seconds, wait_seconds, run_seconds, paused }
+}
+
+view! {
+    /// Of spans, in seconds.
+    Percentiles of tasks::Percentiles { p50, p95, p99 }
+}
+
+view! {
+    /// What work has cost.
+    Usage of tasks::Usage { tokens, cost, seconds }
+
+    #[new]
+    #[pyo3(signature = (*, tokens = 0, cost = 0.0, seconds = 0.0))]
+    fn new(tokens: u64, cost: f64, seconds: f64) -> Self {
+        tasks::Usage { tokens, cost, seconds }.into()
+    }
+}
+
+view! {
+    /// Why a task is not claimed; no reasons where somebody alive can claim it now.
+    Explanation of tasks::Explanation { id, status, reasons, candidates }
+
+    fn __str__(&self) -> String {
+        let tasks::Explanation { id, status, reasons, candidates } = &self.inner;
+        let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+        if why.is_empty() {
+            format!("{id} is {status} and can be claimed by {}", candidates.join(", "))
+        } else {
+            format!("{id} is {status}: {}", why.join("; "))
+        }
+    }
+}
+
+/// One reason why a task is not claimed. `str(reason)` says it in a sentence.
+#[pyclass(frozen, module = "kurultai")]
+pub(crate) struct Reason(CoreReason);
+
+#[pymethods]
+impl Reason {
+    /// held, blocked_by, scheduled, paused, ...
+    #[getter]
+    fn reason(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.fields(py)?.get_item("reason")?.map(Bound::unbind))
+    }
+
+    /// What the sentence names: `{"by": "temujin", "until": ..}`.
+    #[getter]
+    fn details(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let fields = self.fields(py)?;
+        fields.del_item("reason")?;
+        Ok(fields.unbind())
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!("Reason({})", self.fields(py)?.repr()?.to_string_lossy()))
+    }
+
+    fn __eq__(&self, other: &Bound<'_, PyAny>) -> bool {
+        other.cast::<Self>().is_ok_and(|other| other.get().0 == self.0)
+    }
+}
+
+impl Reason {
+    fn fields<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let json = kurultai_core::Json::of(&self.0).raise(py)?;
+        Ok(json.show(py)?.into_bound(py).cast_into::<PyDict>()?)
+    }
+}
+
+impl Show for CoreReason {
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(Py::new(py, Reason(self.clone()))?.into_any())
+    }
+}
+
+/// Claimed tasks on their way to Python: if nobody takes them, they go back.
+pub(crate) struct Given {
+    claimed: Vec<tasks::Claimed>,
+    tasks: Ours<CoreTasks>,
+    runtime: Handle,
+}
+
+impl Given {
+    /// Runs in tokio.
+    pub(crate) fn new(claimed: Vec<tasks::Claimed>, tasks: CoreTasks) -> Self {
+        Given { claimed, tasks: Ours::new(tasks), runtime: Handle::current() }
+    }
+}
+
+impl Answer for Given {
+    fn give(mut self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Box::new(std::mem::take(&mut self.claimed)).give(py)
+    }
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        if self.claimed.is_empty() || crate::runtime::forked() {
+            return;
+        }
+        let release = |c: tasks::Claimed| Finish { lease: c.lease, outcome: Outcome::Release };
+        let finishes = std::mem::take(&mut self.claimed).into_iter().map(release).collect();
+        let tasks = self.tasks.clone();
+        self.runtime.spawn(async move {
+            if let Err(error) = tasks.finish_many(finishes).await {
+                tracing::warn!(%error, "a claim that nobody took returns when its lease ends");
+            }
+        });
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Lease>()?;
+    module.add_class::<Claimed>()?;
+    module.add_class::<Prerequisite>()?;
+    module.add_class::<Task>()?;
+    module.add_class::<TaskError>()?;
+    module.add_class::<Enqueued>()?;
+    module.add_class::<Finished>()?;
+    module.add_class::<Extended>()?;
+    module.add_class::<Page>()?;
+    module.add_class::<Stats>()?;
+    module.add_class::<Percentiles>()?;
+    module.add_class::<Usage>()?;
+    module.add_class::<Explanation>()?;
+    module.add_class::<Reason>()
+}

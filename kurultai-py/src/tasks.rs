@@ -1,0 +1,251 @@
+//! The room `tasks`: each method checks and converts what it was given, and returns the call to await.
+
+use crate::{
+    args::{LeaseArg, Names, Span, TaskId, word},
+    finish::{FinishArg, failure},
+    json, new_task,
+    op::Op,
+    runtime::Ours,
+    task_types::Given,
+};
+use kurultai_core::{
+    Claim, Filter, Outcome, Status, Tasks as CoreTasks,
+    tasks::{DependencyType, queue::Extend},
+};
+use pyo3::prelude::*;
+use std::time::Duration;
+
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Tasks {
+    core: Ours<CoreTasks>,
+    /// The hook for what JSON has no form for.
+    default: Option<Py<PyAny>>,
+}
+
+impl Tasks {
+    pub(crate) fn new(core: CoreTasks, default: Option<Py<PyAny>>) -> Self {
+        Tasks { core: Ours::new(core), default }
+    }
+
+    fn default<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.default.as_ref().map(|default| default.bind(py).clone())
+    }
+}
+
+/// An operation on the room, as something to await.
+macro_rules! op {
+    ($self:ident, $tasks:ident => $call:expr) => {{
+        let $tasks = $self.core.clone();
+        Op::new(async move { $call.await })
+    }};
+}
+
+#[pymethods]
+impl Tasks {
+    #[getter(default)]
+    fn hook(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.default.as_ref().map(|default| default.clone_ref(py))
+    }
+
+    fn enqueue(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<Op> {
+        let task = new_task::new_task(task, self.default(py).as_ref())?;
+        Ok(op!(self, tasks => tasks.enqueue(task)))
+    }
+
+    fn enqueue_many(&self, py: Python<'_>, tasks: &Bound<'_, PyAny>) -> PyResult<Op> {
+        let default = self.default(py);
+        let all = tasks.try_iter()?.map(|task| new_task::new_task(&task?, default.as_ref()));
+        let all: Vec<_> = all.collect::<PyResult<_>>()?;
+        Ok(op!(self, tasks => tasks.enqueue_many(all)))
+    }
+
+    fn claim(
+        &self,
+        agent: String,
+        max: usize,
+        types: Option<Names>,
+        lease: Option<Span>,
+        wait: Option<Span>,
+    ) -> Op {
+        let claim = Claim {
+            agent,
+            max,
+            types: types.map(|names| names.0),
+            lease: lease.map(|span| span.0),
+            wait: wait.map_or(Duration::ZERO, |span| span.0),
+        };
+        let tasks = self.core.clone();
+        Op::new(async move {
+            let claimed = tasks.claim(claim).await?;
+            Ok(Given::new(claimed, tasks))
+        })
+    }
+
+    fn complete(
+        &self,
+        py: Python<'_>,
+        task: LeaseArg,
+        results: Option<&Bound<'_, PyAny>>,
+        usage: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Op> {
+        let results = json::write_some(results, self.default(py).as_ref())?.unwrap_or_default();
+        let outcome = Outcome::Complete { results, usage: new_task::usage(usage)? };
+        Ok(op!(self, tasks => tasks.finish(&task.0, outcome)))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn fail(
+        &self,
+        py: Python<'_>,
+        task: LeaseArg,
+        error: &Bound<'_, PyAny>,
+        retryable: bool,
+        retry_after: Option<Span>,
+        results: Option<&Bound<'_, PyAny>>,
+        usage: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Op> {
+        let failure = failure(error, retryable, retry_after, results, usage, self.default(py).as_ref())?;
+        Ok(op!(self, tasks => tasks.fail(&task.0, failure)))
+    }
+
+    fn release(&self, task: LeaseArg) -> Op {
+        op!(self, tasks => tasks.release(&task.0))
+    }
+
+    fn finish(&self, finish: FinishArg) -> Op {
+        op!(self, tasks => tasks.finish(&finish.0.lease, finish.0.outcome))
+    }
+
+    fn finish_many(&self, finishes: &Bound<'_, PyAny>) -> PyResult<Op> {
+        let finishes = finishes.try_iter()?.map(|finish| Ok(finish?.extract::<FinishArg>()?.0));
+        let finishes: Vec<_> = finishes.collect::<PyResult<_>>()?;
+        Ok(op!(self, tasks => tasks.finish_many(finishes)))
+    }
+
+    fn complete_many(&self, py: Python<'_>, done: &Bound<'_, PyAny>) -> PyResult<Op> {
+        let default = self.default(py);
+        let finish = |pair: PyResult<Bound<'_, PyAny>>| {
+            let (task, results): (LeaseArg, Bound<'_, PyAny>) = pair?.extract()?;
+            let outcome =
+                Outcome::Complete { results: json::write(&results, default.as_ref())?, usage: None };
+            Ok(kurultai_core::Finish { lease: task.0, outcome })
+        };
+        let finishes: Vec<_> = done.try_iter()?.map(finish).collect::<PyResult<_>>()?;
+        Ok(op!(self, tasks => tasks.finish_many(finishes)))
+    }
+
+    fn renew(
+        &self,
+        py: Python<'_>,
+        task: LeaseArg,
+        ttl: Option<Span>,
+        progress: Option<f64>,
+        checkpoint: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Op> {
+        let checkpoint = json::write_some(checkpoint, self.default(py).as_ref())?;
+        let request = Extend { lease: task.0, ttl: ttl.map(|span| span.0), progress, checkpoint };
+        Ok(op!(self, tasks => tasks.renew(request)))
+    }
+
+    fn checkpoint(&self, py: Python<'_>, task: LeaseArg, checkpoint: &Bound<'_, PyAny>) -> PyResult<Op> {
+        let checkpoint = json::write(checkpoint, self.default(py).as_ref())?;
+        Ok(op!(self, tasks => tasks.checkpoint(&task.0, checkpoint)))
+    }
+
+    fn cancel(&self, task: TaskId, reason: Option<String>) -> Op {
+        op!(self, tasks => tasks.cancel(&task.0, reason.as_deref()))
+    }
+
+    fn suspend(&self, task: TaskId) -> Op {
+        op!(self, tasks => tasks.suspend(&task.0))
+    }
+
+    fn resume(&self, task: TaskId) -> Op {
+        op!(self, tasks => tasks.resume(&task.0))
+    }
+
+    fn requeue(&self, task: TaskId) -> Op {
+        op!(self, tasks => tasks.requeue(&task.0))
+    }
+
+    fn discard(&self, task: TaskId) -> Op {
+        op!(self, tasks => tasks.discard(&task.0))
+    }
+
+    fn pause(&self, r#type: Option<String>) -> Op {
+        op!(self, tasks => tasks.pause(r#type.as_deref()))
+    }
+
+    fn unpause(&self, r#type: Option<String>) -> Op {
+        op!(self, tasks => tasks.unpause(r#type.as_deref()))
+    }
+
+    fn depend(&self, task: TaskId, on: &Bound<'_, PyAny>) -> PyResult<Op> {
+        let dependency = new_task::dependency(on)?;
+        Ok(op!(self, tasks => tasks.depend(&task.0, dependency)))
+    }
+
+    fn get(&self, task: TaskId) -> Op {
+        op!(self, tasks => tasks.get(&task.0))
+    }
+
+    fn get_many(&self, tasks: Vec<TaskId>) -> Op {
+        let core = self.core.clone();
+        Op::new(async move {
+            let ids: Vec<&str> = tasks.iter().map(|task| task.0.as_str()).collect();
+            core.get_many(&ids).await
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    fn list(
+        &self,
+        py: Python<'_>,
+        status: Option<&str>,
+        r#type: Option<String>,
+        assigned_to: Option<String>,
+        claimed_by: Option<String>,
+        parent: Option<TaskId>,
+        cursor: Option<String>,
+        limit: usize,
+    ) -> PyResult<Op> {
+        let status: Option<Status> = word(py, status)?;
+        let parent_id = parent.map(|parent| parent.0);
+        let filter = Filter { status, task_type: r#type, assigned_to, claimed_by, parent_id, cursor, limit };
+        Ok(op!(self, tasks => tasks.list(filter)))
+    }
+
+    fn stats(&self) -> Op {
+        op!(self, tasks => tasks.stats())
+    }
+
+    fn explain(&self, task: TaskId) -> Op {
+        op!(self, tasks => tasks.explain(&task.0))
+    }
+
+    fn maintain(&self) -> Op {
+        op!(self, tasks => tasks.maintain())
+    }
+
+    fn adopt(&self) -> Op {
+        op!(self, tasks => tasks.adopt())
+    }
+}
+
+/// What an edge between two tasks may be called.
+#[pyfunction]
+fn dependency_types() -> Vec<&'static str> {
+    DependencyType::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+/// Where a task may stand.
+#[pyfunction]
+fn statuses() -> Vec<&'static str> {
+    Status::ALL.iter().map(|word| word.as_str()).collect()
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Tasks>()?;
+    module.add_function(pyo3::wrap_pyfunction!(statuses, module)?)?;
+    module.add_function(pyo3::wrap_pyfunction!(dependency_types, module)?)
+}

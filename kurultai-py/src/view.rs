@@ -1,0 +1,197 @@
+//! Frozen classes around the core's results. A field becomes a Python object when it is first looked at, and then
+//! stays the same object: a batch of tasks costs nothing for what nobody reads.
+
+use crate::{json, op::Answer};
+use chrono::{DateTime, Utc};
+use kurultai_core::{AgentStatus, DependencyType, Json, Priority, Result, Signal, Status, worker::Stop};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyList, PyString},
+};
+use std::collections::BTreeMap;
+
+/// A value of the core as a Python object.
+pub(crate) trait Show {
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
+}
+
+macro_rules! by_pyo3 {
+    ($($kind:ty),+) => {
+        $(impl Show for $kind {
+            fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                Ok(self.into_pyobject(py)?.to_owned().into_any().unbind())
+            }
+        })+
+    };
+}
+by_pyo3!(bool, u32, u64, i64, f64, String, DateTime<Utc>);
+
+macro_rules! by_word {
+    ($($kind:ty),+) => {
+        $(impl Show for $kind {
+            fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                Ok(PyString::intern(py, self.as_str()).into_any().unbind())
+            }
+        })+
+    };
+}
+by_word!(Status, Priority, Signal, DependencyType, AgentStatus, Stop);
+
+impl Show for Json {
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        json::read(py, self)
+    }
+}
+
+impl<T: Show> Show for Option<T> {
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.as_ref().map_or_else(|| Ok(py.None()), |value| value.show(py))
+    }
+}
+
+impl<T: Show> Show for Vec<T> {
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let items: Vec<Py<PyAny>> = self.iter().map(|item| item.show(py)).collect::<PyResult<_>>()?;
+        Ok(PyList::new(py, items)?.into_any().unbind())
+    }
+}
+
+impl Show for BTreeMap<Status, u64> {
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let dict = PyDict::new(py);
+        for (status, count) in self {
+            dict.set_item(status.as_str(), count)?;
+        }
+        Ok(dict.into_any().unbind())
+    }
+}
+
+/// A class that shows a struct of the core, every field of it: a field that is added there fails the build here.
+macro_rules! view {
+    (
+        $(#[$doc:meta])*
+        $name:ident of $core:path { $($field:ident $(as $python:literal)?),+ $(,)? }
+        $($extra:tt)*
+    ) => {
+        $(#[$doc])*
+        #[pyo3::pyclass(frozen, module = "kurultai")]
+        pub(crate) struct $name {
+            pub(crate) inner: $core,
+            $($field: pyo3::sync::PyOnceLock<pyo3::Py<pyo3::PyAny>>,)+
+        }
+
+        impl From<$core> for $name {
+            fn from(inner: $core) -> Self {
+                let $core { $($field: _),+ } = &inner;
+                $name { inner, $($field: pyo3::sync::PyOnceLock::new(),)+ }
+            }
+        }
+
+        impl $name {
+            pub(crate) fn boxed(self, py: pyo3::Python<'_>) -> pyo3::PyResult<pyo3::Py<pyo3::PyAny>> {
+                Ok(pyo3::Py::new(py, self)?.into_any())
+            }
+        }
+
+        #[pyo3::pymethods]
+        impl $name {
+            $(
+                #[getter]
+                $(#[pyo3(name = $python)])?
+                fn $field(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<pyo3::Py<pyo3::PyAny>> {
+                    let shown = self.$field.get_or_try_init(py, || crate::view::Show::show(&self.inner.$field, py));
+                    Ok(shown?.clone_ref(py))
+                }
+            )+
+
+            #[classattr]
+            fn __match_args__() -> &'static [&'static str] {
+                &[$(crate::view::view!(@name $field $($python)?)),+]
+            }
+
+            fn __repr__(slf: &pyo3::Bound<'_, Self>) -> pyo3::PyResult<String> {
+                let fields: &[&str] = &[$(crate::view::view!(@name $field $($python)?)),+];
+                crate::view::repr(slf.as_any(), fields)
+            }
+
+            fn __eq__(&self, other: &pyo3::Bound<'_, pyo3::PyAny>) -> bool {
+                other.cast::<Self>().is_ok_and(|other| other.get().inner == self.inner)
+            }
+
+            $($extra)*
+        }
+
+        impl crate::view::Show for $core {
+            fn show(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<pyo3::Py<pyo3::PyAny>> {
+                $name::from(self.clone()).boxed(py)
+            }
+        }
+
+        impl crate::op::Answer for $core {
+            fn give(self: Box<Self>, py: pyo3::Python<'_>) -> pyo3::PyResult<pyo3::Py<pyo3::PyAny>> {
+                $name::from(*self).boxed(py)
+            }
+        }
+    };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $python:literal) => { $python };
+}
+pub(crate) use view;
+
+/// `Task(id='..', type='review', ..)`; what is None is left out.
+pub(crate) fn repr(object: &Bound<'_, PyAny>, fields: &[&str]) -> PyResult<String> {
+    let mut parts = Vec::with_capacity(fields.len());
+    for field in fields {
+        let value = object.getattr(*field)?;
+        if !value.is_none() {
+            parts.push(format!("{field}={}", value.repr()?.to_string_lossy()));
+        }
+    }
+    Ok(format!("{}({})", object.get_type().name()?, parts.join(", ")))
+}
+
+macro_rules! answer_by_show {
+    ($($kind:ty),+) => {
+        $(impl Answer for $kind {
+            fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+                self.show(py)
+            }
+        })+
+    };
+}
+answer_by_show!(i64, u64, String, Status, Stop);
+
+impl Answer for usize {
+    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(self.into_pyobject(py)?.into_any().unbind())
+    }
+}
+
+impl Answer for () {
+    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(py.None())
+    }
+}
+
+impl<T: Answer> Answer for Vec<T> {
+    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let items: Vec<_> = self.into_iter().map(|item| Box::new(item).give(py)).collect::<PyResult<_>>()?;
+        Ok(PyList::new(py, items)?.into_any().unbind())
+    }
+}
+
+impl<T: Answer> Answer for Option<T> {
+    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        (*self).map_or_else(|| Ok(py.None()), |value| Box::new(value).give(py))
+    }
+}
+
+/// Each item's own answer: a refused one is its error, as a value.
+impl<T: Answer> Answer for Result<T> {
+    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match *self {
+            Ok(value) => Box::new(value).give(py),
+            Err(error) => crate::errors::value(py, &error),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+"""Writes python/kurultai/blocking.pyi: the types of the blocking names, which at run time are made by one proxy.
+
+``python3 stubs.py`` after a change of a room; a test says when it was forgotten.
+"""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+
+PACKAGE = pathlib.Path(__file__).parent / "python" / "kurultai"
+HEAD = '''"""Generated from the asynchronous names by stubs.py."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any, List, Literal, Tuple, Union
+
+from . import _client, _context, _native, agents, events, tasks
+from ._client import Retention, TaskDefaults
+from ._context import Stop
+from .errors import KurultaiError
+from .types import *
+from .types import DependencyFields, NewAgentFields, NewTaskFields, RetryPolicyFields, UsageFields
+'''
+CLASSES = (
+    ("tasks", "Tasks"),
+    ("agents", "Agents"),
+    ("events", "Events"),
+    ("_context", "Context"),
+    ("_client", "Kurultai"),
+)
+
+
+def definition(path: str, name: str, kind: type) -> ast.AST:
+    tree = ast.parse((PACKAGE / f"{path}.py").read_text())
+    return next(node for node in tree.body if isinstance(node, kind) and getattr(node, "name", "") == name)
+
+
+def stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    decorators = "".join(f"@{ast.unparse(decorator)}\n" for decorator in function.decorator_list)
+    assert function.returns is not None
+    returns = ast.unparse(function.returns).replace("AsyncIterator[", "Iterator[")
+    return f"{decorators}def {function.name}({ast.unparse(function.args)}) -> {returns}: ..."
+
+
+def proxy(path: str, name: str) -> str:
+    node = definition(path, name, ast.ClassDef)
+    assert isinstance(node, ast.ClassDef)
+    lines = [f"def __init__(self, inner: {path}.{name}) -> None: ..."]
+    for member in node.body:
+        if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
+            kept = f"@property\ndef {member.target.id}(self) -> {ast.unparse(member.annotation)}: ..."
+            lines.append(ast.unparse(member) if name == "Kurultai" else kept)
+        elif isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)) and not member.name.startswith("_"):
+            lines.append(stub(member))
+    if name == "Kurultai":
+        lines.append("def __enter__(self) -> Kurultai: ...\ndef __exit__(self, *error: object) -> None: ...")
+    body = "\n".join(lines).replace("\n", "\n    ")
+    return f"class {name}:\n    {body}\n"
+
+
+def text() -> str:
+    opening = definition("_client", "open", ast.FunctionDef)
+    assert isinstance(opening, ast.FunctionDef)
+    opening.returns = ast.Name("Kurultai")
+    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Kurultai", "Tasks", "open"))
+    parts = [HEAD, f"__all__ = [{names}]\n", *(proxy(*one) for one in CLASSES), stub(opening) + "\n"]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    (PACKAGE / "blocking.pyi").write_text(text())

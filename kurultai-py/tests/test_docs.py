@@ -1,0 +1,97 @@
+"""Every example of the docstrings and of the README runs, and prints what it says."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import doctest
+import importlib
+import importlib.util
+import inspect
+import io
+import os
+import pathlib
+import pkgutil
+import re
+import subprocess
+import sys
+import tempfile
+import types
+import unittest
+
+import kurultai
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def modules() -> list[types.ModuleType]:
+    names = [m.name for m in pkgutil.iter_modules(kurultai.__path__) if m.name != "_native"]
+    return [kurultai] + [importlib.import_module(f"kurultai.{name}") for name in names]
+
+
+async def run(test: doctest.DocTest) -> list[str]:
+    """Runs the examples as ``python -m asyncio`` would, with a fresh team as ``k``; returns what differs."""
+    checker, wrong = doctest.OutputChecker(), []
+    async with kurultai.open("memory:") as k:
+        names = {"kurultai": kurultai, "asyncio": asyncio, "k": k}
+        for example in test.examples:
+            out = io.StringIO()
+            flags = sum(flag for flag, on in example.options.items() if on)
+            code = compile(
+                example.source, test.name, "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+            )
+            with contextlib.redirect_stdout(out):
+                running = types.FunctionType(code, names)()
+                if inspect.iscoroutine(running):
+                    await running
+            if not checker.check_output(example.want, out.getvalue(), flags):
+                wrong.append(checker.output_difference(example, out.getvalue(), flags))
+    return wrong
+
+
+class Docstrings(unittest.TestCase):
+    maxDiff = None
+
+    def test_examples_run(self) -> None:
+        finder, count = doctest.DocTestFinder(exclude_empty=True), 0
+        for module in modules():
+            for test in finder.find(module, module.__name__):
+                if test.examples:
+                    with self.subTest(test.name):
+                        self.assertEqual(asyncio.run(run(test)), [])
+                    count += 1
+        self.assertGreater(count, 40)
+
+    def test_every_operation_has_an_example(self) -> None:
+        for room in (kurultai.Tasks, kurultai.Agents, kurultai.Events, kurultai.Kurultai):
+            for name, member in vars(room).items():
+                if inspect.isfunction(member) and not name.startswith("_"):
+                    self.assertIn(">>>", member.__doc__ or "", f"{room.__name__}.{name}")
+
+
+class Readme(unittest.TestCase):
+    def test_python_blocks_run(self) -> None:
+        blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
+        self.assertGreaterEqual(len(blocks), 2)
+        for block in blocks:
+            with tempfile.TemporaryDirectory() as folder, self.subTest(block):
+                done = subprocess.run(
+                    [sys.executable, "-c", block],
+                    cwd=folder,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                )
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class Stubs(unittest.TestCase):
+    def test_blocking_pyi_is_up_to_date(self) -> None:
+        spec = importlib.util.spec_from_file_location("stubs", ROOT / "stubs.py")
+        assert spec is not None and spec.loader is not None
+        stubs = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(stubs)
+        written = (ROOT / "python" / "kurultai" / "blocking.pyi").read_text()
+        self.assertEqual(ast.dump(ast.parse(written)), ast.dump(ast.parse(stubs.text())), "run stubs.py")

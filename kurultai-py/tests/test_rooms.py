@@ -1,0 +1,190 @@
+"""Every operation of ``agents`` and ``events``, the options of ``open``, and the blocking face."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import unittest
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from unittest import mock
+
+import kurultai
+from kurultai import NewAgent
+from support import Team, on_both
+
+
+@on_both
+class Agents:
+    async def test_the_registry(self: Any) -> None:
+        agents = self.k.agents
+        await agents.register(
+            "temujin",
+            display_name="Temüjin",
+            role="development",
+            aliases=["developer"],
+            capabilities=["coding"],
+            max_concurrent=2,
+        )
+        await agents.register_many([NewAgent("jochi", capabilities=["coding"]), {"id": "kublai"}])
+        got = await agents.get("DEVELOPER")
+        self.assertEqual(
+            (got.id, got.display_name, got.role, got.aliases, got.capabilities, got.max_concurrent, got.current_load),
+            ("temujin", "Temüjin", "development", ["developer"], ["coding"], 2, 0),
+        )
+        self.assertTrue(got.has_room and got.is_alive(datetime.now(timezone.utc)))
+        self.assertFalse(got.is_alive(datetime.now(timezone.utc) + timedelta(minutes=30)))
+        self.assertEqual([agent.id for agent in await agents.list()], ["jochi", "kublai", "temujin"])
+        self.assertEqual([agent.id for agent in await agents.with_capability("coding")], ["jochi", "temujin"])
+        await self.k.tasks.enqueue_many([{"type": "t"}] * 3)
+        self.assertEqual(len(await self.k.tasks.claim("temujin", max=3)), 2)
+        self.assertEqual((await agents.get("temujin")).current_load, 2)
+        await agents.drain("jochi")
+        self.assertEqual((await agents.get("jochi")).status, "draining")
+        self.assertEqual(await self.k.tasks.claim("jochi"), [])
+        await agents.beat("kublai")
+        self.assertEqual(await agents.beat_many(["kublai", "nobody"]), ["nobody"])
+        await agents.deregister("kublai")
+        with self.assertCode("agent.not_found") as unknown:
+            await agents.get("temujim")
+        self.assertIn("temujin", unknown.exception.message)
+        for call in (agents.drain, agents.deregister, agents.beat):
+            with self.assertCode("agent.not_found"):
+                await call("nobody")
+        with self.assertCode("input.invalid"):
+            await agents.register("Not an id")
+        with self.assertRaises(TypeError):
+            await agents.register("a", capabilities="coding")
+
+    async def test_the_council(self: Any) -> None:
+        await self.k.agents.register_many(kurultai.council())
+        self.assertEqual(len(await self.k.agents.list()), 6)
+
+
+@on_both
+class Events:
+    async def test_the_log(self: Any) -> None:
+        events = self.k.events
+        self.assertEqual(await events.last_seq(), 0)
+        start = datetime.now(timezone.utc) - timedelta(minutes=5)
+        task = await self.claimed("t")
+        await self.k.tasks.fail(task, "oh", retryable=False)
+        log = await events.read()
+        self.assertEqual([event.seq for event in log], list(range(1, len(log) + 1)))
+        self.assertEqual(await events.last_seq(), len(log))
+        self.assertEqual(
+            [event.topic for event in await events.read(topic="task.*", task=task)],
+            ["task.enqueued", "task.claimed", "task.dead_letter"],
+        )
+        self.assertEqual([event.seq for event in await events.read(after_seq=2)], [3, 4])
+        self.assertEqual(len(await events.read(source="temujin", since=start, limit=2)), 2)
+        self.assertEqual(await events.read(since=datetime.now(timezone.utc) + timedelta(days=1)), [])
+        self.assertEqual((log[1].task_id, log[1].created_at.tzinfo), (task.id, timezone.utc))
+        with self.assertCode("input.invalid"):
+            await events.read(limit=10_001)
+
+    async def test_each_reads_on(self: Any) -> None:
+        await self.k.tasks.enqueue_many([{"type": "t"}] * 600)
+        self.assertEqual([event.seq async for event in self.k.events.each(topic="task.**")], list(range(1, 601)))
+
+    async def test_matches(self: Any) -> None:
+        self.assertTrue(kurultai.matches("task.*", "task.claimed"))
+        self.assertFalse(kurultai.matches("task.*", "agent.registered"))
+
+
+class Opening(Team):
+    async def test_options(self) -> None:
+        self.assertEqual((self.k.namespace, self.k.store_name), (self.namespace, "sqlite"))
+        self.assertGreaterEqual(self.k.statements, 0)
+        self.assertIn(self.namespace, repr(self.k))
+        k = await self.open(
+            task_defaults={"max_attempts": 9, "timeout": None, "lease": 77},
+            retention={"tasks": timedelta(days=1), "events": 86400},
+            aging=None,
+            migrate=False,
+        )
+        await k.agents.register("temujin")
+        task = await k.tasks.get(await k.tasks.enqueue("t"))
+        self.assertEqual((task.max_attempts, task.expires_at), (9, None))
+        [claimed] = await k.tasks.claim("temujin")
+        self.assertGreater(claimed.lease.expires_at - datetime.now(timezone.utc), timedelta(seconds=60))
+        await k.close()
+        with self.assertCode("store.closed"):
+            await k.tasks.enqueue("t")
+        for wrong in (dict(retention={"task": 1}), dict(task_defaults={"leese": 1})):
+            with self.assertRaises(TypeError):
+                await self.open(**wrong)
+
+    async def test_the_environment_names_the_store(self) -> None:
+        with mock.patch.dict(os.environ, {"KURULTAI_URL": "memory:"}):
+            async with kurultai.open() as k:
+                self.assertEqual(k.store_name, "sqlite")
+        with mock.patch.dict(os.environ, clear=True), self.assertCode("config.url"):
+            await kurultai.open()
+
+    async def test_real_coroutines(self) -> None:
+        task = asyncio.create_task(self.k.tasks.stats())
+        self.assertEqual((await task).by_status, {})
+        one = await asyncio.wait_for(self.k.tasks.enqueue("t"), 5)
+        self.assertTrue(one.id)
+        self.assertTrue(inspect.iscoroutinefunction(self.k.tasks.claim))
+
+    async def test_an_error_has_the_callers_stack(self) -> None:
+        async def here() -> None:
+            await self.k.tasks.get("nothing")
+
+        try:
+            await here()
+        except kurultai.KurultaiError as error:
+            trace, names = error.__traceback__, []
+            while trace:
+                names.append(trace.tb_frame.f_code.co_name)
+                trace = trace.tb_next
+        self.assertEqual(names, ["test_an_error_has_the_callers_stack", "here", "get"])
+
+
+class Blocking(unittest.TestCase):
+    def test_the_same_names(self) -> None:
+        for name in ("Tasks", "Agents", "Events", "Kurultai"):
+            face, proxy = getattr(kurultai, name), getattr(kurultai.blocking, name)
+            public = {n for n, member in vars(face).items() if not n.startswith("_") and callable(member)}
+            self.assertGreater(len(public), 0)
+            for method in public:
+                self.assertTrue(callable(getattr(proxy, method)), method)
+                self.assertFalse(inspect.iscoroutinefunction(getattr(proxy, method)), method)
+                self.assertEqual(
+                    inspect.signature(getattr(proxy, method)), inspect.signature(getattr(face, method)), method
+                )
+                self.assertEqual(getattr(proxy, method).__doc__, getattr(face, method).__doc__)
+
+    def test_a_whole_story(self) -> None:
+        with kurultai.blocking.open("memory:", namespace="council") as team:
+            self.assertEqual((team.namespace, team.store_name), ("council", "sqlite"))
+            team.agents.register("temujin")
+            build = team.tasks.enqueue("build", {"pr": 42})
+            team.tasks.enqueue("review", depends_on=[build])
+            [task] = team.tasks.claim("temujin", wait=1)
+            self.assertEqual(team.tasks.complete(task, {"ok": True}).status, "completed")
+            self.assertEqual([task.type for task in team.tasks.each()], ["build", "review"])
+            self.assertEqual(next(iter(team.events.each())).seq, 1)
+            self.assertEqual(len(team.tasks.list()), 2)
+            with self.assertRaises(kurultai.errors.NotFoundError):
+                team.tasks.get("nothing")
+        with self.assertRaises(kurultai.KurultaiError) as closed:
+            team.tasks.enqueue("t")
+        self.assertEqual(closed.exception.code, "store.closed")
+
+    def test_inside_a_running_loop_too(self) -> None:
+        async def main() -> None:
+            with kurultai.blocking.open("memory:") as team:
+                team.tasks.enqueue("t")
+                self.assertEqual((await team._inner.tasks.stats()).by_status, {"pending": 1})
+
+        asyncio.run(main())
+
+    def test_a_foreign_coroutine_is_refused(self) -> None:
+        from kurultai import _native
+
+        with self.assertRaises(RuntimeError):
+            _native.run(asyncio.sleep(1))

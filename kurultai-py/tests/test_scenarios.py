@@ -1,0 +1,128 @@
+"""Replays tests/scenarios/*.json as Rust and Node do; that folder's README has the format."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import kurultai
+from kurultai import Complete, Fail, KurultaiError, Release
+from support import on_both
+
+FOLDER = pathlib.Path(__file__).parents[2] / "tests" / "scenarios"
+START = datetime(2026, 3, 1, 9, 7, 5, 123_000, tzinfo=timezone.utc)
+TIMES = {"run_at", "expires_at", "since"}
+
+
+class Replay:
+    """One scenario on one store."""
+
+    def __init__(self, case: Any, k: kurultai.Kurultai, clock: kurultai.ManualClock) -> None:
+        self.case, self.k, self.clock = case, k, clock
+        self.kept: dict[str, Any] = {}
+
+    async def step(self, step: dict[str, Any]) -> None:
+        unknown = set(step) - {"do", "with", "as", "expect", "error", "advance"}
+        self.case.assertEqual(unknown, set())
+        if "advance" in step:
+            self.clock.advance(step["advance"])
+            return
+        try:
+            answer = await self.call(step["do"], self.resolve(step.get("with", {})))
+        except KurultaiError as error:
+            self.case.assertEqual(error.code, step.get("error"), error)
+            return
+        self.case.assertNotIn("error", step, f"should have failed, but gave {answer}")
+        if "expect" in step:
+            self.fits(self.resolve(step["expect"]), answer, "$")
+        if "as" in step:
+            self.kept[step["as"]] = answer
+
+    async def call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        room, name = operation.split(".")
+        if name == "finish":
+            return await self.k.tasks.finish(ending(arguments["finish"]))
+        if name == "finish_many":
+            answers = await self.k.tasks.finish_many([ending(finish) for finish in arguments["finishes"]])
+            return [{"error": one.code} if isinstance(one, KurultaiError) else one for one in answers]
+        if name == "enqueue_many":
+            arguments = {"tasks": [given(task) for task in arguments["tasks"]]}
+        return await getattr(getattr(self.k, room), name)(**given(arguments))
+
+    def resolve(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self.resolve(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.resolve(item) for item in value]
+        if isinstance(value, str) and value.startswith("#"):
+            return f"{self.case.namespace}-{value[1:]}"
+        if isinstance(value, str) and value.startswith("$") and value != "$any":
+            name, *path = value[1:].split(".")
+            found = self.kept[name]
+            for key in path:
+                found = look_up(found, key)
+            return found
+        return value
+
+    def fits(self, expected: Any, answer: Any, path: str) -> None:
+        if expected == "$any":
+            self.case.assertIsNotNone(answer, path)
+        elif isinstance(expected, dict):
+            for key, value in expected.items():
+                self.fits(value, look_up(answer, key), f"{path}.{key}")
+        elif isinstance(expected, list):
+            self.case.assertEqual(len(expected), len(answer), f"{path}: {answer}")
+            for index, (one, other) in enumerate(zip(expected, answer)):
+                self.fits(one, other, f"{path}.{index}")
+        elif isinstance(expected, (int, float)) and not isinstance(expected, bool):
+            if isinstance(answer, str):
+                answer = datetime.fromisoformat(answer.replace("Z", "+00:00"))
+            found = (answer - START).total_seconds() if isinstance(answer, datetime) else answer
+            self.case.assertIsInstance(found, (int, float), path)
+            self.case.assertAlmostEqual(expected, found, delta=0.001, msg=path)
+        else:
+            self.case.assertEqual(expected, answer, path)
+
+
+def look_up(value: Any, key: str) -> Any:
+    if isinstance(value, (list, tuple)):
+        return value[int(key)]
+    if isinstance(value, dict):
+        return value.get(key)
+    if isinstance(value, kurultai.Reason):
+        return value.reason if key == "reason" else value.details.get(key)
+    return getattr(value, key)
+
+
+def given(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as Python takes them."""
+    made = dict(arguments)
+    for key in TIMES & made.keys():
+        made[key] = START + timedelta(seconds=made[key])
+    if isinstance(made.get("wait_for"), dict):
+        made["wait_for"] = made["wait_for"]["quorum"]
+    return made
+
+
+def ending(finish: dict[str, Any]) -> Any:
+    [(kind, arguments)] = finish.items()
+    return {"complete": Complete, "fail": Fail, "release": Release}[kind](**arguments)
+
+
+def replay(name: str) -> Any:
+    async def test(self: Any) -> None:
+        clock = kurultai.ManualClock(START)
+        async with kurultai.open(self.url, namespace=self.namespace, clock=clock, background=False) as k:
+            run = Replay(self, k, clock)
+            for number, step in enumerate(json.loads((FOLDER / f"{name}.json").read_text())["steps"], 1):
+                with self.subTest(f"{name}.json, step {number} ({step.get('do', 'advance')})"):
+                    await run.step(step)
+
+    return test
+
+
+names = sorted(file.stem for file in FOLDER.glob("*.json"))
+assert names, f"no scenarios in {FOLDER}"
+on_both(type("Scenarios", (), {f"test_{name}": replay(name) for name in names} | {"__module__": __name__}))

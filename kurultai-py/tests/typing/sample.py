@@ -1,0 +1,87 @@
+"""What users write, as mypy --strict sees it. Never run; `cargo xtask test` checks it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from typing_extensions import assert_type
+
+import kurultai
+from kurultai import Claimed, Complete, Enqueued, Finished, KurultaiError, NewTask, Page, Release, Task
+from kurultai.types import Status
+
+
+async def tasks(url: str) -> None:
+    async with kurultai.open(url, namespace="council", retention={"tasks": timedelta(days=1)}, aging=None) as k:
+        assert_type(k, kurultai.Kurultai)
+        await k.agents.register("temujin", capabilities=["development"])
+        task = await k.tasks.enqueue("review", {"pr": 42}, priority="P1", delay=1.5, depends_on=["a"])
+        assert_type(task, Enqueued)
+        await k.tasks.enqueue("after", depends_on=[task, kurultai.Dependency(task, "feeds_into")], parent=task)
+        await k.tasks.enqueue_many([NewTask("a", run_at=datetime.now(timezone.utc)), {"type": "b", "payload": [1]}])
+        claimed = await k.tasks.claim("temujin", max=10, wait=timedelta(seconds=5))
+        assert_type(claimed, list[Claimed])
+        for one in claimed:
+            assert_type(one.payload, Any)
+            assert_type(await k.tasks.complete(one, {"ok": True}, usage={"tokens": 5}), Finished)
+            await k.tasks.complete(one.lease)
+            await k.tasks.complete(str(one.lease))
+            await k.tasks.progress(one, 0.5)
+        answers = await k.tasks.finish_many([Complete(claimed[0]), Release(claimed[1])])
+        for answer in answers:
+            if isinstance(answer, KurultaiError):
+                print(answer.code, answer.retryable, answer.retry_after)
+            else:
+                assert_type(answer, Finished)
+        assert_type(await k.tasks.get(task), Task)
+        assert_type(await k.tasks.cancel(task.id), Status)
+        page = await k.tasks.list(status="pending", limit=10)
+        assert_type(page, Page)
+        assert_type([one.id for one in page], list[str])
+        async for each in k.tasks.each(status="pending"):
+            assert_type(each, Task)
+        created: asyncio.Task[kurultai.Stats] = asyncio.create_task(k.tasks.stats())
+        print((await created).wait_seconds.p50, [event.seq for event in await k.events.read(task=task)])
+
+
+async def mistakes(k: kurultai.Kurultai) -> None:
+    await k.tasks.list(status="odd")  # type: ignore[arg-type]
+    await k.tasks.enqueue("t", typo=1)  # type: ignore[call-arg]
+    await k.tasks.enqueue_many([{"type": "t", "typo": 1}])  # type: ignore[list-item]
+    await k.tasks.complete(5)  # type: ignore[arg-type]
+    (await k.tasks.get("t")).status = "done"  # type: ignore[misc, assignment]
+
+
+def blocking(url: str) -> None:
+    with kurultai.blocking.open(url) as k:
+        task = k.tasks.enqueue("review", {"pr": 42})
+        assert_type(task, Enqueued)
+        assert_type(k.tasks.claim("temujin"), list[Claimed])
+        for each in k.tasks.each():
+            assert_type(each, Task)
+
+
+agent = kurultai.Agent("temujin", "sqlite:team.db", capabilities=["development"], concurrency=4)
+
+
+@agent.task("review", timeout=600, retries=2)
+async def review(ctx: kurultai.Context, payload: dict[str, int]) -> dict[str, bool]:
+    await ctx.progress(0.5)
+    ctx.usage(tokens=5)
+    if ctx.attempt > 1:
+        raise kurultai.Retry("busy", after=60)
+    return {"ok": payload["pr"] == ctx.fencing_token}
+
+
+@agent.task("build")
+def build(ctx: kurultai.blocking.Context, payload: None) -> str:
+    if ctx.cancelled.is_set():
+        raise kurultai.Reject(str(ctx.stop))
+    ctx.checkpoint({"page": 7})
+    return ctx.idempotency_key
+
+
+def main() -> int:
+    return agent.run()

@@ -1,0 +1,133 @@
+//! The Python package: built from this tree, tested, type-checked, made a wheel and installed.
+use crate::process::{Result, Steps, cargo, run};
+use crate::{root, server::Server};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// `cargo xtask python [test [FILTER] | wheel]`.
+pub(crate) fn command(args: &[String]) -> Result<()> {
+    match args.first().map_or("", String::as_str) {
+        "" => build(),
+        "test" => {
+            let named = std::env::var(crate::server::URL).is_ok_and(|url| !url.is_empty());
+            let server = named.then(Server::named_or_new).transpose()?;
+            let mut steps = Steps::default();
+            test(&mut steps, server.as_ref(), &args[1..]);
+            steps.finish()
+        }
+        "wheel" => {
+            println!("{}", wheel(&["--release"])?.display());
+            Ok(())
+        }
+        _ => Err("usage: cargo xtask python [test [FILTER] | wheel]".into()),
+    }
+}
+
+/// What the package promises, on SQLite and, where there is a server, on Neo4j.
+pub(crate) fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String]) {
+    if steps.run("python build", build).is_none() {
+        return;
+    }
+    steps.run("python", || {
+        let mut python = unittest(Path::new("python3"), filters);
+        python.env("PYTHONPATH", package().join("python"));
+        match server {
+            Some(server) => server.run(&mut python),
+            None => run(&mut python),
+        }
+    });
+    steps.run("python types", types);
+    steps.run("python wheel", || install(filters));
+}
+
+fn package() -> PathBuf {
+    root().join("kurultai-py")
+}
+
+/// Where virtual environments and wheels go.
+fn workshop() -> PathBuf {
+    target().join("python")
+}
+
+fn target() -> PathBuf {
+    std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from)
+}
+
+/// The native half by cargo, put beside the other, so that both are found without any tool of Python.
+fn build() -> Result<()> {
+    run(cargo(["build", "--locked", "-p", "kurultai-py"]).current_dir(root()))?;
+    let (library, module) = match std::env::consts::OS {
+        "windows" => ("_native.dll", "_native.pyd"),
+        "macos" => ("lib_native.dylib", "_native.abi3.so"),
+        _ => ("lib_native.so", "_native.abi3.so"),
+    };
+    let place = package().join("python/kurultai").join(module);
+    // A process that still has the old one keeps it.
+    fs::remove_file(&place).ok();
+    fs::copy(target().join("debug").join(library), place)?;
+    Ok(())
+}
+
+fn unittest(python: &Path, filters: &[String]) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-W", "error::ResourceWarning", "-m", "unittest"]);
+    command.args(filters.iter().flat_map(|name| ["-k", name.as_str()]));
+    command.current_dir(package().join("tests")).env_remove(crate::server::URL);
+    command
+}
+
+/// A virtual environment with the pinned tools, made once for each list of pins.
+fn tools() -> Result<PathBuf> {
+    let (list, home) = (package().join("tests/typing/requirements.txt"), workshop().join("tools"));
+    let (pins, made) = (fs::read_to_string(&list)?, home.join("pins.txt"));
+    if fs::read_to_string(&made).is_ok_and(|done| done == pins) {
+        return Ok(binaries(&home));
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+    run(Command::new(binaries(&home).join("python")).args(install).arg(list))?;
+    fs::write(made, pins)?;
+    Ok(binaries(&home))
+}
+
+fn binaries(home: &Path) -> PathBuf {
+    home.join(if cfg!(windows) { "Scripts" } else { "bin" })
+}
+
+fn types() -> Result<()> {
+    let bin = tools()?;
+    let command = |name: &str| {
+        let mut command = Command::new(bin.join(name));
+        command.current_dir(package()).env("MYPYPATH", "python").env("PYTHONPATH", package().join("python"));
+        command
+    };
+    let checked = ["python/kurultai", "tests/typing", "stubs.py"];
+    run(command("mypy").args(["--strict", "--python-version", "3.10"]).args(checked))?;
+    // The other modules have their types in themselves.
+    run(command("stubtest").args(["kurultai._native", "kurultai.blocking"]))
+}
+
+/// maturin has a target folder of its own: its environment differs from cargo's, and one would undo the other's work.
+fn wheel(options: &[&str]) -> Result<PathBuf> {
+    let wheels = workshop().join("wheels");
+    fs::remove_dir_all(&wheels).ok();
+    let mut maturin = Command::new(tools()?.join("maturin"));
+    maturin.args(["build", "--quiet", "--locked", "--auditwheel", "skip", "--manifest-path"]);
+    maturin.arg(package().join("Cargo.toml")).arg("--out").arg(&wheels);
+    run(maturin.arg("--target-dir").arg(workshop().join("target")).args(options))?;
+    let made = fs::read_dir(&wheels)?.flatten().map(|file| file.path());
+    made.into_iter()
+        .find(|path| path.extension().is_some_and(|e| e == "whl"))
+        .ok_or("maturin made no wheel".into())
+}
+
+/// The wheel in a fresh environment passes the same tests there.
+fn install(filters: &[String]) -> Result<()> {
+    let (wheel, fresh) = (wheel(&[])?, workshop().join("fresh"));
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&fresh))?;
+    let python = binaries(&fresh).join("python");
+    let offline = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"];
+    run(Command::new(&python).args(offline).arg(wheel))?;
+    run(unittest(&python, filters).env_remove("PYTHONPATH"))
+}
