@@ -78,7 +78,7 @@ impl From<Value> for Json {
 /// What serde has just read as JSON; the room's handle checks size and depth, as it does for a `Value`.
 impl From<Box<RawValue>> for Json {
     fn from(raw: Box<RawValue>) -> Self {
-        Json(raw.into())
+        Json(raw.get().into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The room `events`: a method for each operation of the core's handle, in its order.
 
 use crate::{
-    args::{maybe_date, read, whole},
+    args::{maybe_date, millis, read, whole},
     bridge::{Calls, Now},
     wire::answer,
 };
@@ -26,6 +26,7 @@ struct EventFilterArgs {
     task_id: Option<String>,
     since: Option<f64>,
     limit: Option<f64>,
+    wait_ms: Option<f64>,
 }
 
 impl EventFilterArgs {
@@ -37,6 +38,7 @@ impl EventFilterArgs {
             task_id: self.task_id,
             since: maybe_date("since", self.since)?,
             limit: whole("limit", self.limit.unwrap_or(0.0))? as usize,
+            wait: millis("waitMs", self.wait_ms.unwrap_or(0.0))?,
         })
     }
 }

@@ -92,7 +92,7 @@ cases('an abort rejects with its reason, before and during the call', async (k) 
   const waiting = k.tasks.claim('temujin', { waitMs: 60_000, signal: stop.signal })
   setImmediate(() => stop.abort())
   assert.equal((await failure(waiting)).name, 'AbortError')
-  const following = k.events.follow({ signal: AbortSignal.timeout(30), pollMs: 5 }).next()
+  const following = k.events.follow({ signal: AbortSignal.timeout(30) }).next()
   assert.equal((await failure(following)).name, 'TimeoutError')
 })
 

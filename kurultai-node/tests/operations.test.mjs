@@ -203,7 +203,7 @@ cases('the log, read and followed', async (k, { namespace }) => {
   const before = await k.events.lastSeq()
   const seen = (async () => {
     const topics = []
-    for await (const event of k.events.follow({ topic: 'task.*', afterSeq: before, pollMs: 10, batch: 1 })) {
+    for await (const event of k.events.follow({ topic: 'task.*', afterSeq: before })) {
       topics.push([event.topic, event.source, event.taskId])
       if (topics.length === 2) return topics
     }

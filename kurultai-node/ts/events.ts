@@ -1,12 +1,11 @@
 // What happened, in commit order: `k.events`, the log.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { call } from './bridge'
 import { encodeArgs } from './json'
 import type { NativeEvents } from './native'
 import { time } from './new_task'
 import * as results from './results'
-import type { Event, EventFilter, FollowOptions, Waits } from './types'
+import type { Event, EventFilter, Waits } from './types'
 
 /** The event log of one team. */
 export class Events {
@@ -17,7 +16,10 @@ export class Events {
     this.#native = native
   }
 
-  /** The events that match, oldest first. Read on with `afterSeq` of the last one. Errors: `input.invalid`. */
+  /**
+   * The events that match, oldest first. Read on with `afterSeq` of the last one. Where there is none it waits up to
+   * `waitMs` and returns as soon as one comes; an empty list is no error. Errors: `input.invalid`.
+   */
   async read(filter: EventFilter = {}): Promise<readonly Event[]> {
     const { signal, since, ...rest } = filter
     const args = encodeArgs({ ...rest, since: time(since) })
@@ -29,23 +31,27 @@ export class Events {
     return results.simple(await call((id) => this.#native.lastSeq(id), options.signal))
   }
 
+  /** Every event that matches and is there now, read 256 at a time. Errors as `read`. */
+  async *each(filter: Omit<EventFilter, 'limit' | 'waitMs'> = {}): AsyncGenerator<Event, void, undefined> {
+    for (let afterSeq = filter.afterSeq ?? 0; ; ) {
+      const page = await this.read({ ...filter, afterSeq, limit: 256 })
+      yield* page
+      if (page.length < 256) return
+      afterSeq = page.at(-1)!.seq
+    }
+  }
+
   /**
-   * Events as they happen: `for await (const event of k.events.follow({ topic: 'task.*' }))`. Starts after
-   * `afterSeq`, or now where none is given; looks again every `pollMs` where nothing happened. An abort ends it with
-   * the signal's reason.
+   * Events as they happen: `for await (const event of k.events.follow({ topic: 'task.*' }))`. Starts after `afterSeq`,
+   * or now where none is given. An abort ends it with the signal's reason.
    */
-  async *follow(options: FollowOptions = {}): AsyncGenerator<Event, void, undefined> {
-    const { afterSeq, pollMs = 200, batch = 256, signal, ...filter } = options
-    let seen = afterSeq ?? (await this.lastSeq({ signal }))
+  async *follow(filter: Omit<EventFilter, 'limit' | 'waitMs' | 'since'> = {}): AsyncGenerator<Event, void, undefined> {
+    let seen = filter.afterSeq ?? (await this.lastSeq({ signal: filter.signal }))
     for (;;) {
-      // Asked for first: what is not among the events up to here does not match, and need not be looked at again.
-      const last = await this.lastSeq({ signal })
-      const events = last > seen ? await this.read({ ...filter, afterSeq: seen, limit: batch, signal }) : []
-      yield* events
-      const newest = events.at(-1)?.seq ?? seen
-      seen = events.length < batch ? Math.max(last, newest) : newest
-      if (events.length < batch) await sleep(pollMs, undefined, { signal: signal ?? undefined }).catch(() => {})
-      signal?.throwIfAborted()
+      for (const event of await this.read({ ...filter, afterSeq: seen, limit: 256, waitMs: 60_000 })) {
+        yield event
+        seen = event.seq
+      }
     }
   }
 }

@@ -322,13 +322,8 @@ export interface EventFilter extends Waits {
   since?: Date
   /** 1 to 10,000. Default 1,000. */
   limit?: number
-}
-
-export interface FollowOptions extends Omit<EventFilter, 'limit' | 'since'> {
-  /** How long to rest where nothing happened. Default 200. */
-  pollMs?: number
-  /** How many events to read at once. Default 256. */
-  batch?: number
+  /** How long to wait where none matches yet. Default 0. */
+  waitMs?: number
 }
 
 export interface OpenOptions extends Waits {

@@ -1,10 +1,10 @@
 //! The one thread that writes: whatever has queued up shares one transaction, and everybody is answered after
 //! its commit.
 
-use super::{Counts, failed};
+use super::{Counts, closed, failed};
 use crate::{
     clock::{self, Clock, Micros},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     tasks::order::Route,
 };
 use rusqlite::{Connection, Statement, StatementStatus};
@@ -122,7 +122,6 @@ impl Writer {
             Some(jobs) => jobs.send(job).is_ok(),
             None => false,
         };
-        let closed = || Error::new(Kind::Conflict, "store.closed", "this store was closed");
         if !sent {
             return Err(closed());
         }
