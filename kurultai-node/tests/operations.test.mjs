@@ -214,7 +214,10 @@ cases('the log, read and followed', async (k, { namespace }) => {
   const all = await k.events.read({ since, taskId: id, limit: 10 })
   assert.deepEqual(all.map((event) => event.topic), ['task.enqueued', 'task.claimed', 'task.completed'])
   assert.ok(all[0].createdAt instanceof Date && Object.isFrozen(all[0]))
-  assert.deepEqual(await k.events.read({ source: 'nobody' }), [])
+  assert.deepEqual(await k.events.read({ source: 'nobody', waitMs: 10 }), [])
+  const each = []
+  for await (const event of k.events.each({ taskId: id })) each.push(event.seq)
+  assert.deepEqual(each, all.map((event) => event.seq))
   assert.equal(k.namespace, namespace)
   assert.ok(k.statements > 0)
 })
