@@ -7,6 +7,8 @@ mod adopt;
 mod agents;
 pub mod chaos;
 #[cfg(test)]
+mod complete;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;

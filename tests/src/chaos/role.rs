@@ -3,19 +3,28 @@
 //!
 //! - `work URL NAMESPACE AGENT SECONDS|until-empty WORK_MS LEASE_MS MAX`: `ready`, then `took TASK VERSION`,
 //!   `done TASK VERSION CLAIM`, `lost TASK VERSION` (a finish that was refused).
+//! - `serve URL NAMESPACE AGENT GRACE_MS`: a worker with a handler, until it is asked to end: `took TASK VERSION`; a
+//!   task with the payload `"quick"` is done when the process has been asked, any other never.
 //! - `enqueue URL NAMESPACE COUNT PAUSE_MS`: `ready`, then `added TASK`.
 //!
 //! Whatever else goes wrong is `error ...`, which fails the run.
 
 use super::{Result, arena};
-use kurultai_core::{Claim, Claimed, Error, Kurultai, NewAgent, clock::monotonic};
+use kurultai_core::{
+    Claim, Claimed, Error, Json, Kurultai, NewAgent,
+    clock::monotonic,
+    worker::{Context, Worker as Serving},
+};
 use std::{
     future::Future,
     io::{self, Read, Write},
     process::ExitCode,
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
 
 /// Plays the role that the arguments name.
 pub fn main(args: &[String]) -> ExitCode {
@@ -48,6 +57,12 @@ async fn play(args: &[String]) -> Result {
                 kurultai,
             };
             worker.run().await
+        }
+        ["serve", url, namespace, agent, grace] => {
+            let kurultai = arena::open(url, namespace).await?;
+            let worker = Serving::builder(agent).concurrency(9).grace(Duration::from_millis(grace.parse()?));
+            worker.task("storm", serve).run(&kurultai).await?;
+            Ok(())
         }
         ["enqueue", url, namespace, count, pause] => {
             let kurultai = arena::open(url, namespace).await?;
@@ -111,6 +126,13 @@ impl Worker {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+async fn serve(context: Context, payload: Json) -> Result {
+    let mut asked = signal(SignalKind::terminate())?;
+    say(&format!("took {} {}", context.task.id, context.fencing_token()))?;
+    asked.recv().await;
+    if payload.as_str() == "\"quick\"" { Ok(()) } else { std::future::pending().await }
 }
 
 async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {
