@@ -1,5 +1,6 @@
 //! How an awaited call crosses: it is polled once where it was made, so that a call that is ready costs no thread
-//! switch; what is not ready goes on in our runtime. Answers gather in a queue, and only its first wakes JavaScript.
+//! switch; what is not ready goes on in our runtime when it is woken. Answers gather in a queue, and only its first
+//! wakes JavaScript.
 
 use crate::failure::Failure;
 use futures::FutureExt;
@@ -15,17 +16,20 @@ use std::{
     fmt,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
-use tokio::{runtime::Runtime, task::AbortHandle};
+use tokio::runtime::Runtime;
 
 /// What a call gets: JSON text, or why not.
 pub(crate) type Outcome = Either<String, Failure>;
 /// The outcome where it is there at once; otherwise it comes through `settle`.
 pub(crate) type Now = Option<Outcome>;
 type Settled = FnArgs<(Vec<u32>, Vec<Outcome>)>;
-type Wake = ThreadsafeFunction<(), (), Settled, Status, false, true>;
+type Settle = ThreadsafeFunction<(), (), Settled, Status, false, true>;
 
 /// One runtime for the process, whatever number of environments (worker_threads) use it. It is never dropped:
 /// a process that exits during work just ends.
@@ -81,13 +85,13 @@ fn deliver(done: Result<Answer>) -> Outcome {
 #[derive(Default)]
 struct Open {
     closed: bool,
-    running: HashMap<u32, AbortHandle>,
+    running: HashMap<u32, Arc<Running>>,
     done: Vec<(u32, Result<Answer>)>,
 }
 
 pub(crate) struct Calls {
     open: Arc<Mutex<Open>>,
-    wake: Mutex<Wake>,
+    settle: Mutex<Settle>,
 }
 
 impl fmt::Debug for Calls {
@@ -101,6 +105,56 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+type Work = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
+
+/// A call that was not ready at once: its own waker. Handing it to the runtime only when it is woken saves a thread
+/// switch for each call of a crowd.
+struct Running {
+    call: u32,
+    calls: Arc<Calls>,
+    /// Taken out when it has ended or is cancelled.
+    work: Mutex<Option<Work>>,
+    scheduled: AtomicBool,
+}
+
+impl Wake for Running {
+    fn wake(self: Arc<Self>) {
+        if !self.scheduled.swap(true, Ordering::AcqRel) {
+            runtime().spawn(async move { self.go_on() });
+        }
+    }
+}
+
+impl Running {
+    fn go_on(self: Arc<Self>) {
+        // Before the poll: whoever wakes from here on wants another one.
+        self.scheduled.store(false, Ordering::Release);
+        if let Some(done) = self.poll() {
+            self.calls.end(self.call, done);
+        }
+    }
+
+    /// The answer, once.
+    fn poll(self: &Arc<Self>) -> Option<Result<Answer>> {
+        let mut work = locked(&self.work);
+        let waker = Waker::from(self.clone());
+        match work.as_mut()?.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => {
+                *work = None;
+                Some(done)
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// What it was given so far is given back by the drop, which may need the runtime.
+    fn cancel(&self) {
+        let _inside = runtime().enter();
+        let work = locked(&self.work).take();
+        drop(work);
+    }
+}
+
 impl Calls {
     /// Polls `work` once; if it is not ready it goes on in the runtime and `settle` hears of it under this number.
     pub(crate) fn start<F>(self: &Arc<Self>, call: u32, work: F) -> Now
@@ -108,23 +162,22 @@ impl Calls {
         F: Future<Output = Result<Answer>> + Send + 'static,
     {
         let _inside = runtime().enter();
-        let mut work = Box::pin(guarded(work));
-        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return Some(deliver(done));
-        }
-        self.go_on(call, work);
-        None
-    }
-
-    /// The lock is held over the spawn, so that no call can end before it is known.
-    fn go_on(self: &Arc<Self>, call: u32, work: Pin<Box<dyn Future<Output = Result<Answer>> + Send>>) {
+        let running = Arc::new(Running {
+            call,
+            calls: self.clone(),
+            work: Mutex::new(Some(Box::pin(guarded(work)))),
+            scheduled: AtomicBool::new(false),
+        });
+        // Known before it is polled: from the first poll on, any thread may end it.
         let mut open = locked(&self.open);
         if open.closed {
-            return;
+            return None;
         }
-        let calls = self.clone();
-        let task = tokio::spawn(async move { calls.end(call, work.await) });
-        open.running.insert(call, task.abort_handle());
+        open.running.insert(call, running.clone());
+        drop(open);
+        let done = running.poll()?;
+        locked(&self.open).running.remove(&call);
+        Some(deliver(done))
     }
 
     fn end(&self, call: u32, done: Result<Answer>) {
@@ -137,14 +190,14 @@ impl Calls {
         let first = open.done.len() == 1;
         drop(open);
         if first {
-            locked(&self.wake).call((), ThreadsafeFunctionCallMode::NonBlocking);
+            locked(&self.settle).call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }
 
     #[expect(deprecated, reason = "the only safe way to a reference that follows the calls")]
     fn keep_alive(&self, env: &Env, alive: bool) -> napi::Result<()> {
-        let mut wake = locked(&self.wake);
-        if alive { wake.refer(env) } else { wake.unref(env) }
+        let mut settle = locked(&self.settle);
+        if alive { settle.refer(env) } else { settle.unref(env) }
     }
 }
 
@@ -171,7 +224,7 @@ impl Bridge {
     pub fn new(env: Env, settle: Function<'_, Settled, ()>) -> napi::Result<Self> {
         let open = Arc::new(Mutex::new(Open::default()));
         let queue = open.clone();
-        let wake = settle
+        let settle = settle
             .build_threadsafe_function::<()>()
             .weak::<true>()
             .callee_handled::<false>()
@@ -184,26 +237,25 @@ impl Bridge {
             let mut open = locked(&open);
             open.closed = true;
             let lost = std::mem::take(&mut open.done);
-            open.running.drain().for_each(|(_, task)| task.abort());
+            let running = std::mem::take(&mut open.running);
             drop(open);
             drop(lost); // undone, as nobody hears of it any more
+            running.values().for_each(|running| running.cancel());
         })?;
-        Ok(Bridge { calls: Arc::new(Calls { open, wake: Mutex::new(wake) }) })
+        Ok(Bridge { calls: Arc::new(Calls { open, settle: Mutex::new(settle) }) })
     }
 
     /// Drops a call. What it was given all the same is given back.
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32) {
         let mut open = locked(&self.calls.open);
-        let lost = match open.running.remove(&call) {
-            Some(task) => {
-                task.abort();
-                None
-            }
-            None => open.done.iter().position(|(done, _)| *done == call).map(|at| open.done.swap_remove(at)),
-        };
+        let running = open.running.remove(&call);
+        let done = open.done.iter().position(|(done, _)| *done == call).map(|at| open.done.swap_remove(at));
         drop(open);
-        drop(lost);
+        if let Some(running) = running {
+            running.cancel();
+        }
+        drop(done);
     }
 
     /// The same text back, from the runtime where `later`: what crossing costs by itself, for the benchmark.

@@ -34,8 +34,8 @@ pub(crate) struct NewTaskArgs {
     unique_key: Option<String>,
     run_at: Option<f64>,
     delay_ms: Option<f64>,
-    expires_at: Option<ExpiresAt>,
-    expires_in_ms: Option<f64>,
+    expires_at: Option<f64>,
+    expires_in_ms: Option<ExpiresIn>,
     max_attempts: Option<f64>,
     retry: Option<RetryArgs>,
 }
@@ -58,12 +58,18 @@ enum WaitForArgs {
     Quorum { quorum: f64 },
 }
 
-/// A date in milliseconds, or `"never"`.
+/// Milliseconds, or what Infinity crosses as: JSON has none.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum ExpiresAt {
-    Date(f64),
-    Word(String),
+enum ExpiresIn {
+    Millis(f64),
+    Never(Never),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Never {
+    Never,
 }
 
 #[derive(Deserialize)]
@@ -142,13 +148,12 @@ fn start(run_at: Option<f64>, delay_ms: Option<f64>) -> Result<Start> {
     }
 }
 
-fn expiry(at: Option<ExpiresAt>, after_ms: Option<f64>) -> Result<Expiry> {
-    match (at, after_ms) {
+fn expiry(at: Option<f64>, after: Option<ExpiresIn>) -> Result<Expiry> {
+    match (at, after) {
         (None, None) => Ok(Expiry::Default),
-        (None, Some(after)) => Ok(Expiry::After(millis("expiresInMs", after)?)),
-        (Some(ExpiresAt::Date(at)), None) => Ok(Expiry::At(date("expiresAt", at)?)),
-        (Some(ExpiresAt::Word(word)), None) if word == "never" => Ok(Expiry::Never),
-        (Some(ExpiresAt::Word(word)), None) => Err(Error::invalid("expiresAt", word, "a Date or never")),
-        (Some(_), Some(after)) => Err(Error::invalid("expiresInMs", after, "nothing beside expiresAt")),
+        (Some(at), None) => Ok(Expiry::At(date("expiresAt", at)?)),
+        (None, Some(ExpiresIn::Millis(after))) => Ok(Expiry::After(millis("expiresInMs", after)?)),
+        (None, Some(ExpiresIn::Never(Never::Never))) => Ok(Expiry::Never),
+        (Some(at), Some(_)) => Err(Error::invalid("expiresAt", at, "nothing beside expiresInMs")),
     }
 }

@@ -37,6 +37,8 @@ cases('calls that are wrong, missing or late', async (k) => {
   await bad(k.tasks.enqueue('x', null, { delayMs: -1 }), 'input.invalid', 'delayMs')
   await bad(k.tasks.enqueue('x', null, { delayMs: NaN }), 'input.invalid', 'delayMs')
   await bad(k.tasks.enqueue('x', null, { delayMs: 1, runAt: new Date() }), 'input.invalid', 'runAt')
+  await bad(k.tasks.enqueue('x', null, { delayMs: Infinity }), 'input.invalid', 'delayMs')
+  await bad(k.tasks.enqueue('x', null, { expiresInMs: 1, expiresAt: new Date() }), 'input.invalid', 'expiresAt')
   await bad(k.tasks.enqueue('x', null, { runAt: new Date(NaN) }), 'input.invalid', 'runAt')
   await bad(k.tasks.enqueue('x', null, { maxAttempts: 1.5 }), 'input.invalid', 'maxAttempts')
   await bad(k.tasks.enqueue('x', null, { waitFor: 'some' }), 'input.invalid', 'waitFor')

@@ -148,7 +148,7 @@ cases('control: cancel, suspend, resume, pause, depend, later', async (k) => {
   const later = await k.tasks.enqueue('code', null, { runAt, expiresAt: new Date(Date.now() + 7_200_000) })
   const scheduled = await k.tasks.explain(later)
   assert.deepEqual([scheduled.reasons[0].reason, scheduled.reasons[0].runAt], ['scheduled', runAt])
-  const never = await k.tasks.get(await k.tasks.enqueue('code', null, { delayMs: 60_000, expiresAt: 'never' }))
+  const never = await k.tasks.get(await k.tasks.enqueue('code', null, { delayMs: 60_000, expiresInMs: Infinity }))
   assert.equal(never.expiresAt, null)
 })
 

@@ -58,6 +58,7 @@ const crossing = new Map<string, (value: any) => unknown>([
   ['dependsOn', (tasks: readonly (TaskLike | Dependency)[]) => tasks.map(encodeDependency)],
   ['runAt', time],
   ['expiresAt', time],
+  ['expiresInMs', (ms: number) => (ms === Infinity ? 'never' : ms)],
 ])
 
 /** @internal */

@@ -58,8 +58,9 @@ export interface TaskOptions {
   uniqueKey?: string
   runAt?: Date
   delayMs?: number
-  /** Until when it can be claimed. Default 30 minutes from when it could be, or TASK_TIMEOUT_MINUTES. */
-  expiresAt?: Date | 'never'
+  /** Until when it can be claimed, whatever it waits for. */
+  expiresAt?: Date
+  /** How long it may wait once it can be claimed; Infinity for ever. Default 30 minutes, or TASK_TIMEOUT_MINUTES. */
   expiresInMs?: number
   /** Default 3, or TASK_QUEUE_MAX_RETRIES. */
   maxAttempts?: number

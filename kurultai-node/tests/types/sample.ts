@@ -10,7 +10,7 @@ export async function main(signal: AbortSignal): Promise<void> {
   const build = new NewTask('code', { pr: 42 }, { priority: 'critical', delayMs: 10 })
   const [first] = await k.tasks.enqueueMany([build, { type: 'review', dependsOn: [build, { prerequisite: 'x', type: 'feeds_into' }] }])
   const id: string | undefined = first?.id
-  await k.tasks.enqueue('later', [1, 'two', null, 3n, new Date()], { runAt: new Date(), expiresAt: 'never', waitFor: { quorum: 2 } })
+  await k.tasks.enqueue('later', [1, 'two', null, 3n, new Date()], { runAt: new Date(), expiresInMs: Infinity, waitFor: { quorum: 2 } })
 
   for (const task of await k.tasks.claim('temujin', { max: 10, waitMs: 5000, signal })) {
     await k.tasks.complete(task, { ok: true }, { usage: { tokens: 5 } })
