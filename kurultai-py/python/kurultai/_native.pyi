@@ -31,7 +31,7 @@ __all__ = [
     "Explanation", "Extended", "Fail", "Finished", "Job", "Jobs", "Kurultai", "Lease", "ManualClock",
     "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "dependency_types", "emit",
-    "kinds", "matches", "open", "provoke", "run", "statuses",
+    "hop", "kinds", "matches", "open", "provoke", "ready", "run", "sample", "statuses",
 ]
 __version__: str
 
