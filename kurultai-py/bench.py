@@ -3,8 +3,8 @@
     python3 bench.py [--url sqlite:PATH?durability=process] [--tasks 20000] [--only NAME]
 
 Rows: pingpong (a thread woken and back, us: what the machine asks for any hand-over), ready (an await whose answer is
-there at once), one (an awaited call alone), crowd (1,000 concurrent awaits of a call that only crosses threads, each),
-in / out (a batch of 100 tasks becomes the core's, becomes Python's and is looked at), cycle (claim + complete a
+there at once), one (an awaited call that goes to a thread of tokio and back), crowd (1,000 of those at once, each; beside it what
+asyncio's own gather costs), in / out (a batch of 100 tasks becomes the core's, becomes Python's), cycle (claim + complete a
 second, 1,000 at once and in batches of 100).
 """
 
@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kurultai
-from kurultai import NewTask
+from kurultai import NewTask, _native
 
 PAYLOAD = {"pr": 42, "repository": "kublai/kurultai", "labels": ["bug", "store"], "score": 0.75, "draft": False}
 
@@ -62,35 +62,41 @@ def pingpong(rounds: int = 2000) -> float:
 
 
 async def calls(only: str | None) -> None:
-    """Of the bridge itself, on a store in memory."""
-    async with kurultai.open("memory:", background=False) as k:
+    """Of the bridge itself."""
 
-        async def ready() -> float:
-            start = time.perf_counter()
-            for _ in range(20_000):
-                await k.tasks.enqueue_many(())
-            return (time.perf_counter() - start) / 20_000
+    async def ready() -> float:
+        start = time.perf_counter()
+        for _ in range(20_000):
+            await _native.ready()
+        return (time.perf_counter() - start) / 20_000
 
-        async def one() -> float:
-            start = time.perf_counter()
-            for _ in range(1000):
-                await k.events.last_seq()
-            return (time.perf_counter() - start) / 1000
+    async def one() -> float:
+        start = time.perf_counter()
+        for _ in range(1000):
+            await _native.hop()
+        return (time.perf_counter() - start) / 1000
 
-        async def crowd() -> float:
-            start = time.perf_counter()
-            await asyncio.gather(*(k.events.last_seq() for _ in range(1000)))
-            return (time.perf_counter() - start) / 1000
+    async def call() -> None:
+        await _native.hop()
 
-        async def same_batch() -> float:
-            """The core's own share of a crowd: the same statements, without the awaits."""
-            start = time.perf_counter()
-            await asyncio.gather(*(k.tasks.get_many(()) for _ in range(1000)))
-            return (time.perf_counter() - start) / 1000
+    async def crowd() -> float:
+        start = time.perf_counter()
+        await asyncio.gather(*(call() for _ in range(1000)))
+        return (time.perf_counter() - start) / 1000
 
-        for name, measure in (("ready", ready), ("one", one), ("crowd", crowd), ("crowd ready", same_batch)):
-            if only in (None, name):
-                row(name, await abest(measure), "us")
+    async def crowd_of_asyncio() -> float:
+        """What gather and its tasks cost without us."""
+
+        async def turn() -> None:
+            await asyncio.sleep(0)
+
+        start = time.perf_counter()
+        await asyncio.gather(*(turn() for _ in range(1000)))
+        return (time.perf_counter() - start) / 1000
+
+    for name, measure in (("ready", ready), ("one", one), ("crowd", crowd), ("crowd asyncio", crowd_of_asyncio)):
+        if only in (None, name):
+            row(name, await abest(measure, 20), "us")
 
 
 async def batches(only: str | None) -> None:
@@ -104,25 +110,19 @@ async def batches(only: str | None) -> None:
         row("in", best(make, 50), "us", batch=100)
     if only not in (None, "out"):
         return
-    async with kurultai.open("memory:", background=False) as k:
-        added = await k.tasks.enqueue_many([{"type": "review", "payload": PAYLOAD}] * 100)
+    text = json.dumps(PAYLOAD)
 
-        async def claimed() -> list[kurultai.Claimed]:
-            await k.agents.register("temujin")
-            return await k.tasks.claim("temujin", max=100)
-
-        tasks = await claimed()
+    async def out(look: bool) -> float:
+        batch = _native.sample(100, text)
         start = time.perf_counter()
-        for task in tasks:
-            task.payload, task.id, task.type
-        row("out, id, type and payload read", (time.perf_counter() - start) * 1e6, "us", batch=len(added))
+        tasks = await batch
+        if look:
+            for task in tasks:
+                task.id, task.type, task.payload
+        return time.perf_counter() - start
 
-        async def fetch() -> float:
-            start = time.perf_counter()
-            await k.tasks.get_many(added)
-            return time.perf_counter() - start
-
-        row("get_many, store included", await abest(fetch, 20), "us", batch=100)
+    row("out", await abest(lambda: out(False), 50), "us", batch=100)
+    row("out, id, type and payload read", await abest(lambda: out(True), 50), "us", batch=100)
 
 
 async def cycles(url: str, count: int, only: str | None) -> None:
@@ -155,7 +155,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", help="default: a new SQLite file, durability=process")
     parser.add_argument("--tasks", type=int, default=20_000)
-    parser.add_argument("--only", choices=["pingpong", "ready", "one", "crowd", "crowd ready", "in", "out", "cycle"])
+    parser.add_argument("--only", choices=["pingpong", "ready", "one", "crowd", "crowd asyncio", "in", "out", "cycle"])
     given = parser.parse_args()
     loop = type(asyncio.get_running_loop()).__module__
     row("python", sys.version_info[0] + sys.version_info[1] / 100, "version", loop=loop)

@@ -6,7 +6,12 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{Error, tasks};
-use pyo3::{exceptions::PyTypeError, intern, prelude::*, types::PyString};
+use pyo3::{
+    exceptions::PyTypeError,
+    intern,
+    prelude::*,
+    types::{PyList, PyString},
+};
 use std::time::Duration;
 
 /// A Claimed, a Lease, a handler's context, or the lease's one-string form.
@@ -106,6 +111,9 @@ impl<'py> FromPyObject<'_, 'py> for Names {
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if value.is_instance_of::<PyString>() {
             return Err(wrong(value, "a list of names, such as [\"development\"]"));
+        }
+        if let Ok(list) = value.cast::<PyList>() {
+            return list.iter().map(|name| name.extract()).collect::<PyResult<_>>().map(Names);
         }
         value.try_iter()?.map(|name| name?.extract()).collect::<PyResult<_>>().map(Names)
     }

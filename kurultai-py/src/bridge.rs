@@ -46,7 +46,6 @@ pub(crate) struct Bridge {
     woken: UnixStream,
     /// Whether a thread reads `woken`, and not the loop.
     waits: AtomicBool,
-    create_future: Py<PyAny>,
 }
 
 thread_local! {
@@ -81,22 +80,18 @@ impl Bridge {
     pub(crate) fn queue(&self) -> &Arc<Queue> {
         &self.queue
     }
-
-    pub(crate) fn create_future(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.create_future.call0(py)
-    }
 }
 
 #[pymethods]
 impl Bridge {
     #[new]
-    fn new(create_future: Py<PyAny>) -> PyResult<Self> {
+    fn new() -> PyResult<Self> {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
         let queue = Arc::new(Queue { done: Mutex::default(), wake });
         logs::wake_through(&queue);
-        Ok(Bridge { queue, woken, waits: AtomicBool::new(false), create_future })
+        Ok(Bridge { queue, woken, waits: AtomicBool::new(false) })
     }
 
     /// What the loop watches for reading.

@@ -50,7 +50,6 @@ ending! {
         #[pyo3(signature = (
             task, error, *, retryable = true, retry_after = None, results = None, usage = None, default = None
         ))]
-        #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
         fn new(
             task: LeaseArg,
             error: &Bound<'_, PyAny>,

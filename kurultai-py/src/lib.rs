@@ -5,6 +5,7 @@
 
 mod agents;
 mod args;
+mod bench;
 mod bridge;
 mod client;
 mod errors;
@@ -38,5 +39,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tasks::register(module)?;
     agents::register(module)?;
     events::register(module)?;
-    jobs::register(module)
+    jobs::register(module)?;
+    bench::register(module)
 }

@@ -7,7 +7,7 @@ use crate::{
     runtime::{self, Ours},
 };
 use kurultai_core::Error;
-use pyo3::{exceptions::PyStopIteration, intern, prelude::*};
+use pyo3::{exceptions::PyStopIteration, intern, prelude::*, sync::PyOnceLock};
 use std::{
     cell::Cell,
     future::Future,
@@ -27,6 +27,8 @@ const SLICE: Duration = Duration::from_millis(50);
 pub(crate) trait Answer: Send + 'static {
     fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
+
+static FUTURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 type Outcome = Result<Box<dyn Answer>, Error>;
 type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -75,7 +77,7 @@ impl Op {
             return finished(py, outcome);
         }
         let bridge = Bridge::of_running_loop(py)?;
-        let future = bridge.get().create_future(py)?;
+        let future = FUTURE.import(py, "asyncio", "Future")?.call0()?.unbind();
         let queue = bridge.get().queue().clone();
         let pending =
             Pending { queue, outcome: Mutex::default(), future: Mutex::new(Some(future.clone_ref(py))) };
@@ -154,12 +156,12 @@ impl Pending {
     /// Lets the loop go on with whoever awaits this.
     pub(crate) fn wake(&self, py: Python<'_>) -> PyResult<()> {
         let future = lock(&self.future).take();
-        if let Some(future) = future
-            && !future.call_method0(py, intern!(py, "done"))?.is_truthy(py)?
-        {
-            future.call_method1(py, intern!(py, "set_result"), (py.None(),))?;
+        let Some(future) = future else { return Ok(()) };
+        match future.call_method1(py, intern!(py, "set_result"), (py.None(),)) {
+            // It was cancelled meanwhile.
+            Err(_) if future.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => Ok(()),
+            set => set.map(drop),
         }
-        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
 use kurultai_core::{Finish, Outcome, Reason as CoreReason, Tasks as CoreTasks, tasks};
 use pyo3::{
     prelude::*,
-    types::{PyDict, PyIterator},
+    types::{PyDict, PyIterator, PyList},
 };
 use std::{
     collections::hash_map::DefaultHasher,
@@ -101,16 +101,33 @@ view! {
     Extended of tasks::Extended { lease, signal }
 }
 
-view! {
-    /// A page of a list; give `next` as the cursor for the next one.
-    Page of tasks::Page { tasks, next }
+/// A page of a list; give `next` as the cursor for the next one.
+#[pyclass(frozen, get_all, module = "kurultai")]
+pub(crate) struct Page {
+    tasks: Py<PyList>,
+    next: Option<String>,
+}
 
-    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyIterator>> {
-        slf.getattr("tasks")?.try_iter()
+#[pymethods]
+impl Page {
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        self.tasks.bind(py).try_iter()
     }
 
-    fn __len__(&self) -> usize {
-        self.inner.tasks.len()
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.tasks.bind(py).len()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        crate::view::repr(slf.as_any(), &["tasks", "next"])
+    }
+}
+
+impl Answer for tasks::Page {
+    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let tasks::Page { tasks, next } = *self;
+        let tasks = Box::new(tasks).give(py)?.into_bound(py).cast_into::<PyList>()?.unbind();
+        Ok(Py::new(py, Page { tasks, next })?.into_any())
     }
 }
 

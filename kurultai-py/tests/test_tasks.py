@@ -18,10 +18,11 @@ class Tasks:
         first = await self.k.tasks.enqueue("first")
         other, whole = await self.k.tasks.enqueue("other"), await self.k.tasks.enqueue("whole")
         at = datetime(2040, 2, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=2)))
+        mine = f"{self.namespace}-mine"
         task = await self.k.tasks.enqueue(
             "t",
             {"a": [1]},
-            id="mine",
+            id=mine,
             title="A title",
             description="What to do",
             priority="critical",
@@ -40,10 +41,10 @@ class Tasks:
             wait_for=2,
             on_prerequisite_failure="continue",
         )
-        self.assertEqual((task.id, task.deduplicated), ("mine", False))
+        self.assertEqual((task.id, task.deduplicated), (mine, False))
         got = await self.k.tasks.get(task)
         expected = dict(
-            id="mine",
+            id=mine,
             type="t",
             title="A title",
             description="What to do",
@@ -78,7 +79,7 @@ class Tasks:
         self.assertEqual(got.run_at.tzinfo, timezone.utc)
         self.assertLess(abs(datetime.now(timezone.utc) - got.created_at), timedelta(minutes=5))
         again = await self.k.tasks.enqueue("t", {"a": [1]}, unique_key="once")
-        self.assertEqual((again.id, again.deduplicated), ("mine", True))
+        self.assertEqual((again.id, again.deduplicated), (mine, True))
         with self.assertCode("task.conflict"):
             await self.k.tasks.enqueue("t", {"a": [2]}, unique_key="once")
 
@@ -305,7 +306,8 @@ class Tasks:
 
     async def test_lapsed_leases_return_by_the_given_clock(self: Any) -> None:
         clock = kurultai.ManualClock(datetime(2026, 3, 1, 9, 7, 5, tzinfo=timezone.utc))
-        k = await self.open(clock=clock, background=False)
+        # Not the namespace of `self.k`, whose background goes by the real time.
+        k = await kurultai.open(self.url, namespace=f"{self.namespace}-c", clock=clock, background=False)
         await k.agents.register("temujin")
         await k.tasks.enqueue("t", retry=RetryPolicy(base=0, cap=0))
         [task] = await k.tasks.claim("temujin")

@@ -108,14 +108,15 @@ fn types() -> Result<()> {
     run(command("stubtest").args(["kurultai._native", "kurultai.blocking"]))
 }
 
-/// maturin has a target folder of its own: its environment differs from cargo's, and one would undo the other's work.
+/// In cargo's own target folder: maturin's environment makes it compile pyo3 again, which takes 15 s, and everything
+/// in a folder of its own would take minutes.
 fn wheel(options: &[&str]) -> Result<PathBuf> {
     let wheels = workshop().join("wheels");
     fs::remove_dir_all(&wheels).ok();
     let mut maturin = Command::new(tools()?.join("maturin"));
     maturin.args(["build", "--quiet", "--locked", "--auditwheel", "skip", "--manifest-path"]);
     maturin.arg(package().join("Cargo.toml")).arg("--out").arg(&wheels);
-    run(maturin.arg("--target-dir").arg(workshop().join("target")).args(options))?;
+    run(maturin.arg("--target-dir").arg(target()).args(options))?;
     let made = fs::read_dir(&wheels)?.flatten().map(|file| file.path());
     made.into_iter()
         .find(|path| path.extension().is_some_and(|e| e == "whl"))

@@ -16,14 +16,7 @@ def bridge(loop: AbstractEventLoop) -> Bridge:
     known = _bridges.get(loop)
     if known is not None:
         return known
-    weak = ref(loop)
-
-    def create_future() -> object:
-        alive = weak()
-        assert alive is not None
-        return alive.create_future()
-
-    made = Bridge(create_future)
+    made = Bridge()
     try:
         loop.add_reader(made.fileno(), made.drain)
     except NotImplementedError:
