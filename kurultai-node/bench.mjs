@@ -40,11 +40,14 @@ async function micros(times, body) {
 async function pingPong() {
   const shared = new SharedArrayBuffer(8)
   const turn = new Int32Array(shared)
-  const body = (worker) => `
-    const turn = new Int32Array(${worker ? "require('node:worker_threads').workerData" : 'shared'})`
-  const other = new Worker(`${body(true)}
-    for (let n = 0; ; n++) { Atomics.wait(turn, 0, 0); if (turn[1]) break; Atomics.store(turn, 0, 0); Atomics.notify(turn, 0) }`,
-  { eval: true, workerData: shared })
+  const other = new Worker(`
+    const turn = new Int32Array(require('node:worker_threads').workerData)
+    for (;;) {
+      Atomics.wait(turn, 0, 0)
+      if (turn[1]) break
+      Atomics.store(turn, 0, 0)
+      Atomics.notify(turn, 0)
+    }`, { eval: true, workerData: shared })
   await new Promise((resolve) => other.once('online', resolve))
   const result = await micros(2000 * scale, (times) => {
     for (let n = 0; n < times; n++) {
