@@ -1,12 +1,10 @@
-// The benchmark: lines of JSON. `node bench.mjs [URL] [--quick]` after `cargo xtask node pack`.
+// What kurultai costs from Node. `cargo xtask bench` runs it, beside Rust and Python; by hand after
+// `cargo xtask node pack`:
 //
-// Crossing rows need no store. The cycle rows do what `cargo xtask bench` does in Rust: a task of 100 bytes, three
-// types, one agent; figures count only if the store then holds as many completions as there were tasks.
+//     node bench.mjs calls                            a call's own cost, a line of JSON each
+//     node bench.mjs cycle URL CALLERS BATCH TASKS    what benches/src/runner.rs does: one line of JSON
 
 import { createRequire } from 'node:module'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { cpus, tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { newId, open } from 'kurultai'
 
@@ -15,13 +13,9 @@ const { bridge, call } = require('./dist/bridge.js')
 const { encodeTasks } = require('./dist/new_task.js')
 const results = require('./dist/results.js')
 
-const args = process.argv.slice(2)
-const quick = args.includes('--quick')
-const folder = mkdtempSync(join(tmpdir(), 'kurultai-bench-'))
-const url = args.find((arg) => !arg.startsWith('--')) ?? `sqlite:${join(folder, 'bench.db')}`
-const scale = quick ? 1 : 5
+const scale = 2
 
-const say = (what, figures) => console.log(JSON.stringify({ language: 'node', what, ...figures }))
+const say = (what, figures) => console.log(JSON.stringify({ what, ...figures }))
 const round = (number) => Number(number.toFixed(3))
 
 /** The median of five, in microseconds each. */
@@ -68,7 +62,7 @@ const task = (i, caller) => ({
   type: types[i % 3], requires: ['development'], payload: { i, caller, text: 'x'.repeat(70) },
 })
 
-async function crossings() {
+async function calls() {
   say('two-thread ping-pong', await pingPong())
   const echo = (later) => () => call((id) => bridge.echo(id, 'null', later))
   const one = (body) => async (times) => { for (let n = 0; n < times; n++) await body() }
@@ -96,8 +90,8 @@ async function crossings() {
   await k.close()
 }
 
-/** Enqueues and then works it all off. */
-async function cycles(callers, batch, tasks) {
+/** Enqueues and then works it all off; fails unless the store has as many completions as there were tasks. */
+async function cycle(url, callers, batch, tasks) {
   const k = await open(url, { namespace: `bench-${newId()}` })
   await k.agents.register('temujin', { capabilities: ['development'] })
   const share = tasks / callers
@@ -111,7 +105,7 @@ async function cycles(callers, batch, tasks) {
       }
     }
   }
-  const cycle = async () => {
+  const work = async () => {
     for (;;) {
       const claimed = await k.tasks.claim('temujin', { max: batch })
       if (claimed.length === 0) return
@@ -119,24 +113,19 @@ async function cycles(callers, batch, tasks) {
       else await k.tasks.completeMany(claimed.map((task) => [task, { ok: true }]))
     }
   }
-  const together = async (what, body) => {
+  const together = async (body) => {
     const start = performance.now()
     await Promise.all(Array.from({ length: callers }, body))
-    const seconds = (performance.now() - start) / 1e3
-    say(what, { store: k.storeName, callers, batch, per_second: Math.round(tasks / seconds) })
+    return Math.round((tasks * 1e3) / (performance.now() - start))
   }
-  await together('enqueue', enqueue)
-  await together('cycle', cycle)
+  const figures = { enqueue_per_s: await together(enqueue), cycle_per_s: await together(work) }
   const { completed } = (await k.tasks.stats()).byStatus
   if (completed !== tasks) throw new Error(`${completed} of ${tasks} were completed`)
   await k.close()
+  console.log(JSON.stringify(figures))
 }
 
-try {
-  say('machine', { cores: cpus().length, processor: cpus()[0].model.trim(), node: process.version, quick })
-  await crossings()
-  await cycles(1000, 1, 10_000 * scale)
-  await cycles(4, 100, 10_000 * scale)
-} finally {
-  rmSync(folder, { recursive: true, force: true })
-}
+const [what, url, ...numbers] = process.argv.slice(2)
+if (what === 'calls') await calls()
+else if (what === 'cycle') await cycle(url, ...numbers.map(Number))
+else throw new Error('node bench.mjs calls | cycle URL CALLERS BATCH TASKS')

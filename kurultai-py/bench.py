@@ -1,22 +1,17 @@
-"""What a call costs from Python, as JSON lines. Build first: cargo xtask python wheel, or an optimised library in place.
+"""What kurultai costs from Python. `cargo xtask bench` runs it, beside Rust and Node; by hand after
+`cargo xtask python --release`:
 
-    python3 bench.py [--url sqlite:PATH?durability=process] [--tasks 20000] [--only NAME]
-
-Rows: pingpong (a thread woken and back, us: what the machine asks for any hand-over), ready (an await whose answer is
-there at once), one (an awaited call that goes to a thread of tokio and back), crowd (1,000 of those at once, each; beside it what
-asyncio's own gather costs), in / out (a batch of 100 tasks becomes the core's, becomes Python's), cycle (claim + complete a
-second, 1,000 at once and in batches of 100).
+    python3 bench.py calls                            a call's own cost, a JSON line each
+    python3 bench.py cycle URL CALLERS BATCH TASKS    what benches/src/runner.rs does: one JSON line
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import queue
 import statistics
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -27,10 +22,11 @@ import kurultai
 from kurultai import NewTask, _native
 
 PAYLOAD = {"pr": 42, "repository": "kublai/kurultai", "labels": ["bug", "store"], "score": 0.75, "draft": False}
+TYPES = ("review", "build", "test")
 
 
-def row(what: str, value: float, unit: str, **more: Any) -> None:
-    print(json.dumps({"what": what, "value": round(value, 3), "unit": unit, **more}), flush=True)
+def row(what: str, us: float) -> None:
+    print(json.dumps({"what": what, "us": round(us, 3)}), flush=True)
 
 
 def best(measure: Callable[[], float], times: int = 5) -> float:
@@ -61,8 +57,8 @@ def pingpong(rounds: int = 2000) -> float:
     return took / rounds
 
 
-async def calls(only: str | None) -> None:
-    """Of the bridge itself."""
+async def calls() -> None:
+    """Of the bridge itself; calls that cost the core nothing."""
 
     async def ready() -> float:
         start = time.perf_counter()
@@ -85,8 +81,6 @@ async def calls(only: str | None) -> None:
         return (time.perf_counter() - start) / 1000
 
     async def crowd_of_asyncio() -> float:
-        """What gather and its tasks cost without us."""
-
         async def turn() -> None:
             await asyncio.sleep(0)
 
@@ -94,22 +88,20 @@ async def calls(only: str | None) -> None:
         await asyncio.gather(*(turn() for _ in range(1000)))
         return (time.perf_counter() - start) / 1000
 
-    for name, measure in (("ready", ready), ("one", one), ("crowd", crowd), ("crowd asyncio", crowd_of_asyncio)):
-        if only in (None, name):
-            row(name, await abest(measure, 20), "us")
+    row("two-thread ping-pong", best(pingpong))
+    row("awaited call, already ready", await abest(ready, 20))
+    row("awaited call, alone", await abest(one, 20))
+    row("awaited call, 1000 at once", await abest(crowd, 20))
+    row("asyncio's own share of that", await abest(crowd_of_asyncio, 20))
 
 
-async def batches(only: str | None) -> None:
+async def batches() -> None:
     def make() -> float:
         start = time.perf_counter()
         for _ in range(100):
             NewTask("review", PAYLOAD, priority="P1", requires=["development"])
         return time.perf_counter() - start
 
-    if only in (None, "in"):
-        row("in", best(make, 50), "us", batch=100)
-    if only not in (None, "out"):
-        return
     text = json.dumps(PAYLOAD)
 
     async def out(look: bool) -> float:
@@ -121,50 +113,51 @@ async def batches(only: str | None) -> None:
                 task.id, task.type, task.payload
         return time.perf_counter() - start
 
-    row("out", await abest(lambda: out(False), 50), "us", batch=100)
-    row("out, id, type and payload read", await abest(lambda: out(True), 50), "us", batch=100)
+    row("batch of 100 tasks in", best(make, 50))
+    row("batch of 100 tasks out", await abest(lambda: out(False), 50))
+    row("batch of 100 tasks out, payloads read", await abest(lambda: out(True), 50))
 
 
-async def cycles(url: str, count: int, only: str | None) -> None:
-    for name, callers, batch in (("cycle 1000", 1000, 1), ("cycle 4 x 100", 4, 100)):
-        if only not in (None, "cycle"):
-            continue
-        async with kurultai.open(url, namespace=f"bench-{uuid.uuid4().hex}", background=False) as k:
-            await k.agents.register("temujin")
-            for first in range(0, count, 1000):
-                many = min(1000, count - first)
-                await k.tasks.enqueue_many([{"type": "review", "payload": PAYLOAD}] * many)
+async def cycle(url: str, callers: int, batch: int, count: int) -> None:
+    """Enqueues and then works it all off; fails unless the store has as many completions as there were tasks."""
 
-            async def single() -> None:
-                while tasks := await k.tasks.claim("temujin"):
-                    await k.tasks.complete(tasks[0], {"ok": True})
+    async def enqueue(caller: int) -> None:
+        for first in range(0, count // callers, batch):
+            many = [
+                NewTask(TYPES[i % 3], {"i": i, "caller": caller, "text": "x" * 70}, requires=["development"])
+                for i in range(first, first + batch)
+            ]
+            await k.tasks.enqueue_many(many)
 
-            async def many_at_once() -> None:
-                while tasks := await k.tasks.claim("temujin", max=batch):
-                    await k.tasks.complete_many([(task, {"ok": True}) for task in tasks])
+    async def work(_: int) -> None:
+        while tasks := await k.tasks.claim("temujin", max=batch):
+            if batch == 1:
+                await k.tasks.complete(tasks[0], {"ok": True})
+            else:
+                await k.tasks.complete_many([(task, {"ok": True}) for task in tasks])
 
-            start = time.perf_counter()
-            await asyncio.gather(*((single if batch == 1 else many_at_once)() for _ in range(callers)))
-            took = time.perf_counter() - start
-            done = (await k.tasks.stats()).by_status
-            assert done == {"completed": count}, done
-            row(name, count / took, "per second", store=k.store_name, callers=callers, batch=batch, tasks=count)
+    async def together(caller: Callable[[int], Awaitable[None]]) -> float:
+        start = time.perf_counter()
+        await asyncio.gather(*(caller(number) for number in range(callers)))
+        return round(count / (time.perf_counter() - start))
+
+    async with kurultai.open(url, namespace=f"bench-{uuid.uuid4().hex}") as k:
+        await k.agents.register("temujin", capabilities=["development"])
+        figures = {"enqueue_per_s": await together(enqueue), "cycle_per_s": await together(work)}
+        done = (await k.tasks.stats()).by_status
+        assert done == {"completed": count}, done
+    print(json.dumps(figures))
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--url", help="default: a new SQLite file, durability=process")
-    parser.add_argument("--tasks", type=int, default=20_000)
-    parser.add_argument("--only", choices=["pingpong", "ready", "one", "crowd", "crowd asyncio", "in", "out", "cycle"])
-    given = parser.parse_args()
-    loop = type(asyncio.get_running_loop()).__module__
-    row("python", sys.version_info[0] + sys.version_info[1] / 100, "version", loop=loop)
-    if given.only in (None, "pingpong"):
-        row("pingpong", best(pingpong), "us")
-    await calls(given.only)
-    await batches(given.only)
-    with tempfile.TemporaryDirectory() as folder:
-        await cycles(given.url or f"sqlite:{folder}/bench.db?durability=process", given.tasks, given.only)
+    match sys.argv[1:]:
+        case ["calls"]:
+            await calls()
+            await batches()
+        case ["cycle", url, callers, batch, count]:
+            await cycle(url, int(callers), int(batch), int(count))
+        case _:
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":

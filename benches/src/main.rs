@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a table on the terminal is what it is for")]
 
 mod claim;
+mod languages;
 mod machine;
 mod neo4j;
 mod report;
@@ -10,6 +11,7 @@ mod sqlite;
 mod yardstick;
 
 use clap::{Parser, ValueEnum};
+use languages::Languages;
 use report::Report;
 use std::{path::PathBuf, process::ExitCode};
 use yardstick::Yardstick;
@@ -37,6 +39,9 @@ struct Args {
     /// The folder of the yardstick's programs `sqlite` and `neo4j`.
     #[arg(long, value_name = "DIR")]
     yardstick: Option<PathBuf>,
+    /// The tree whose Python and Node packages are measured too; `cargo xtask bench` builds them.
+    #[arg(long, value_name = "DIR")]
+    languages: Option<PathBuf>,
     /// The Neo4j server, as neo4j://user:password@host:port/database.
     #[arg(long, env = "KURULTAI_TEST_NEO4J", hide_env_values = true)]
     neo4j: Option<url::Url>,
@@ -101,5 +106,8 @@ async fn run(args: Args) -> Result<()> {
         }
         None => {}
     }
-    Ok(())
+    match args.languages {
+        Some(tree) => Languages::new(tree).measure(effort, &report).await,
+        None => Ok(()),
+    }
 }

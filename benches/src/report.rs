@@ -35,6 +35,32 @@ impl Row {
     }
 }
 
+/// A row of another language, beside ours of the same run.
+#[derive(Debug)]
+pub(crate) struct Across {
+    pub(crate) language: &'static str,
+    what: &'static str,
+    callers: usize,
+    batch: usize,
+    theirs: Vec<f64>,
+    rust: Vec<f64>,
+}
+
+impl Across {
+    pub(crate) fn new(language: &'static str, what: &'static str, callers: usize, batch: usize) -> Self {
+        Across { language, what, callers, batch, theirs: vec![], rust: vec![] }
+    }
+
+    pub(crate) fn add(&mut self, theirs: f64, rust: f64) {
+        self.theirs.push(theirs);
+        self.rust.push(rust);
+    }
+}
+
+fn rounded(value: f64, digits: i32) -> f64 {
+    (value * 10f64.powi(digits)).round() / 10f64.powi(digits)
+}
+
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -82,7 +108,6 @@ impl Report {
         let ratio = yardstick.map(|limit| rate / limit);
         let Row { store, durability, what, callers, batch, .. } = row;
         if self.json {
-            let rounded = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
             let mut line = json!({
                 "store": store, "durability": durability, "what": what, "callers": callers, "batch": batch,
                 "per_second": rounded(rate, 0), "p50_ms": rounded(p50, 3), "p99_ms": rounded(p99, 3),
@@ -102,6 +127,50 @@ impl Report {
         println!(
             "{store:<6} {durability:<10} {what:<22} {callers:>7} {batch:>5} {rate:>10.0} {p50:>8.2} {p99:>8.2}{compared}"
         );
+        Ok(())
+    }
+
+    pub(crate) fn across_head(&self) {
+        if !self.json {
+            println!(
+                "\n{:<8} {:<10} {:>7} {:>5} {:>10} {:>10} {:>5}",
+                "language", "what", "callers", "batch", "per_second", "rust", "ratio"
+            );
+        }
+    }
+
+    pub(crate) fn across(&self, row: &Across) -> Result<()> {
+        let Across { language, what, callers, batch, theirs, rust } = row;
+        let rate = median(theirs.iter().copied()).unwrap_or_default();
+        let rust = median(rust.iter().copied()).unwrap_or_default();
+        if self.json {
+            let line = json!({
+                "language": language, "store": "sqlite", "durability": "process", "what": what,
+                "callers": callers, "batch": batch, "per_second": rounded(rate, 0), "rust": rounded(rust, 0),
+                "ratio": rounded(rate / rust, 2),
+            });
+            println!("{}", serde_json::to_string(&line)?);
+        } else {
+            let ratio = rate / rust;
+            println!(
+                "{language:<8} {what:<10} {callers:>7} {batch:>5} {rate:>10.0} {rust:>10.0} {ratio:>5.2}"
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn calls_head(&self) {
+        if !self.json {
+            println!("\n{:<8} {:<42} {:>8}", "language", "call", "us");
+        }
+    }
+
+    pub(crate) fn call(&self, language: &str, what: &str, us: f64) -> Result<()> {
+        if self.json {
+            println!("{}", serde_json::to_string(&json!({"language": language, "what": what, "us": us}))?);
+        } else {
+            println!("{language:<8} {what:<42} {us:>8.2}");
+        }
         Ok(())
     }
 }

@@ -47,8 +47,13 @@ pub(crate) async fn measure(effort: Effort, yardstick: Option<&Yardstick>, repor
 }
 
 /// A file where the yardstick puts its own: in the folder for temporary files.
-fn fresh(durability: &str) -> Result<(TempDir, Config)> {
+pub(crate) fn fresh(durability: &str) -> Result<(TempDir, Config)> {
+    let (folder, url) = place(durability)?;
+    Ok((folder, Config::new(&url)?))
+}
+
+pub(crate) fn place(durability: &str) -> Result<(TempDir, String)> {
     let folder = TempDir::with_prefix("kurultai-bench-")?;
     let url = format!("sqlite:{}?durability={durability}", folder.path().join("team.db").display());
-    Ok((folder, Config::new(&url)?))
+    Ok((folder, url))
 }

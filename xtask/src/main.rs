@@ -23,7 +23,7 @@ cargo xtask COMMAND
   demo [ARGS]                      run `kurultai demo`
   lint                             formatting and clippy
   test [--no-neo4j] [FILTER]       lint, then every test on SQLite and on a real Neo4j server
-  bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores
+  bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores; Python and Node too without --store
   chaos [ARGS]                     kill things at random and check what is left
   neo4j start|stop|kill|url        a server in the background, for experiments
   python                           build the Python package in place
@@ -76,6 +76,15 @@ fn root() -> PathBuf {
     Path::new(&here).parent().map_or(PathBuf::from("."), Path::to_path_buf)
 }
 
+fn target() -> PathBuf {
+    std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from)
+}
+
+/// Where cargo puts what it built in a profile.
+fn built(profile: &str) -> PathBuf {
+    target().join(if profile == "dev" { "debug" } else { profile })
+}
+
 fn lint(mut steps: Steps) -> Steps {
     steps.run("fmt", || run(&mut cargo(["fmt", "--all", "--check"])));
     steps.run("clippy", || {
@@ -111,19 +120,25 @@ fn test(mut filters: Vec<String>) -> Result<()> {
 
 fn bench(args: Vec<String>) -> Result<()> {
     let sqlite_only = args.windows(2).any(|pair| pair == ["--store", "sqlite"]);
+    let languages = !args.iter().any(|a| a == "--store");
     let args = yardstick::prepare(args)?;
     let mut command = cargo(["run", "--release", "-p", "kurultai-benches", "--"]);
     command.args(args);
-    if sqlite_only { run(&mut command) } else { built(&mut command, &["-p", "kurultai-benches"]) }
+    if languages {
+        python::build("release")?;
+        node::build("release")?;
+        command.arg("--languages").arg(root());
+    }
+    if sqlite_only { run(&mut command) } else { beside_a_server(&mut command, &["-p", "kurultai-benches"]) }
 }
 
 fn chaos(args: &[String]) -> Result<()> {
     let package = ["-p", "kurultai-tests", "--bin", "chaos"];
-    built(cargo(["run", "--release"]).args(package).arg("--").args(args), &package)
+    beside_a_server(cargo(["run", "--release"]).args(package).arg("--").args(args), &package)
 }
 
 /// Compiles first, so that no compiler and no idle server compete, then runs beside a server.
-fn built(command: &mut Command, package: &[&str]) -> Result<()> {
+fn beside_a_server(command: &mut Command, package: &[&str]) -> Result<()> {
     run(cargo(["build", "--release"]).args(package))?;
     Server::named_or_new()?.run(command)
 }

@@ -1,6 +1,6 @@
 //! The Node package: built from this tree, tested, type-checked, packed and installed.
 use crate::process::{Result, Steps, cargo, run};
-use crate::{root, server::Server};
+use crate::{built, root, server::Server};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,10 +53,8 @@ fn package() -> PathBuf {
 }
 
 /// The native half by cargo, the other by TypeScript, and a link by which the examples find both.
-fn build(profile: &str) -> Result<()> {
+pub(crate) fn build(profile: &str) -> Result<()> {
     run(cargo(["build", "--locked", "-p", "kurultai-node", "--profile", profile]).current_dir(root()))?;
-    let folder = if profile == "dev" { "debug" } else { profile };
-    let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from);
     let library = match std::env::consts::OS {
         "windows" => "kurultai_node.dll",
         "macos" => "libkurultai_node.dylib",
@@ -66,7 +64,7 @@ fn build(profile: &str) -> Result<()> {
     fs::create_dir_all(&native)?;
     // Renamed into place: overwriting a library that a program has loaded would crash it.
     let (new, name) = (native.join("new"), native.join(binary()));
-    fs::copy(target.join(folder).join(library), &new)?;
+    fs::copy(built(profile).join(library), &new)?;
     fs::rename(new, name)?;
     fs::copy(root().join("LICENSE"), package().join("LICENSE"))?;
     dependencies()?;

@@ -1,6 +1,6 @@
 //! The Python package: built from this tree, tested, type-checked, made a wheel and installed.
 use crate::process::{Result, Steps, cargo, run};
-use crate::{root, server::Server};
+use crate::{built, root, server::Server, target};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use std::process::Command;
 /// `cargo xtask python [test [FILTER] | wheel]`.
 pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map_or("", String::as_str) {
-        "" => build(),
+        "" => build("dev"),
         "test" => {
             let named = std::env::var(crate::server::URL).is_ok_and(|url| !url.is_empty());
             let server = named.then(Server::named_or_new).transpose()?;
@@ -26,7 +26,7 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
 
 /// What the package promises, on SQLite and, where there is a server, on Neo4j.
 pub(crate) fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String]) {
-    if steps.run("python build", build).is_none() {
+    if steps.run("python build", || build("dev")).is_none() {
         return;
     }
     steps.run("python", || {
@@ -50,13 +50,9 @@ fn workshop() -> PathBuf {
     target().join("python")
 }
 
-fn target() -> PathBuf {
-    std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from)
-}
-
 /// The native half by cargo, put beside the other, so that both are found without any tool of Python.
-fn build() -> Result<()> {
-    run(cargo(["build", "--locked", "-p", "kurultai-py"]).current_dir(root()))?;
+pub(crate) fn build(profile: &str) -> Result<()> {
+    run(cargo(["build", "--locked", "-p", "kurultai-py", "--profile", profile]).current_dir(root()))?;
     let (library, module) = match std::env::consts::OS {
         "windows" => ("_native.dll", "_native.pyd"),
         "macos" => ("lib_native.dylib", "_native.abi3.so"),
@@ -65,7 +61,7 @@ fn build() -> Result<()> {
     let place = package().join("python/kurultai").join(module);
     // A process that still has the old one keeps it.
     fs::remove_file(&place).ok();
-    fs::copy(target().join("debug").join(library), place)?;
+    fs::copy(built(profile).join(library), place)?;
     Ok(())
 }
 
