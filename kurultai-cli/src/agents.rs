@@ -16,6 +16,11 @@ pub(crate) enum Command {
     List,
     /// One agent, by id, name or alias
     Show { name: String },
+    /// A sign that these agents' processes run, as a sidecar gives every 30 seconds
+    Beat {
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Let it finish what it holds and give it nothing new; `register` ends it
     Drain { id: String },
     /// Remove it; its leases run out by themselves
@@ -65,6 +70,18 @@ impl Command {
                     return say_json(&Seen::new(&agent));
                 }
                 show(&agent)
+            }
+            Command::Beat { ids } => {
+                let all: Vec<&str> = ids.iter().map(String::as_str).collect();
+                if let Some(unknown) = agents.beat_many(&all).await?.first() {
+                    // The others have their beat; this says who has none.
+                    agents.beat(unknown).await?;
+                }
+                if json {
+                    say_json(&serde_json::json!({"beaten": ids}))
+                } else {
+                    say(ids.join(", ") + " beat")
+                }
             }
             Command::Drain { id } => {
                 agents.drain(&id).await?;

@@ -36,7 +36,6 @@ pub(crate) struct Tail {
 
 /// How far back the newest events are looked for.
 const BACK: i64 = 10_000;
-const PAUSE: Duration = Duration::from_millis(300);
 
 impl Command {
     pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
@@ -76,8 +75,8 @@ impl Command {
             if !tail.follow {
                 return Ok(());
             }
-            tokio::time::sleep(PAUSE).await;
-            found = events.read(EventFilter { after_seq, limit: 1_000, ..filter.clone() }).await?;
+            let wait = Duration::from_secs(60);
+            found = events.read(EventFilter { after_seq, limit: 1_000, wait, ..filter.clone() }).await?;
         }
     }
 }

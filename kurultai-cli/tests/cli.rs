@@ -53,6 +53,8 @@ impl Shell {
 fn an_agent_in_a_shell_is_a_full_member() {
     let shell = Shell::new();
     shell.out(&["agents", "register", "sh-1", "--name", "Möngke 蒙哥", "--capabilities", "bash"]);
+    assert_eq!(shell.out(&["agents", "beat", "sh-1"]), "sh-1 beat\n");
+    assert_eq!(shell.error(&["agents", "beat", "sh-1", "sh-2"]).1, "agent.not_found");
     let task =
         shell.out(&["tasks", "enqueue", "code", r#"{"n": 1.0}"#, "--requires", "bash", "--title", "Do it"]);
     let task = task.trim();

@@ -145,7 +145,8 @@ impl Config {
 }
 
 impl TaskDefaults {
-    fn from_env() -> Result<Self> {
+    /// The defaults, as TASK_QUEUE_MAX_RETRIES and TASK_TIMEOUT_MINUTES change them.
+    pub fn from_env() -> Result<Self> {
         let minutes = number("TASK_TIMEOUT_MINUTES", 30)?;
         Ok(TaskDefaults {
             max_attempts: number("TASK_QUEUE_MAX_RETRIES", 3)?.clamp(1, 1000) as u32,

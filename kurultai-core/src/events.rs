@@ -1,6 +1,7 @@
 //! What happened, in commit order: the event log. Types, the store's contract, the handle, the rules.
 
 use crate::{
+    clock::monotonic,
     error::{Error, Result},
     json::Json,
     team::Team,
@@ -8,7 +9,7 @@ use crate::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tracing::instrument;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,6 +36,8 @@ pub struct EventFilter {
     pub since: Option<DateTime<Utc>>,
     /// 1 to 10,000; 0, the default, means 1,000.
     pub limit: usize,
+    /// How long to wait for an event where none matches yet. Default zero.
+    pub wait: Duration,
 }
 
 /// The store's contract for events.
@@ -59,7 +62,8 @@ impl Events {
         Events { team }
     }
 
-    /// The events that match, oldest first. Read on with `after_seq` of the last one. Errors: `input.invalid`.
+    /// The events that match, oldest first. Read on with `after_seq` of the last one. Where there is none it waits up to
+    /// `wait` and returns as soon as one comes; an empty list is no error. Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip_all)]
     pub async fn read(&self, mut filter: EventFilter) -> Result<Vec<Event>> {
         let limit = match filter.limit {
@@ -67,6 +71,23 @@ impl Events {
             limit @ 1..=10_000 => limit,
             limit => return Err(Error::invalid("limit", limit, "1 to 10000")),
         };
+        let deadline = monotonic() + filter.wait.min(Duration::from_secs(86_400));
+        let mut news = (!filter.wait.is_zero()).then(|| self.team.news_of_events());
+        loop {
+            let (events, looked_to) = self.look(&filter, limit).await?;
+            // What is not among the events up to here does not match and need not be looked at again.
+            filter.after_seq = looked_to;
+            let left = deadline.saturating_duration_since(monotonic());
+            match &mut news {
+                Some(news) if events.is_empty() && !left.is_zero() => news.wait(left).await,
+                _ => return Ok(events),
+            }
+        }
+    }
+
+    /// What matches now, and up to which `seq` that is.
+    async fn look(&self, filter: &EventFilter, limit: usize) -> Result<(Vec<Event>, i64)> {
+        let mut filter = filter.clone();
         let pattern = filter.topic.clone();
         let last = self.last_seq().await?;
         let mut events = Vec::new();
@@ -78,7 +99,7 @@ impl Events {
             filter.after_seq = looked_to;
         }
         events.truncate(limit);
-        Ok(events)
+        Ok((events, filter.after_seq))
     }
 
     /// The number of the newest event; 0 where nothing happened yet.

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// At most 1 MiB: a payload is a reference to work, not the work itself.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -12,7 +12,7 @@ pub const MAX_DEPTH: usize = 64;
 
 /// A JSON document as text. Kept as it was written: key order and number forms survive.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Json(Box<str>);
+pub struct Json(Arc<str>);
 
 impl Json {
     /// Anything serde can write. Fails with `input.payload` where it is no JSON, too large or too deep.
@@ -72,6 +72,13 @@ impl Default for Json {
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
         Json(value.to_string().into())
+    }
+}
+
+/// What serde has just read as JSON; the room's handle checks size and depth, as it does for a `Value`.
+impl From<Box<RawValue>> for Json {
+    fn from(raw: Box<RawValue>) -> Self {
+        Json(raw.get().into())
     }
 }
 

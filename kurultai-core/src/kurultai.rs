@@ -61,8 +61,10 @@ impl Kurultai {
         self.team.store.scans()
     }
 
-    /// Waits until what was sent is committed and lets go of the store. Later calls fail with `store.closed`.
+    /// Waits until what was sent is committed and lets go of the store. Later calls, and those that wait for work or
+    /// for events, fail with `store.closed`.
     pub async fn close(self) {
         self.team.store.close().await;
+        self.team.announce();
     }
 }

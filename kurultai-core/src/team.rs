@@ -37,6 +37,8 @@ pub(crate) struct Team {
     pub(crate) finish: Arc<Coalescer<Vec<Finish>, Vec<Result<Finished>>>>,
     /// Counts the moments at which there may be new work.
     news: watch::Sender<u64>,
+    /// Counts the moments at which there may be new events, which are more.
+    log: watch::Sender<u64>,
     waiting: AtomicUsize,
     polling: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl Team {
             extend: coalesce(weak, limit, |team, requests| Box::pin(team.run_extend(requests))),
             finish: coalesce(weak, limit, |team, units| Box::pin(team.run_finish(units))),
             news: watch::Sender::new(0),
+            log: watch::Sender::new(0),
             waiting: AtomicUsize::new(0),
             polling: AtomicBool::new(false),
             store,
@@ -72,6 +75,7 @@ impl Team {
         if overdue {
             self.after(true).await;
         }
+        self.log.send_modify(|count| *count += 1);
         let given = |claimed| Given { claimed, settled: overdue, team: Arc::downgrade(&self) };
         Ok(each.into_iter().map(|answer| answer.map(given)).collect())
     }
@@ -174,10 +178,15 @@ impl Team {
     /// There may be new work in this process.
     pub(crate) fn announce(&self) {
         self.news.send_modify(|count| *count += 1);
+        self.log.send_modify(|count| *count += 1);
     }
 
     pub(crate) fn news(self: &Arc<Self>) -> News {
         News { team: self.clone(), seen: self.news.subscribe(), counted: false }
+    }
+
+    pub(crate) fn news_of_events(self: &Arc<Self>) -> News {
+        News { team: self.clone(), seen: self.log.subscribe(), counted: false }
     }
 
     /// One poller a process, only while somebody waits: what other processes wrote, and what comes due.
@@ -297,7 +306,7 @@ async fn background(team: Weak<Team>) {
     }
 }
 
-/// Waits for news of work. What came after it was made is never missed.
+/// Waits for news of work or of events. What came after it was made is never missed.
 pub(crate) struct News {
     team: Arc<Team>,
     seen: watch::Receiver<u64>,

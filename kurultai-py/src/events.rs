@@ -1,7 +1,7 @@
 //! The room `events`.
 
 use crate::{
-    args::{TaskId, Time},
+    args::{Span, TaskId, Time},
     op::Op,
     runtime::Ours,
     view::view,
@@ -37,9 +37,11 @@ impl Events {
         task: Option<TaskId>,
         since: Option<Time>,
         limit: usize,
+        wait: Option<Span>,
     ) -> Op {
+        let wait = wait.map(|span| span.0).unwrap_or_default();
         let (task_id, since) = (task.map(|task| task.0), since.map(|time| time.0));
-        let filter = EventFilter { after_seq, topic, source, task_id, since, limit };
+        let filter = EventFilter { after_seq, topic, source, task_id, since, limit, wait };
         let events = self.0.clone();
         Op::new(async move { events.read(filter).await })
     }

@@ -3,6 +3,7 @@ use crate::{
     fixture::{code, task},
 };
 use kurultai_core::EventFilter;
+use std::time::Duration;
 
 cases! {
     async fn events_are_numbered_in_commit_order_without_a_gap(team: Team) {
@@ -43,6 +44,42 @@ cases! {
         assert_eq!(read(paged).await, ["task.claimed"]);
         let too_many = EventFilter { limit: 10_001, ..Default::default() };
         assert_eq!(code(team.k.events().read(too_many).await), "input.invalid");
+    }
+
+    async fn a_reader_that_waits_gets_what_comes(team: Team) {
+        team.agent("temujin", &[]).await;
+        let wait = Duration::from_secs(20);
+        for (topic, cause) in [("task.enqueued", 0), ("task.claimed", 1), ("task.completed", 2)] {
+            let after_seq = team.k.events().last_seq().await.unwrap();
+            let filter = EventFilter { after_seq, topic: Some(topic.into()), wait, ..Default::default() };
+            let reader = tokio::spawn({
+                let events = team.k.events();
+                async move { events.read(filter).await.unwrap() }
+            });
+            tokio::task::yield_now().await;
+            match cause {
+                0 => drop(team.add(task("one")).await),
+                1 => drop(team.claim_one("temujin").await),
+                _ => {
+                    team.add(task("two")).await;
+                    team.complete(&team.claim_one("temujin").await).await;
+                }
+            }
+            assert_eq!(reader.await.unwrap()[0].topic, topic);
+        }
+        let short = EventFilter { topic: Some("no.such".into()), wait: Duration::from_millis(30), ..Default::default() };
+        assert!(team.k.events().read(short).await.unwrap().is_empty());
+    }
+
+    async fn a_reader_that_waits_hears_of_the_close(team: Team) {
+        let filter = EventFilter { topic: Some("no.such".into()), wait: Duration::from_secs(60), ..Default::default() };
+        let reader = tokio::spawn({
+            let events = team.k.events();
+            async move { events.read(filter).await }
+        });
+        tokio::task::yield_now().await;
+        team.k.clone().close().await;
+        assert_eq!(code(reader.await.unwrap()), "store.closed");
     }
 
     async fn a_failure_tells_its_reason(team: Team) {

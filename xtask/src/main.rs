@@ -6,6 +6,7 @@
 )]
 
 mod neo4j;
+mod node;
 mod process;
 mod python;
 mod server;
@@ -28,6 +29,9 @@ cargo xtask COMMAND
   python                           build the Python package in place
   python test [FILTER]             its tests alone, on Neo4j too where KURULTAI_TEST_NEO4J names a server
   python wheel                     the wheel to install, optimised; prints where it is
+  node                             build the Node package for this machine
+  node test [FILTER]               its tests alone, on Neo4j too where KURULTAI_TEST_NEO4J names a server
+  node pack                        the package to install, optimised; prints where it is
 
 KURULTAI_TEST_NEO4J=neo4j://USER:PASSWORD@HOST:PORT/DB makes test, bench and chaos use that server.
 ";
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         "chaos" => chaos(&args),
         "neo4j" => server::command(args.first().map_or("", String::as_str)),
         "python" => python::command(&args),
+        "node" => node::command(&args),
         _ => {
             print!("{HELP}");
             return if command.is_empty() || command.contains("help") {
@@ -92,6 +97,7 @@ fn test(mut filters: Vec<String>) -> Result<()> {
         let server = with_neo4j.then(|| steps.run("neo4j", Server::named_or_new)).flatten();
         if server.is_some() || !with_neo4j {
             python::test(&mut steps, server.as_ref(), &filters);
+            node::test(&mut steps, server.as_ref(), &filters);
             let mut command = cargo(tests);
             command.arg("--").args(filters).env_remove(server::URL);
             steps.run("test", || match &server {

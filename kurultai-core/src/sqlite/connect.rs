@@ -1,30 +1,36 @@
 //! Opening a file: settings and migrations.
 
-use super::failed;
+use super::{checkpoint, failed};
 use crate::{
     clock,
     config::{Config, Durability, Location},
     error::{Error, Kind, Result},
 };
 use rusqlite::{Connection, OpenFlags, config::DbConfig, vtab::array};
-use std::time::Duration;
+use std::{thread::JoinHandle, time::Duration};
 
-/// The writer's connection, the watcher's where other processes may write, and the namespace's number.
-pub(super) fn open(config: &Config) -> Result<(Connection, Option<Connection>, i64)> {
+pub(super) struct Opened {
+    pub(super) writer: Connection,
+    /// Only a file has these two: other processes may write to it, and its log needs checkpoints.
+    pub(super) watcher: Option<Connection>,
+    pub(super) checkpoints: Option<JoinHandle<()>>,
+    pub(super) ns: i64,
+}
+
+pub(super) fn open(config: &Config) -> Result<Opened> {
     let connection = match &config.location {
         Location::Sqlite { path, .. } => Connection::open(path),
         _ => Connection::open_in_memory(),
     };
-    let connection = prepared(connection.map_err(failed)?)?;
+    let mut connection = prepared(connection.map_err(failed)?)?;
     let synchronous = match config.location {
         Location::Sqlite { durability: Durability::Full, .. } => "full",
         _ => "normal",
     };
-    // 8 MiB: a commit scans the whole page cache, so a larger one costs more than it saves. 16,000 pages (64 MiB) to
-    // a checkpoint: it stops the writer for two syncs, and the longer it waits the more pages it writes only once;
-    // with 4,000 one cycle in a hundred took 26 ms, with 16,000 it takes 8.
+    // 8 MiB: a commit scans the whole page cache, so a larger one costs more than it saves. Temporary things stay in
+    // memory: a job that may be undone alone copies what it changes, beyond 64 KiB into a file.
     let settings = format!(
-        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192; pragma wal_autocheckpoint=16000;"
+        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192; pragma temp_store=memory;"
     );
     patiently(|| connection.execute_batch(&settings))?;
     migrate(&connection, config.migrate)?;
@@ -32,13 +38,16 @@ pub(super) fn open(config: &Config) -> Result<(Connection, Option<Connection>, i
     let ns = connection
         .query_row("select n from namespace where id = ?1", [&config.namespace], |row| row.get(0))
         .map_err(failed)?;
-    let watcher = match &config.location {
-        Location::Sqlite { .. } => Some(reader(&config.location)?),
-        _ => None,
+    let (watcher, checkpoints) = match &config.location {
+        Location::Sqlite { path, .. } => {
+            let own = prepared(Connection::open(path).map_err(failed)?)?;
+            (Some(reader(&config.location)?), Some(checkpoint::start(&mut connection, own)?))
+        }
+        _ => (None, None),
     };
     // Waiting is the writer's own business: SQLite's handler sleeps for up to 100 ms at a time.
     connection.busy_timeout(Duration::ZERO).map_err(failed)?;
-    Ok((connection, watcher, ns))
+    Ok(Opened { writer: connection, watcher, checkpoints, ns })
 }
 
 pub(super) fn reader(location: &Location) -> Result<Connection> {

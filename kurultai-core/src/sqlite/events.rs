@@ -14,7 +14,7 @@ pub(super) fn append(tx: &Tx<'_>, topic: &str, source: Option<&str>, tasks: &[i6
         return Ok(());
     }
     let before = take(tx, tasks.len())?;
-    let sql = "insert into event(key, topic, task, source, created_at)
+    let sql = "insert or fail into event(key, topic, task, source, created_at)
         select ?1 + rowid, ?2, value, ?3, ?4 from rarray(?5)";
     tx.run(sql, params![key(tx, before), topic, source, tx.now, list(tasks.iter().copied())]).map(drop)
 }

@@ -1,6 +1,7 @@
 //! One file: a thread that writes, connections that read. The files beside this one hold statements.
 
 pub(crate) mod agents;
+mod checkpoint;
 mod connect;
 pub(crate) mod events;
 mod tasks;
@@ -18,7 +19,7 @@ use std::{
     rc::Rc,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -46,6 +47,7 @@ struct Counts {
 #[derive(Debug)]
 struct Readers {
     location: Location,
+    closed: AtomicBool,
     free: Mutex<Vec<Connection>>,
     /// Sees by its `data_version` that somebody wrote.
     watcher: Option<Mutex<Connection>>,
@@ -54,11 +56,17 @@ struct Readers {
 impl SqliteStore {
     pub(crate) async fn open(config: &Config) -> Result<Self> {
         let opened = config.clone();
-        let (connection, watcher, ns) = blocking(move || connect::open(&opened)).await?;
+        let connect::Opened { writer, watcher, checkpoints, ns } =
+            blocking(move || connect::open(&opened)).await?;
         let counts = Arc::new(Counts::default());
         let (clock, location) = (config.clock.clone(), config.location.clone());
-        let writer = Writer::start(connection, ns, clock.clone(), counts.clone())?;
-        let readers = Readers { location, free: Mutex::default(), watcher: watcher.map(Mutex::new) };
+        let writer = Writer::start(writer, checkpoints, ns, clock.clone(), counts.clone())?;
+        let readers = Readers {
+            location,
+            closed: AtomicBool::new(false),
+            free: Mutex::default(),
+            watcher: watcher.map(Mutex::new),
+        };
         Ok(SqliteStore { ns, clock, writer, readers: Arc::new(readers), counts })
     }
 
@@ -81,6 +89,9 @@ impl SqliteStore {
         let (readers, ns, counts) = (self.readers.clone(), self.ns, self.counts.clone());
         let now = self.clock.now();
         blocking(move || {
+            if readers.closed.load(Ordering::SeqCst) {
+                return Err(closed());
+            }
             let free = readers.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = free.map_or_else(|| connect::reader(&readers.location), Ok)?;
             connection.execute_batch("begin").map_err(failed)?;
@@ -91,6 +102,10 @@ impl SqliteStore {
         })
         .await
     }
+}
+
+fn closed() -> Error {
+    Error::new(Kind::Conflict, "store.closed", "this store was closed")
 }
 
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -127,6 +142,8 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
+        self.readers.closed.store(true, Ordering::SeqCst);
+        self.readers.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.writer.close().await;
     }
 }

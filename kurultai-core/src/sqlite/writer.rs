@@ -1,10 +1,10 @@
 //! The one thread that writes: whatever has queued up shares one transaction, and everybody is answered after
 //! its commit.
 
-use super::{Counts, failed};
+use super::{Counts, closed, failed};
 use crate::{
     clock::{self, Clock, Micros},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     tasks::order::Route,
 };
 use rusqlite::{Connection, Statement, StatementStatus};
@@ -69,17 +69,30 @@ impl<'a> Tx<'a> {
     }
 }
 
+/// How the checkpoints' thread ended, after the writer's.
+type Ended = Option<std::thread::Result<()>>;
+
 pub(super) struct Writer {
     jobs: Mutex<Option<mpsc::UnboundedSender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<JoinHandle<Ended>>>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, ns: i64, clock: Clock, counts: Arc<Counts>) -> Result<Self> {
+    pub(super) fn start(
+        connection: Connection,
+        checkpoints: Option<JoinHandle<()>>,
+        ns: i64,
+        clock: Clock,
+        counts: Arc<Counts>,
+    ) -> Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("kurultai-sqlite".to_owned())
-            .spawn(move || run(&connection, queue, ns, &clock, &counts))
+            .spawn(move || {
+                run(&connection, queue, ns, &clock, &counts);
+                drop(connection);
+                checkpoints.map(JoinHandle::join)
+            })
             .map_err(|e| Error::internal("the writer's thread could not be started").caused_by(e))?;
         Ok(Writer { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
@@ -109,7 +122,6 @@ impl Writer {
             Some(jobs) => jobs.send(job).is_ok(),
             None => false,
         };
-        let closed = || Error::new(Kind::Conflict, "store.closed", "this store was closed");
         if !sent {
             return Err(closed());
         }

@@ -16,24 +16,22 @@ pub(crate) struct Known {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Existing {
-    pub(crate) id: String,
-    pub(crate) unique_key: Option<String>,
     pub(crate) task_type: String,
     pub(crate) payload: Json,
     pub(crate) status: Status,
 }
 
 impl Known {
-    pub(crate) fn add(&mut self, existing: Existing) {
-        if let Some(key) = &existing.unique_key {
-            self.by_key.insert(key.clone(), existing.id.clone());
+    pub(crate) fn add(&mut self, id: String, unique_key: Option<String>, existing: Existing) {
+        if let Some(key) = unique_key {
+            self.by_key.insert(key, id.clone());
         }
-        self.by_id.insert(existing.id.clone(), existing);
+        self.by_id.insert(id, existing);
     }
 
     /// Those were refused after all.
-    pub(crate) fn forget(&mut self, rows: &[Row]) {
-        for Row { task, .. } in rows {
+    pub(crate) fn forget<'a>(&mut self, tasks: impl Iterator<Item = &'a NewTask>) {
+        for task in tasks {
             self.by_id.remove(&task.id);
             if let Some(key) = &task.unique_key {
                 self.by_key.remove(key);
@@ -41,10 +39,10 @@ impl Known {
         }
     }
 
-    /// The task that stands for a new one already.
-    fn twin(&self, task: &NewTask) -> Option<&Existing> {
+    /// The task that stands for a new one already, with its id.
+    fn twin(&self, task: &NewTask) -> Option<(&String, &Existing)> {
         let by_key = task.unique_key.as_ref().and_then(|key| self.by_key.get(key));
-        by_key.or(Some(&task.id)).and_then(|id| self.by_id.get(id))
+        by_key.or(Some(&task.id)).and_then(|id| self.by_id.get_key_value(id))
     }
 }
 
@@ -52,7 +50,8 @@ impl Known {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) task: NewTask,
-    pub(crate) route: Route,
+    /// The key of its [`Route`].
+    pub(crate) route: String,
     /// Its priority, or that of the most urgent task of the batch that waits for it.
     pub(crate) rank: Priority,
     /// Starts blocked: it has `blocks` edges, or children in its batch.
@@ -86,51 +85,65 @@ pub(crate) fn names(units: &[Vec<NewTask>]) -> (Vec<String>, Vec<String>) {
 /// Admits one caller's tasks whole, or says why not. What it admits is known to the units after it.
 pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
     let plain = is_plain(&tasks);
-    let (mut fresh, mut enqueued) = (Vec::with_capacity(tasks.len()), Vec::with_capacity(tasks.len()));
-    let mut aliases = HashMap::new();
-    let mut seen = Known::default();
-    for task in tasks {
-        match known.twin(&task).or_else(|| seen.twin(&task)) {
-            Some(twin) if twin.task_type == task.task_type && same(&twin.payload, &task.payload) => {
-                enqueued.push(Enqueued { id: twin.id.clone(), deduplicated: true });
-                aliases.insert(task.id, twin.id.clone());
-            }
-            Some(twin) => {
-                let name = task.unique_key.as_deref().unwrap_or(&task.id);
-                let message = format!("{name:?} is task {} with another type or payload", twin.id);
-                return Err(Error::conflict("task.conflict", message));
-            }
-            None => {
-                enqueued.push(Enqueued { id: task.id.clone(), deduplicated: false });
-                seen.add(Existing {
-                    id: task.id.clone(),
-                    unique_key: task.unique_key.clone(),
-                    task_type: task.task_type.clone(),
-                    payload: task.payload.clone(),
-                    status: Status::Pending,
-                });
-                fresh.push(task);
-            }
+    let mut fresh = Vec::with_capacity(tasks.len());
+    let admitted = sift(tasks, known, &mut fresh).and_then(|(enqueued, aliases)| {
+        if !plain {
+            resolve(&mut fresh, &aliases, known)?;
+            acyclic(&fresh)?;
         }
-    }
+        Ok(enqueued)
+    });
+    let enqueued = match admitted {
+        Ok(enqueued) => enqueued,
+        Err(error) => {
+            known.forget(fresh.iter());
+            return Err(error);
+        }
+    };
     if plain {
-        known.by_id.extend(seen.by_id);
-        let row = |task: NewTask| Row { route: Route::of(&task), rank: task.priority, blocked: false, task };
+        let row =
+            |task: NewTask| Row { route: Route::key_of(&task), rank: task.priority, blocked: false, task };
         return Ok(Admitted { rows: fresh.into_iter().map(row).collect(), enqueued });
     }
-    resolve(&mut fresh, &aliases, known, &seen)?;
-    acyclic(&fresh)?;
     let ranks = ranks(&fresh);
     let parents: HashSet<String> = fresh.iter().filter_map(|t| t.parent_id.clone()).collect();
     let rows = fresh.into_iter().map(|task| Row {
-        route: Route::of(&task),
+        route: Route::key_of(&task),
         rank: ranks[&task.id],
         blocked: parents.contains(&task.id) || blocking(&task).next().is_some(),
         task,
     });
-    let rows = rows.collect();
-    seen.by_id.into_values().for_each(|task| known.add(task));
-    Ok(Admitted { rows, enqueued })
+    Ok(Admitted { rows: rows.collect(), enqueued })
+}
+
+/// The answer to each task, and whose id stands for which repetition's. New tasks become known and go into `fresh`.
+fn sift(
+    tasks: Vec<NewTask>,
+    known: &mut Known,
+    fresh: &mut Vec<NewTask>,
+) -> Result<(Vec<Enqueued>, HashMap<String, String>)> {
+    let (mut enqueued, mut aliases) = (Vec::with_capacity(tasks.len()), HashMap::new());
+    for task in tasks {
+        match known.twin(&task) {
+            Some((id, twin)) if twin.task_type == task.task_type && same(&twin.payload, &task.payload) => {
+                enqueued.push(Enqueued { id: id.clone(), deduplicated: true });
+                aliases.insert(task.id, id.clone());
+            }
+            Some((id, _)) => {
+                let name = task.unique_key.as_deref().unwrap_or(&task.id);
+                let message = format!("{name:?} is task {id} with another type or payload");
+                return Err(Error::conflict("task.conflict", message));
+            }
+            None => {
+                enqueued.push(Enqueued { id: task.id.clone(), deduplicated: false });
+                let (task_type, payload) = (task.task_type.clone(), task.payload.clone());
+                let existing = Existing { task_type, payload, status: Status::Pending };
+                known.add(task.id.clone(), task.unique_key.clone(), existing);
+                fresh.push(task);
+            }
+        }
+    }
+    Ok((enqueued, aliases))
 }
 
 /// Numbers and texts as written may differ in white space and key order.
@@ -146,19 +159,14 @@ fn blocking(task: &NewTask) -> impl Iterator<Item = &str> {
 }
 
 /// Points edges at the tasks that exist or come along, and refuses the rest.
-fn resolve(
-    tasks: &mut [NewTask],
-    aliases: &HashMap<String, String>,
-    known: &Known,
-    seen: &Known,
-) -> Result<()> {
+fn resolve(tasks: &mut [NewTask], aliases: &HashMap<String, String>, known: &Known) -> Result<()> {
     for task in tasks {
         for edge in &mut task.depends_on {
             if let Some(id) = aliases.get(&edge.prerequisite) {
                 edge.prerequisite.clone_from(id);
             }
             let id = &edge.prerequisite;
-            if !known.by_id.contains_key(id) && !seen.by_id.contains_key(id) {
+            if !known.by_id.contains_key(id) {
                 let message = format!("task {:?} depends on {id:?}, which does not exist", task.id);
                 return Err(Error::new(crate::error::Kind::Input, "task.dependency_unknown", message));
             }
@@ -169,7 +177,7 @@ fn resolve(
         if let Some(id) = aliases.get(parent) {
             parent.clone_from(id);
         }
-        match known.by_id.get(parent).or_else(|| seen.by_id.get(parent)) {
+        match known.by_id.get(parent) {
             None => return Err(Error::task_not_found(parent)),
             Some(found) if found.status.is_finished() => {
                 let message = format!("parent {parent} is {} and takes no more children", found.status);

@@ -26,25 +26,15 @@ pub struct Route {
 }
 
 impl Route {
-    pub fn of(task: &NewTask) -> Self {
-        let sorted = |capabilities: &[String]| {
-            let mut sorted = capabilities.to_vec();
-            sorted.sort();
-            sorted.dedup();
-            sorted
-        };
-        Route {
-            task_type: task.task_type.clone(),
-            required: sorted(&task.required_capabilities),
-            preferred: sorted(&task.preferred_capabilities),
-            assigned_to: task.assigned_to.clone(),
-        }
-    }
-
     /// Canonical text, the same on both stores.
     pub fn key(&self) -> String {
-        let parts = (&self.task_type, &self.required, &self.preferred, &self.assigned_to);
-        serde_json::to_string(&parts).unwrap_or_default()
+        key(&self.task_type, &self.required, &self.preferred, self.assigned_to.as_deref())
+    }
+
+    /// The key of the route that a task takes.
+    pub fn key_of(task: &NewTask) -> String {
+        let (required, preferred) = (&task.required_capabilities, &task.preferred_capabilities);
+        key(&task.task_type, required, preferred, task.assigned_to.as_deref())
     }
 
     pub fn from_key(key: &str) -> Option<Self> {
@@ -67,6 +57,16 @@ impl Route {
             && self.required.iter().all(|c| has(&c));
         serves.then(|| self.preferred.iter().filter(has).count())
     }
+}
+
+fn key(task_type: &str, required: &[String], preferred: &[String], assigned_to: Option<&str>) -> String {
+    fn sorted(capabilities: &[String]) -> Vec<&str> {
+        let mut sorted: Vec<&str> = capabilities.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        sorted
+    }
+    serde_json::to_string(&(task_type, sorted(required), sorted(preferred), assigned_to)).unwrap_or_default()
 }
 
 /// The first tasks of a route, in order of their sort keys.

@@ -76,12 +76,18 @@ type Run = dyn Fn(Context) -> BoxFuture<'static, Result<Json, BoxError>> + Send 
 #[derive(Clone, Default)]
 pub(super) struct Handlers(BTreeMap<String, (Limits, Arc<Run>)>);
 
+impl Handlers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Worker {
     /// The function for a task type. It gets a [`Context`] and the payload as a type of its own; what it returns is
     /// stored as the task's results. Its error fails the task with the text of the error and of its causes:
     /// [`Reject`] for good, [`Retry`] until the time it names, any other until the attempts are used up. A panic is
     /// such an error; a payload that is not of its type is a `Reject`. When the task is cancelled, suspended or lost
-    /// the handler is dropped where it awaits.
+    /// the handler is dropped where it awaits. A second function for a type replaces the first.
     pub fn task<T, R, E, F>(
         self,
         task_type: impl Into<String>,

@@ -95,10 +95,16 @@ impl Jobs {
         let left = self.shared.held();
         left.iter().for_each(|held| held.halt(Stop::Drained));
         let released = join_all(left.iter().map(|held| held.end(&self.shared, Outcome::Release))).await;
-        for error in released.into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "a task was not released; it returns when its lease ends");
+        let mut count = 0;
+        for released in released {
+            match released {
+                Ok(_) => count += 1,
+                // It ended by itself meanwhile.
+                Err(error) if !error.retryable() => tracing::debug!(%error, "nothing to release"),
+                Err(error) => tracing::warn!(%error, "a task returns when its lease ends"),
+            }
         }
-        left.len()
+        count
     }
 
     /// Ends as a killed process does: nothing is released, nobody is told. For demonstrations and tests.

@@ -158,6 +158,9 @@ impl Worker {
     ///
     /// Errors: `input.invalid`, `store.unavailable` and what else the store says.
     pub async fn start(mut self, kurultai: &Kurultai) -> Result<Jobs> {
+        if !self.handlers.is_empty() {
+            return Err(Error::invalid("handlers", "given", "none for `start`; `run` calls handlers"));
+        }
         self.settings.heartbeat = match self.heartbeat {
             Some(interval) => interval,
             None => Duration::from_secs(config::number("HEARTBEAT_INTERVAL", 30)?),

@@ -190,6 +190,7 @@ class Events:
         task: TaskLike | None,
         since: datetime | None,
         limit: int,
+        wait: Duration | None,
     ) -> Awaitable[list[Event]]: ...
     def last_seq(self) -> Awaitable[int]: ...
 

@@ -52,12 +52,15 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _iterate(items: Any) -> Iterator[Any]:
-    while True:
-        try:
-            item = _native.run(items.__anext__())
-        except StopAsyncIteration:
-            return
-        yield item
+    try:
+        while True:
+            try:
+                item = _native.run(items.__anext__())
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        _native.run(items.aclose())
 
 
 def _read(name: str) -> Callable[[Any], Any]:

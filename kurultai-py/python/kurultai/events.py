@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from . import _native
-from .types import Event, TaskLike
+from .types import Duration, Event, TaskLike
 
 
 class Events:
@@ -26,17 +26,19 @@ class Events:
         task: TaskLike | None = None,
         since: datetime | None = None,
         limit: int = 1000,
+        wait: Duration = 0,
     ) -> list[Event]:
         """The events that match, oldest first. Read on with ``after_seq`` of the last one. ``topic`` is dotted: ``*``
-        is one word, ``**`` any number. ``limit``: 1 to 10,000.
+        is one word, ``**`` any number. ``limit``: 1 to 10,000. Where there is none it waits up to ``wait`` seconds and
+        returns as soon as one comes; an empty list is no error.
 
-        Errors: ``input.invalid``.
+        Errors: ``input.invalid``. Cancel safe.
 
         >>> task = await k.tasks.enqueue("review")
         >>> [event.topic for event in await k.events.read(topic="task.*", task=task)]
         ['task.enqueued']
         """
-        return await self._native.read(after_seq, topic, source, task, since, limit)
+        return await self._native.read(after_seq, topic, source, task, since, limit, wait)
 
     async def each(
         self,
@@ -55,12 +57,35 @@ class Events:
         1 task.enqueued
         """
         while True:
-            page = await self._native.read(after_seq, topic, source, task, since, 256)
+            page = await self._native.read(after_seq, topic, source, task, since, 256, 0)
             for event in page:
                 yield event
             if len(page) < 256:
                 return
             after_seq = page[-1].seq
+
+    async def follow(
+        self,
+        topic: str | None = None,
+        *,
+        after_seq: int | None = None,
+        source: str | None = None,
+        task: TaskLike | None = None,
+    ) -> AsyncIterator[Event]:
+        """Events as they happen, for as long as you take them; from now on, or from ``after_seq`` on. Parameters and
+        errors as ``read``.
+
+        >>> task = await k.tasks.enqueue("review")
+        >>> async for event in k.events.follow("task.*", after_seq=0):
+        ...     print(event.seq, event.topic)
+        ...     break
+        1 task.enqueued
+        """
+        seen = await self._native.last_seq() if after_seq is None else after_seq
+        while True:
+            for event in await self._native.read(seen, topic, source, task, None, 256, 60):
+                yield event
+                seen = event.seq
 
     async def last_seq(self) -> int:
         """The number of the newest event; 0 where nothing happened yet.

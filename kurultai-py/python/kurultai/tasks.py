@@ -152,6 +152,34 @@ class Tasks:
         """
         return await self._native.claim(agent, max, types, lease, wait)
 
+    async def stream(
+        self,
+        agent: str,
+        *,
+        batch: int = 1,
+        types: Iterable[str] | None = None,
+        lease: Duration | None = None,
+    ) -> AsyncIterator[Claimed]:
+        """Claimed tasks, one after another, for as long as you take them. Finish each before you take the next, or renew
+        its lease. Those of a ``batch`` that are not reached are released. Parameters and errors as ``claim``.
+
+        >>> await k.agents.register("jochi")
+        >>> added = await k.tasks.enqueue("analysis")
+        >>> async for task in k.tasks.stream("jochi"):
+        ...     done = await k.tasks.complete(task)
+        ...     break
+        >>> done.status
+        'completed'
+        """
+        while True:
+            left = await self.claim(agent, max=batch, types=types, lease=lease, wait=30)
+            try:
+                while left:
+                    yield left.pop(0)
+            finally:
+                if left:
+                    await self.finish_many([Release(task) for task in left])
+
     async def complete(
         self, task: LeaseLike, results: Any = None, *, usage: Union[Usage, UsageFields, None] = None
     ) -> Finished:

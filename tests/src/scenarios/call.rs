@@ -103,6 +103,7 @@ pub(super) async fn call(
                 task_id: args.take("task").map(id),
                 since: args.time("since"),
                 limit: args.take("limit").unwrap_or_default(),
+                ..EventFilter::default()
             };
             answer(events.read(filter).await?)
         }

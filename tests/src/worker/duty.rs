@@ -1,6 +1,6 @@
 //! How a worker comes and goes: registration, heartbeats, drain.
 
-use super::{eventually, next, prompt, soon, worker};
+use super::{LEASE, eventually, next, prompt, soon, worker};
 use crate::{cases, fixture::code};
 use kurultai_core::{
     AgentStatus, NewAgent, Status,
@@ -104,7 +104,7 @@ cases! {
         let pending = || async { team.k.tasks().stats().await.unwrap().by_status.get(&Status::Pending) == Some(&2) };
         eventually(pending).await;
         team.seconds(2);
-        let renewed = team.clock.now() + Duration::from_secs(3);
+        let renewed = team.clock.now() + LEASE;
         eventually(|| async { job.lease().expires_at == renewed }).await;
         job.complete(json!(1), None).await.unwrap();
     }

@@ -11,7 +11,7 @@ use kurultai_core::{
 };
 use serde_json::{Value, json};
 use std::{convert::Infallible, fmt, future::pending, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 /// Runs the worker until the task is of this status.
 async fn until(team: &Team, id: &str, status: Status, worker: Worker) -> Task {
@@ -190,8 +190,34 @@ cases! {
         assert_eq!(team.get(&slow).await.attempts, 0);
     }
 
+    async fn workers_that_come_and_go_lose_nothing_and_do_nothing_twice(team: Team) {
+        let tasks: Vec<_> = (0..150).map(|n| prompt(&n.to_string()).payload(json!(n))).collect();
+        team.k.tasks().enqueue_many(tasks).await.unwrap();
+        let finished = || async { team.count("task.completed").await == 150 };
+        let comes_and_goes = |agent: &'static str| {
+            let team = &team;
+            async move {
+                while !finished().await {
+                    let handler = |_: Context, n: u64| async move {
+                        sleep(Duration::from_millis(fastrand::u64(0..8))).await;
+                        Ok::<_, Infallible>(n)
+                    };
+                    let grace = Duration::from_millis(fastrand::u64(0..6));
+                    let worker = Worker::builder(agent).concurrency(5).grace(grace).task("review", handler);
+                    let leaves = sleep(Duration::from_millis(fastrand::u64(0..60)));
+                    worker.run_until(&team.k, leaves).await.unwrap();
+                }
+            }
+        };
+        soon(futures::future::join_all(["temujin", "jochi", "mongke"].map(comes_and_goes))).await;
+        let stats = team.k.tasks().stats().await.unwrap();
+        assert_eq!(stats.by_status, [(Status::Completed, 150)].into());
+        assert_eq!((team.count("task.completed").await, team.count("task.failed").await), (150, 0));
+    }
+
     async fn a_worker_without_handlers_is_refused(team: Team) {
-        assert_eq!(code(worker().run_until(&team.k, tokio::time::sleep(LONG)).await), "input.invalid");
+        assert_eq!(code(worker().run_until(&team.k, sleep(LONG)).await), "input.invalid");
+        assert_eq!(code(worker().task("review", sum).start(&team.k).await), "input.invalid", "it would call none");
     }
 }
 

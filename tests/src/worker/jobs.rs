@@ -1,6 +1,6 @@
 //! Pulling jobs: places, batches, leases, stops.
 
-use super::{LONG, eventually, next, prompt, soon, worker};
+use super::{LEASE, LONG, eventually, next, prompt, soon, worker};
 use crate::{
     cases,
     fixture::{code, task},
@@ -79,7 +79,7 @@ cases! {
         let jobs = worker().concurrency(2).start(&team.k).await.unwrap();
         let (one, two) = (next(&jobs).await, next(&jobs).await);
         team.seconds(2);
-        let renewed = team.clock.now() + Duration::from_secs(3);
+        let renewed = team.clock.now() + LEASE;
         eventually(|| async { one.lease().expires_at == renewed && two.lease().expires_at == renewed }).await;
         assert_eq!(team.k.agents().get("temujin").await.unwrap().last_heartbeat, Some(team.clock.now()));
         assert_eq!((one.stop(), two.stop()), (None, None));
@@ -91,7 +91,7 @@ cases! {
         let jobs = worker().start(&team.k).await.unwrap();
         let job = next(&jobs).await;
         jobs.drain();
-        team.seconds(4);
+        team.seconds(7);
         let taken = team.claim_one("jochi").await;
         assert_eq!(soon(job.stopped()).await, Stop::Lost);
         assert_eq!(code(job.complete(json!("stale"), None).await), "lease.lost");
@@ -205,7 +205,7 @@ cases! {
         jobs.vanish();
         drop(job);
         assert!(team.k.tasks().claim(Claim::new("jochi")).await.unwrap().is_empty());
-        team.seconds(4);
+        team.seconds(7);
         assert_eq!(team.claim_ids("jochi", 1).await, [id]);
     }
 }

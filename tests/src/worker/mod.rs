@@ -16,9 +16,12 @@ use tokio::time::{sleep, timeout};
 /// Long enough for any machine: only a test that fails waits so long.
 const LONG: Duration = Duration::from_secs(30);
 
+/// Short enough to be renewed within a test, long enough for a machine that stands still for some seconds.
+const LEASE: Duration = Duration::from_secs(6);
+
 /// A worker that looks after its leases often.
 fn worker() -> Worker {
-    Worker::builder("temujin").lease(Duration::from_secs(3))
+    Worker::builder("temujin").lease(LEASE)
 }
 
 /// Retried at once.

@@ -239,7 +239,7 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
                 let Some(circle) = circle::circle(&admitted.rows, &mut waits, &ways) else {
                     return Ok(admitted);
                 };
-                known.forget(&admitted.rows);
+                known.forget(admitted.rows.iter().map(|row| &row.task));
                 Err(admit::cycle_error(circle.iter().map(String::as_str)))
             });
             each.push(admitted.map(|admitted| {
@@ -270,33 +270,32 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
     let (ids, keys) = admit::names(units);
     let mut known = Known::default();
     for mut row in store.look(store.query(KNOWN).param("ids", ids).param("keys", keys)).await? {
-        known.add(Existing {
-            id: row.next()?,
-            unique_key: row.next()?,
+        let (id, unique_key) = (row.next()?, row.next()?);
+        let existing = Existing {
             task_type: row.next()?,
             payload: row.next::<Option<Json>>()?.unwrap_or_default(),
             status: row.next::<String>()?.parse()?,
-        });
+        };
+        known.add(id, unique_key, existing);
     }
     Ok(known)
 }
 
 fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> neo4rs::Query {
     let catalog = store.cached();
-    let (mut kinds, mut routes): (Vec<(&Row, String)>, Vec<String>) = (vec![], vec![]);
+    let (mut kinds, mut routes): (Vec<&Row>, Vec<&str>) = (vec![], vec![]);
     let mut lines = Vec::with_capacity(rows.len());
     for row in rows {
-        let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
-            let key = row.route.key();
-            if !catalog.knows_route(&key) && !routes.contains(&key) {
-                routes.push(key.clone());
+        let kind = kinds.iter().position(|known| same_kind(known, row)).unwrap_or_else(|| {
+            if !catalog.knows_route(&row.route) && !routes.contains(&row.route.as_str()) {
+                routes.push(&row.route);
             }
-            kinds.push((row, key));
+            kinds.push(row);
             kinds.len() - 1
         });
         lines.push(line(row, kind));
     }
-    let kinds = kinds.iter().map(|(row, route)| kind(store, row, route));
+    let kinds = kinds.into_iter().map(|row| kind(store, row));
     store.query(text).param("kinds", list(kinds)).param("routes", routes).param("rows", list(lines))
 }
 
@@ -314,7 +313,7 @@ fn same_kind(a: &Row, b: &Row) -> bool {
 }
 
 /// What is as it is by default is left out.
-fn kind(store: &Neo4jStore, row: &Row, route: &str) -> BoltType {
+fn kind(store: &Neo4jStore, row: &Row) -> BoltType {
     let task = &row.task;
     let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
@@ -323,7 +322,7 @@ fn kind(store: &Neo4jStore, row: &Row, route: &str) -> BoltType {
     let properties = map([
         ("namespace", store.namespace.as_str().into()),
         ("type", task.task_type.as_str().into()),
-        ("route", route.into()),
+        ("route", row.route.as_str().into()),
         ("priority", task.priority.as_str().into()),
         ("priority_weight", task.priority_weight.into()),
         ("required_capabilities", task.required_capabilities.clone().into()),

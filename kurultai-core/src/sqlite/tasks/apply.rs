@@ -4,13 +4,13 @@ use crate::{
     json::Json,
     sqlite::{agents, events},
     tasks::{
-        Status,
+        Status, Usage,
         queue::{Applied, Change, Fence, Tally},
         rules::{self, NOW},
     },
 };
 use rusqlite::params;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Where a changed task stands among the others.
 #[derive(Debug, Clone, Copy)]
@@ -49,57 +49,29 @@ pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
 /// Writes changes whose fences hold, with their events, heartbeats and unblocked dependents. Returns whether the
 /// store has left work for itself.
 pub(super) fn write(tx: &Tx<'_>, changes: &[(Place, Change)]) -> Result<bool> {
-    let plain = |change: &Change| {
-        change.topic == Some("task.completed")
-            && change.error.is_none()
-            && change.reason.is_none()
-            && change.keep_claim
-    };
-    let (completed, others): (Vec<_>, Vec<_>) = changes.iter().partition(|(_, change)| plain(change));
-    complete(tx, &completed)?;
-    for (place, change) in &others {
+    for (place, change) in changes {
         one(tx, place.n, change)?;
     }
-    let mut workers: Vec<&str> = changes.iter().filter_map(|(_, change)| change.source.as_deref()).collect();
+    let workers = changes.iter().filter_map(|(_, change)| change.source.as_deref()).collect();
+    let ended = changes.iter().filter(|(_, change)| change.status.is_finished());
+    let ended: Vec<(Place, bool)> =
+        ended.map(|(place, change)| (*place, change.status == Status::Completed)).collect();
+    let now_due = changes.iter().any(|(_, change)| change.due_at.is_some_and(|at| at <= tx.now));
+    Ok(follow_up(tx, workers, &ended)? || now_due)
+}
+
+/// The heartbeats of those who worked, and what follows from the tasks that ended, well or not. Returns whether the
+/// store has left work for itself.
+pub(super) fn follow_up(tx: &Tx<'_>, mut workers: Vec<&str>, ended: &[(Place, bool)]) -> Result<bool> {
     workers.sort_unstable();
     workers.dedup();
     agents::beat(tx, &workers)?;
-    let ended = || changes.iter().filter(|(_, change)| change.status.is_finished());
     let awaited = |well: bool| -> Vec<i64> {
-        let ended =
-            ended().filter(|(place, change)| place.awaited && (change.status == Status::Completed) == well);
-        ended.map(|(place, _)| place.n).collect()
+        let awaited = ended.iter().filter(|(place, completed)| place.awaited && *completed == well);
+        awaited.map(|(place, _)| place.n).collect()
     };
-    let parents = ended().filter_map(|(place, _)| place.parent).collect();
-    let now_due = changes.iter().any(|(_, change)| change.due_at.is_some_and(|at| at <= tx.now));
-    let unblocked = unblock(tx, &awaited(true), &awaited(false), parents)?;
-    Ok(now_due || unblocked)
-}
-
-/// The hot path: tasks that were simply completed, in one statement.
-fn complete(tx: &Tx<'_>, changes: &[&(Place, Change)]) -> Result<()> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    let sql =
-        "update task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null,
-          held_by = null, due_at = null, control = null, revision = revision + 1
-        where n in (select value from rarray(?1))";
-    tx.run(sql, params![list(changes.iter().map(|(place, _)| place.n)), tx.now])?;
-    let (mut by_source, mut by_results) = (BTreeMap::<_, Vec<i64>>::new(), BTreeMap::<_, Vec<i64>>::new());
-    for (place, change) in changes {
-        by_source.entry(change.source.as_deref()).or_default().push(place.n);
-        if change.results.is_some() || change.usage.is_some() {
-            by_results
-                .entry((change.results.as_ref().map(Json::as_str), usage(change)))
-                .or_default()
-                .push(place.n);
-        }
-    }
-    for ((results, usage), tasks) in by_results {
-        write_results(tx, tasks, results, usage)?;
-    }
-    by_source.iter().try_for_each(|(source, tasks)| events::append(tx, "task.completed", *source, tasks))
+    let parents = ended.iter().filter_map(|(place, _)| place.parent).collect();
+    unblock(tx, &awaited(true), &awaited(false), parents)
 }
 
 fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
@@ -128,7 +100,8 @@ fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
         ],
     )?;
     if change.results.is_some() || change.usage.is_some() {
-        write_results(tx, vec![n], change.results.as_ref().map(Json::as_str), usage(change))?;
+        let usage = change.usage.as_ref().map(usage);
+        write_results(tx, vec![n], change.results.as_ref().map(Json::as_str), usage)?;
     }
     if let Some(error) = &change.error {
         let sql = "insert into task_result(n, error_message, errors) values(?1, ?2, json_array(json(?3)))
@@ -140,13 +113,19 @@ fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
     events::append_one(tx, topic, change.source.as_deref(), Some(n), change.payload())
 }
 
-fn usage(change: &Change) -> Option<String> {
-    change.usage.map(|usage| serde_json::json!(usage).to_string())
+pub(super) fn usage(usage: &Usage) -> String {
+    serde_json::json!(usage).to_string()
 }
 
 /// The same results of all these tasks.
-fn write_results(tx: &Tx<'_>, tasks: Vec<i64>, results: Option<&str>, usage: Option<String>) -> Result<()> {
-    let sql = "insert into task_result(n, results, usage) select value, ?2, ?3 from rarray(?1) where true
+pub(super) fn write_results(
+    tx: &Tx<'_>,
+    tasks: Vec<i64>,
+    results: Option<&str>,
+    usage: Option<String>,
+) -> Result<()> {
+    let sql =
+        "insert or fail into task_result(n, results, usage) select value, ?2, ?3 from rarray(?1) where true
         on conflict do update set results = coalesce(excluded.results, results),
           usage = coalesce(excluded.usage, usage)";
     tx.run(sql, params![list(tasks), results, usage]).map(drop)

@@ -1,11 +1,11 @@
-use super::{Tx, list, overdue, paused};
+use super::{Tx, overdue, paused};
 use crate::{
     agents::{self, Agent},
     clock::{micros, time},
     error::Result,
     ids,
     json::Json,
-    sqlite::{agents as registry, events, word},
+    sqlite::{List, agents as registry, events, list, word},
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
         order::{self, Head, Route, Served, Share},
@@ -28,8 +28,8 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     let overdue = overdue(tx)?;
     let heads = heads(tx, &shares, &routes, overdue)?;
     let given = order::assign(&shares, &heads);
-    let leases = take(tx, requests, &given, &agents)?;
-    let mut claimed = claimed(tx, &given, &leases)?;
+    let claims = take(tx, requests, &given, &agents)?;
+    let mut claimed = claimed(tx, &given, &claims)?.into_iter();
     let everybody = if agents.len() == names.len() { None } else { Some(registry::all(tx)?) };
     let mut each = Vec::with_capacity(requests.len());
     for (request, tasks) in requests.iter().zip(&given) {
@@ -37,7 +37,7 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
             Some(all) if !all.iter().any(|a| a.id == request.agent) => {
                 Err(agents::not_found(&request.agent, all))
             }
-            _ => Ok(tasks.iter().filter_map(|n| claimed.remove(n)).collect()),
+            _ => Ok(claimed.by_ref().take(tasks.len()).collect()),
         });
     }
     Ok(Answers { each, overdue })
@@ -117,25 +117,25 @@ fn heads(tx: &Tx<'_>, shares: &[Share], routes: &[i64], overdue: bool) -> Result
     Ok(heads)
 }
 
-/// Gives the tasks out: one statement an agent. Returns the claim that each task is held under.
-fn take(
+/// Gives the tasks out: one statement an agent. Returns the claim that each request's tasks are held under.
+fn take<'a>(
     tx: &Tx<'_>,
-    requests: &[ClaimRequest],
+    requests: &'a [ClaimRequest],
     given: &[Vec<i64>],
     agents: &[Agent],
-) -> Result<HashMap<i64, String>> {
-    let mut groups: BTreeMap<(&str, Duration), Vec<i64>> = BTreeMap::new();
-    for (request, tasks) in requests.iter().zip(given) {
-        if !tasks.is_empty() {
-            groups.entry((&request.agent, request.lease)).or_default().extend(tasks);
-        }
+) -> Result<Vec<String>> {
+    let mut groups: BTreeMap<(&'a str, Duration), Vec<usize>> = BTreeMap::new();
+    for (index, request) in requests.iter().enumerate().filter(|(index, _)| !given[*index].is_empty()) {
+        groups.entry((&request.agent, request.lease)).or_default().push(index);
     }
-    let mut leases = HashMap::new();
+    let mut claims = vec![String::new(); requests.len()];
     let mut busy = Vec::new();
-    for ((agent, lease), tasks) in groups {
+    for ((agent, lease), group) in groups {
+        let tasks: Vec<i64> = group.iter().flat_map(|index| &given[*index]).copied().collect();
         let claim_id = ids::new_id();
         let until = tx.now.saturating_add(micros(lease));
-        let sql = "update task set status = 'in_progress', claim_key = null, claimed_by = ?2, claimed_at = ?3,
+        let sql =
+            "update or fail task set status = 'in_progress', claim_key = null, claimed_by = ?2, claimed_at = ?3,
               claim_id = ?4, lease_version = lease_version + 1, attempts = attempts + 1, lease_expires_at = ?5,
               due_at = ?5, held_by = ?6, revision = revision + 1, updated_at = ?3
             where n in (select value from rarray(?1))";
@@ -143,74 +143,79 @@ fn take(
         let held_by = limited.then_some(agent);
         tx.run(sql, params![list(tasks.iter().copied()), agent, tx.now, claim_id, until, held_by])?;
         events::append(tx, "task.claimed", Some(agent), &tasks)?;
-        leases.extend(tasks.into_iter().map(|n| (n, claim_id.clone())));
+        group.into_iter().for_each(|index| claims[index].clone_from(&claim_id));
         busy.push(agent);
     }
     registry::beat(tx, &busy)?;
-    Ok(leases)
+    Ok(claims)
 }
 
-fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], leases: &HashMap<i64, String>) -> Result<HashMap<i64, Claimed>> {
-    if leases.is_empty() {
-        return Ok(HashMap::new());
+/// The tasks as their claimers get them, in the order in which they were given.
+fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Claimed>> {
+    let numbers: Vec<i64> = given.iter().flatten().copied().collect();
+    if numbers.is_empty() {
+        return Ok(vec![]);
     }
-    let tasks = list(given.iter().flatten().copied());
-    let sql = "select t.n, t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority,
-          t.lease_expires_at, p.id, d.title, d.description, d.delegated_by, d.payload,
-          iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null),
-          t.links & 1
-        from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n
-        left join task p on p.n = t.parent";
+    let mut claim_ids = given.iter().zip(claims).flat_map(|(tasks, claim)| tasks.iter().map(move |_| claim));
+    // Rows come in the order of the list, since the loops nest as they are written.
+    let sql =
+        "select t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority, t.lease_expires_at,
+          iif(t.parent is null, null, (select id from task where n = t.parent)), d.title, d.description,
+          d.delegated_by, d.payload,
+          iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & 1
+        from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n";
+    let tasks = list(numbers.iter().copied());
     let mut fed = false;
-    let rows = tx.rows(sql, [&tasks], |row| {
-        fed |= row.get::<_, bool>(14)?;
-        let (n, id): (i64, String) = (row.get(0)?, row.get(1)?);
+    let mut claimed = tx.rows(sql, [&tasks], |row| {
+        fed |= row.get::<_, bool>(13)?;
+        let id: String = row.get(0)?;
         let lease = Lease {
             task_id: id.clone(),
-            claim_id: leases.get(&n).cloned().unwrap_or_default(),
-            version: row.get(3)?,
-            attempt: row.get(4)?,
-            expires_at: time(row.get(7)?),
+            claim_id: claim_ids.next().cloned().unwrap_or_default(),
+            version: row.get(2)?,
+            attempt: row.get(3)?,
+            expires_at: time(row.get(6)?),
         };
-        let claimed = Claimed {
+        Ok(Claimed {
             id,
-            task_type: row.get(2)?,
+            task_type: row.get(1)?,
             attempt: lease.attempt,
-            max_attempts: row.get(5)?,
-            priority: Priority::of_rank(row.get(6)?),
-            parent_id: row.get(8)?,
-            title: row.get(9)?,
-            description: row.get(10)?,
-            delegated_by: row.get(11)?,
-            payload: Json::stored(row.get(12)?),
-            checkpoint: row.get::<_, Option<String>>(13)?.map(Json::stored),
+            max_attempts: row.get(4)?,
+            priority: Priority::of_rank(row.get(5)?),
+            parent_id: row.get(7)?,
+            title: row.get(8)?,
+            description: row.get(9)?,
+            delegated_by: row.get(10)?,
+            payload: Json::stored(row.get(11)?),
+            checkpoint: row.get::<_, Option<String>>(12)?.map(Json::stored),
             prerequisites: vec![],
             lease,
-        };
-        Ok((n, claimed))
+        })
     })?;
-    let mut claimed: HashMap<i64, Claimed> = rows.into_iter().collect();
-    if !fed {
-        return Ok(claimed);
+    if fed {
+        let places: HashMap<i64, usize> = numbers.into_iter().zip(0..).collect();
+        for (dependent, prerequisite) in prerequisites(tx, &tasks)? {
+            claimed[places[&dependent]].prerequisites.push(prerequisite);
+        }
     }
+    Ok(claimed)
+}
+
+/// What the tasks waited for or are fed by, each with the number of its dependent, in order of their ids.
+fn prerequisites(tx: &Tx<'_>, tasks: &List) -> Result<Vec<(i64, Prerequisite)>> {
     let sql = "select e.dependent, p.id, e.type, p.status, r.results
         from rarray(?1) a cross join edge e on e.dependent = a.value cross join task p on p.n = e.prerequisite
         left join task_result r on r.n = p.n
         where e.type <> 'parallel_ok'";
-    let mut prerequisites = tx.rows(sql, [&tasks], |row| {
+    let mut prerequisites = tx.rows(sql, [tasks], |row| {
         let prerequisite = Prerequisite {
             id: row.get(1)?,
             dependency_type: word(row, 2)?,
             status: word(row, 3)?,
             results: row.get::<_, Option<String>>(4)?.map(Json::stored),
         };
-        Ok((row.get::<_, i64>(0)?, prerequisite))
+        Ok((row.get(0)?, prerequisite))
     })?;
     prerequisites.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
-    for (dependent, prerequisite) in prerequisites {
-        if let Some(task) = claimed.get_mut(&dependent) {
-            task.prerequisites.push(prerequisite);
-        }
-    }
-    Ok(claimed)
+    Ok(prerequisites)
 }

@@ -23,7 +23,7 @@ pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<V
             Ok(admitted) => match circle(tx, &admitted.rows, &mut waits)? {
                 None => Ok(admitted),
                 Some(circle) => {
-                    known.forget(&admitted.rows);
+                    known.forget(admitted.rows.iter().map(|row| &row.task));
                     Err(admit::cycle_error(circle.iter().map(String::as_str)))
                 }
             },
@@ -125,17 +125,15 @@ fn known(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<(Known, HashMap<String, 
     let mut add = |sql: &str, names: Vec<String>| -> Result<()> {
         let found = tx.rows(sql, params![tx.ns, list(names)], |row| {
             let existing = Existing {
-                id: row.get(1)?,
-                unique_key: row.get(2)?,
                 task_type: row.get(3)?,
                 status: word(row, 4)?,
                 payload: Json::stored(row.get(5)?),
             };
-            Ok((row.get(0)?, existing))
+            Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, existing))
         })?;
-        for (n, existing) in found {
-            numbers.insert(existing.id.clone(), n);
-            known.add(existing);
+        for (n, id, unique_key, existing) in found {
+            numbers.insert(id.clone(), n);
+            known.add(id, unique_key, existing);
         }
         Ok(())
     };
@@ -209,9 +207,8 @@ fn insert(
     Ok(n)
 }
 
-fn route_id(tx: &Tx<'_>, route: &order::Route) -> Result<i64> {
-    let key = route.key();
-    if let Some(id) = tx.routes.and_then(|routes| routes.borrow().ids.get(&key).copied()) {
+fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
+    if let Some(id) = tx.routes.and_then(|routes| routes.borrow().ids.get(key).copied()) {
         return Ok(id);
     }
     tx.run("insert or ignore into route(ns, key) values(?1, ?2)", params![tx.ns, key])?;
@@ -219,7 +216,7 @@ fn route_id(tx: &Tx<'_>, route: &order::Route) -> Result<i64> {
         tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
     let id = id.ok_or_else(|| Error::internal("a route vanished"))?;
     if let Some(routes) = tx.routes {
-        routes.borrow_mut().ids.insert(key, id);
+        routes.borrow_mut().ids.insert(key.to_owned(), id);
     }
     Ok(id)
 }

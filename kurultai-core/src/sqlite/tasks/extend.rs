@@ -35,7 +35,7 @@ fn one(tx: &Tx<'_>, request: &Extend, paused: &[String]) -> Result<Option<(Exten
     let Extend { lease, ttl, progress, checkpoint } = request;
     let until = ttl.map_or(0, |ttl| tx.now.saturating_add(micros(ttl)));
     let sql =
-        "update task set lease_expires_at = max(lease_expires_at, ?4), due_at = max(lease_expires_at, ?4),
+        "update or fail task set lease_expires_at = max(lease_expires_at, ?4), due_at = max(lease_expires_at, ?4),
           revision = revision + 1, updated_at = ?5
         where id = ?2 and ns = ?1 and claim_id = ?3 and status = 'in_progress' and lease_expires_at > ?5
         returning n, type, control, claimed_by, lease_version, attempts, lease_expires_at";

@@ -1,0 +1,225 @@
+//! How an awaited call crosses: it is polled once where it was made, so that a call that is ready costs no thread
+//! switch; what is not ready goes on in our runtime. Answers gather in a queue, and only its first wakes JavaScript.
+
+use crate::failure::Failure;
+use futures::FutureExt;
+use kurultai_core::{Error, Result};
+use napi::{
+    Env, Status,
+    bindgen_prelude::{Either, FnArgs, Function},
+    threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
+};
+use napi_derive::napi;
+use std::{
+    collections::HashMap,
+    fmt,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Context, Poll, Waker},
+};
+use tokio::{runtime::Runtime, task::AbortHandle};
+
+/// What a call gets: JSON text, or why not.
+pub(crate) type Outcome = Either<String, Failure>;
+/// The outcome where it is there at once; otherwise it comes through `settle`.
+pub(crate) type Now = Option<Outcome>;
+type Settled = FnArgs<(Vec<u32>, Vec<Outcome>)>;
+type Wake = ThreadsafeFunction<(), (), Settled, Status, false, true>;
+
+/// One runtime for the process, whatever number of environments (worker_threads) use it. It is never dropped:
+/// a process that exits during work just ends.
+pub(crate) fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let threads = std::thread::available_parallelism().map_or(2, |n| n.get().min(4));
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let built = builder.worker_threads(threads).thread_name("kurultai").enable_all().build();
+        built.expect("no thread for kurultai's runtime")
+    })
+}
+
+/// JSON text for JavaScript, and what to do when nobody is there to receive it.
+pub(crate) struct Answer {
+    text: String,
+    undo: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Answer {
+    pub(crate) fn new(text: String) -> Self {
+        Answer { text, undo: None }
+    }
+
+    /// Runs `undo` unless the answer is delivered.
+    pub(crate) fn or_undo(mut self, undo: impl FnOnce() + Send + 'static) -> Self {
+        self.undo = Some(Box::new(undo));
+        self
+    }
+
+    fn deliver(mut self) -> String {
+        self.undo = None;
+        std::mem::take(&mut self.text)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(undo) = self.undo.take() {
+            undo();
+        }
+    }
+}
+
+fn deliver(done: Result<Answer>) -> Outcome {
+    match done {
+        Ok(answer) => Either::A(answer.deliver()),
+        Err(error) => Either::B((&error).into()),
+    }
+}
+
+/// The calls of one environment that are not answered yet.
+#[derive(Default)]
+struct Open {
+    closed: bool,
+    running: HashMap<u32, AbortHandle>,
+    done: Vec<(u32, Result<Answer>)>,
+}
+
+pub(crate) struct Calls {
+    open: Arc<Mutex<Open>>,
+    wake: Mutex<Wake>,
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls").field("running", &locked(&self.open).running.len()).finish_non_exhaustive()
+    }
+}
+
+/// Nothing here is left half done by a panic, so a poisoned lock is as good as any.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Calls {
+    /// Polls `work` once; if it is not ready it goes on in the runtime and `settle` hears of it under this number.
+    pub(crate) fn start<F>(self: &Arc<Self>, call: u32, work: F) -> Now
+    where
+        F: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        let _inside = runtime().enter();
+        let mut work = Box::pin(guarded(work));
+        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return Some(deliver(done));
+        }
+        self.go_on(call, work);
+        None
+    }
+
+    /// The lock is held over the spawn, so that no call can end before it is known.
+    fn go_on(self: &Arc<Self>, call: u32, work: Pin<Box<dyn Future<Output = Result<Answer>> + Send>>) {
+        let mut open = locked(&self.open);
+        if open.closed {
+            return;
+        }
+        let calls = self.clone();
+        let task = tokio::spawn(async move { calls.end(call, work.await) });
+        open.running.insert(call, task.abort_handle());
+    }
+
+    fn end(&self, call: u32, done: Result<Answer>) {
+        let mut open = locked(&self.open);
+        if open.running.remove(&call).is_none() {
+            drop(open);
+            return; // cancelled a moment ago; dropping the answer undoes it
+        }
+        open.done.push((call, done));
+        let first = open.done.len() == 1;
+        drop(open);
+        if first {
+            locked(&self.wake).call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+    }
+
+    #[expect(deprecated, reason = "the only safe way to a reference that follows the calls")]
+    fn keep_alive(&self, env: &Env, alive: bool) -> napi::Result<()> {
+        let mut wake = locked(&self.wake);
+        if alive { wake.refer(env) } else { wake.unref(env) }
+    }
+}
+
+/// A panic must end the call, not leave it waiting for ever.
+async fn guarded<F: Future<Output = Result<Answer>>>(work: F) -> Result<Answer> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+        Err(Error::internal(format!("a defect of kurultai: {text}")))
+    })
+}
+
+/// One for each environment.
+#[napi]
+#[derive(Debug)]
+pub struct Bridge {
+    pub(crate) calls: Arc<Calls>,
+}
+
+#[napi]
+impl Bridge {
+    /// `settle(numbers, outcomes)` is called with everything that has been answered since the last time.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(env: Env, settle: Function<'_, Settled, ()>) -> napi::Result<Self> {
+        let open = Arc::new(Mutex::new(Open::default()));
+        let queue = open.clone();
+        let wake = settle
+            .build_threadsafe_function::<()>()
+            .weak::<true>()
+            .callee_handled::<false>()
+            .build_callback(move |_| {
+                let done = std::mem::take(&mut locked(&queue).done);
+                let (calls, outcomes) = done.into_iter().map(|(call, done)| (call, deliver(done))).unzip();
+                Ok(FnArgs::from((calls, outcomes)))
+            })?;
+        env.add_env_cleanup_hook(open.clone(), |open| {
+            let mut open = locked(&open);
+            open.closed = true;
+            let lost = std::mem::take(&mut open.done);
+            open.running.drain().for_each(|(_, task)| task.abort());
+            drop(open);
+            drop(lost); // undone, as nobody hears of it any more
+        })?;
+        Ok(Bridge { calls: Arc::new(Calls { open, wake: Mutex::new(wake) }) })
+    }
+
+    /// Drops a call. What it was given all the same is given back.
+    #[napi(catch_unwind)]
+    pub fn cancel(&self, call: u32) {
+        let mut open = locked(&self.calls.open);
+        let lost = match open.running.remove(&call) {
+            Some(task) => {
+                task.abort();
+                None
+            }
+            None => open.done.iter().position(|(done, _)| *done == call).map(|at| open.done.swap_remove(at)),
+        };
+        drop(open);
+        drop(lost);
+    }
+
+    /// The same text back, from the runtime where `later`: what crossing costs by itself, for the benchmark.
+    #[napi(catch_unwind)]
+    pub fn echo(&self, call: u32, text: String, later: bool) -> Now {
+        self.calls.start(call, async move {
+            if later {
+                tokio::task::yield_now().await;
+            }
+            Ok(Answer::new(text))
+        })
+    }
+
+    /// Whether Node stays alive for what is under way.
+    #[napi(catch_unwind)]
+    pub fn keep_alive(&self, env: Env, alive: bool) -> napi::Result<()> {
+        self.calls.keep_alive(&env, alive)
+    }
+}

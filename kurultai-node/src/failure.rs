@@ -1,0 +1,51 @@
+//! An error of the core on its way to a JavaScript `KurultaiError`.
+
+use crate::wire::Wire;
+use kurultai_core::{Error, Kind};
+use napi_derive::napi;
+
+/// What the TypeScript layer builds its error from, so that the error has the caller's stack.
+#[napi(object)]
+#[derive(Debug)]
+pub struct Failure {
+    pub kind: String,
+    pub code: String,
+    pub message: String,
+    pub retryable: bool,
+    pub retry_after_ms: Option<f64>,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Failure {
+            kind: error.kind().as_str().to_owned(),
+            code: error.code().to_owned(),
+            message: error.message().to_owned(),
+            retryable: error.retryable(),
+            retry_after_ms: error.retry_after().map(|pause| pause.as_secs_f64() * 1e3),
+        }
+    }
+}
+
+impl Wire for Error {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let Failure { kind, code, message, retryable, retry_after_ms } = self.into();
+        out.extend(b"{\"kind\":");
+        kind.wire(out);
+        out.extend(b",\"code\":");
+        code.wire(out);
+        out.extend(b",\"message\":");
+        message.wire(out);
+        out.extend(b",\"retryable\":");
+        retryable.wire(out);
+        out.extend(b",\"retryAfterMs\":");
+        retry_after_ms.wire(out);
+        out.push(b'}');
+    }
+}
+
+/// One failure of each kind that the core has: the tests hold the TypeScript classes against it.
+#[napi(catch_unwind)]
+pub(crate) fn one_failure_of_each_kind() -> Vec<Failure> {
+    Kind::ALL.iter().map(|kind| (&Error::new(*kind, "test.kind", kind.as_str())).into()).collect()
+}

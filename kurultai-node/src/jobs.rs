@@ -1,0 +1,252 @@
+//! The worker's pull interface: the core claims, renews, beats and drains; JavaScript pulls jobs and runs handlers.
+//! A job is a number there.
+
+use crate::{
+    args::{UsageArgs, json, millis, read, whole},
+    bridge::{Answer, Calls, Now},
+    tasks::FailureArgs,
+    wire::{Wire, answer, object, text},
+};
+use kurultai_core::{
+    Error, Kurultai, Result,
+    worker::{Job, Jobs as CoreJobs, Stop, Worker},
+};
+use napi_derive::napi;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WorkerArgs {
+    agent: String,
+    display_name: Option<String>,
+    role: Option<String>,
+    aliases: Option<Vec<String>>,
+    capabilities: Option<Vec<String>>,
+    max_concurrent: Option<f64>,
+    concurrency: Option<f64>,
+    types: Option<Vec<String>>,
+    lease_ms: Option<f64>,
+    wait_ms: Option<f64>,
+    grace_ms: Option<f64>,
+    heartbeat_ms: Option<f64>,
+}
+
+impl WorkerArgs {
+    fn worker(self) -> Result<Worker> {
+        let mut worker = Worker::builder(self.agent);
+        if let Some(name) = self.display_name {
+            worker = worker.display_name(name);
+        }
+        if let Some(role) = self.role {
+            worker = worker.role(role);
+        }
+        if let Some(aliases) = self.aliases {
+            worker = worker.aliases(aliases);
+        }
+        if let Some(capabilities) = self.capabilities {
+            worker = worker.capabilities(capabilities);
+        }
+        if let Some(most) = self.max_concurrent {
+            worker = worker.max_concurrent(whole("maxConcurrent", most)?);
+        }
+        if let Some(most) = self.concurrency {
+            worker = worker.concurrency(whole("concurrency", most)? as usize);
+        }
+        if let Some(types) = self.types {
+            worker = worker.types(types);
+        }
+        if let Some(ms) = self.lease_ms {
+            worker = worker.lease(millis("leaseMs", ms)?);
+        }
+        if let Some(ms) = self.wait_ms {
+            worker = worker.wait(millis("waitMs", ms)?);
+        }
+        if let Some(ms) = self.grace_ms {
+            worker = worker.grace(millis("graceMs", ms)?);
+        }
+        if let Some(ms) = self.heartbeat_ms {
+            worker = worker.heartbeat(millis("heartbeatMs", ms)?);
+        }
+        Ok(worker)
+    }
+}
+
+/// The jobs that JavaScript holds.
+#[derive(Debug, Default)]
+struct Held {
+    last: u32,
+    jobs: HashMap<u32, Arc<Job>>,
+}
+
+type Table = Arc<Mutex<Held>>;
+
+fn held(table: &Table) -> std::sync::MutexGuard<'_, Held> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn job(table: &Table, number: u32) -> Result<Arc<Job>> {
+    let job = held(table).jobs.get(&number).cloned();
+    job.ok_or_else(|| Error::lease_lost("this job has ended; it can tell nothing any more"))
+}
+
+#[napi]
+#[derive(Debug)]
+pub struct Jobs {
+    calls: Arc<Calls>,
+    kurultai: Kurultai,
+    jobs: Arc<OnceLock<CoreJobs>>,
+    table: Table,
+}
+
+impl Jobs {
+    pub(crate) fn new(calls: Arc<Calls>, kurultai: Kurultai) -> Self {
+        Jobs { calls, kurultai, jobs: Arc::default(), table: Table::default() }
+    }
+}
+
+fn started(jobs: &OnceLock<CoreJobs>) -> Result<&CoreJobs> {
+    jobs.get().ok_or_else(|| Error::internal("the worker has not been started"))
+}
+
+#[napi]
+impl Jobs {
+    #[napi(catch_unwind)]
+    pub fn start(&self, call: u32, args: String) -> Now {
+        let (kurultai, jobs) = (self.kurultai.clone(), self.jobs.clone());
+        self.calls.start(call, async move {
+            let started = read::<WorkerArgs>(&args)?.worker()?.start(&kurultai).await?;
+            jobs.set(started).map_err(|_| Error::internal("started twice"))?;
+            answer(&())
+        })
+    }
+
+    /// The next job, or `null` once the worker drains. One that nobody receives is released.
+    #[napi(catch_unwind)]
+    pub fn next(&self, call: u32) -> Now {
+        let (jobs, table) = (self.jobs.clone(), self.table.clone());
+        self.calls.start(call, async move {
+            let Some(job) = started(&jobs)?.next().await? else { return answer(&()) };
+            let mut all = held(&table);
+            all.last = all.last.wrapping_add(1);
+            let number = all.last;
+            let text = text(&Pulled { number, job: &job });
+            all.jobs.insert(number, Arc::new(job));
+            drop(all);
+            Ok(Answer::new(text).or_undo(move || drop(held(&table).jobs.remove(&number))))
+        })
+    }
+
+    /// Why the work on a job must stop, as soon as it must.
+    #[napi(catch_unwind)]
+    pub fn stopped(&self, call: u32, number: u32) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move {
+            let stopped = job(&table, number)?.context();
+            answer(&stopped.stopped().await)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn complete(&self, call: u32, number: u32, args: String) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move {
+            let (results, usage): (Box<RawValue>, Option<UsageArgs>) = read(&args)?;
+            let usage = usage.as_ref().map(UsageArgs::usage).transpose()?;
+            answer(&job(&table, number)?.complete(json(results), usage).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn fail(&self, call: u32, number: u32, args: String) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move {
+            let failure = read::<FailureArgs>(&args)?.failure()?;
+            answer(&job(&table, number)?.fail(failure).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn release(&self, call: u32, number: u32) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move { answer(&job(&table, number)?.release().await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn progress(&self, call: u32, number: u32, progress: f64) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move { answer(&job(&table, number)?.progress(progress).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn checkpoint(&self, call: u32, number: u32, args: String) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move {
+            let checkpoint: Box<RawValue> = read(&args)?;
+            answer(&job(&table, number)?.checkpoint(json(checkpoint)).await?)
+        })
+    }
+
+    /// What the work has cost so far.
+    #[napi(catch_unwind)]
+    pub fn usage(&self, call: u32, number: u32, args: String) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move {
+            job(&table, number)?.usage(read::<UsageArgs>(&args)?.usage()?);
+            answer(&())
+        })
+    }
+
+    /// The lease as it was last renewed, or `null` where the job has ended.
+    #[napi(catch_unwind)]
+    pub fn lease(&self, number: u32) -> Option<String> {
+        job(&self.table, number).ok().map(|job| job.lease().to_string())
+    }
+
+    /// JavaScript is done with a job; one that has not ended is released.
+    #[napi(catch_unwind)]
+    pub fn forget(&self, number: u32) {
+        let job = held(&self.table).jobs.remove(&number);
+        drop(job);
+    }
+
+    #[napi(catch_unwind)]
+    pub fn drain(&self) {
+        if let Some(jobs) = self.jobs.get() {
+            jobs.drain();
+        }
+    }
+
+    /// Drains, and answers when every job has ended, with how many had to be stopped.
+    #[napi(catch_unwind)]
+    pub fn finished(&self, call: u32) -> Now {
+        let jobs = self.jobs.clone();
+        self.calls.start(call, async move { answer(&(started(&jobs)?.finished().await as u64)) })
+    }
+}
+
+/// A job as JavaScript gets it.
+struct Pulled<'a> {
+    number: u32,
+    job: &'a Job,
+}
+
+impl Wire for Pulled<'_> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let Pulled { number, job } = self;
+        let (key, token) = (job.idempotency_key(), job.fencing_token());
+        let fields: [(&str, &dyn Wire); 4] =
+            [("job", number), ("task", &*job.task), ("idempotencyKey", &key), ("fencingToken", &token)];
+        object(&fields, out);
+    }
+}
+
+impl Wire for Stop {
+    fn wire(&self, out: &mut Vec<u8>) {
+        self.as_str().wire(out);
+    }
+}

@@ -1,0 +1,199 @@
+//! The door: one team's store, opened and closed.
+
+use crate::{
+    agents::Agents,
+    args::{date, maybe_millis, millis, present, read, whole},
+    bridge::{Bridge, Calls, Now},
+    events::Events,
+    jobs::Jobs,
+    tasks::Tasks,
+    wire::answer,
+};
+use kurultai_core::{
+    Clock, Config, Error, Kurultai, ManualClock, Result,
+    config::{Retention, TaskDefaults},
+};
+use napi_derive::napi;
+use serde::Deserialize;
+use std::sync::{Arc, OnceLock};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OpenArgs {
+    url: Option<String>,
+    namespace: Option<String>,
+    migrate: Option<bool>,
+    background: Option<bool>,
+    task_defaults: Option<TaskDefaultsArgs>,
+    retention: Option<RetentionArgs>,
+    #[serde(default, deserialize_with = "present")]
+    aging_ms: Option<Option<f64>>,
+    /// Milliseconds since 1970 of a clock that only `advance` moves.
+    clock: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TaskDefaultsArgs {
+    max_attempts: Option<f64>,
+    /// `null` lets tasks wait for ever.
+    #[serde(default, deserialize_with = "present")]
+    timeout_ms: Option<Option<f64>>,
+    lease_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RetentionArgs {
+    tasks_ms: Option<f64>,
+    events_ms: Option<f64>,
+}
+
+impl OpenArgs {
+    fn config(self, clock: &OnceLock<ManualClock>) -> Result<Config> {
+        let OpenArgs { url, namespace, migrate, background, task_defaults, retention, aging_ms, clock: now } =
+            self;
+        let mut config = url.as_deref().map_or_else(Config::from_env, Config::new)?;
+        if let Some(namespace) = namespace {
+            config = config.namespace(&namespace)?;
+        }
+        if let Some(migrate) = migrate {
+            config = config.migrate(migrate);
+        }
+        if let Some(background) = background {
+            config = config.background(background);
+        }
+        if let Some(defaults) = task_defaults {
+            config = config.task_defaults(defaults.over(TaskDefaults::from_env()?)?);
+        }
+        if let Some(RetentionArgs { tasks_ms, events_ms }) = retention {
+            let tasks = maybe_millis("retention.tasksMs", tasks_ms)?;
+            config =
+                config.retention(Retention { tasks, events: maybe_millis("retention.eventsMs", events_ms)? });
+        }
+        if let Some(aging) = aging_ms {
+            config = config.aging(maybe_millis("agingMs", aging)?);
+        }
+        if let Some(now) = now {
+            let now = date("clock", now)?;
+            config = config.clock(Clock::Manual(clock.get_or_init(|| ManualClock::at(now)).clone()));
+        }
+        Ok(config)
+    }
+}
+
+impl TaskDefaultsArgs {
+    fn over(self, defaults: TaskDefaults) -> Result<TaskDefaults> {
+        let TaskDefaults { max_attempts, timeout, lease } = defaults;
+        Ok(TaskDefaults {
+            max_attempts: match self.max_attempts {
+                Some(given) => whole("taskDefaults.maxAttempts", given)?,
+                None => max_attempts,
+            },
+            timeout: match self.timeout_ms {
+                Some(given) => maybe_millis("taskDefaults.timeoutMs", given)?,
+                None => timeout,
+            },
+            lease: maybe_millis("taskDefaults.leaseMs", self.lease_ms)?.unwrap_or(lease),
+        })
+    }
+}
+
+/// A team; `open` comes first.
+#[napi]
+#[derive(Debug)]
+pub struct Team {
+    calls: Arc<Calls>,
+    opened: Arc<OnceLock<Kurultai>>,
+    clock: Arc<OnceLock<ManualClock>>,
+}
+
+#[napi]
+impl Team {
+    #[napi(constructor, catch_unwind)]
+    pub fn new(bridge: &Bridge) -> Self {
+        Team { calls: bridge.calls.clone(), opened: Arc::default(), clock: Arc::default() }
+    }
+
+    #[napi(catch_unwind)]
+    pub fn open(&self, call: u32, args: String) -> Now {
+        let (opened, clock) = (self.opened.clone(), self.clock.clone());
+        self.calls.start(call, async move {
+            let config = read::<OpenArgs>(&args)?.config(&clock)?;
+            opened.set(Kurultai::open_with(config).await?).map_err(|_| Error::internal("opened twice"))?;
+            answer(&())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn close(&self, call: u32) -> Now {
+        let opened = self.opened.clone();
+        self.calls.start(call, async move {
+            if let Some(kurultai) = opened.get() {
+                kurultai.clone().close().await;
+            }
+            answer(&())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn tasks(&self) -> napi::Result<Tasks> {
+        Ok(Tasks::new(self.calls.clone(), self.kurultai()?.tasks()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn agents(&self) -> napi::Result<Agents> {
+        Ok(Agents::new(self.calls.clone(), self.kurultai()?.agents()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn events(&self) -> napi::Result<Events> {
+        Ok(Events::new(self.calls.clone(), self.kurultai()?.events()))
+    }
+
+    /// The jobs of a worker that is yet to be started.
+    #[napi(catch_unwind)]
+    pub fn jobs(&self) -> napi::Result<Jobs> {
+        Ok(Jobs::new(self.calls.clone(), self.kurultai()?.clone()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn namespace(&self) -> napi::Result<String> {
+        Ok(self.kurultai()?.namespace().to_owned())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn store_name(&self) -> napi::Result<String> {
+        Ok(self.kurultai()?.store_name().to_owned())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn statements(&self) -> napi::Result<f64> {
+        Ok(self.kurultai()?.statements() as f64)
+    }
+
+    /// Moves the clock that was given to `open`.
+    #[napi(catch_unwind)]
+    pub fn advance(&self, by_ms: f64) -> napi::Result<()> {
+        let by = millis("byMs", by_ms).map_err(|e| napi::Error::from_reason(e.message()))?;
+        let clock = self.clock.get().ok_or_else(|| napi::Error::from_reason("no manual clock was given"))?;
+        clock.advance(by);
+        Ok(())
+    }
+
+    fn kurultai(&self) -> napi::Result<&Kurultai> {
+        self.opened.get().ok_or_else(|| napi::Error::from_reason("not open yet"))
+    }
+}
+
+/// A new task id: a UUIDv7, sortable by the time it was made.
+#[napi(catch_unwind)]
+pub(crate) fn new_id() -> String {
+    kurultai_core::ids::new_id()
+}
+
+/// The version that the package must have.
+#[napi(catch_unwind)]
+pub(crate) fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}

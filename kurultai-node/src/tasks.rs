@@ -1,0 +1,290 @@
+//! The room `tasks`: a method for each operation of the core's handle, in its order.
+
+use crate::{
+    args::{Token, UsageArgs, json, maybe_millis, millis, read, whole, word},
+    bridge::{Answer, Calls, Now, runtime},
+    new_task::{DependencyArgs, NewTaskArgs},
+    wire::{answer, text},
+};
+use kurultai_core::{
+    self as core, Claim, Claimed, Failure, Filter, Finish, Outcome, Result, tasks::queue::Extend,
+};
+use napi_derive::napi;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+#[napi]
+#[derive(Debug)]
+pub struct Tasks {
+    calls: Arc<Calls>,
+    tasks: core::Tasks,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ClaimArgs {
+    agent: String,
+    max: Option<f64>,
+    types: Option<Vec<String>>,
+    lease_ms: Option<f64>,
+    wait_ms: Option<f64>,
+}
+
+impl ClaimArgs {
+    fn claim(self) -> Result<Claim> {
+        Ok(Claim {
+            agent: self.agent,
+            max: whole("max", self.max.unwrap_or(1.0))? as usize,
+            types: self.types,
+            lease: maybe_millis("leaseMs", self.lease_ms)?,
+            wait: millis("waitMs", self.wait_ms.unwrap_or(0.0))?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct FailureArgs {
+    error: String,
+    retryable: Option<bool>,
+    retry_after_ms: Option<f64>,
+    results: Option<Box<RawValue>>,
+    usage: Option<UsageArgs>,
+}
+
+impl FailureArgs {
+    pub(crate) fn failure(self) -> Result<Failure> {
+        Ok(Failure {
+            error: self.error,
+            retryable: self.retryable.unwrap_or(true),
+            retry_after: maybe_millis("retryAfterMs", self.retry_after_ms)?,
+            results: self.results.map(json),
+            usage: self.usage.as_ref().map(UsageArgs::usage).transpose()?,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OutcomeArgs {
+    Complete(Box<RawValue>, Option<UsageArgs>),
+    Fail(FailureArgs),
+    Release,
+}
+
+impl OutcomeArgs {
+    fn outcome(self) -> Result<Outcome> {
+        Ok(match self {
+            OutcomeArgs::Complete(results, usage) => Outcome::Complete {
+                results: json(results),
+                usage: usage.as_ref().map(UsageArgs::usage).transpose()?,
+            },
+            OutcomeArgs::Fail(failure) => Outcome::Fail(failure.failure()?),
+            OutcomeArgs::Release => Outcome::Release,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RenewArgs {
+    lease: Token,
+    ttl_ms: Option<f64>,
+    progress: Option<f64>,
+    checkpoint: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FilterArgs {
+    status: Option<String>,
+    #[serde(rename = "type")]
+    task_type: Option<String>,
+    assigned_to: Option<String>,
+    claimed_by: Option<String>,
+    parent: Option<String>,
+    cursor: Option<String>,
+    limit: Option<f64>,
+}
+
+impl FilterArgs {
+    fn filter(self) -> Result<Filter> {
+        Ok(Filter {
+            status: word(self.status)?,
+            task_type: self.task_type,
+            assigned_to: self.assigned_to,
+            claimed_by: self.claimed_by,
+            parent_id: self.parent,
+            cursor: self.cursor,
+            limit: whole("limit", self.limit.unwrap_or(0.0))? as usize,
+        })
+    }
+}
+
+/// The claimed tasks, which go back to the queue if nobody hears of them.
+pub(crate) fn given(tasks: core::Tasks, claimed: &Vec<Claimed>) -> Answer {
+    let leases: Vec<_> = claimed.iter().map(|task| task.lease.clone()).collect();
+    Answer::new(text(claimed)).or_undo(move || {
+        let finishes = leases.into_iter().map(|lease| Finish { lease, outcome: Outcome::Release });
+        let finishes: Vec<_> = finishes.collect();
+        // Where this fails the leases run out by themselves.
+        runtime().spawn(async move { drop(tasks.finish_many(finishes).await) });
+    })
+}
+
+impl Tasks {
+    pub(crate) fn new(calls: Arc<Calls>, tasks: core::Tasks) -> Self {
+        Tasks { calls, tasks }
+    }
+
+    /// Reads the arguments, then runs `work` on the room.
+    fn run<A, F>(
+        &self,
+        call: u32,
+        args: String,
+        work: impl FnOnce(core::Tasks, A) -> F + Send + 'static,
+    ) -> Now
+    where
+        A: DeserializeOwned + Send,
+        F: Future<Output = Result<Answer>> + Send,
+    {
+        let tasks = self.tasks.clone();
+        self.calls.start(call, async move { work(tasks, read(&args)?).await })
+    }
+}
+
+#[napi]
+impl Tasks {
+    #[napi(catch_unwind)]
+    pub fn enqueue_many(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, new: Vec<NewTaskArgs>| async move {
+            let new = new.into_iter().map(NewTaskArgs::task).collect::<Result<_>>()?;
+            answer(&tasks.enqueue_many(new).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn claim(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, claim: ClaimArgs| async move {
+            let claimed = tasks.claim(claim.claim()?).await?;
+            Ok(given(tasks, &claimed))
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn finish_many(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, finishes: Vec<(Token, OutcomeArgs)>| async move {
+            let finish = |(lease, outcome): (Token, OutcomeArgs)| -> Result<Finish> {
+                Ok(Finish { lease: lease.lease()?, outcome: outcome.outcome()? })
+            };
+            let finishes = finishes.into_iter().map(finish).collect::<Result<_>>()?;
+            answer(&tasks.finish_many(finishes).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn renew(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, renew: RenewArgs| async move {
+            let RenewArgs { lease, ttl_ms, progress, checkpoint } = renew;
+            let ttl = maybe_millis("leaseMs", ttl_ms)?;
+            let request = Extend { lease: lease.lease()?, ttl, progress, checkpoint: checkpoint.map(json) };
+            answer(&tasks.renew(request).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn cancel(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, (id, reason): (String, Option<String>)| async move {
+            answer(&tasks.cancel(&id, reason.as_deref()).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn suspend(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, id: String| async move { answer(&tasks.suspend(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn resume(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, id: String| async move { answer(&tasks.resume(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn requeue(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, id: String| async move { answer(&tasks.requeue(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn discard(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, id: String| async move { answer(&tasks.discard(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn pause(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, task_type: Option<String>| async move {
+            answer(&tasks.pause(task_type.as_deref()).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn unpause(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, task_type: Option<String>| async move {
+            answer(&tasks.unpause(task_type.as_deref()).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn depend(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, (dependent, on): (String, DependencyArgs)| async move {
+            answer(&tasks.depend(&dependent, on.dependency()?).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn get(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, id: String| async move { answer(&tasks.get(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn get_many(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, ids: Vec<String>| async move {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            answer(&tasks.get_many(&ids).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn list(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, filter: FilterArgs| async move {
+            answer(&tasks.list(filter.filter()?).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn dead_letters(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, filter: FilterArgs| async move {
+            answer(&tasks.dead_letters(filter.filter()?).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn stats(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, (): ()| async move { answer(&tasks.stats().await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn explain(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, id: String| async move { answer(&tasks.explain(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn maintain(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, (): ()| async move { answer(&tasks.maintain().await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn adopt(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, (): ()| async move { answer(&(tasks.adopt().await? as u64)) })
+    }
+}

@@ -1,0 +1,231 @@
+//! What goes out: the core's types as JSON text, in Node's names. Each is taken apart without `..`, so that a field
+//! that the core gains does not compile until it is here.
+
+use crate::bridge::Answer;
+use chrono::{DateTime, Utc};
+use kurultai_core::{
+    Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, Finished, Json,
+    Lease, Page, Prerequisite, Priority, Reason, Result, Signal, Stats, Status, Task, TaskError, Usage,
+    tasks::Percentiles,
+};
+use serde::de::IgnoredAny;
+use std::collections::BTreeMap;
+
+pub(crate) trait Wire {
+    fn wire(&self, out: &mut Vec<u8>);
+}
+
+/// JSON text. It begins with a space where a payload has an integer that a double may not hold, which JavaScript
+/// reads with more care, and otherwise with a new line: looking at payloads here is cheaper than at all text there.
+pub(crate) fn text(value: &impl Wire) -> String {
+    let mut out = Vec::with_capacity(256);
+    out.push(b'\n');
+    value.wire(&mut out);
+    // Only text and checked JSON was written, so nothing is ever replaced.
+    String::from_utf8(out).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+fn has_long_integer(json: &str) -> bool {
+    let mut run = 0;
+    json.bytes().any(|byte| {
+        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
+        run == 16
+    })
+}
+
+pub(crate) fn answer(value: &impl Wire) -> Result<Answer> {
+    Ok(Answer::new(text(value)))
+}
+
+/// A struct as an object: `field => "nameInNode"`.
+macro_rules! wire {
+    ($type:ident { $first:ident => $first_name:literal $(, $field:ident => $name:literal)* $(,)? }) => {
+        impl Wire for $type {
+            fn wire(&self, out: &mut Vec<u8>) {
+                let $type { $first $(, $field)* } = self;
+                out.extend(concat!("{\"", $first_name, "\":").as_bytes());
+                $first.wire(out);
+                $(
+                    out.extend(concat!(",\"", $name, "\":").as_bytes());
+                    $field.wire(out);
+                )*
+                out.push(b'}');
+            }
+        }
+    };
+}
+
+wire!(Enqueued { id => "id", deduplicated => "deduplicated" });
+wire!(Finished { id => "id", status => "status", repeated => "repeated" });
+wire!(Extended { lease => "lease", signal => "signal" });
+wire!(Usage { tokens => "tokens", cost => "cost", seconds => "seconds" });
+wire!(TaskError { attempt => "attempt", agent => "agent", error => "error", at => "at" });
+wire!(Page { tasks => "tasks", next => "next" });
+wire!(Percentiles { p50 => "p50", p95 => "p95", p99 => "p99" });
+wire!(Explanation { id => "id", status => "status", reasons => "reasons", candidates => "candidates" });
+wire!(Prerequisite {
+    id => "id", dependency_type => "dependencyType", status => "status", results => "results",
+});
+wire!(Claimed {
+    id => "id", task_type => "type", title => "title", description => "description", payload => "payload",
+    priority => "priority", attempt => "attempt", max_attempts => "maxAttempts", delegated_by => "delegatedBy",
+    parent_id => "parentId", checkpoint => "checkpoint", prerequisites => "prerequisites", lease => "lease",
+});
+wire!(Task {
+    id => "id", task_type => "type", title => "title", description => "description", status => "status",
+    priority => "priority", priority_weight => "priorityWeight", payload => "payload",
+    required_capabilities => "requiredCapabilities", preferred_capabilities => "preferredCapabilities",
+    assigned_to => "assignedTo", delegated_by => "delegatedBy", parent_id => "parentId",
+    unique_key => "uniqueKey", depends_on => "dependsOn", run_at => "runAt", expires_at => "expiresAt",
+    attempts => "attempts", max_attempts => "maxAttempts", claimed_by => "claimedBy",
+    claimed_at => "claimedAt", lease_version => "leaseVersion", lease_expires_at => "leaseExpiresAt",
+    progress => "progress", checkpoint => "checkpoint", results => "results",
+    error_message => "errorMessage", errors => "errors", usage => "usage", created_at => "createdAt",
+    updated_at => "updatedAt", completed_at => "completedAt",
+});
+wire!(Stats {
+    by_status => "byStatus", oldest_pending_seconds => "oldestPendingSeconds", wait_seconds => "waitSeconds",
+    run_seconds => "runSeconds", paused => "paused",
+});
+wire!(Agent {
+    id => "id", display_name => "displayName", role => "role", aliases => "aliases",
+    capabilities => "capabilities", status => "status", max_concurrent => "maxConcurrent",
+    current_load => "currentLoad", infra_heartbeat => "infraHeartbeat", last_heartbeat => "lastHeartbeat",
+    created_at => "createdAt",
+});
+wire!(Event {
+    seq => "seq", topic => "topic", source => "source", task_id => "taskId", payload => "payload",
+    created_at => "createdAt",
+});
+
+/// In its compact form, which has all its fields and is what comes back.
+impl Wire for Lease {
+    fn wire(&self, out: &mut Vec<u8>) {
+        self.to_string().wire(out);
+    }
+}
+
+/// With its sentence.
+impl Wire for Reason {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let text = self.to_string();
+        let (reason, detail): (&str, Option<(&str, &dyn Wire)>) = match self {
+            Reason::Finished { status } => ("finished", Some(("status", status))),
+            Reason::Held { by, until } => {
+                return object(&[("reason", &"held"), ("text", &text), ("by", by), ("until", until)], out);
+            }
+            Reason::Suspended => ("suspended", None),
+            Reason::BlockedBy { tasks } => ("blocked_by", Some(("tasks", tasks))),
+            Reason::WaitsForChildren { tasks } => ("waits_for_children", Some(("tasks", tasks))),
+            Reason::Scheduled { run_at } => ("scheduled", Some(("runAt", run_at))),
+            Reason::Paused { task_type } => ("paused", Some(("taskType", task_type))),
+            Reason::AssigneeAbsent { agent } => ("assignee_absent", Some(("agent", agent))),
+            Reason::CapabilityMissing { capabilities } => {
+                ("capability_missing", Some(("capabilities", capabilities)))
+            }
+            Reason::NobodyHasAll { capabilities } => ("nobody_has_all", Some(("capabilities", capabilities))),
+            Reason::NobodyAlive => ("nobody_alive", None),
+            Reason::Busy { agents } => ("busy", Some(("agents", agents))),
+        };
+        let fields: [(&str, &dyn Wire); 2] = [("reason", &reason), ("text", &text)];
+        let fields: Vec<_> = fields.into_iter().chain(detail).collect();
+        object(&fields, out);
+    }
+}
+
+/// A task and where it stands.
+impl Wire for (String, Status) {
+    fn wire(&self, out: &mut Vec<u8>) {
+        object(&[("id", &self.0), ("status", &self.1)], out);
+    }
+}
+
+/// An answer of its own for each of many.
+impl<T: Wire> Wire for Result<T> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        match self {
+            Ok(value) => value.wire(out),
+            Err(error) => object(&[("error", error)], out),
+        }
+    }
+}
+
+impl Wire for BTreeMap<Status, u64> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let fields: Vec<(&str, &dyn Wire)> = self.iter().map(|(k, v)| (k.as_str(), v as _)).collect();
+        object(&fields, out);
+    }
+}
+
+pub(crate) fn object(fields: &[(&str, &dyn Wire)], out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (at, (name, value)) in fields.iter().enumerate() {
+        out.extend(if at == 0 { "\"" } else { ",\"" }.as_bytes());
+        out.extend(name.as_bytes());
+        out.extend(b"\":");
+        value.wire(out);
+    }
+    out.push(b'}');
+}
+
+/// Text that another program stored and that is no JSON is given as a string.
+impl Wire for Json {
+    fn wire(&self, out: &mut Vec<u8>) {
+        match serde_json::from_str::<IgnoredAny>(self.as_str()) {
+            Ok(_) => {
+                if has_long_integer(self.as_str()) {
+                    out[0] = b' ';
+                }
+                out.extend(self.as_str().as_bytes());
+            }
+            Err(_) => self.as_str().wire(out),
+        }
+    }
+}
+
+impl Wire for DateTime<Utc> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        self.timestamp_millis().wire(out);
+    }
+}
+
+impl<T: Wire> Wire for Option<T> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.wire(out),
+            None => out.extend(b"null"),
+        }
+    }
+}
+
+impl<T: Wire> Wire for Vec<T> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for (at, item) in self.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            item.wire(out);
+        }
+        out.push(b']');
+    }
+}
+
+macro_rules! as_serde {
+    ($($type:ty),+) => { $(
+        impl Wire for $type {
+            fn wire(&self, out: &mut Vec<u8>) {
+                serde_json::to_writer(out, self).expect("plain values are JSON");
+            }
+        }
+    )+ };
+}
+as_serde!(String, str, &str, bool, f64, u32, u64, i64);
+as_serde!(Status, Priority, Signal, DependencyType, AgentStatus);
+
+/// Nothing to say but that it is done.
+impl Wire for () {
+    fn wire(&self, out: &mut Vec<u8>) {
+        out.extend(b"null");
+    }
+}

@@ -1,0 +1,188 @@
+// Agents as programs: handlers, retries, stops and drains.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { Agent, Reject, Retry, Stopped } from 'kurultai'
+import { cases, codeOf, folder, until } from './fixture.mjs'
+
+/** Runs an agent while `body` does something, then drains it; the answer is how the run went. */
+async function during(agent, body) {
+  const stop = new AbortController()
+  const run = agent.run({ signal: stop.signal })
+  run.catch(() => {})
+  try {
+    await body()
+  } finally {
+    stop.abort()
+  }
+  return run
+}
+
+const ended = (k, id, status) => until(`${id} is ${status}`, async () => (await k.tasks.get(id)).status === status)
+
+cases('a handler gets its task and its context, and its results are stored', async (k, { namespace }) => {
+  const [first] = await k.tasks.enqueueMany([{ type: 'fetch', payload: { url: 'x' } }])
+  const { id } = await k.tasks.enqueue('review', { pr: 42 }, { requires: ['development'], dependsOn: [first] })
+  const seen = {}
+  const agent = new Agent('temujin', { kurultai: k, capabilities: ['development'], concurrency: 4, displayName: 'Temüjin' })
+    .task('fetch', async () => ({ bytes: 3 }))
+    .task('review', async (payload, ctx) => {
+      await ctx.progress(0.5)
+      await ctx.checkpoint({ file: 1 })
+      await ctx.usage({ tokens: 5 })
+      Object.assign(seen, {
+        payload, attempt: ctx.attempt, token: ctx.fencingToken, key: ctx.idempotencyKey,
+        prerequisites: ctx.prerequisites.map(({ results }) => results), aborted: ctx.signal.aborted, lease: ctx.lease,
+        extended: (await k.tasks.extend(ctx, 60_000)).lease,
+      })
+    })
+  const run = await during(agent, () => ended(k, id, 'completed'))
+  assert.deepEqual(run, { handled: 2, stopped: 0 })
+  const { lease, extended, ...rest } = seen
+  assert.deepEqual(rest, {
+    payload: { pr: 42 }, attempt: 1, token: 1, key: `${namespace}/${id}`, prerequisites: [{ bytes: 3 }], aborted: false,
+  })
+  assert.ok(extended.expiresAt > lease.expiresAt)
+  const task = await k.tasks.get(id)
+  assert.deepEqual([task.results, task.progress, task.checkpoint, task.usage.tokens], [null, 0.5, { file: 1 }, 5])
+  assert.equal((await k.agents.get('temujin')).displayName, 'Temüjin')
+})
+
+cases('failures carry the stack; Retry, Reject and retries are understood', async (k) => {
+  const retry = { baseMs: 0, capMs: 0, jitter: false }
+  const [thrown, again, rejected, limited, unstorable, odd, wraps] = await k.tasks.enqueueMany([
+    { type: 'throws', maxAttempts: 1 }, { type: 'again' }, { type: 'rejects' }, { type: 'limited', maxAttempts: 10, retry },
+    { type: 'unstorable', maxAttempts: 1 }, { type: 'odd', maxAttempts: 1 }, { type: 'wraps' },
+  ])
+  let attempts = 0
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 2 })
+    .task('throws', async function failing() { throw new RangeError('out of it') })
+    .task('again', (_, ctx) => {
+      if (ctx.attempt < 3) throw new Retry({ afterMs: 10, message: 'rate limited' })
+      return ctx.attempt
+    })
+    .task('rejects', () => { throw new Reject('no such repository') })
+    .task('limited', { retries: 1 }, () => { attempts += 1; throw new Error('never') })
+    .task('unstorable', () => ({ handle: new Map() }))
+    .task('wraps', () => { throw new Error('outer', { cause: new Reject('inner') }) })
+    .task('odd', () => { throw 'a string' })
+  await during(agent, async () => {
+    await ended(k, again.id, 'completed')
+    for (const { id } of [thrown, rejected, limited, unstorable, odd, wraps]) await ended(k, id, 'dead_letter')
+  })
+  const error = async ({ id }) => (await k.tasks.get(id)).errorMessage
+  assert.match(await error(thrown), /^RangeError: out of it\n\s+at .*failing.*agent\.test\.mjs/)
+  assert.match(await error(rejected), /^Reject: no such repository/)
+  assert.match(await error(unstorable), /results at \$\.handle: Map/)
+  assert.equal(await error(odd), 'a string')
+  assert.deepEqual([attempts, (await k.tasks.get(again)).results], [2, 3])
+})
+
+cases('a cancel, a suspend, a lost lease and a time-out abort the signal', async (k) => {
+  const reasons = {}
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 4, leaseMs: 600 })
+  const waits = async (_, ctx) => {
+    await once(ctx.signal, 'abort')
+    reasons[ctx.task.payload] = ctx.signal.reason
+    throw ctx.signal.reason
+  }
+  agent.task('waits', waits).task('slow', { timeoutMs: 50 }, waits)
+  const [cancelled, suspended] = await k.tasks.enqueueMany(['cancelled', 'suspended'].map((payload) => ({ type: 'waits', payload })))
+  const slow = await k.tasks.enqueue('slow', 'late', { maxAttempts: 1 })
+  await during(agent, async () => {
+    await until('both are held', async () => (await k.tasks.list({ type: 'waits', status: 'in_progress' })).tasks.length === 2)
+    await k.tasks.cancel(cancelled)
+    await k.tasks.suspend(suspended)
+    await ended(k, cancelled.id, 'cancelled')
+    await ended(k, suspended.id, 'suspended')
+    await ended(k, slow.id, 'dead_letter')
+  })
+  assert.ok(reasons.cancelled instanceof Stopped)
+  assert.deepEqual([reasons.cancelled.stop, reasons.suspended.stop], ['cancelled', 'suspended'])
+  assert.equal(reasons.late.name, 'TimeoutError')
+  assert.match((await k.tasks.get(slow)).errorMessage, /timed out after 50 ms/)
+})
+
+cases('a lost lease aborts the signal, and what the handler does then counts for nothing', async (k) => {
+  let reason
+  let late
+  const agent = new Agent('temujin', { kurultai: k, leaseMs: 600 }).task('x', async (_, ctx) => {
+    if (ctx.attempt > 1) return 'second'
+    k.advance(10_000)
+    await once(ctx.signal, 'abort')
+    reason = ctx.signal.reason
+    late = await codeOf(ctx.progress(0.9))
+    return 'first'
+  })
+  const { id } = await k.tasks.enqueue('x', null, { retry: { baseMs: 0, jitter: false } })
+  await during(agent, () => ended(k, id, 'completed'))
+  const task = await k.tasks.get(id)
+  assert.deepEqual([reason.stop, late, task.results, task.attempts], ['lost', 'lease.lost', 'second', 2])
+}, { clock: new Date('2026-01-01T00:00:00Z'), background: false })
+
+cases('a drain lets handlers end, stops those that do not, and strands nothing', async (k) => {
+  await k.tasks.enqueueMany([{ type: 'short' }, { type: 'long' }, ...Array.from({ length: 20 }, () => ({ type: 'short' }))])
+  let reason
+  const begun = []
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 2, graceMs: 200 })
+    .task('short', async () => { begun.push(1); await new Promise((resolve) => setTimeout(resolve, 30)) })
+    .task('long', async (_, ctx) => { begun.push(2); await once(ctx.signal, 'abort'); reason = ctx.signal.reason })
+  const run = await during(agent, () => until('both run', () => begun.length >= 2))
+  assert.equal(run.stopped, 1)
+  assert.equal(reason.stop, 'drained')
+  const { byStatus } = await k.tasks.stats()
+  assert.equal(byStatus.in_progress ?? 0, 0)
+  assert.equal(byStatus.completed + byStatus.pending, 22)
+  assert.equal(byStatus.completed, run.handled)
+})
+
+cases('no more handlers at once than its concurrency', async (k) => {
+  await k.tasks.enqueueMany(Array.from({ length: 40 }, () => ({ type: 'x' })))
+  let now = 0
+  let most = 0
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 5 }).task('x', async () => {
+    most = Math.max(most, ++now)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    now -= 1
+  })
+  await during(agent, () => until('all are done', async () => (await k.tasks.stats()).byStatus.completed === 40))
+  assert.equal(most, 5)
+})
+
+cases('what cannot work is said at once', async (k) => {
+  const agent = new Agent('temujin', { kurultai: k })
+  assert.equal(await codeOf(agent.run()), 'input.invalid')
+  agent.task('x', () => {})
+  assert.throws(() => agent.task('x', () => {}), { code: 'input.invalid' })
+  assert.throws(() => agent.task('y', 'no function'), { code: 'input.invalid' })
+  assert.equal(await codeOf(new Agent('Not An Id', { kurultai: k }).task('x', () => {}).run()), 'input.invalid')
+  assert.equal(await codeOf(new Agent('temujin', { kurultai: k, concurency: 2 }).task('x', () => {}).run()), 'input.invalid')
+  await assert.rejects(agent.run({ signal: AbortSignal.abort(new Error('never')) }), /never/)
+})
+
+for (const signal of ['SIGTERM', 'SIGINT']) {
+  test(`${signal} drains a program, which then exits by itself`, async () => {
+    const url = `sqlite:${folder()}/team.db`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `
+      import { Agent, open } from 'kurultai'
+      const k = await open(${JSON.stringify(url)})
+      await k.tasks.enqueueMany([{ type: 'x' }, { type: 'x' }])
+      const agent = new Agent('temujin', { url: ${JSON.stringify(url)} })
+      agent.task('x', async () => {
+        console.log('begun')
+        await new Promise((resolve) => setTimeout(resolve, 200))
+      })
+      const run = await agent.run()
+      console.log(run.handled, run.stopped, JSON.stringify((await k.tasks.stats()).byStatus))`,
+    ], { cwd: fileURLToPath(new URL('.', import.meta.url)), timeout: 10_000, stdio: ['ignore', 'pipe', 'inherit'] })
+    let out = ''
+    child.stdout.on('data', (text) => { out += text })
+    await once(child.stdout, 'data')
+    child.kill(signal)
+    const [code] = await once(child, 'close')
+    assert.deepEqual([code, out], [0, 'begun\n1 0 {"pending":1,"completed":1}\n'])
+  })
+}

@@ -1,0 +1,266 @@
+// Every operation of the rooms, on every store; the last test names one that nobody called.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, open } from 'kurultai'
+import { cases, codeOf, stores } from './fixture.mjs'
+
+const called = new Set()
+for (const room of [Tasks, Agents, Events]) {
+  for (const name of Object.getOwnPropertyNames(room.prototype).filter((name) => name !== 'constructor')) {
+    const method = room.prototype[name]
+    room.prototype[name] = function (...args) {
+      called.add(`${room.name}.${name}`)
+      return method.apply(this, args)
+    }
+  }
+}
+
+const claimOne = async (k, agent = 'temujin', options = {}) => (await k.tasks.claim(agent, options))[0]
+
+async function team(k) {
+  await k.agents.register('temujin', { capabilities: ['development', 'rust'] })
+}
+
+cases('a task from enqueue to its results', async (k) => {
+  await team(k)
+  const start = new Date()
+  const first = await k.tasks.enqueue('code', { pr: 42 }, {
+    title: 'Build', description: 'all of it', priority: 'high', priorityWeight: 0.9, requires: ['rust'],
+    prefers: ['development'], assignedTo: 'temujin', delegatedBy: 'kublai', uniqueKey: 'build-42', maxAttempts: 5,
+    retry: { baseMs: 1000, capMs: 2000, jitter: false }, expiresInMs: 60_000,
+  })
+  assert.equal(first.deduplicated, false)
+  const again = await k.tasks.enqueue('code', { pr: 42 }, { uniqueKey: 'build-42' })
+  assert.deepEqual(again, { id: first.id, deduplicated: true })
+  assert.equal(await codeOf(k.tasks.enqueue('code', { pr: 43 }, { uniqueKey: 'build-42' })), 'task.conflict')
+
+  const task = await claimOne(k, 'temujin', { types: ['code'], leaseMs: 20_000, waitMs: 1000, max: 3 })
+  assert.deepEqual(
+    [task.id, task.type, task.title, task.description, task.payload, task.priority, task.attempt, task.maxAttempts, task.delegatedBy],
+    [first.id, 'code', 'Build', 'all of it', { pr: 42 }, 'P1', 1, 5, 'kublai'],
+  )
+  assert.ok(task.lease instanceof Lease && Object.isFrozen(task) && Object.isFrozen(task.lease))
+  assert.ok(task.lease.expiresAt > start)
+  assert.equal(task.lease.taskId, first.id)
+
+  assert.equal((await k.tasks.progress(task, 0.5)).signal, 'continue')
+  await k.tasks.checkpoint(task.lease, { page: 7 })
+  const extended = await k.tasks.extend(String(task.lease), 60_000)
+  assert.ok(extended.lease.expiresAt > task.lease.expiresAt)
+  await k.tasks.renew(task, { leaseMs: 60_000, progress: 0.75, checkpoint: [8] })
+
+  const done = await k.tasks.complete(task, { ok: true }, { usage: { tokens: 12, cost: 0.5 } })
+  assert.deepEqual(done, { id: first.id, status: 'completed', repeated: false })
+  assert.equal((await k.tasks.complete(task, { ok: true }, { usage: { tokens: 12, cost: 0.5 } })).repeated, true)
+
+  const whole = await k.tasks.get(task)
+  assert.deepEqual(whole.results, { ok: true })
+  assert.deepEqual(whole.usage, { tokens: 12, cost: 0.5, seconds: 0 })
+  assert.deepEqual([whole.progress, whole.checkpoint], [0.75, [8]])
+  assert.deepEqual([...whole.requiredCapabilities, ...whole.preferredCapabilities], ['rust', 'development'])
+  assert.ok(whole.completedAt instanceof Date && whole.completedAt >= whole.createdAt)
+  assert.throws(() => { whole.status = 'pending' }, TypeError)
+})
+
+cases('a plan is one transaction, and results are handed on', async (k) => {
+  await team(k)
+  const build = new NewTask('code', { pr: 1 })
+  const test = new NewTask('test', null, { dependsOn: [build] })
+  const report = { type: 'report', dependsOn: [{ prerequisite: test, type: 'feeds_into', weight: 0.5 }], onPrerequisiteFailure: 'continue' }
+  const [one, two] = await k.tasks.enqueueMany([build, test, report])
+  assert.deepEqual([one.id, two.id], [build.id, test.id])
+  assert.equal((await k.tasks.get(test.id)).status, 'blocked')
+  assert.deepEqual((await k.tasks.get(test.id)).dependsOn, [build.id])
+  const why = await k.tasks.explain(test)
+  assert.deepEqual(why.reasons[0].reason, 'blocked_by')
+  assert.deepEqual(why.reasons[0].tasks, [{ id: build.id, status: 'pending' }])
+  assert.match(why.reasons[0].text, /waits for/)
+
+  const task = await claimOne(k, 'temujin', { types: ['code'] })
+  await k.tasks.complete(task, { binary: 'a.out' })
+  const next = await claimOne(k, 'temujin', { types: ['test'] })
+  assert.deepEqual(next.prerequisites, [{ id: build.id, dependencyType: 'blocks', status: 'completed', results: { binary: 'a.out' } }])
+})
+
+cases('attempts end badly, and dead letters come back', async (k) => {
+  await team(k)
+  const { id } = await k.tasks.enqueue('code', null, { maxAttempts: 2 })
+  let task = await claimOne(k)
+  assert.equal((await k.tasks.release(task)).status, 'pending')
+  task = await claimOne(k)
+  assert.equal((await k.tasks.fail(task, 'not yet', { retryAfterMs: 0, results: { half: true }, usage: { seconds: 1.5 } })).status, 'pending')
+  task = await claimOne(k, 'temujin', { waitMs: 5000 })
+  assert.equal((await k.tasks.fail(task, new Error('broken'), { retryable: false })).status, 'dead_letter')
+  const dead = await k.tasks.get(id)
+  assert.equal(dead.errors.length, 2)
+  assert.match(dead.errors[1].error, /^Error: broken\n\s+at .*operations\.test\.mjs/)
+  assert.deepEqual([dead.errors[0].agent, dead.errors[0].at instanceof Date], ['temujin', true])
+  assert.deepEqual((await k.tasks.deadLetters()).tasks.map((task) => task.id), [id])
+  assert.equal(await k.tasks.requeue(id), 'pending')
+  task = await claimOne(k)
+  await k.tasks.finish({ task, outcome: 'fail', error: 'no', retryable: false })
+  assert.equal(await k.tasks.discard(dead), 'cancelled')
+})
+
+cases('many end at once, each with its own answer', async (k) => {
+  await team(k)
+  await k.tasks.enqueueMany(Array.from({ length: 4 }, (_, n) => ({ type: 'code', payload: n })))
+  const [a, b, c, d] = await k.tasks.claim('temujin', { max: 10 })
+  await k.tasks.release(d)
+  const each = await k.tasks.finishMany([
+    { task: a, outcome: 'complete', results: 1, usage: { tokens: 3 } },
+    { task: b, outcome: 'fail', error: 'x' },
+    { task: c, outcome: 'release' },
+    { task: d, outcome: 'complete', results: 4 },
+  ])
+  assert.deepEqual(each.slice(0, 3).map((one) => one.status), ['completed', 'pending', 'pending'])
+  assert.ok(each[3] instanceof KurultaiError && each[3].code === 'lease.lost')
+  const rest = await k.tasks.claim('temujin', { max: 10 })
+  const answers = await k.tasks.completeMany(rest.map((task) => [task, { n: task.payload }]))
+  assert.ok(answers.length > 0 && answers.every((one) => one.status === 'completed'))
+})
+
+cases('control: cancel, suspend, resume, pause, depend, later', async (k) => {
+  await team(k)
+  const held = await k.tasks.enqueue('code')
+  const task = await claimOne(k)
+  await k.tasks.cancel(held, { reason: 'no longer wanted' })
+  assert.equal((await k.tasks.extend(task)).signal, 'cancel')
+  assert.equal((await k.tasks.release(task)).status, 'cancelled')
+
+  const { id } = await k.tasks.enqueue('code')
+  assert.equal(await k.tasks.suspend(id), 'suspended')
+  assert.deepEqual(await k.tasks.claim('temujin'), [])
+  assert.equal(await k.tasks.resume(id), 'pending')
+  await k.tasks.pause('code')
+  assert.deepEqual((await k.tasks.stats()).paused, ['code'])
+  assert.deepEqual((await k.tasks.explain(id)).reasons.map((reason) => [reason.reason, reason.taskType]), [['paused', 'code']])
+  await k.tasks.unpause('code')
+  await k.tasks.pause()
+  assert.deepEqual(await k.tasks.claim('temujin'), [])
+  await k.tasks.unpause()
+
+  const first = await k.tasks.enqueue('first')
+  await k.tasks.depend(id, { prerequisite: first })
+  assert.equal((await k.tasks.get(id)).status, 'blocked')
+  const runAt = new Date(Date.now() + 3_600_000)
+  const later = await k.tasks.enqueue('code', null, { runAt, expiresAt: new Date(Date.now() + 7_200_000) })
+  const scheduled = await k.tasks.explain(later)
+  assert.deepEqual([scheduled.reasons[0].reason, scheduled.reasons[0].runAt], ['scheduled', runAt])
+  const never = await k.tasks.get(await k.tasks.enqueue('code', null, { delayMs: 60_000, expiresAt: 'never' }))
+  assert.equal(never.expiresAt, null)
+})
+
+cases('families, lists and pages', async (k) => {
+  await team(k)
+  const parent = await k.tasks.enqueue('epic', null, { waitFor: { quorum: 1 } })
+  await k.tasks.enqueueMany([1, 2, 3].map((n) => ({ type: 'part', payload: n, parent })))
+  const page = await k.tasks.list({ parent, limit: 2, type: 'part', status: 'pending' })
+  assert.deepEqual(page.tasks.map((task) => task.payload), [1, 2])
+  const rest = await k.tasks.list({ parent: parent.id, limit: 2, cursor: page.next })
+  assert.deepEqual([rest.tasks.map((task) => task.payload), rest.next], [[3], null])
+  const two = await k.tasks.getMany([page.tasks[0], 'nobody', rest.tasks[0].id])
+  assert.deepEqual(two.map((task) => task?.payload ?? null), [1, null, 3])
+  const part = await claimOne(k, 'temujin', { types: ['part'] })
+  assert.deepEqual((await k.tasks.list({ claimedBy: 'temujin' })).tasks.map((task) => task.id), [part.id])
+  await k.tasks.complete(part)
+  assert.equal((await k.tasks.get(parent)).status, 'completed')
+  const stats = await k.tasks.stats()
+  assert.deepEqual([stats.byStatus.completed, stats.byStatus.pending], [2, 2])
+  assert.equal(typeof stats.runSeconds.p99, 'number')
+  assert.ok(stats.oldestPendingSeconds >= 0)
+  await k.tasks.maintain()
+  assert.equal(await k.tasks.adopt(), 0)
+})
+
+cases('the registry', async (k) => {
+  await k.agents.registerMany([
+    { id: 'temujin', displayName: 'Temüjin', role: 'development', aliases: ['developer'], capabilities: ['rust'], maxConcurrent: 2 },
+    { id: 'jochi', capabilities: ['testing'] },
+  ])
+  const agent = await k.agents.get('TEMUJIN')
+  assert.deepEqual(
+    [agent.id, agent.displayName, agent.role, agent.aliases, agent.capabilities, agent.status, agent.maxConcurrent, agent.currentLoad],
+    ['temujin', 'Temüjin', 'development', ['developer'], ['rust'], 'active', 2, 0],
+  )
+  assert.ok(agent.infraHeartbeat instanceof Date && agent.createdAt instanceof Date && agent.lastHeartbeat === null)
+  assert.equal((await k.agents.get('developer')).id, 'temujin')
+  assert.deepEqual((await k.agents.list()).map((agent) => agent.id), ['jochi', 'temujin'])
+  assert.deepEqual((await k.agents.withCapability('testing')).map((agent) => agent.id), ['jochi'])
+  await k.agents.beat('jochi')
+  assert.deepEqual(await k.agents.beatMany(['temujin', 'nobody']), ['nobody'])
+  await k.agents.drain('jochi')
+  assert.equal((await k.agents.get('jochi')).status, 'draining')
+  await k.agents.deregister('jochi')
+  assert.equal(await codeOf(k.agents.get('jochi')), 'agent.not_found')
+})
+
+cases('the log, read and followed', async (k, { namespace }) => {
+  await team(k)
+  const since = new Date(Date.now() - 60_000)
+  const { id } = await k.tasks.enqueue('code')
+  const before = await k.events.lastSeq()
+  const seen = (async () => {
+    const topics = []
+    for await (const event of k.events.follow({ topic: 'task.*', afterSeq: before })) {
+      topics.push([event.topic, event.source, event.taskId])
+      if (topics.length === 2) return topics
+    }
+  })()
+  const task = await claimOne(k)
+  await k.tasks.complete(task)
+  assert.deepEqual(await seen, [['task.claimed', 'temujin', id], ['task.completed', 'temujin', id]])
+  const all = await k.events.read({ since, taskId: id, limit: 10 })
+  assert.deepEqual(all.map((event) => event.topic), ['task.enqueued', 'task.claimed', 'task.completed'])
+  assert.ok(all[0].createdAt instanceof Date && Object.isFrozen(all[0]))
+  assert.deepEqual(await k.events.read({ source: 'nobody' }), [])
+  assert.equal(k.namespace, namespace)
+  assert.ok(k.statements > 0)
+})
+
+cases('a stream of tasks; what was not reached is released', async (k) => {
+  await team(k)
+  await k.tasks.enqueueMany([1, 2, 3, 4].map((payload) => ({ type: 'code', payload })))
+  const taken = []
+  for await (const task of k.tasks.stream('temujin', { batch: 4, waitMs: 100 })) {
+    taken.push(task.payload)
+    await k.tasks.complete(task)
+    if (taken.length === 2) break
+  }
+  const stats = await k.tasks.stats()
+  assert.deepEqual([taken, stats.byStatus.completed, stats.byStatus.pending], [[1, 2], 2, 2])
+  const stop = new AbortController()
+  const streamed = (async () => {
+    for await (const task of k.tasks.stream('temujin', { signal: stop.signal })) {
+      await k.tasks.complete(task)
+      if ((await k.tasks.stats()).byStatus.completed === 4) stop.abort(new Error('enough'))
+    }
+  })()
+  await assert.rejects(streamed, /enough/)
+})
+
+cases('a clock that only moves when told', async (k) => {
+  await team(k)
+  await k.tasks.enqueue('code', null, { delayMs: 60_000 })
+  assert.deepEqual(await k.tasks.claim('temujin'), [])
+  k.advance(61_000)
+  assert.equal((await k.tasks.claim('temujin')).length, 1)
+}, { clock: new Date('2026-01-01T00:00:00Z'), background: false, retention: { tasksMs: 1e9 }, agingMs: null, taskDefaults: { maxAttempts: 4, timeoutMs: null, leaseMs: 5000 } })
+
+for (const [store, url] of stores) {
+  test(`${store}: open says what it opened, close closes, and await using works`, async () => {
+    const k = await open(url(), { namespace: 'node-open', migrate: true })
+    assert.equal(k.storeName, store)
+    assert.equal(typeof k[Symbol.asyncDispose], 'function')
+    await k[Symbol.asyncDispose]()
+    assert.equal(await codeOf(k.tasks.enqueue('late')), 'store.closed')
+  })
+}
+
+test('every operation was called', () => {
+  const all = [Tasks, Agents, Events].flatMap((room) =>
+    Object.getOwnPropertyNames(room.prototype).filter((name) => name !== 'constructor').map((name) => `${room.name}.${name}`))
+  assert.ok(all.length > 30)
+  assert.deepEqual(all.filter((name) => !called.has(name)), [])
+})

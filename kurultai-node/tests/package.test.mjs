@@ -1,0 +1,57 @@
+// What the package promises about itself.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { test } from 'node:test'
+import { Agents, Context, Events, Kurultai, Tasks } from 'kurultai'
+
+const require = createRequire(import.meta.url)
+const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
+const manifest = JSON.parse(read('../package.json'))
+
+test('one version: the workspace\'s, the package\'s and the binary\'s', () => {
+  const [, workspace] = read('../../Cargo.toml').match(/\[workspace\.package\]\nversion = "(.+)"/)
+  assert.deepEqual([manifest.version, require('../dist/native.js').native.version()], [workspace, workspace])
+  assert.equal(JSON.parse(read('../package-lock.json')).packages[''].version, workspace)
+})
+
+test('the lock file names no registry', () => {
+  assert.doesNotMatch(read('../package-lock.json'), /"resolved"|https?:/)
+})
+
+/** The public async operations of a file of the core, in Node's names. */
+function operations(path) {
+  const names = [...read(`../../kurultai-core/src/${path}`).matchAll(/^ {4}pub async fn (\w+)/gm)].map(([, name]) => name)
+  assert.ok(names.length > 0, path)
+  return names.map((name) => name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase()))
+}
+
+const has = (prototype, names) => assert.deepEqual(names.filter((name) => !(name in prototype)), [])
+
+test('an operation that the core has is here too', () => {
+  has(Tasks.prototype, operations('tasks/handle.rs'))
+  has(Agents.prototype, operations('agents.rs'))
+  has(Events.prototype, operations('events.rs'))
+  const doors = ['open', 'openWith', 'fromEnv'] // all three are `open`
+  has(Kurultai.prototype, operations('kurultai.rs').filter((name) => !doors.includes(name)))
+  // `stopped` is ctx.signal; the ends are what a handler returns or throws.
+  const ends = ['stopped', 'complete', 'fail', 'release']
+  has(Context.prototype, operations('worker/job.rs').filter((name) => !ends.includes(name)))
+})
+
+test('what the core calls a word is a word here', () => {
+  const { default: words } = { default: {
+    'tasks/types.rs': ['Status', 'Signal'], 'tasks/new_task.rs': ['DependencyType', 'OnPrerequisiteFailure'],
+    'agents.rs': ['AgentStatus'], 'worker/job.rs': ['Stop'],
+  } }
+  const types = read('../ts/types.ts') + read('../ts/context.ts').replace('StopReason =', 'Stop =')
+  for (const [path, names] of Object.entries(words)) {
+    for (const name of names) {
+      const [, body] = read(`../../kurultai-core/src/${path}`).match(new RegExp(`\\b${name}, "[^"]+" \\{([^}]*)\\}`))
+      const rust = [...body.matchAll(/= "(\w+)"/g)].map(([, word]) => word)
+      const [, union] = types.match(new RegExp(`export type ${name} =([^;/]*?)\\n(?:export|/\\*\\*|\\n)`))
+      assert.deepEqual([...union.matchAll(/'(\w+)'/g)].map(([, word]) => word).sort(), rust.sort(), name)
+    }
+  }
+})

@@ -1,0 +1,158 @@
+// Replays tests/scenarios/*.json of the tree as Rust and Python do; the folder's README has the format.
+
+import assert from 'node:assert/strict'
+import { readdirSync, readFileSync } from 'node:fs'
+import { KurultaiError, Lease } from 'kurultai'
+import { cases } from './fixture.mjs'
+
+const folder = new URL('../../tests/scenarios/', import.meta.url)
+const start = new Date('2026-03-01T09:07:05.123Z')
+const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
+assert.ok(files.length > 0)
+
+for (const file of files) {
+  const { steps } = JSON.parse(readFileSync(new URL(file, folder)))
+  const body = (k, { namespace }) => replay(k, file, steps, namespace)
+  cases(`scenario ${file.replace('.json', '')}`, body, { clock: start, background: false })
+}
+
+async function replay(k, file, steps, run) {
+  const known = new Map()
+  for (const [at, { advance, do: operation, with: given = {}, as, error, ...step }] of steps.entries()) {
+    const here = `${file}, step ${at + 1} (${operation})`
+    if (advance !== undefined) {
+      k.advance(advance * 1000)
+      continue
+    }
+    const answer = await perform(k, operation, resolve(given, known, run)).catch((error) => error)
+    if (error !== undefined) {
+      assert.ok(answer instanceof KurultaiError, `${here}: should have failed with ${error}, but gave ${answer?.stack ?? JSON.stringify(answer)}`)
+      assert.equal(answer.code, error, `${here}: ${answer.message}`)
+      continue
+    }
+    if (answer instanceof Error) throw new Error(`${here}: ${answer.message}`, { cause: answer })
+    if ('expect' in step) fits(resolve(step.expect, known, run), answer, `${here}: $`)
+    if (as !== undefined) known.set(as, answer)
+  }
+}
+
+/** Objects that a call gave are handed on as they are. */
+function resolve(value, known, run) {
+  if (typeof value === 'string' && value !== '$any' && value.startsWith('$')) {
+    const [name, ...path] = value.slice(1).split('.')
+    assert.ok(known.has(name), `${value} stands for nothing`)
+    return path.reduce((found, key) => field(found, key), known.get(name))
+  }
+  if (typeof value === 'string' && value.startsWith('#')) return `${run}-${value.slice(1)}`
+  if (Array.isArray(value)) return value.map((item) => resolve(item, known, run))
+  if (value === null || typeof value !== 'object') return value
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, resolve(item, known, run)]))
+}
+
+const camel = (word) => word.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
+const field = (object, key) => (object !== null && key in object ? object[key] : object?.[camel(key)])
+
+function fits(expected, answer, path) {
+  answer ??= null
+  if (expected === '$any') return assert.notEqual(answer, null, path)
+  if (Array.isArray(expected)) {
+    // A pair is an object with two names here.
+    const list = Array.isArray(answer) ? answer : Object.values(answer ?? {})
+    assert.equal(list.length, expected.length, `${path}: ${JSON.stringify(answer)}`)
+    return expected.forEach((item, index) => fits(item, list[index], `${path}.${index}`))
+  }
+  if (expected !== null && typeof expected === 'object') {
+    assert.ok(answer !== null && typeof answer === 'object', `${path}: ${JSON.stringify(answer)}`)
+    return Object.entries(expected).forEach(([key, item]) => fits(item, field(answer, key), `${path}.${key}`))
+  }
+  if (typeof expected === 'number') {
+    const found = answer instanceof Date ? (answer - start) / 1000 : answer
+    return assert.ok(Math.abs(found - expected) < 0.001, `${path}: ${expected} expected, ${answer} found`)
+  }
+  assert.deepEqual(answer, expected, path)
+}
+
+/** Spans are milliseconds here, and points in time Dates. */
+const units = {
+  delay: ['delayMs', 1000], expires_in: ['expiresInMs', 1000], lease: ['leaseMs', 1000], ttl: ['leaseMs', 1000],
+  retry_after: ['retryAfterMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
+}
+const dates = ['run_at', 'expires_at', 'since']
+/** What is stored is not translated. */
+const payloads = ['payload', 'results', 'checkpoint']
+
+function translate(fields) {
+  if (Array.isArray(fields)) return fields.map(translate)
+  if (fields === null || typeof fields !== 'object' || fields instanceof Lease) return fields
+  if (Object.getPrototypeOf(fields) !== Object.prototype || Object.isFrozen(fields)) return fields
+  return Object.fromEntries(Object.entries(fields).map(([key, value]) => {
+    if (payloads.includes(key)) return [key, value]
+    if (key in units && typeof value === 'number') return [units[key][0], value * units[key][1]]
+    if (dates.includes(key)) return [camel(key), new Date(start.getTime() + value * 1000)]
+    return [camel(key), translate(value)]
+  }))
+}
+
+/** `{"complete": {...}}` as Node says it. */
+function finish(tagged) {
+  const [[outcome, fields]] = Object.entries(tagged)
+  return { outcome, ...translate(fields) }
+}
+
+async function perform(k, operation, given) {
+  const [room, name] = operation.split('.')
+  const args = translate(given)
+  const { task, ...rest } = args
+  const method = camel(name)
+  assert.equal(typeof k[room]?.[method], 'function', `no operation ${operation}`)
+  const call = (...values) => k[room][method](...values)
+  switch (operation) {
+    case 'tasks.enqueue': {
+      const { type, payload, ...options } = args
+      return call(type, payload, options)
+    }
+    case 'tasks.enqueue_many': return call(args.tasks)
+    case 'tasks.claim': {
+      const { agent, ...options } = args
+      return call(agent, options)
+    }
+    case 'tasks.complete': return call(task, rest.results, { usage: rest.usage })
+    case 'tasks.fail': {
+      const { error, ...options } = rest
+      return call(task, error, options)
+    }
+    case 'tasks.finish': return call(finish(given.finish))
+    case 'tasks.finish_many': {
+      const each = await call(given.finishes.map(finish))
+      return each.map((one) => (one instanceof KurultaiError ? { error: one.code } : one))
+    }
+    case 'tasks.extend': return call(task, rest.leaseMs)
+    case 'tasks.progress': return call(task, rest.progress)
+    case 'tasks.checkpoint': return call(task, rest.checkpoint)
+    case 'tasks.renew':
+    case 'tasks.cancel': return call(task, rest)
+    case 'tasks.depend': return call(task, rest.on)
+    case 'tasks.get_many': return call(args.tasks)
+    case 'tasks.pause':
+    case 'tasks.unpause': return call(args.type)
+    case 'agents.register': {
+      const { id, ...options } = args
+      return call(id, options)
+    }
+    case 'agents.register_many': return call(args.agents)
+    case 'agents.beat_many': return call(args.agents)
+    case 'events.read': {
+      const { task, ...filter } = args
+      return call({ ...filter, taskId: task?.id ?? task })
+    }
+    case 'tasks.list':
+    case 'tasks.dead_letters': return call(args)
+    case 'tasks.release': case 'tasks.suspend': case 'tasks.resume': case 'tasks.requeue': case 'tasks.discard':
+    case 'tasks.get': case 'tasks.explain': return call(task)
+    case 'tasks.stats': case 'tasks.maintain': case 'tasks.adopt': case 'agents.list': case 'events.last_seq': return call()
+    case 'agents.get': return call(args.name)
+    case 'agents.with_capability': return call(args.capability)
+    case 'agents.beat': case 'agents.drain': case 'agents.deregister': return call(args.agent)
+    default: throw new Error(`${operation} is not translated`)
+  }
+}

@@ -1,0 +1,63 @@
+// A program that must pass `tsc --strict` on the package's declarations; a line marked @ts-expect-error must not.
+
+import { Agent, type Claimed, type Context, KurultaiError, LeaseLostError, NewTask, type Page, Reject, Retry, open } from 'kurultai'
+
+interface Review { pr: number }
+
+export async function main(signal: AbortSignal): Promise<void> {
+  await using k = await open('sqlite:council.db', { namespace: 'team', taskDefaults: { timeoutMs: null }, signal })
+  await k.agents.register('temujin', { capabilities: ['development'], maxConcurrent: 4 })
+  const build = new NewTask('code', { pr: 42 }, { priority: 'critical', delayMs: 10 })
+  const [first] = await k.tasks.enqueueMany([build, { type: 'review', dependsOn: [build, { prerequisite: 'x', type: 'feeds_into' }] }])
+  const id: string | undefined = first?.id
+  await k.tasks.enqueue('later', [1, 'two', null, 3n, new Date()], { runAt: new Date(), expiresAt: 'never', waitFor: { quorum: 2 } })
+
+  for (const task of await k.tasks.claim('temujin', { max: 10, waitMs: 5000, signal })) {
+    await k.tasks.complete(task, { ok: true }, { usage: { tokens: 5 } })
+    await k.tasks.fail(task.lease, new Error('why'), { retryAfterMs: 5000 })
+    await k.tasks.release(String(task.lease))
+    const { signal: what } = await k.tasks.extend(task, 30_000)
+    if (what === 'cancel') return
+    // @ts-expect-error results are frozen
+    task.attempt = 2
+  }
+  for await (const task of k.tasks.stream('temujin', { types: ['review'], signal })) {
+    const payload: Review = (task as Claimed<Review>).payload
+    await k.tasks.progress(task, payload.pr / 100)
+  }
+  for await (const event of k.events.follow({ topic: 'task.*', signal })) {
+    const at: Date = event.createdAt
+    console.log(event.seq, at, event.taskId?.length)
+  }
+  const each = await k.tasks.finishMany([{ task: 'lease', outcome: 'release' }])
+  for (const one of each) console.log(one instanceof KurultaiError ? one.code : one.status)
+  const page: Page = await k.tasks.list({ status: 'dead_letter', cursor: null })
+  for (const reason of (await k.tasks.explain(page.tasks[0]!)).reasons) {
+    if (reason.reason === 'held') console.log(reason.by, reason.until.getTime(), reason.text)
+    // @ts-expect-error only a held task has a holder
+    else console.log(reason.by)
+  }
+
+  try {
+    await k.tasks.get(id!)
+  } catch (error) {
+    if (error instanceof LeaseLostError && error.retryable) console.log(error.code, error.kind === 'lease_lost', error.retryAfterMs)
+  }
+  // @ts-expect-error a typing mistake is found
+  await k.tasks.enqueue('x', {}, { prority: 'P1' })
+  // @ts-expect-error a word that does not exist
+  await k.tasks.list({ status: 'done' })
+  // @ts-expect-error a failure has an error
+  await k.tasks.finish({ task: 'lease', outcome: 'fail' })
+
+  const agent = new Agent('temujin', { kurultai: k, capabilities: ['development'], concurrency: 4 })
+  agent.task<Review>('review', { timeoutMs: 60_000, retries: 2 }, async (payload, ctx: Context<Review>) => {
+    if (ctx.signal.aborted) throw new Retry({ afterMs: 5000 })
+    if (payload.pr < 0) throw new Reject('no such pull request', { cause: ctx.attempt })
+    await fetch(`https://example.org/${payload.pr}`, { signal: ctx.signal, headers: { 'idempotency-key': ctx.idempotencyKey } })
+    await k.tasks.extend(ctx)
+    return { fence: ctx.fencingToken, before: ctx.prerequisites.map(({ results }) => results) }
+  })
+  const { handled, stopped } = await agent.run({ signal })
+  console.log(handled + stopped)
+}

@@ -1,0 +1,114 @@
+// What a handler can ask and tell while it works, and how it says that it failed.
+
+import { call } from './bridge'
+import { encode, encodeArgs } from './json'
+import type { Kurultai } from './kurultai'
+import { Lease } from './lease'
+import type { NativeJobs } from './native'
+import * as results from './results'
+import type { Claimed, Extended, Prerequisite, Usage } from './types'
+
+/** Why work on a job must stop. */
+export type StopReason = 'lost' | 'cancelled' | 'suspended' | 'drained'
+
+const meanings: Record<StopReason, string> = {
+  lost: 'somebody else may have the task now: whatever is done from here on counts for nothing',
+  cancelled: 'somebody cancelled the task',
+  suspended: 'somebody suspended the task',
+  drained: 'this worker ends, and its grace is over; the task has been released',
+}
+
+/** The reason of `ctx.signal` where the work must stop. */
+export class Stopped extends Error {
+  override name = 'AbortError'
+  constructor(readonly stop: StopReason) {
+    super(meanings[stop] ?? stop)
+  }
+}
+
+/** Throw it to have the task tried again: `throw new Retry({ afterMs: 5000 })`. Without a time its policy counts. */
+export class Retry extends Error {
+  override name = 'Retry'
+  readonly afterMs: number | undefined
+  constructor(options: { afterMs?: number; message?: string } & ErrorOptions = {}) {
+    super(options.message ?? 'tried again at the handler\'s request', options)
+    this.afterMs = options.afterMs
+  }
+}
+
+/** Throw it to send the task to the dead letters at once: `throw new Reject('no such repository')`. */
+export class Reject extends Error {
+  override name = 'Reject'
+}
+
+/** A claimed task at work. It can be given wherever a lease is asked for. */
+export class Context<P = any> {
+  /** Aborts when the work must stop; its reason is a `Stopped`, or a TimeoutError where the handler's time is over. */
+  readonly signal: AbortSignal
+  readonly task: Claimed<P>
+  /** The team, to enqueue what follows, for example. */
+  readonly kurultai: Kurultai
+  /**
+   * Grows with each claim of the task: a system that refuses a smaller number than it has seen is safe from workers
+   * that lost their lease and do not know it yet.
+   */
+  readonly fencingToken: number
+  /** The same for every attempt at this task and for no other task: for systems that do a thing once a key. */
+  readonly idempotencyKey: string
+  readonly #jobs: NativeJobs
+  readonly #job: number
+  #lease: Lease
+
+  /** @internal */
+  constructor(kurultai: Kurultai, jobs: NativeJobs, signal: AbortSignal, pulled: Pulled) {
+    this.kurultai = kurultai
+    this.signal = signal
+    this.task = pulled.task
+    this.fencingToken = pulled.fencingToken
+    this.idempotencyKey = pulled.idempotencyKey
+    this.#jobs = jobs
+    this.#job = pulled.job
+    this.#lease = pulled.task.lease
+  }
+
+  /** The lease as it was last renewed. */
+  get lease(): Lease {
+    const renewed = this.#jobs.lease(this.#job)
+    if (renewed !== null) this.#lease = new Lease(renewed)
+    return this.#lease
+  }
+
+  /** 1 for the first try. */
+  get attempt(): number {
+    return this.task.attempt
+  }
+
+  /** The results of the tasks that this one waited for or is fed by. */
+  get prerequisites(): readonly Prerequisite[] {
+    return this.task.prerequisites
+  }
+
+  /** Notes how far the work is, 0 to 1; a sign of life. Errors: `lease.lost`, `input.invalid`. */
+  async progress(progress: number): Promise<Extended> {
+    return results.extended(await call((id) => this.#jobs.progress(id, this.#job, progress)))
+  }
+
+  /** Stores where the next attempt can go on; it reads it from `task.checkpoint`. Errors: `lease.lost`, `input.payload`. */
+  async checkpoint(checkpoint: unknown): Promise<Extended> {
+    const args = encode(checkpoint, 'checkpoint')
+    return results.extended(await call((id) => this.#jobs.checkpoint(id, this.#job, args)))
+  }
+
+  /** What the work has cost so far; stored when the task is completed or failed. Errors: `input.invalid`. */
+  async usage(usage: Partial<Usage>): Promise<void> {
+    await call((id) => this.#jobs.usage(id, this.#job, encodeArgs(usage)))
+  }
+}
+
+/** @internal */
+export interface Pulled {
+  job: number
+  task: Claimed
+  idempotencyKey: string
+  fencingToken: number
+}

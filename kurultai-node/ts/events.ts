@@ -1,0 +1,57 @@
+// What happened, in commit order: `k.events`, the log.
+
+import { call } from './bridge'
+import { encodeArgs } from './json'
+import type { NativeEvents } from './native'
+import { time } from './new_task'
+import * as results from './results'
+import type { Event, EventFilter, Waits } from './types'
+
+/** The event log of one team. */
+export class Events {
+  readonly #native: NativeEvents
+
+  /** @internal */
+  constructor(native: NativeEvents) {
+    this.#native = native
+  }
+
+  /**
+   * The events that match, oldest first. Read on with `afterSeq` of the last one. Where there is none it waits up to
+   * `waitMs` and returns as soon as one comes; an empty list is no error. Errors: `input.invalid`.
+   */
+  async read(filter: EventFilter = {}): Promise<readonly Event[]> {
+    const { signal, since, ...rest } = filter
+    const args = encodeArgs({ ...rest, since: time(since) })
+    return results.events(await call((id) => this.#native.read(id, args), signal))
+  }
+
+  /** The number of the newest event; 0 where nothing happened yet. */
+  async lastSeq(options: Waits = {}): Promise<number> {
+    return results.simple(await call((id) => this.#native.lastSeq(id), options.signal))
+  }
+
+  /** Every event that matches and is there now, read 256 at a time. Errors as `read`. */
+  async *each(filter: Omit<EventFilter, 'limit' | 'waitMs'> = {}): AsyncGenerator<Event, void, undefined> {
+    for (let afterSeq = filter.afterSeq ?? 0; ; ) {
+      const page = await this.read({ ...filter, afterSeq, limit: 256 })
+      yield* page
+      if (page.length < 256) return
+      afterSeq = page.at(-1)!.seq
+    }
+  }
+
+  /**
+   * Events as they happen: `for await (const event of k.events.follow({ topic: 'task.*' }))`. Starts after `afterSeq`,
+   * or now where none is given. An abort ends it with the signal's reason.
+   */
+  async *follow(filter: Omit<EventFilter, 'limit' | 'waitMs' | 'since'> = {}): AsyncGenerator<Event, void, undefined> {
+    let seen = filter.afterSeq ?? (await this.lastSeq({ signal: filter.signal }))
+    for (;;) {
+      for (const event of await this.read({ ...filter, afterSeq: seen, limit: 256, waitMs: 60_000 })) {
+        yield event
+        seen = event.seq
+      }
+    }
+  }
+}

@@ -1,0 +1,22 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+// What the package gives.
+
+export { Agents } from './agents'
+export { Agent } from './agent'
+export type { AgentOptions, Handler, Run, RunOptions, TaskHandlerOptions } from './agent'
+export { Context, Reject, Retry, Stopped } from './context'
+export type { StopReason } from './context'
+export {
+  ConfigError, ConflictError, DeniedError, InputError, InternalError, KurultaiError, LeaseLostError, NotFoundError,
+  OutcomeUnknownError, StorageError, UnavailableError,
+} from './errors'
+export type { Kind } from './errors'
+export { Events } from './events'
+export type { Payload } from './json'
+export { Kurultai, open } from './kurultai'
+export { Lease } from './lease'
+export type { LeaseLike } from './lease'
+export { newId, NewTask } from './new_task'
+export type { NewTaskLike } from './new_task'
+export { Tasks } from './tasks'
+export type * from './types'

@@ -1,0 +1,74 @@
+// The door: `open(url)`, one team's shared picture.
+
+import { Agents } from './agents'
+import { bridge, call } from './bridge'
+import { Events } from './events'
+import { encodeArgs } from './json'
+import { native, type NativeJobs, type NativeTeam } from './native'
+import { time } from './new_task'
+import { Tasks } from './tasks'
+import type { OpenOptions } from './types'
+
+/** One team on one store. */
+export class Kurultai {
+  readonly tasks: Tasks
+  readonly agents: Agents
+  readonly events: Events
+  readonly #team: NativeTeam
+
+  /** @internal */
+  constructor(team: NativeTeam) {
+    this.#team = team
+    this.tasks = new Tasks(team.tasks())
+    this.agents = new Agents(team.agents())
+    this.events = new Events(team.events())
+  }
+
+  get namespace(): string {
+    return this.#team.namespace()
+  }
+
+  /** `sqlite` or `neo4j`. */
+  get storeName(): string {
+    return this.#team.storeName()
+  }
+
+  /** Statements that this process has sent to the store. */
+  get statements(): number {
+    return this.#team.statements()
+  }
+
+  /** Moves the clock that was given to `open`. For tests. */
+  advance(ms: number): void {
+    this.#team.advance(ms)
+  }
+
+  /** Waits until what was sent is committed and lets go of the store. Later calls fail with `store.closed`. */
+  async close(): Promise<void> {
+    await call((id) => this.#team.close(id))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** @internal */
+  jobs(): NativeJobs {
+    return this.#team.jobs()
+  }
+}
+
+/**
+ * Opens a store and brings its schema up to date: `memory:`, `sqlite:PATH?durability=full|process` or
+ * `neo4j://user:password@host:7687/database`. Without a URL, the one that KURULTAI_URL, or NEO4J_URI with
+ * NEO4J_USER and NEO4J_PASSWORD, name.
+ *
+ * Errors: `config.url`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`, `store.read_only`.
+ */
+export async function open(url?: string, options: OpenOptions = {}): Promise<Kurultai> {
+  const { signal, clock, ...rest } = options
+  const team = new native.Team(bridge)
+  const args = encodeArgs({ ...rest, url, clock: time(clock) })
+  await call((id) => team.open(id, args), signal)
+  return new Kurultai(team)
+}

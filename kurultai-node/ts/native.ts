@@ -1,0 +1,92 @@
+// The native half: where its binary is, and what it has.
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Failure } from './errors'
+
+/** JSON text, or why not. */
+export type Outcome = string | Failure
+/** The outcome where it is there at once; `null` where it comes later. */
+export type Now = Outcome | null
+
+export interface NativeBridge {
+  cancel(call: number): void
+  keepAlive(alive: boolean): void
+  echo(call: number, text: string, later: boolean): Now
+}
+
+type Operation = (call: number, args: string) => Now
+
+export interface NativeTasks extends Record<
+  | 'enqueueMany' | 'claim' | 'finishMany' | 'renew' | 'cancel' | 'suspend' | 'resume' | 'requeue' | 'discard'
+  | 'pause' | 'unpause' | 'depend' | 'get' | 'getMany' | 'list' | 'deadLetters' | 'stats' | 'explain'
+  | 'maintain' | 'adopt', Operation> {}
+
+export interface NativeAgents extends Record<
+  'registerMany' | 'beat' | 'beatMany' | 'get' | 'list' | 'withCapability' | 'drain' | 'deregister', Operation> {}
+
+export interface NativeEvents {
+  read: Operation
+  lastSeq(call: number): Now
+}
+
+export interface NativeJobs {
+  start: Operation
+  next(call: number): Now
+  stopped(call: number, job: number): Now
+  complete(call: number, job: number, args: string): Now
+  fail(call: number, job: number, args: string): Now
+  release(call: number, job: number): Now
+  progress(call: number, job: number, progress: number): Now
+  checkpoint(call: number, job: number, args: string): Now
+  usage(call: number, job: number, args: string): Now
+  lease(job: number): string | null
+  forget(job: number): void
+  drain(): void
+  finished(call: number): Now
+}
+
+export interface NativeTeam {
+  open: Operation
+  close(call: number): Now
+  tasks(): NativeTasks
+  agents(): NativeAgents
+  events(): NativeEvents
+  jobs(): NativeJobs
+  namespace(): string
+  storeName(): string
+  statements(): number
+  advance(byMs: number): void
+}
+
+export interface Native {
+  Bridge: new (settle: (calls: number[], outcomes: Outcome[]) => void) => NativeBridge
+  Team: new (bridge: NativeBridge) => NativeTeam
+  newId(): string
+  version(): string
+  oneFailureOfEachKind(): Failure[]
+}
+
+function load(): Native {
+  const folder = join(__dirname, '..', 'native')
+  const platform = `${process.platform}-${process.arch}`
+  // On Linux a binary is for glibc or for musl; the one that does not fit does not load.
+  const names = process.platform === 'linux' ? [`${platform}-gnu`, `${platform}-musl`] : [platform]
+  const reasons: unknown[] = []
+  for (const name of names) {
+    const path = join(folder, `kurultai.${name}.node`)
+    if (!existsSync(path)) continue
+    try {
+      return require(path)
+    } catch (reason) {
+      reasons.push(reason)
+    }
+  }
+  const why = reasons.length > 0 ? `does not load: ${reasons.join('; ')}` : `is not in ${folder}`
+  throw new Error(
+    `kurultai has no native half for ${platform}: it ${why}. ` +
+      'Build it in the kurultai tree with `cargo xtask node`, or install a package made for this platform.',
+  )
+}
+
+export const native = load()

@@ -1,0 +1,78 @@
+// A task to enqueue, as its author says it and as it crosses.
+
+import { encode, encodeArgs, quick } from './json'
+import { native } from './native'
+import type { Dependency, TaskLike, TaskOptions } from './types'
+
+/** A task to enqueue. Its id is made here, so that other tasks of the same batch can depend on it. */
+export class NewTask {
+  readonly id: string
+  constructor(readonly type: string, readonly payload: unknown = null, readonly options: TaskOptions = {}) {
+    this.id = options.id ?? native.newId()
+    Object.freeze(this)
+  }
+}
+
+/** What `enqueueMany` takes: a `NewTask`, or its parts as one object. */
+export type NewTaskLike = NewTask | ({ type: string; payload?: unknown } & TaskOptions)
+
+/** @internal */
+export function idOf(task: TaskLike): string {
+  return typeof task === 'string' ? task : task?.id
+}
+
+/** The arguments of `enqueueMany`: all at once where every payload is simple, as nearly all are. */
+export function encodeTasks(tasks: readonly NewTaskLike[]): string {
+  const all = tasks.map(crossed)
+  return quick(all) ?? `[${all.map(encodeTask).join(',')}]`
+}
+
+/** One by one, so that a refusal names the task and the path in its payload. */
+function encodeTask({ payload, ...fields }: Record<string, unknown>, index: number, { length }: unknown[]): string {
+  const label = length === 1 ? 'payload' : `payload of task ${index}`
+  return `${encodeArgs(fields).slice(0, -1)},"payload":${encode(payload, label)}}`
+}
+
+function crossed(task: NewTaskLike): Record<string, unknown> {
+  const { type, payload = null } = task
+  const crossed: Record<string, unknown> = { type, payload }
+  if (task instanceof NewTask) {
+    add(crossed, task.options)
+    crossed.id = task.id
+  } else add(crossed, task)
+  return crossed
+}
+
+function add(crossed: Record<string, unknown>, options: Record<string, any>): void {
+  for (const key in options) {
+    const value = options[key]
+    if (value === undefined || key === 'payload' || key === 'type') continue
+    const other = crossing.get(key)
+    crossed[key] = other === undefined ? value : other(value)
+  }
+}
+
+/** The fields that cross in another form than they are given in. */
+const crossing = new Map<string, (value: any) => unknown>([
+  ['parent', idOf],
+  ['dependsOn', (tasks: readonly (TaskLike | Dependency)[]) => tasks.map(encodeDependency)],
+  ['runAt', time],
+  ['expiresAt', time],
+])
+
+/** @internal */
+export function encodeDependency(on: TaskLike | Dependency): object {
+  if (typeof on === 'string') return { prerequisite: on }
+  if (!('prerequisite' in on)) return { prerequisite: on.id }
+  return JSON.parse(encodeArgs({ ...on, prerequisite: idOf(on.prerequisite) }))
+}
+
+/** @internal */
+export function time(value: unknown): unknown {
+  return value instanceof Date ? value.getTime() : value
+}
+
+/** A new task id, sortable by the time it was made. */
+export function newId(): string {
+  return native.newId()
+}

@@ -1,0 +1,286 @@
+// What must be done: `k.tasks`. An operation of the core is a method here, by the same word.
+
+import { call } from './bridge'
+import { KurultaiError, refused } from './errors'
+import { encode, encodeArgs } from './json'
+import { tokenOf, type LeaseLike } from './lease'
+import type { NativeTasks } from './native'
+import { encodeDependency, encodeTasks, idOf, type NewTaskLike } from './new_task'
+import * as results from './results'
+import type {
+  Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
+  Page, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, Usage, Waits,
+} from './types'
+
+/** The queue of one team. */
+export class Tasks {
+  readonly #native: NativeTasks
+
+  /** @internal */
+  constructor(native: NativeTasks) {
+    this.#native = native
+  }
+
+  #call(operation: keyof NativeTasks, args: string, signal?: AbortSignal | null): Promise<string> {
+    return call((id) => this.#native[operation](id, args), signal)
+  }
+
+  /**
+   * Adds a task. A task whose id or unique key is there already is not added again: its id is the answer, marked
+   * `deduplicated`; with another type or payload it is `task.conflict`.
+   *
+   * Errors: `input.invalid`, `input.payload`, `task.dependency_unknown`, `task.dependency_cycle`, `task.not_found`
+   * (the parent), `task.conflict`. After `store.outcome_unknown` repeat it with the same `id` or `uniqueKey`. An
+   * aborted call may still have added the task.
+   */
+  async enqueue(type: string, payload: unknown = null, options: TaskOptions & Waits = {}): Promise<Enqueued> {
+    const { signal, ...rest } = options
+    const [enqueued] = await this.enqueueMany([{ ...rest, type, payload }], { signal })
+    return enqueued!
+  }
+
+  /** Adds all or none. Tasks may depend on each other, in any order. Errors as `enqueue`. */
+  async enqueueMany(tasks: readonly NewTaskLike[], options: Waits = {}): Promise<readonly Enqueued[]> {
+    return results.simpleList(await this.#call('enqueueMany', encodeTasks(tasks), options.signal))
+  }
+
+  /**
+   * Takes at most `max` tasks for an agent, the most urgent first. Where there is none it waits up to `waitMs` and
+   * returns as soon as work arrives; an empty list is no error. What an aborted claim was given is released.
+   *
+   * Errors: `agent.not_found`, `input.invalid`.
+   */
+  async claim(agent: string, options: ClaimOptions = {}): Promise<readonly Claimed[]> {
+    const { signal, ...rest } = options
+    return results.claimedList(await this.#call('claim', encodeArgs({ ...rest, agent }), signal))
+  }
+
+  /**
+   * Claimed tasks, one after another, for as long as you take them: `for await (const task of k.tasks.stream('jochi'))`.
+   * Finish each before you take the next, or renew its lease. Those of a batch that are not reached are released.
+   * An abort ends it with the signal's reason. Errors as `claim`.
+   */
+  async *stream(agent: string, options: StreamOptions = {}): AsyncGenerator<Claimed, void, undefined> {
+    const { batch = 1, waitMs = 30_000, ...rest } = options
+    for (;;) {
+      const left = [...(await this.claim(agent, { ...rest, waitMs, max: batch }))]
+      try {
+        while (left.length > 0) yield left.shift()!
+      } finally {
+        if (left.length > 0) await this.finishMany(left.map((task) => ({ task, outcome: 'release' })))
+      }
+    }
+  }
+
+  /**
+   * Ends a task well and stores its results. A repetition with the same lease gets the same answer, marked
+   * `repeated`. A parent whose children are not done becomes `blocked` and completes when they do.
+   *
+   * Errors: `lease.lost` (nothing was stored), `input.payload`. After `store.outcome_unknown` repeat it.
+   */
+  complete(task: LeaseLike, value: unknown = null, options: { usage?: Partial<Usage> } & Waits = {}): Promise<Finished> {
+    return this.finish({ task, outcome: 'complete', results: value, usage: options.usage }, options)
+  }
+
+  /**
+   * Ends an attempt badly: the task is tried again after a back-off, or goes to the dead letters when its attempts
+   * are used up or the failure is not retryable. An Error is stored with its stack; over 16 KiB a text keeps its end.
+   * Errors as `complete`.
+   */
+  fail(task: LeaseLike, error: string | Error, options: FailOptions & Waits = {}): Promise<Finished> {
+    const { signal, ...rest } = options
+    return this.finish({ task, outcome: 'fail', error, ...rest }, { signal })
+  }
+
+  /** Gives a task back at once; the attempt does not count. Errors as `complete`. */
+  release(task: LeaseLike, options: Waits = {}): Promise<Finished> {
+    return this.finish({ task, outcome: 'release' }, options)
+  }
+
+  /** Ends one attempt in any way. Errors as `complete`. */
+  async finish(finish: Finish, options: Waits = {}): Promise<Finished> {
+    const [finished] = await this.finishMany([finish], options)
+    if (finished instanceof KurultaiError) throw finished
+    return finished!
+  }
+
+  /**
+   * Ends many attempts in one transaction. Each has its own answer: the result, or the error of this one. Fails
+   * whole, before anything is stored, with `input.invalid` or `input.payload`.
+   */
+  async finishMany(finishes: readonly Finish[], options: Waits = {}): Promise<readonly Each<Finished>[]> {
+    const args = `[${finishes.map(encodeFinish).join(',')}]`
+    return results.finishedList(await this.#call('finishMany', args, options.signal))
+  }
+
+  /** Completes many in one transaction: `completeMany(claimed.map((task) => [task, { ok: true }]))`. */
+  completeMany(tasks: readonly (readonly [LeaseLike, unknown])[], options: Waits = {}): Promise<readonly Each<Finished>[]> {
+    return this.finishMany(tasks.map(([task, results]) => ({ task, outcome: 'complete', results })), options)
+  }
+
+  /**
+   * Lets the lease last at least `leaseMs` from now and says what the holder should do: go on, or stop because the
+   * task was cancelled or suspended. Errors: `lease.lost`, `input.invalid`.
+   */
+  extend(task: LeaseLike, leaseMs = 30_000, options: Waits = {}): Promise<Extended> {
+    return this.renew(task, { leaseMs }, options)
+  }
+
+  /** Notes how far the work is, 0 to 1; a sign of life. Errors and answer as `extend`. */
+  progress(task: LeaseLike, progress: number, options: Waits = {}): Promise<Extended> {
+    return this.renew(task, { progress }, options)
+  }
+
+  /** Stores where the next attempt can go on; a sign of life. Errors and answer as `extend`. */
+  checkpoint(task: LeaseLike, checkpoint: unknown, options: Waits = {}): Promise<Extended> {
+    return this.renew(task, { checkpoint }, options)
+  }
+
+  /** `extend`, `progress` and `checkpoint` in one. */
+  async renew(task: LeaseLike, renewal: Renewal, options: Waits = {}): Promise<Extended> {
+    const { leaseMs: ttlMs, checkpoint, ...rest } = renewal
+    const fields = encodeArgs({ ...rest, ttlMs, lease: tokenOf(task) })
+    const stored = checkpoint === undefined ? '' : `,"checkpoint":${encode(checkpoint, 'checkpoint')}`
+    return results.extended(await this.#call('renew', `${fields.slice(0, -1)}${stored}}`, options.signal))
+  }
+
+  /**
+   * Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Returns the
+   * task's status. Errors: `task.not_found`, `task.state` where it is finished.
+   */
+  async cancel(task: TaskLike, options: { reason?: string } & Waits = {}): Promise<Status> {
+    const args = encode([idOf(task), options.reason ?? null], 'cancel')
+    return results.simple(await this.#call('cancel', args, options.signal))
+  }
+
+  /**
+   * Takes a task out of the queue until `resume`; its holder learns it at its next `extend`.
+   * Errors: `task.not_found`, `task.state`.
+   */
+  async suspend(task: TaskLike, options: Waits = {}): Promise<Status> {
+    return results.simple(await this.#call('suspend', encodeId(task), options.signal))
+  }
+
+  /** Puts a suspended task back into the queue. Errors: `task.not_found`, `task.state`. */
+  async resume(task: TaskLike, options: Waits = {}): Promise<Status> {
+    return results.simple(await this.#call('resume', encodeId(task), options.signal))
+  }
+
+  /**
+   * Gives a dead, cancelled or expired task fresh attempts; its errors and its fencing version stay.
+   * Errors: `task.not_found`, `task.state`.
+   */
+  async requeue(task: TaskLike, options: Waits = {}): Promise<Status> {
+    return results.simple(await this.#call('requeue', encodeId(task), options.signal))
+  }
+
+  /** Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`. */
+  async discard(task: TaskLike, options: Waits = {}): Promise<Status> {
+    return results.simple(await this.#call('discard', encodeId(task), options.signal))
+  }
+
+  /** Stops giving out a task type, or with null every task: the emergency stop. Holders see it at their next `extend`. */
+  async pause(type: string | null = null, options: Waits = {}): Promise<void> {
+    await this.#call('pause', encode(type, 'type'), options.signal)
+  }
+
+  /** Ends a pause of the same type. */
+  async unpause(type: string | null = null, options: Waits = {}): Promise<void> {
+    await this.#call('unpause', encode(type, 'type'), options.signal)
+  }
+
+  /**
+   * Lets a task that is there already wait for another, or be fed by it. Errors: `task.not_found`,
+   * `task.dependency_unknown`, `task.dependency_cycle` naming the cycle, `task.state` where the dependent is held or
+   * finished.
+   */
+  async depend(dependent: TaskLike, on: TaskLike | Dependency, options: Waits = {}): Promise<void> {
+    await this.#call('depend', encode([idOf(dependent), encodeDependency(on)], 'depend'), options.signal)
+  }
+
+  /** Errors: `task.not_found`. */
+  async get(task: TaskLike, options: Waits = {}): Promise<Task> {
+    return results.task(await this.#call('get', encodeId(task), options.signal))
+  }
+
+  /** `null` where there is no such task. */
+  async getMany(tasks: readonly TaskLike[], options: Waits = {}): Promise<readonly (Task | null)[]> {
+    return results.tasks(await this.#call('getMany', encode(tasks.map(idOf), 'ids'), options.signal))
+  }
+
+  /** Tasks in the order in which they were made, a page at a time. */
+  async list(filter: Filter = {}): Promise<Page> {
+    return results.page(await this.#call('list', encodeFilter(filter), filter.signal))
+  }
+
+  /** The tasks that failed for good. */
+  async deadLetters(filter: Omit<Filter, 'status'> = {}): Promise<Page> {
+    return results.page(await this.#call('deadLetters', encodeFilter(filter), filter.signal))
+  }
+
+  /** Counts, ages and pauses. */
+  async stats(options: Waits = {}): Promise<Stats> {
+    return results.stats(await this.#call('stats', 'null', options.signal))
+  }
+
+  /** Why a task is not claimed. Errors: `task.not_found`. */
+  async explain(task: TaskLike, options: Waits = {}): Promise<Explanation> {
+    return results.explanation(await this.#call('explain', encodeId(task), options.signal))
+  }
+
+  /**
+   * What the background does about once a second: lapsed leases return, overdue tasks expire, priorities age, old
+   * tasks and events are removed. Safe to call at any time, from any process.
+   */
+  async maintain(options: Waits = {}): Promise<void> {
+    await this.#call('maintain', 'null', options.signal)
+  }
+
+  /**
+   * Takes over tasks and agents that other programs wrote under the contract's names into this namespace. Returns
+   * how many.
+   */
+  async adopt(options: Waits = {}): Promise<number> {
+    return results.simple(await this.#call('adopt', 'null', options.signal))
+  }
+}
+
+function encodeId(task: TaskLike): string {
+  return encode(idOf(task), 'id')
+}
+
+function encodeFilter(filter: Filter): string {
+  const { signal: _, parent, ...rest } = filter
+  return encodeArgs({ ...rest, parent: parent === undefined ? undefined : idOf(parent) })
+}
+
+function encodeFinish(finish: Finish): string {
+  const lease = JSON.stringify(tokenOf(finish.task))
+  switch (finish.outcome) {
+    case 'complete': {
+      const usage = finish.usage ? encodeArgs(finish.usage) : 'null'
+      return `[${lease},{"complete":[${encode(finish.results ?? null, 'results')},${usage}]}]`
+    }
+    case 'fail': {
+      const { task: _, outcome: __, ...failure } = finish
+      return `[${lease},{"fail":${encodeFailure(failure)}}]`
+    }
+    case 'release':
+      return `[${lease},"release"]`
+    default:
+      throw refused(
+        'input.invalid',
+        `outcome is ${JSON.stringify((finish as Finish).outcome)}; allowed: complete, fail, release`,
+      )
+  }
+}
+
+/** @internal */
+export function encodeFailure(failure: { error: string | Error } & FailOptions): string {
+  const { error, results: achieved, usage, ...rest } = failure
+  const text = typeof error === 'string' ? error : (error.stack ?? String(error))
+  const fields = encodeArgs({ ...rest, error: text.toWellFormed() })
+  const stored = achieved === undefined ? '' : `,"results":${encode(achieved, 'results')}`
+  const spent = usage === undefined ? '' : `,"usage":${encodeArgs(usage)}`
+  return `${fields.slice(0, -1)}${stored}${spent}}`
+}

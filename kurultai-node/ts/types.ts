@@ -1,0 +1,347 @@
+// The words of the rooms, as TypeScript sees them. Absent is null. Every result is frozen.
+
+import type { KurultaiError } from './errors'
+import type { Payload } from './json'
+import type { Lease, LeaseLike } from './lease'
+
+export type Status =
+  | 'blocked' | 'pending' | 'in_progress' | 'completed' | 'dead_letter' | 'cancelled' | 'expired' | 'suspended'
+  | 'pending_review'
+/** P0 is served first. */
+export type Priority = 'P0' | 'P1' | 'P2' | 'P3'
+/** Words that a priority is read from too. */
+export type PriorityWord = Priority | 'critical' | 'urgent' | 'high' | 'normal' | 'medium' | 'low' | 'backlog'
+/** What the holder of a lease should do now. */
+export type Signal = 'continue' | 'cancel' | 'suspend' | 'pause'
+export type DependencyType = 'blocks' | 'feeds_into' | 'parallel_ok'
+export type OnPrerequisiteFailure = 'block' | 'cancel' | 'continue'
+export type AgentStatus = 'active' | 'busy' | 'idle' | 'offline' | 'draining'
+
+/** Ends the wait for an answer. What an aborted claim was given is released. */
+export interface Waits {
+  signal?: AbortSignal | null
+}
+
+/** A task by its id, or anything that has one. */
+export type TaskLike = string | { readonly id: string }
+
+export interface Dependency {
+  prerequisite: TaskLike
+  /** Default `blocks`. */
+  type?: DependencyType
+  weight?: number
+  detectedBy?: string
+}
+
+export interface TaskOptions {
+  /** Made here where none is given, so that tasks of a batch can refer to each other. */
+  id?: string
+  title?: string
+  description?: string
+  /** Default P2. */
+  priority?: PriorityWord
+  /** 0 to 1, higher first within a priority. Default 0.5. */
+  priorityWeight?: number
+  /** Who claims it must have all of these capabilities. */
+  requires?: readonly string[]
+  /** An agent takes tasks that prefer its capabilities first. */
+  prefers?: readonly string[]
+  assignedTo?: string
+  delegatedBy?: string
+  parent?: TaskLike
+  /** How many of its children it waits for. Default `all`. */
+  waitFor?: 'all' | 'any' | { quorum: number }
+  dependsOn?: readonly (TaskLike | Dependency)[]
+  /** Default `block`. */
+  onPrerequisiteFailure?: OnPrerequisiteFailure
+  /** A second task of this key is not made: the first one's id is the answer. */
+  uniqueKey?: string
+  runAt?: Date
+  delayMs?: number
+  /** Until when it can be claimed. Default 30 minutes from when it could be, or TASK_TIMEOUT_MINUTES. */
+  expiresAt?: Date | 'never'
+  expiresInMs?: number
+  /** Default 3, or TASK_QUEUE_MAX_RETRIES. */
+  maxAttempts?: number
+  /** Default: 60 s, doubled up to 1 h, full jitter. */
+  retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
+}
+
+export interface Enqueued {
+  readonly id: string
+  /** True where the task was there already, by its unique key or id; nothing was added. */
+  readonly deduplicated: boolean
+}
+
+/** A task as its claimer gets it. */
+export interface Claimed<P = any> {
+  readonly id: string
+  readonly type: string
+  readonly title: string
+  readonly description: string
+  readonly payload: P
+  readonly priority: Priority
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly delegatedBy: string | null
+  readonly parentId: string | null
+  /** What an earlier attempt left. */
+  readonly checkpoint: any
+  /** The results of the tasks it waited for or is fed by. */
+  readonly prerequisites: readonly Prerequisite[]
+  readonly lease: Lease
+}
+
+export interface Prerequisite {
+  readonly id: string
+  readonly dependencyType: DependencyType
+  readonly status: Status
+  readonly results: any
+}
+
+export interface ClaimOptions extends Waits {
+  /** 1 to 1,000. Default 1. */
+  max?: number
+  /** Default every type. */
+  types?: readonly string[]
+  /** How long the lease lasts without renewal. Default 30,000. */
+  leaseMs?: number
+  /** How long to wait for work where there is none. Default 0. */
+  waitMs?: number
+}
+
+export interface StreamOptions extends Omit<ClaimOptions, 'max'> {
+  /** How many tasks to take at once; those that are not reached are released. Default 1. */
+  batch?: number
+}
+
+/** What work has cost. */
+export interface Usage {
+  readonly tokens: number
+  readonly cost: number
+  readonly seconds: number
+}
+
+export interface FailOptions {
+  /** False sends it to the dead letters at once. Default true. */
+  retryable?: boolean
+  /** Instead of the back-off of its policy. */
+  retryAfterMs?: number
+  /** What was achieved nevertheless; kept with the task. */
+  results?: Payload
+  usage?: Partial<Usage>
+}
+
+/** How one attempt ends. An Error is stored with its stack. */
+export type Finish =
+  | { task: LeaseLike; outcome: 'complete'; results?: unknown; usage?: Partial<Usage> }
+  | ({ task: LeaseLike; outcome: 'fail'; error: string | Error } & FailOptions)
+  | { task: LeaseLike; outcome: 'release' }
+
+export interface Finished {
+  readonly id: string
+  readonly status: Status
+  /** True where the same lease had finished it the same way before. */
+  readonly repeated: boolean
+}
+
+/** What a holder learns when it extends its lease. */
+export interface Extended {
+  readonly lease: Lease
+  readonly signal: Signal
+}
+
+export interface Renewal {
+  leaseMs?: number
+  /** 0 to 1. */
+  progress?: number
+  checkpoint?: unknown
+}
+
+/** The whole task. */
+export interface Task<P = any> {
+  readonly id: string
+  readonly type: string
+  readonly title: string
+  readonly description: string
+  readonly status: Status
+  readonly priority: Priority
+  readonly priorityWeight: number
+  readonly payload: P
+  readonly requiredCapabilities: readonly string[]
+  readonly preferredCapabilities: readonly string[]
+  readonly assignedTo: string | null
+  readonly delegatedBy: string | null
+  readonly parentId: string | null
+  readonly uniqueKey: string | null
+  readonly dependsOn: readonly string[]
+  readonly runAt: Date | null
+  readonly expiresAt: Date | null
+  readonly attempts: number
+  readonly maxAttempts: number
+  readonly claimedBy: string | null
+  readonly claimedAt: Date | null
+  readonly leaseVersion: number
+  readonly leaseExpiresAt: Date | null
+  readonly progress: number | null
+  readonly checkpoint: any
+  readonly results: any
+  readonly errorMessage: string | null
+  readonly errors: readonly TaskError[]
+  readonly usage: Usage | null
+  readonly createdAt: Date
+  readonly updatedAt: Date
+  readonly completedAt: Date | null
+}
+
+/** One failed attempt. */
+export interface TaskError {
+  readonly attempt: number
+  readonly agent: string | null
+  readonly error: string
+  readonly at: Date
+}
+
+/** Every field that is given must match. */
+export interface Filter extends Waits {
+  status?: Status
+  type?: string
+  assignedTo?: string
+  claimedBy?: string
+  parent?: TaskLike
+  /** `next` of the page before. */
+  cursor?: string | null
+  /** 1 to 1,000. Default 100. */
+  limit?: number
+}
+
+export interface Page {
+  readonly tasks: readonly Task[]
+  /** The cursor of the next page. */
+  readonly next: string | null
+}
+
+export interface Percentiles {
+  readonly p50: number
+  readonly p95: number
+  readonly p99: number
+}
+
+export interface Stats {
+  readonly byStatus: Readonly<Partial<Record<Status, number>>>
+  /** How long the oldest task that can be claimed has waited. */
+  readonly oldestPendingSeconds: number | null
+  /** From claimable to claimed, over the last 1,000 completed tasks. */
+  readonly waitSeconds: Percentiles
+  /** From claimed to completed, over the same tasks. */
+  readonly runSeconds: Percentiles
+  /** Paused task types; an empty name stands for the whole namespace. */
+  readonly paused: readonly string[]
+}
+
+interface TaskState {
+  readonly id: string
+  readonly status: Status
+}
+
+/** Why a task is not claimed; `text` says it in words. */
+export type Reason = { readonly text: string } & (
+  | { readonly reason: 'finished'; readonly status: Status }
+  | { readonly reason: 'held'; readonly by: string; readonly until: Date }
+  | { readonly reason: 'suspended' }
+  | { readonly reason: 'blocked_by'; readonly tasks: readonly TaskState[] }
+  | { readonly reason: 'waits_for_children'; readonly tasks: readonly TaskState[] }
+  | { readonly reason: 'scheduled'; readonly runAt: Date }
+  /** An empty type is the whole namespace. */
+  | { readonly reason: 'paused'; readonly taskType: string }
+  | { readonly reason: 'assignee_absent'; readonly agent: string }
+  | { readonly reason: 'capability_missing'; readonly capabilities: readonly string[] }
+  | { readonly reason: 'nobody_has_all'; readonly capabilities: readonly string[] }
+  | { readonly reason: 'nobody_alive' }
+  | { readonly reason: 'busy'; readonly agents: readonly string[] }
+)
+
+export interface Explanation {
+  readonly id: string
+  readonly status: Status
+  /** Empty where somebody alive can claim it now. */
+  readonly reasons: readonly Reason[]
+  /** The agents alive that could claim it. */
+  readonly candidates: readonly string[]
+}
+
+export interface NewAgent {
+  /** `[a-z0-9][a-z0-9_-]{0,63}` */
+  id: string
+  /** Any name; the id where none is given. */
+  displayName?: string
+  role?: string
+  aliases?: readonly string[]
+  capabilities?: readonly string[]
+  /** How many tasks it may hold at once. Default any number. */
+  maxConcurrent?: number
+}
+
+/** An agent as the registry knows it. */
+export interface AgentInfo {
+  readonly id: string
+  readonly displayName: string
+  readonly role: string | null
+  readonly aliases: readonly string[]
+  readonly capabilities: readonly string[]
+  readonly status: AgentStatus
+  readonly maxConcurrent: number | null
+  /** How many live leases it holds now. */
+  readonly currentLoad: number
+  /** The last sign that its process runs. */
+  readonly infraHeartbeat: Date | null
+  /** The last sign that it works: claim, extend, progress, complete, fail. */
+  readonly lastHeartbeat: Date | null
+  readonly createdAt: Date
+}
+
+export interface Event {
+  /** Grows in commit order within the namespace, without a gap. */
+  readonly seq: number
+  readonly topic: string
+  /** The agent, where one caused it. */
+  readonly source: string | null
+  readonly taskId: string | null
+  readonly payload: any
+  readonly createdAt: Date
+}
+
+/** Every field that is given must match. */
+export interface EventFilter extends Waits {
+  afterSeq?: number
+  /** Dotted; `*` is one word, `**` any number: `task.*`. */
+  topic?: string
+  source?: string
+  taskId?: string
+  /** Not before this time. */
+  since?: Date
+  /** 1 to 10,000. Default 1,000. */
+  limit?: number
+  /** How long to wait where none matches yet. Default 0. */
+  waitMs?: number
+}
+
+export interface OpenOptions extends Waits {
+  /** The team. Two namespaces of one database never see each other. Default `default`. */
+  namespace?: string
+  /** Whether the schema is brought up to date. Default true. */
+  migrate?: boolean
+  /** Whether this process returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
+  background?: boolean
+  /** What a task gets where its author says nothing. `timeoutMs: null` lets tasks wait for ever. */
+  taskDefaults?: { maxAttempts?: number; timeoutMs?: number | null; leaseMs?: number }
+  /** How long what is over is kept. Default for ever. */
+  retention?: { tasksMs?: number; eventsMs?: number }
+  /** A claimable task rises one rank for each such span it has waited. Default 1 h; null for never. */
+  agingMs?: number | null
+  /** Starts a clock that only `k.advance(ms)` moves: for tests. */
+  clock?: Date
+}
+
+/** One answer of many: the result, or the error of this one. */
+export type Each<T> = T | KurultaiError

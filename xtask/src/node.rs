@@ -1,0 +1,184 @@
+//! The Node package: built from this tree, tested, type-checked, packed and installed.
+use crate::process::{Result, Steps, cargo, run};
+use crate::{root, server::Server};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// `cargo xtask node [test [FILTER] | pack]`.
+pub(crate) fn command(args: &[String]) -> Result<()> {
+    match args.first().map_or("", String::as_str) {
+        "" => build("dev"),
+        "test" => {
+            let named = std::env::var(crate::server::URL).is_ok_and(|url| !url.is_empty());
+            let server = named.then(Server::named_or_new).transpose()?;
+            let mut steps = Steps::default();
+            test(&mut steps, server.as_ref(), &args[1..]);
+            steps.finish()
+        }
+        "pack" => {
+            build("release")?;
+            println!("{}", pack(&package())?.display());
+            Ok(())
+        }
+        _ => Err("usage: cargo xtask node [test [FILTER] | pack]".into()),
+    }
+}
+
+/// What the package promises, on SQLite and, where there is a server, on Neo4j.
+pub(crate) fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String]) {
+    if steps.run("node build", || build("dev")).is_none() {
+        return;
+    }
+    steps.run("node", || {
+        let mut files: Vec<_> = fs::read_dir(package().join("tests"))?.flatten().map(|f| f.path()).collect();
+        files.retain(|file| file.to_string_lossy().ends_with(".test.mjs"));
+        files.sort();
+        let mut node = Command::new("node");
+        node.arg("--test").args(filters.iter().map(|name| format!("--test-name-pattern={name}")));
+        node.args(files).current_dir(package()).env_remove(crate::server::URL);
+        match server {
+            Some(server) => server.run(&mut node),
+            None => run(&mut node),
+        }
+    });
+    steps.run("node types", types);
+    steps.run("node package", install);
+}
+
+fn package() -> PathBuf {
+    root().join("kurultai-node")
+}
+
+/// The native half by cargo, the other by TypeScript, and a link by which the examples find both.
+fn build(profile: &str) -> Result<()> {
+    run(cargo(["build", "--locked", "-p", "kurultai-node", "--profile", profile]).current_dir(root()))?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from);
+    let library = match std::env::consts::OS {
+        "windows" => "kurultai_node.dll",
+        "macos" => "libkurultai_node.dylib",
+        _ => "libkurultai_node.so",
+    };
+    let native = package().join("native");
+    fs::create_dir_all(&native)?;
+    // Renamed into place: overwriting a library that a program has loaded would crash it.
+    let (new, name) = (native.join("new"), native.join(binary()));
+    fs::copy(target.join(folder).join(library), &new)?;
+    fs::rename(new, name)?;
+    dependencies()?;
+    fs::remove_dir_all(package().join("dist")).ok();
+    run(Command::new("node").args(["node_modules/typescript/bin/tsc", "-p", "."]).current_dir(package()))?;
+    link()
+}
+
+/// As `ts/native.ts` looks for it.
+fn binary() -> String {
+    let system = match std::env::consts::OS {
+        "macos" => "darwin",
+        "windows" => "win32",
+        other => other,
+    };
+    let processor = match std::env::consts::ARCH {
+        "x86_64" => "x64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    let library = match system {
+        "linux" if cfg!(target_env = "musl") => "-musl",
+        "linux" => "-gnu",
+        _ => "",
+    };
+    format!("kurultai.{system}-{processor}{library}.node")
+}
+
+/// TypeScript and Node's declarations, as the lock file has them; only again when that changes.
+fn dependencies() -> Result<()> {
+    let changed = |path: &str| fs::metadata(package().join(path)).and_then(|file| file.modified()).ok();
+    if changed("node_modules/.package-lock.json") >= changed("package-lock.json") {
+        return Ok(());
+    }
+    npm(&["ci", "--silent", "--no-audit", "--no-fund"], &package()).map(drop)
+}
+
+/// What `npm install` in examples/node would make.
+fn link() -> Result<()> {
+    let modules = root().join("examples/node/node_modules");
+    let link = modules.join("kurultai");
+    if link.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&modules)?;
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("../../../kurultai-node", link)?;
+    #[cfg(not(unix))]
+    npm(&["install", "--silent", "--no-package-lock"], &root().join("examples/node"))?;
+    Ok(())
+}
+
+/// A program under `tsc --strict`, found by `import` and by `require`, with Node's declarations and without.
+fn types() -> Result<()> {
+    for project in ["tests/types", "tests/types/tsconfig.bare.json"] {
+        let mut tsc = Command::new("node");
+        run(tsc.args(["node_modules/typescript/bin/tsc", "-p", project]).current_dir(package()))?;
+    }
+    Ok(())
+}
+
+/// The package as a user has it: packed, installed in a fresh folder, run under `import` and `require`.
+fn install() -> Result<()> {
+    let folder = std::env::temp_dir().join(format!("kurultai-node-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let done = try_out(&folder);
+    fs::remove_dir_all(&folder).ok();
+    done
+}
+
+fn try_out(folder: &Path) -> Result<()> {
+    let packed = pack(folder)?;
+    fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
+    let packed = packed.to_string_lossy();
+    npm(&["install", "--silent", "--offline", "--no-audit", "--no-fund", &packed], folder)?;
+    let body = "
+        const k = await open('sqlite:team.db')
+        await k.agents.register('temujin')
+        await k.tasks.enqueue('x', [version])
+        const [task] = await k.tasks.claim('temujin')
+        if ((await k.tasks.complete(task)).status !== 'completed') throw new Error('not completed')
+        if (!require.resolve('kurultai').includes('node_modules')) throw new Error('another kurultai')
+        await k.close()";
+    let by_import = format!(
+        "import {{ createRequire }} from 'node:module'; import {{ open }} from 'kurultai';
+        const require = createRequire(import.meta.url), {{ version }} = require('kurultai/package.json')\n{body}"
+    );
+    let by_require = format!(
+        "const {{ open }} = require('kurultai'), {{ version }} = require('kurultai/package.json')
+        ;(async () => {{ {body} }})()"
+    );
+    for (name, source) in [("by_import.mjs", by_import), ("by_require.cjs", by_require)] {
+        fs::write(folder.join(name), source)?;
+        run(Command::new("node").arg(name).current_dir(folder))?;
+    }
+    Ok(())
+}
+
+/// Returns the packed package.
+fn pack(into: &Path) -> Result<PathBuf> {
+    let said = npm(&["pack", "--json", "--pack-destination", &into.to_string_lossy()], &package())?;
+    let packed: Value = serde_json::from_str(&said)?;
+    let name = packed[0]["filename"].as_str().ok_or("npm pack named no file")?;
+    Ok(into.join(name))
+}
+
+/// What it printed; its warnings are shown.
+fn npm(args: &[&str], folder: &Path) -> Result<String> {
+    let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
+    let mut command = Command::new(program);
+    let output = command.args(args).current_dir(folder).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|e| format!("cannot run npm (Node 20 or later has it): {e}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8(output.stdout)?);
+    }
+    Err(format!("`npm {}` failed: {}", args.join(" "), output.status).into())
+}
