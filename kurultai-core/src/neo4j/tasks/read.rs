@@ -1,9 +1,9 @@
-//! What is there. No statement here locks anything.
+//! What is there. Only the facts are read under the lock.
 
 use super::super::{
     Neo4jStore,
     bolt::{Cells, Properties, count},
-    clock, finished, micros,
+    clock, finished, lock, micros,
 };
 use super::claim;
 use crate::{
@@ -19,8 +19,10 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use std::{collections::BTreeMap, time::Duration};
 
+/// Locked, since decisions follow: the server shows the commit of another property by property, so a fence could be
+/// new and what it should guard old.
 const FACTS: &str = concat!(
-    clock!(),
+    lock!(),
     "UNWIND range(0, size($ids) - 1) AS i
 MATCH (t:Task {id: $ids[i]}) USING INDEX t:Task(id) WHERE t.namespace = $ns
 CALL (t) { OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
@@ -169,11 +171,41 @@ pub(super) async fn due(store: &Neo4jStore, limit: usize) -> Result<Due> {
 
 pub(super) async fn get(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Option<Task>>> {
     let mut all: Vec<Option<Task>> = ids.iter().map(|_| None).collect();
-    for mut row in store.look(store.query(GET).param("ids", ids)).await? {
-        let index = row.next::<u64>()? as usize;
-        all[index] = Some(task(row.next()?, row.next()?)?);
+    let found = whole(store, store.query(GET).param("ids", ids), |mut row| {
+        Ok((row.next()?, task(row.next()?, row.next()?)?))
+    });
+    for (index, task) in found.await? {
+        all[index as usize] = Some(task);
     }
     Ok(all)
+}
+
+/// How often a list is read whose tasks go on to change.
+const LOOKS: u32 = 5;
+
+/// The server shows a commit property by property, so that a task may be completed and have no results yet. Looks again
+/// while some contradict themselves; those that do so twice are as they seem, such as a parent without results.
+async fn whole(
+    store: &Neo4jStore,
+    query: neo4rs::Query,
+    read: fn(Cells) -> Result<(u64, Task)>,
+) -> Result<Vec<(u64, Task)>> {
+    let is_torn = |(_, task): &&(u64, Task)| {
+        task.status.is_finished() != task.completed_at.is_some()
+            || (task.status == Status::InProgress) != task.lease_expires_at.is_some()
+            || (task.status == Status::Completed && task.results.is_none())
+    };
+    let (mut before, mut left) = (vec![], LOOKS);
+    loop {
+        let rows = store.look(query.clone()).await?;
+        let tasks = rows.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+        let torn: Vec<(u64, Task)> = tasks.iter().filter(is_torn).cloned().collect();
+        left -= 1;
+        if torn == before || left == 0 {
+            return Ok(tasks);
+        }
+        before = torn;
+    }
 }
 
 pub(super) async fn list(store: &Neo4jStore, filter: Filter) -> Result<Page> {
@@ -187,10 +219,8 @@ pub(super) async fn list(store: &Neo4jStore, filter: Filter) -> Result<Page> {
         .param("parent", filter.parent_id)
         .param("cursor", filter.cursor.unwrap_or_default())
         .param("limit", count(filter.limit) + 1);
-    let mut tasks = Vec::new();
-    for mut row in store.look(query).await? {
-        tasks.push(task(row.next()?, row.next()?)?);
-    }
+    let found = whole(store, query, |mut row| Ok((0, task(row.next()?, row.next()?)?)));
+    let mut tasks: Vec<Task> = found.await?.into_iter().map(|(_, task)| task).collect();
     let more = tasks.len() > filter.limit;
     tasks.truncate(filter.limit);
     let next = tasks.last().filter(|_| more).map(|task: &Task| task.id.clone());
