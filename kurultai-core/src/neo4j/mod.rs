@@ -35,6 +35,8 @@ use tokio::sync::Semaphore;
 
 const CONNECTIONS: u32 = 16;
 const MOMENT: Duration = Duration::from_millis(1);
+/// Nobody else comes, if nobody came for so long.
+const LULL: Duration = Duration::from_micros(300);
 
 /// The lock, and the clock read once it is held: the statement's own start may lie long before.
 macro_rules! lock {
@@ -89,7 +91,7 @@ pub(crate) struct Neo4jStore {
     permits: Arc<Semaphore>,
     /// Held by whoever wants the namespace's lock, so that this process asks for it once at a time.
     writer: Arc<tokio::sync::Mutex<()>>,
-    /// Held while a hot statement runs: how many requests the last one had.
+    /// Held while a hot statement runs: how many callers the last one had.
     turn: tokio::sync::Mutex<usize>,
     nodelay: Arc<NoDelay>,
     statements: AtomicU64,
@@ -149,18 +151,27 @@ impl Neo4jStore {
         Ok(store)
     }
 
-    /// Closes the batch when the hot statement before is done. Where that one answered a crowd, they get a moment to
-    /// join: one of them alone would cost a round trip.
+    /// Closes the batch when the hot statement before is done. Those whom it answered get a moment to join, as long as
+    /// somebody comes: one of them alone would cost a round trip.
     async fn turn<Q: Send + 'static>(&self, batch: Batch<Q>) -> (impl Drop + '_, Vec<Q>) {
-        let mut crowd = self.turn.lock().await;
+        let (mut crowd, waited) = match self.turn.try_lock() {
+            Ok(crowd) => (crowd, 0),
+            // Whoever had to wait is none of those who are answered now.
+            Err(_) => (self.turn.lock().await, batch.gathered()),
+        };
+        let all = (waited + *crowd).min(self.batch_limit());
         let begun = monotonic();
-        while batch.gathered() < *crowd && begun.elapsed() < MOMENT {
+        let (mut here, mut last) = (batch.gathered(), begun);
+        while here < all && begun.elapsed() < MOMENT && last.elapsed() < LULL {
             tokio::task::yield_now().await;
+            let now = batch.gathered();
+            if now > here {
+                (here, last) = (now, monotonic());
+            }
         }
-        let requests = batch.close();
-        // One straggler does not end a crowd.
-        *crowd = requests.len().max(*crowd / 2);
-        (crowd, requests)
+        // Callers, not their requests: one caller with many waits for nobody. And one straggler does not end a crowd.
+        *crowd = here.max(*crowd / 2);
+        (crowd, batch.close())
     }
 
     async fn migrate(&self, allowed: bool) -> Result<()> {

@@ -24,7 +24,8 @@ const MOST: usize = 2_000;
 
 /// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
 /// that its order is used and nothing is sorted. Each group is a subquery of its own, so that the next one sees
-/// what it took. A group is [agent, claim id, how many, lease, most at once, [[route, preference]]].
+/// what it took. A group is [agent, claim id, how many, lease, most at once, [[route, preference]]]. A task's
+/// properties are read at once, because each reading of one walks the chain in which they are stored.
 pub(super) const CLAIM: &str = concat!(
     lock!(),
     "WITH ns, now, at, ns.catalog_seq AS catalog,
@@ -46,18 +47,20 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
     SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1
     WITH at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
     UNWIND heads AS t
+    WITH at, g, until, expires, t, properties(t) AS p
     SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[6], claim_id: g[1], claimed_at: at,
-      lease_version: t.lease_version + 1, attempts: t.attempts + 1, revision: t.revision + 1, lease_until: until,
+      lease_version: p.lease_version + 1, attempts: p.attempts + 1, revision: p.revision + 1, lease_until: until,
       due_at: until, lease_expires_at: expires, updated_at: at, claim_key: null, control: null}
-    RETURN t }
-  RETURN collect(t) AS tasks }
-WITH ns, at, catalog, overdue, tasks, ns.event_seq AS base
+    RETURN g[0] AS agent, [g[1], p.id, p.type, p.title, p.description, p.payload, p.priority, p.attempts + 1,
+      p.max_attempts, p.delegated_by, p.parent_id, p.checkpoint, p.lease_version + 1, until,
+      CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' |
+        [q.id, e.type, q.status, q.results]] ELSE [] END] AS task }
+  RETURN collect(agent) AS agents, collect(task) AS tasks }
+WITH ns, at, catalog, overdue, agents, tasks, ns.event_seq AS base
 SET ns.event_seq = base + size(tasks)
 FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.claimed',
-  source: tasks[i - 1].claimed_by, task_id: tasks[i - 1].id, created_at: at}))
-RETURN [catalog, overdue, [t IN tasks | [t.claim_id, t.id, t.type, t.title, t.description, t.payload, t.priority,
-  t.attempts, t.max_attempts, t.delegated_by, t.parent_id, t.checkpoint, t.lease_version, t.lease_until,
-  [(t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type <> 'parallel_ok' | [p.id, e.type, p.status, p.results]]]]] AS row"
+  source: agents[i - 1], task_id: tasks[i - 1][1], created_at: at}))
+RETURN [catalog, overdue, tasks] AS row"
 );
 
 /// The requests that differ in nothing but how much they want.

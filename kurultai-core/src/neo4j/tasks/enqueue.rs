@@ -30,41 +30,46 @@ const ROUNDS: usize = 8;
 /// A request of more than 8 KiB costs 45 ms instead of 2 (the driver leaves Nagle's algorithm on), so units of
 /// different callers go in several statements rather than in a long one. What the text and the kinds take is left.
 const SHORT: usize = 5_000;
+/// What a task with a time of its own takes, which makes it a kind of its own.
+const KIND: usize = 500;
 
-/// A row is [kind, id, payload, title, description, delay, run_at, expires_at, blocked, unique_key, parent_id]; what
-/// tasks have in common is sent once, as their kind: its properties, sort base and timeout.
+/// What tasks have in common is sent once and worked out once, as their kind. A kind's rows are
+/// [place in the batch, id, payload, title, description, unique_key, parent_id].
 macro_rules! insert {
     () => {
         concat!(
             "WITH ns, now, at, ns.event_seq AS base
-SET ns.event_seq = base + size($rows), ns.catalog_seq = ns.catalog_seq + size($routes)
+SET ns.event_seq = base + $count, ns.catalog_seq = ns.catalog_seq + size($routes)
 FOREACH (key IN $routes | MERGE (:TaskRoute {namespace: $ns, key: key}))
 WITH ns, now, at, base
-CALL (now, at, base) { UNWIND range(0, size($rows) - 1) AS i
-  WITH now, at, base + i + 1 AS seq, $rows[i] AS r, i
-  WITH now, at, seq, r, $kinds[r[0]] AS k, i, CASE WHEN r[5] IS NULL THEN r[6] ELSE ",
-            native!("now + r[5]"),
+CALL (now, at, base) { UNWIND $kinds AS k
+  WITH now, at, base, k, CASE WHEN k.delay IS NULL THEN k.run_at ELSE ",
+            native!("now + k.delay"),
             " END AS start
-  WITH now, at, seq, r, k, start, k.sort + now - 1577836800000000 + i AS sort,
-    CASE WHEN start > at THEN ",
+  WITH now, at, base, k, start, CASE WHEN start > at THEN ",
             micros!("start"),
             " END AS later
-  WITH now, at, seq, r, k, start, sort, later, CASE WHEN r[7] IS NOT NULL THEN ",
-            micros!("r[7]"),
-            " WHEN NOT r[8] THEN coalesce(later, now) + k.timeout END AS expires
-  CREATE (t:Task)
-  SET t = k.task, t.id = r[1], t.payload = r[2], t.title = r[3], t.description = r[4], t.run_at = start,
-    t.status = CASE WHEN r[8] THEN 'blocked' ELSE 'pending' END, t.unique_key = r[9], t.parent_id = r[10],
-    t.sort_key = sort, t.claim_key = CASE WHEN NOT r[8] AND later IS NULL THEN sort END,
-    t.timeout = CASE WHEN r[7] IS NULL THEN k.timeout END,
-    t.expires_at = CASE WHEN expires IS NOT NULL THEN ",
+  WITH now, at, base, k, start, later, CASE WHEN k.expires_at IS NOT NULL THEN ",
+            micros!("k.expires_at"),
+            " WHEN NOT k.blocked THEN coalesce(later, now) + k.timeout END AS expires
+  WITH at, base, k, start, k.sort + now - 1577836800000000 AS sort, NOT k.blocked AND later IS NULL AS ready,
+    CASE WHEN k.blocked THEN 'blocked' ELSE 'pending' END AS status,
+    CASE WHEN later < expires OR expires IS NULL THEN
+      CASE WHEN NOT k.blocked THEN later ELSE expires END ELSE expires END AS due,
+    CASE WHEN expires IS NOT NULL THEN ",
             native!("expires"),
-            " END,
-    t.due_at = CASE WHEN later < expires OR expires IS NULL THEN
-      CASE WHEN NOT r[8] THEN later ELSE expires END ELSE expires END,
-    t.created_at = at, t.updated_at = at
-  CREATE (:Event {namespace: $ns, seq: seq, topic: 'task.enqueued', source: k.task.delegated_by, task_id: r[1],
-    created_at: at})
+            " END AS expires
+  UNWIND k.rows AS r
+  CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2], title: r[3],
+    description: r[4], priority: k.priority, priority_weight: k.priority_weight, sort_key: sort + r[0],
+    claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, run_at: start, expires_at: expires,
+    timeout: k.timeout, required_capabilities: k.required_capabilities,
+    preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to, delegated_by: k.delegated_by,
+    unique_key: r[5], parent_id: r[6], on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
+    retry: k.retry, max_attempts: k.max_attempts, attempts: 0, lease_version: 0, revision: 0, created_at: at,
+    updated_at: at})
+  CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
+    task_id: r[1], created_at: at})
   RETURN count(*) AS added }
 "
         )
@@ -95,7 +100,7 @@ WITH ns, now, at, ways, gone WHERE all(way IN ways WHERE [way[0], way[-1]] IN $w
 CALL (now, at) { UNWIND $parents AS e
   MATCH (p:Task {id: e[0]}) MATCH (c:Task {id: e[1]})
   CREATE (p)-[:SPAWNED]->(c)
-  WITH DISTINCT p, at WHERE p.status IN ['pending', 'blocked'] AND NOT p.id IN [r IN $rows | r[1]]
+  WITH DISTINCT p, at WHERE p.status IN ['pending', 'blocked'] AND p.id IN $hosts
   SET p.claim_id = CASE WHEN p.status = 'blocked' THEN p.claim_id END,
     p.due_at = CASE WHEN p.status = 'blocked' THEN p.due_at WHEN p.timeout IS NULL THEN ",
     micros!("p.expires_at"),
@@ -110,7 +115,7 @@ CALL () { UNWIND $raises AS r
   SET p.sort_key = p.sort_key - up * 1152921504606846976, p.revision = p.revision + 1,
     p.claim_key = p.claim_key - up * 1152921504606846976
   RETURN count(*) AS raised }
-CALL () { UNWIND [r IN $rows WHERE r[8] | r[1]] AS id MATCH (t:Task {id: id})
+CALL () { UNWIND $blocked AS id MATCH (t:Task {id: id})
   WHERE EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
       AND p.status IN ['dead_letter', 'cancelled', 'expired'] }
     OR NOT EXISTS { (t)-[:SPAWNED]->(:Task) } AND NOT EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
@@ -174,7 +179,8 @@ pub(super) async fn enqueue(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Res
 /// Several short statements at once, if need be.
 async fn plain(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     let size = |unit: &Vec<NewTask>| -> usize {
-        unit.iter().map(|t| 60 + t.payload.as_str().len() + t.title.len() + t.description.len()).sum()
+        let texts = |t: &NewTask| t.payload.as_str().len() + t.title.len() + t.description.len();
+        unit.iter().map(|t| if is_timed(t) { KIND } else { 60 } + texts(t)).sum()
     };
     let (mut parts, mut filled): (Vec<Vec<Vec<NewTask>>>, usize) = (vec![], 0);
     for unit in units {
@@ -206,6 +212,10 @@ async fn plain(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<V
         }
     }
     Ok(Answers { each, overdue })
+}
+
+fn is_timed(task: &NewTask) -> bool {
+    matches!(task.start, Start::At(_)) || matches!(task.expiry, Expiry::At(_))
 }
 
 async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
@@ -283,27 +293,26 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
 
 fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> neo4rs::Query {
     let catalog = store.cached();
-    let (mut kinds, mut routes): (Vec<&Row>, Vec<&str>) = (vec![], vec![]);
-    let mut lines = Vec::with_capacity(rows.len());
-    for row in rows {
-        let kind = kinds.iter().position(|known| same_kind(known, row)).unwrap_or_else(|| {
+    let (mut kinds, mut routes): (Vec<(&Row, Vec<BoltType>)>, Vec<&str>) = (vec![], vec![]);
+    for (place, row) in rows.iter().enumerate() {
+        let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
             if !catalog.knows_route(&row.route) && !routes.contains(&row.route.as_str()) {
                 routes.push(&row.route);
             }
-            kinds.push(row);
+            kinds.push((row, vec![]));
             kinds.len() - 1
         });
-        lines.push(line(row, kind));
+        kinds[kind].1.push(line(place, &row.task));
     }
-    let kinds = kinds.into_iter().map(|row| kind(store, row));
-    store.query(text).param("kinds", list(kinds)).param("routes", routes).param("rows", list(lines))
+    let kinds = kinds.into_iter().map(|(row, lines)| kind(row, lines));
+    store.query(text).param("kinds", list(kinds)).param("routes", routes).param("count", count(rows.len()))
 }
 
 fn same_kind(a: &Row, b: &Row) -> bool {
-    let timeout = |row: &Row| if let Expiry::After(timeout) = row.task.expiry { Some(timeout) } else { None };
     let (x, y) = (&a.task, &b.task);
-    a.route == b.route
-        && (a.rank, timeout(a)) == (b.rank, timeout(b))
+    (x.start, x.expiry) == (y.start, y.expiry)
+        && a.route == b.route
+        && (a.rank, a.blocked) == (b.rank, b.blocked)
         && x.required_capabilities == y.required_capabilities
         && x.preferred_capabilities == y.preferred_capabilities
         && (x.priority, x.priority_weight, x.max_attempts) == (y.priority, y.priority_weight, y.max_attempts)
@@ -313,14 +322,30 @@ fn same_kind(a: &Row, b: &Row) -> bool {
 }
 
 /// What is as it is by default is left out.
-fn kind(store: &Neo4jStore, row: &Row) -> BoltType {
+fn kind(row: &Row, lines: Vec<BoltType>) -> BoltType {
     let task = &row.task;
     let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
     let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
-    let timeout = if let Expiry::After(timeout) = task.expiry { Some(micros(timeout)) } else { None };
-    let properties = map([
-        ("namespace", store.namespace.as_str().into()),
+    let time = |at: DateTime<Utc>| datetime(Some(at.timestamp_micros()));
+    let (delay, run_at) = match task.start {
+        Start::Now => (None, datetime(None)),
+        Start::After(delay) => (Some(micros(delay)), datetime(None)),
+        Start::At(at) => (None, time(at)),
+    };
+    let (timeout, expires_at) = match task.expiry {
+        Expiry::After(timeout) => (Some(micros(timeout)), datetime(None)),
+        Expiry::At(at) => (None, time(at)),
+        Expiry::Never | Expiry::Default => (None, datetime(None)),
+    };
+    map([
+        ("rows", list(lines)),
+        ("sort", order::sort_base(row.rank, task.priority_weight).into()),
+        ("blocked", row.blocked.into()),
+        ("delay", delay.into()),
+        ("run_at", run_at),
+        ("timeout", timeout.into()),
+        ("expires_at", expires_at),
         ("type", task.task_type.as_str().into()),
         ("route", row.route.as_str().into()),
         ("priority", task.priority.as_str().into()),
@@ -333,40 +358,17 @@ fn kind(store: &Neo4jStore, row: &Row) -> BoltType {
         ("wait_for", wait_for.into()),
         ("retry", retry.into()),
         ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
-        ("attempts", 0.into()),
-        ("lease_version", 0.into()),
-        ("revision", 0.into()),
-    ]);
-    map([
-        ("task", properties),
-        ("sort", order::sort_base(row.rank, task.priority_weight).into()),
-        ("timeout", timeout.into()),
     ])
 }
 
-fn line(row: &Row, kind: usize) -> BoltType {
-    let task = &row.task;
-    let stated = |text: &String| (!text.is_empty()).then(|| text.clone());
-    let time = |at: DateTime<Utc>| datetime(Some(at.timestamp_micros()));
-    let (delay, run_at) = match task.start {
-        Start::Now => (None, datetime(None)),
-        Start::After(delay) => (Some(micros(delay)), datetime(None)),
-        Start::At(at) => (None, time(at)),
-    };
-    let expires_at = if let Expiry::At(at) = task.expiry { time(at) } else { datetime(None) };
-    cells![
-        count(kind),
-        task.id.as_str(),
-        task.payload.as_str(),
-        stated(&task.title),
-        stated(&task.description),
-        delay,
-        run_at,
-        expires_at,
-        row.blocked,
-        task.unique_key.as_deref(),
-        task.parent_id.as_deref()
-    ]
+/// Ends with the last value that there is: beyond a list's end is null.
+fn line(place: usize, task: &NewTask) -> BoltType {
+    let stated = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let more =
+        [stated(&task.title), stated(&task.description), task.unique_key.clone(), task.parent_id.clone()];
+    let stop = more.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+    let first = [count(place).into(), task.id.as_str().into(), task.payload.as_str().into()];
+    list(first.into_iter().chain(more.into_iter().take(stop).map(BoltType::from)))
 }
 
 fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
@@ -400,7 +402,9 @@ fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
     hosts.dedup();
     let guards = circle::guards(rows).into_iter().map(|[from, to]| cells![from, to]);
     let ways = ways.ends().map(|[from, to]| cells![from, to]);
+    let blocked: Vec<&str> = rows.iter().filter(|row| row.blocked).map(|row| row.task.id.as_str()).collect();
     query
+        .param("blocked", blocked)
         .param("edges", list(edges))
         .param("parents", list(parents))
         .param("hosts", hosts)

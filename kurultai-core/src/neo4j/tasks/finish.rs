@@ -22,18 +22,18 @@ pub(super) const COMPLETE: &str = concat!(
     "CALL (now, at) { UNWIND $rows AS r
   MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
   WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.lease_until > now
-    AND NOT EXISTS { (t)-[:SPAWNED]->(:Task) }
+    AND NOT EXISTS { (t)-[:SPAWNED]->() }
   SET t += {status: 'completed', results: r[2], usage: coalesce(r[3], t.usage), completed_at: at, updated_at: at,
     revision: t.revision + 1, held_by: null, lease_until: null, lease_expires_at: null, due_at: null, control: null}
-  RETURN collect(t) AS tasks, collect(t.claimed_by) AS agents }
+  RETURN collect(t) AS tasks, collect(t.claimed_by) AS agents, collect(r[0]) AS ids }
 WITH *, ns.event_seq AS base
 FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.completed',
-  source: agents[i - 1], task_id: tasks[i - 1].id, created_at: at}))
+  source: agents[i - 1], task_id: ids[i - 1], created_at: at}))
 WITH *, base + size(tasks) AS seq
 ",
     beat!(),
     wake!(),
-    "RETURN [[t IN tasks | t.id], size(look) > 0 OR any(x IN ready WHERE coalesce(x.due_at <= now, false))] AS row"
+    "RETURN [ids, size(look) > 0 OR any(x IN ready WHERE coalesce(x.due_at <= now, false))] AS row"
 );
 
 pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
