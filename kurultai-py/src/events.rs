@@ -29,6 +29,7 @@ impl Events {
 
 #[pymethods]
 impl Events {
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn read(
         &self,
         after_seq: i64,
