@@ -1,5 +1,6 @@
-//! Checkpoints beside the writer. Moving the log's pages into the database waits for the disk twice; the writer goes
-//! on meanwhile.
+//! Checkpoints beside the writer, in the class `process`. Moving the log's pages into the database waits for the disk
+//! twice; the writer goes on meanwhile. In the class `full` each commit waits for the disk anyway, and would wait longer
+//! beside a checkpoint: 4 x 100 cycles 0.75 of the yardstick without the thread, 0.64 with it.
 
 use super::failed;
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use std::{sync::mpsc, thread::JoinHandle};
 const STEP: i32 = 4_000;
 /// At so many (64 MiB) the writer moves the rest itself, so that the log begins anew; SQLite does that only where
 /// nobody writes. Few are left then. Without the thread, 128 callers lose about a tenth of their time to the disk.
-const MOST: i32 = 16_000;
+pub(super) const MOST: i32 = 16_000;
 
 /// Starts a thread with a connection of its own, which ends with the writer's.
 pub(super) fn start(writer: &mut Connection, own: Connection) -> Result<JoinHandle<()>> {

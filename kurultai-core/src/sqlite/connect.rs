@@ -11,8 +11,9 @@ use std::{thread::JoinHandle, time::Duration};
 
 pub(super) struct Opened {
     pub(super) writer: Connection,
-    /// Only a file has these two: other processes may write to it, and its log needs checkpoints.
+    /// Of a file, which other processes may write to.
     pub(super) watcher: Option<Connection>,
+    /// Where commits do not wait for the disk, checkpoints should not let them wait either.
     pub(super) checkpoints: Option<JoinHandle<()>>,
     pub(super) ns: i64,
 }
@@ -28,9 +29,12 @@ pub(super) fn open(config: &Config) -> Result<Opened> {
         _ => "normal",
     };
     // 8 MiB: a commit scans the whole page cache, so a larger one costs more than it saves. Temporary things stay in
-    // memory: a job that may be undone alone copies what it changes, beyond 64 KiB into a file.
+    // memory: a job that may be undone alone copies what it changes, beyond 64 KiB into a file. The longer a checkpoint
+    // waits, the more pages it writes only once.
     let settings = format!(
-        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192; pragma temp_store=memory;"
+        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192;
+         pragma temp_store=memory; pragma wal_autocheckpoint={};",
+        checkpoint::MOST
     );
     patiently(|| connection.execute_batch(&settings))?;
     migrate(&connection, config.migrate)?;
@@ -38,12 +42,16 @@ pub(super) fn open(config: &Config) -> Result<Opened> {
     let ns = connection
         .query_row("select n from namespace where id = ?1", [&config.namespace], |row| row.get(0))
         .map_err(failed)?;
-    let (watcher, checkpoints) = match &config.location {
-        Location::Sqlite { path, .. } => {
+    let watcher = match &config.location {
+        Location::Sqlite { .. } => Some(reader(&config.location)?),
+        _ => None,
+    };
+    let checkpoints = match &config.location {
+        Location::Sqlite { path, durability: Durability::Process } => {
             let own = prepared(Connection::open(path).map_err(failed)?)?;
-            (Some(reader(&config.location)?), Some(checkpoint::start(&mut connection, own)?))
+            Some(checkpoint::start(&mut connection, own)?)
         }
-        _ => (None, None),
+        _ => None,
     };
     // Waiting is the writer's own business: SQLite's handler sleeps for up to 100 ms at a time.
     connection.busy_timeout(Duration::ZERO).map_err(failed)?;
