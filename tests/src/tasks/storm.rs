@@ -4,6 +4,42 @@ use serde_json::json;
 use std::collections::HashSet;
 
 cases! {
+    /// A server that shows a commit property by property would let a reader see the status before the results.
+    async fn a_completed_task_is_never_seen_without_its_results(team: Team) {
+        team.agent("temujin", &[]).await;
+        let tasks: Vec<NewTask> = (0..300).map(|i| task(&i.to_string())).collect();
+        let ids: Vec<String> = tasks.iter().map(|task| task.id.clone()).collect();
+        team.k.tasks().enqueue_many(tasks).await.unwrap();
+        let readers = (0..4).map(|_| {
+            let (tasks, ids) = (team.k.tasks(), ids.clone());
+            tokio::spawn(async move {
+                let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+                loop {
+                    let all = tasks.get_many(&ids).await.unwrap();
+                    let done = all.iter().flatten().filter(|task| task.status == Status::Completed);
+                    let mut count = 0;
+                    for task in done {
+                        assert!(task.results.is_some() && task.completed_at.is_some(), "{task:?}");
+                        count += 1;
+                    }
+                    if count == ids.len() {
+                        return;
+                    }
+                }
+            })
+        });
+        let readers: Vec<_> = readers.collect();
+        while let claimed = team.claim("temujin", 10).await
+            && !claimed.is_empty()
+        {
+            let done = claimed.iter().map(|claimed| team.complete(claimed));
+            futures::future::join_all(done).await;
+        }
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    }
+
     async fn claimers_in_a_storm_never_get_the_same_task(team: Team) {
         let total = if team.k.store_name() == "sqlite" { 5_000 } else { 2_000 };
         for i in 0..32 {
