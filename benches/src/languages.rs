@@ -6,7 +6,7 @@ use crate::{
     report::{Across, Report},
     runner::{self, Shape},
     sqlite,
-    yardstick::Rates,
+    yardstick::{Rates, said},
 };
 use serde::Deserialize;
 use std::{path::PathBuf, process::Command};
@@ -76,11 +76,6 @@ impl Languages {
                 node
             }
         };
-        let output = command.args(args).output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("{language}'s benchmark `{}` failed: {}", args.join(" "), said.trim()).into());
-        }
-        Ok(String::from_utf8(output.stdout)?)
+        said(command.args(args))
     }
 }

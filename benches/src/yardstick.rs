@@ -49,14 +49,18 @@ impl Yardstick {
     }
 
     fn run(&self, program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<Rates> {
-        let output =
-            Command::new(self.folder.join(program)).args(args).envs(variables.iter().copied()).output()?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(
-                format!("the yardstick `{program} {}` failed: {}", args.join(" "), said.trim()).into()
-            );
-        }
-        Ok(serde_json::from_slice(&output.stdout)?)
+        let mut command = Command::new(self.folder.join(program));
+        Ok(serde_json::from_str(&said(command.args(args).envs(variables.iter().copied()))?)?)
     }
+}
+
+/// What a program printed. Its error names the arguments and not the environment, where a password may be.
+pub(crate) fn said(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        let words: Vec<_> = std::iter::once(command.get_program()).chain(command.get_args()).collect();
+        return Err(format!("{words:?} failed: {}", why.trim()).into());
+    }
+    Ok(String::from_utf8(output.stdout)?)
 }

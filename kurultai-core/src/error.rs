@@ -150,6 +150,10 @@ impl Error {
         Error::new(Kind::Unavailable, "store.unavailable", message).after(Duration::from_secs(1))
     }
 
+    pub(crate) fn closed() -> Self {
+        Error::new(Kind::Conflict, "store.closed", "this store was closed")
+    }
+
     pub fn internal(message: impl Into<String>) -> Self {
         Error::new(Kind::Internal, "store.failed", message)
     }

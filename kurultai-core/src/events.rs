@@ -1,7 +1,6 @@
 //! What happened, in commit order: the event log. Types, the store's contract, the handle, the rules.
 
 use crate::{
-    clock::monotonic,
     error::{Error, Result},
     json::Json,
     team::Team,
@@ -71,23 +70,18 @@ impl Events {
             limit @ 1..=10_000 => limit,
             limit => return Err(Error::invalid("limit", limit, "1 to 10000")),
         };
-        let deadline = monotonic() + filter.wait.min(Duration::from_secs(86_400));
-        let mut news = (!filter.wait.is_zero()).then(|| self.team.news_of_events());
+        let mut news = self.team.news_of_events(filter.wait);
         loop {
-            let (events, looked_to) = self.look(&filter, limit).await?;
-            // What is not among the events up to here does not match and need not be looked at again.
-            filter.after_seq = looked_to;
-            let left = deadline.saturating_duration_since(monotonic());
-            match &mut news {
-                Some(news) if events.is_empty() && !left.is_zero() => news.wait(left).await,
-                _ => return Ok(events),
+            let events = self.look(&mut filter, limit).await?;
+            if !events.is_empty() || !news.come().await {
+                return Ok(events);
             }
         }
     }
 
-    /// What matches now, and up to which `seq` that is.
-    async fn look(&self, filter: &EventFilter, limit: usize) -> Result<(Vec<Event>, i64)> {
-        let mut filter = filter.clone();
+    /// What matches now. Moves `after_seq` on: what is not among the events up to there does not match and need not be
+    /// looked at again.
+    async fn look(&self, filter: &mut EventFilter, limit: usize) -> Result<Vec<Event>> {
         let pattern = filter.topic.clone();
         let last = self.last_seq().await?;
         let mut events = Vec::new();
@@ -99,7 +93,7 @@ impl Events {
             filter.after_seq = looked_to;
         }
         events.truncate(limit);
-        Ok((events, filter.after_seq))
+        Ok(events)
     }
 
     /// The number of the newest event; 0 where nothing happened yet.

@@ -2,8 +2,9 @@
 
 use crate::{
     batch::{Batch, Coalescer},
+    clock::monotonic,
     config::Config,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     store::Store,
     tasks::{
         Claimed, Enqueued, Extended, Finish, Finished, NewTask, Outcome, Status,
@@ -19,7 +20,7 @@ use std::{
         Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{sync::watch, time::sleep};
 
@@ -75,7 +76,9 @@ impl Team {
         if overdue {
             self.after(true).await;
         }
-        self.log.send_modify(|count| *count += 1);
+        if each.iter().flatten().any(|claimed| !claimed.is_empty()) {
+            self.log.send_modify(|count| *count += 1);
+        }
         let given = |claimed| Given { claimed, settled: overdue, team: Arc::downgrade(&self) };
         Ok(each.into_iter().map(|answer| answer.map(given)).collect())
     }
@@ -181,12 +184,23 @@ impl Team {
         self.log.send_modify(|count| *count += 1);
     }
 
-    pub(crate) fn news(self: &Arc<Self>) -> News {
-        News { team: self.clone(), seen: self.news.subscribe(), counted: false }
+    /// News of work for at most `wait`.
+    pub(crate) fn news(self: &Arc<Self>, wait: Duration) -> News {
+        self.listen(&self.news, wait)
     }
 
-    pub(crate) fn news_of_events(self: &Arc<Self>) -> News {
-        News { team: self.clone(), seen: self.log.subscribe(), counted: false }
+    /// News of events for at most `wait`.
+    pub(crate) fn news_of_events(self: &Arc<Self>, wait: Duration) -> News {
+        self.listen(&self.log, wait)
+    }
+
+    fn listen(self: &Arc<Self>, to: &watch::Sender<u64>, wait: Duration) -> News {
+        News((!wait.is_zero()).then(|| Listener {
+            team: self.clone(),
+            seen: to.subscribe(),
+            deadline: monotonic() + wait.min(Duration::from_secs(86_400)),
+            counted: false,
+        }))
     }
 
     /// One poller a process, only while somebody waits: what other processes wrote, and what comes due.
@@ -242,7 +256,7 @@ fn coalesce<Q: Send + 'static, A: Send + 'static>(
     let team = team.clone();
     Coalescer::new(limit, move |requests| match team.upgrade() {
         Some(team) => run(team, requests),
-        None => Box::pin(async { Err(Error::new(Kind::Conflict, "store.closed", "this store was closed")) }),
+        None => Box::pin(async { Err(Error::closed()) }),
     })
 }
 
@@ -307,23 +321,34 @@ async fn background(team: Weak<Team>) {
 }
 
 /// Waits for news of work or of events. What came after it was made is never missed.
-pub(crate) struct News {
+pub(crate) struct News(Option<Listener>);
+
+/// Only who may wait has one: most callers do not, and it is not free.
+struct Listener {
     team: Arc<Team>,
     seen: watch::Receiver<u64>,
+    deadline: Instant,
     counted: bool,
 }
 
 impl News {
-    pub(crate) async fn wait(&mut self, most: Duration) {
-        if !std::mem::replace(&mut self.counted, true) {
-            self.team.waiting.fetch_add(1, Ordering::SeqCst);
+    /// Waits until it is worth looking again; false where the time is over.
+    pub(crate) async fn come(&mut self) -> bool {
+        let Some(Listener { team, seen, deadline, counted }) = &mut self.0 else { return false };
+        let left = deadline.saturating_duration_since(monotonic());
+        if left.is_zero() {
+            return false;
         }
-        self.team.ensure_poller();
-        drop(tokio::time::timeout(most, self.seen.changed()).await);
+        if !std::mem::replace(counted, true) {
+            team.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        team.ensure_poller();
+        drop(tokio::time::timeout(left, seen.changed()).await);
+        true
     }
 }
 
-impl Drop for News {
+impl Drop for Listener {
     fn drop(&mut self) {
         if self.counted {
             self.team.waiting.fetch_sub(1, Ordering::SeqCst);

@@ -13,7 +13,7 @@ mod server;
 mod yardstick;
 
 use process::{Result, Steps, cargo, run};
-use server::Server;
+use server::{Server, beside};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -108,11 +108,11 @@ fn test(mut filters: Vec<String>) -> Result<()> {
             python::test(&mut steps, server.as_ref(), &filters);
             node::test(&mut steps, server.as_ref(), &filters);
             let mut command = cargo(tests);
-            command.arg("--").args(filters).env_remove(server::URL);
-            steps.run("test", || match &server {
-                Some(server) => server.run(&mut command),
-                None => run(command.args(["--skip", "neo4j::"])),
-            });
+            command.arg("--").args(filters);
+            if !with_neo4j {
+                command.args(["--skip", "neo4j::"]);
+            }
+            steps.run("test", || beside(server.as_ref(), &mut command));
         }
     }
     steps.finish()

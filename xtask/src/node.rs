@@ -1,6 +1,7 @@
 //! The Node package: built from this tree, tested, type-checked, packed and installed.
 use crate::process::{Result, Steps, cargo, run};
-use crate::{built, root, server::Server};
+use crate::server::{Server, beside};
+use crate::{built, root};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,8 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map_or("", String::as_str) {
         "" => build("dev"),
         "test" => {
-            let named = std::env::var(crate::server::URL).is_ok_and(|url| !url.is_empty());
-            let server = named.then(Server::named_or_new).transpose()?;
             let mut steps = Steps::default();
-            test(&mut steps, server.as_ref(), &args[1..]);
+            test(&mut steps, Server::named().as_ref(), &args[1..]);
             steps.finish()
         }
         "pack" => {
@@ -38,11 +37,7 @@ pub(crate) fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String
         files.sort();
         let mut node = Command::new("node");
         node.arg("--test").args(filters.iter().map(|name| format!("--test-name-pattern={name}")));
-        node.args(files).current_dir(package()).env_remove(crate::server::URL);
-        match server {
-            Some(server) => server.run(&mut node),
-            None => run(&mut node),
-        }
+        beside(server, node.args(files).current_dir(package()))
     });
     steps.run("node types", types);
     steps.run("node package", install);

@@ -1,6 +1,7 @@
 //! The Python package: built from this tree, tested, type-checked, made a wheel and installed.
 use crate::process::{Result, Steps, cargo, run};
-use crate::{built, root, server::Server, target};
+use crate::server::{Server, beside};
+use crate::{built, root, target};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,10 +11,8 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
     match args.first().map_or("", String::as_str) {
         "" => build("dev"),
         "test" => {
-            let named = std::env::var(crate::server::URL).is_ok_and(|url| !url.is_empty());
-            let server = named.then(Server::named_or_new).transpose()?;
             let mut steps = Steps::default();
-            test(&mut steps, server.as_ref(), &args[1..]);
+            test(&mut steps, Server::named().as_ref(), &args[1..]);
             steps.finish()
         }
         "wheel" => {
@@ -31,11 +30,7 @@ pub(crate) fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String
     }
     steps.run("python", || {
         let mut python = unittest(Path::new("python3"), filters);
-        python.env("PYTHONPATH", package().join("python"));
-        match server {
-            Some(server) => server.run(&mut python),
-            None => run(&mut python),
-        }
+        beside(server, python.env("PYTHONPATH", package().join("python")))
     });
     steps.run("python types", types);
     steps.run("python wheel", || install(filters));
@@ -69,7 +64,7 @@ fn unittest(python: &Path, filters: &[String]) -> Command {
     let mut command = Command::new(python);
     command.args(["-W", "error::ResourceWarning", "-m", "unittest"]);
     command.args(filters.iter().flat_map(|name| ["-k", name.as_str()]));
-    command.current_dir(package().join("tests")).env_remove(crate::server::URL);
+    command.current_dir(package().join("tests"));
     command
 }
 
@@ -126,5 +121,5 @@ fn install(filters: &[String]) -> Result<()> {
     let python = binaries(&fresh).join("python");
     let offline = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"];
     run(Command::new(&python).args(offline).arg(wheel))?;
-    run(unittest(&python, filters).env_remove("PYTHONPATH"))
+    beside(None, unittest(&python, filters).env_remove("PYTHONPATH"))
 }

@@ -20,9 +20,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// The one that the environment names.
+    pub(crate) fn named() -> Option<Self> {
+        let url = std::env::var(URL).ok().filter(|url| !url.is_empty())?;
+        Some(Self { url, own: None })
+    }
+
     pub(crate) fn named_or_new() -> Result<Self> {
-        if let Some(url) = std::env::var(URL).ok().filter(|url| !url.is_empty()) {
-            return Ok(Self { url, own: None });
+        if let Some(server) = Self::named() {
+            return Ok(server);
         }
         let home = dir().join(format!("home-run-{}", std::process::id()));
         let port = free_port(0)?;
@@ -32,6 +38,14 @@ impl Server {
 
     pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
         run(command.env(URL, &self.url))
+    }
+}
+
+/// Runs tests on the server, or where there is none without any.
+pub(crate) fn beside(server: Option<&Server>, command: &mut Command) -> Result<()> {
+    match server {
+        Some(server) => server.run(command),
+        None => run(command.env_remove(URL)),
     }
 }
 

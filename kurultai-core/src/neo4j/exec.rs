@@ -91,7 +91,7 @@ impl Link {
         // Before the pool, which would let its callers wait for ever.
         let permit = match timeout(IN_ALL, self.permits.acquire()).await {
             Ok(Ok(permit)) => permit,
-            Ok(Err(_)) => return Err(Error::new(Kind::Conflict, "store.closed", "this store was closed")),
+            Ok(Err(_)) => return Err(Error::closed()),
             Err(_) => return Err(Error::unavailable(format!("every connection to {} is busy", self.server))),
         };
         // The server polls for a lock that is taken, ever more rarely; here the next one goes at once.

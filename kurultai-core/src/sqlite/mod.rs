@@ -90,7 +90,7 @@ impl SqliteStore {
         let now = self.clock.now();
         blocking(move || {
             if readers.closed.load(Ordering::SeqCst) {
-                return Err(closed());
+                return Err(Error::closed());
             }
             let free = readers.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = free.map_or_else(|| connect::reader(&readers.location), Ok)?;
@@ -102,10 +102,6 @@ impl SqliteStore {
         })
         .await
     }
-}
-
-fn closed() -> Error {
-    Error::new(Kind::Conflict, "store.closed", "this store was closed")
 }
 
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -1,7 +1,7 @@
 //! The one thread that writes: whatever has queued up shares one transaction, and everybody is answered after
 //! its commit.
 
-use super::{Counts, closed, failed};
+use super::{Counts, failed};
 use crate::{
     clock::{self, Clock, Micros},
     error::{Error, Result},
@@ -123,9 +123,9 @@ impl Writer {
             None => false,
         };
         if !sent {
-            return Err(closed());
+            return Err(Error::closed());
         }
-        answer.await.unwrap_or_else(|_| Err(closed()))
+        answer.await.unwrap_or_else(|_| Err(Error::closed()))
     }
 
     pub(super) async fn close(&self) {

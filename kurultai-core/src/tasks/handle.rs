@@ -9,7 +9,6 @@ use super::{
     types::*,
 };
 use crate::{
-    clock::monotonic,
     error::{Error, Result},
     ids,
     json::Json,
@@ -125,8 +124,7 @@ impl Tasks {
             check::names("types", types)?;
         }
         let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease };
-        let deadline = monotonic() + claim.wait.min(Duration::from_secs(86_400));
-        let mut news = (!claim.wait.is_zero()).then(|| self.team.news());
+        let mut news = self.team.news(claim.wait);
         let mut again = true;
         loop {
             let given = self.team.claim.call(request.clone()).await?;
@@ -135,10 +133,8 @@ impl Tasks {
             if claimed.is_empty() && settled && std::mem::take(&mut again) {
                 continue;
             }
-            let left = deadline.saturating_duration_since(monotonic());
-            match &mut news {
-                Some(news) if claimed.is_empty() && !left.is_zero() => news.wait(left).await,
-                _ => return Ok(claimed),
+            if !claimed.is_empty() || !news.come().await {
+                return Ok(claimed);
             }
         }
     }

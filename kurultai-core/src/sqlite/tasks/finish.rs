@@ -85,8 +85,8 @@ fn complete(tx: &Tx<'_>, finishes: &[Finish]) -> Result<(Vec<bool>, bool)> {
     if ended.is_empty() {
         return Ok((done, false));
     }
-    let sql =
-        "update or fail task set status = 'completed', completed_at = ?2, updated_at = ?2, lease_expires_at = null, held_by = null, due_at = null, control = null, revision = revision + 1
+    let sql = "update or fail task set status = 'completed', completed_at = ?2, updated_at = ?2,
+          lease_expires_at = null, held_by = null, due_at = null, control = null, revision = revision + 1
         where n in (select value from rarray(?1))";
     tx.run(sql, params![list(ended.iter().map(|(place, _)| place.n)), tx.now])?;
     for ((results, usage), tasks) in by_results {
