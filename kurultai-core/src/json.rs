@@ -44,7 +44,7 @@ impl Json {
     }
 
     /// Text that is known to be JSON: what this library or a binding wrote. Size and depth are checked when it is used.
-    pub fn stored(text: String) -> Self {
+    pub fn stored(text: impl Into<Arc<str>>) -> Self {
         Json(text.into())
     }
 

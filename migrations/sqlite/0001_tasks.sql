@@ -1,8 +1,8 @@
 -- Times are microseconds since 1970, UTC. `held_by` names a holder whose load is limited, so that only those are
 -- counted; `links` says whether a task has prerequisites (1), dependents (2), children (4), so that the many that
--- have none are not asked.
--- People read the views `tasks` and `events`; the tables are narrow because
--- an update rewrites its whole row.
+-- have none are not asked, and whether it is a dead letter (8), for an index that others do not touch.
+-- People read the views `tasks` and `events`; `task` is narrow because an update rewrites its whole row: a column costs
+-- a cycle about 1 %, an index that it touches 3 to 6 %.
 create table namespace(
   n integer primary key,
   id text not null unique,
@@ -28,20 +28,15 @@ create table task(
   ns integer not null,
   type text not null,
   status text not null,
-  priority integer not null,
-  priority_weight real not null,
   route integer not null,
   sort_key integer not null,
   claim_key integer,
-  assigned_to text,
   parent integer,
   unique_key text,
   run_at integer,
   expires_at integer,
-  timeout integer,
   due_at integer,
   attempts integer not null default 0,
-  max_attempts integer not null,
   claimed_by text,
   claimed_at integer,
   claim_id text,
@@ -51,21 +46,25 @@ create table task(
   control text,
   links integer not null default 0,
   revision integer not null default 0,
-  created_at integer not null,
   updated_at integer not null,
   completed_at integer
 ) strict;
 create index task_ready on task(route, claim_key) where claim_key is not null;
 create index task_due on task(ns, due_at) where due_at is not null;
 create index task_held on task(ns, held_by) where held_by is not null;
-create index task_dead on task(ns, id) where status = 'dead_letter';
-create index task_done on task(ns, completed_at) where completed_at is not null;
+create index task_dead on task(ns, id) where links & 8;
 create index task_parent on task(parent) where parent is not null;
 create unique index task_unique on task(ns, unique_key) where unique_key is not null;
 
 -- What never changes after the enqueue. The payload is last, so that nothing else is read past it.
 create table task_data(
   n integer primary key,
+  priority integer not null,
+  priority_weight real not null,
+  max_attempts integer not null,
+  timeout integer,
+  assigned_to text,
+  created_at integer not null,
   title text not null,
   description text not null,
   required text not null,
@@ -130,16 +129,16 @@ create table event(
 ) strict;
 
 create view tasks as
-select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' || t.priority as priority,
-  t.priority_weight, d.payload, d.required as required_capabilities, d.preferred as preferred_capabilities,
-  t.assigned_to, d.delegated_by, p.id as parent_id, t.unique_key,
+select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' || d.priority as priority,
+  d.priority_weight, d.payload, d.required as required_capabilities, d.preferred as preferred_capabilities,
+  d.assigned_to, d.delegated_by, p.id as parent_id, t.unique_key,
   datetime(t.run_at / 1e6, 'unixepoch', 'subsec') as run_at,
   datetime(t.expires_at / 1e6, 'unixepoch', 'subsec') as expires_at,
-  t.attempts, t.max_attempts, t.claimed_by,
+  t.attempts, d.max_attempts, t.claimed_by,
   datetime(t.claimed_at / 1e6, 'unixepoch', 'subsec') as claimed_at, t.claim_id, t.lease_version,
   datetime(t.lease_expires_at / 1e6, 'unixepoch', 'subsec') as lease_expires_at,
   r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage,
-  datetime(t.created_at / 1e6, 'unixepoch', 'subsec') as created_at,
+  datetime(d.created_at / 1e6, 'unixepoch', 'subsec') as created_at,
   datetime(t.updated_at / 1e6, 'unixepoch', 'subsec') as updated_at,
   datetime(t.completed_at / 1e6, 'unixepoch', 'subsec') as completed_at
 from task t

@@ -1,15 +1,11 @@
 //! One statement to the server and back: time limits, repetitions, errors. Every statement is a transaction of its
 //! own, so there is nothing to roll back.
 
-use super::{
-    Neo4jStore,
-    bolt::Cells,
-    lock,
-    nodelay::{NoDelay, STALL},
-};
+use super::{CONNECTIONS, Neo4jStore, bolt::Cells, lock, nodelay::NoDelay};
 use crate::{
     clock::monotonic,
     error::{Error, Kind, Result},
+    tasks::admit,
 };
 use neo4rs::{
     BoltType, Error as Neo4jError, Graph, Neo4jClientErrorKind, Neo4jErrorKind, Neo4jSecurityErrorKind, Query,
@@ -97,14 +93,13 @@ impl Link {
         // The server polls for a lock that is taken, ever more rarely; here the next one goes at once.
         let turn = if query.query().starts_with(lock!()) { Some(self.writer.lock().await) } else { None };
         let query = query.extra("tx_timeout", ON_SERVER.as_millis() as i64);
+        let at_once = CONNECTIONS as usize - self.permits.available_permits();
         let mut tries = 0;
         let rows = loop {
             tries += 1;
             let sent = monotonic();
             let outcome = timeout(IN_ALL, drain(&self.graph, query.clone())).await;
-            if sent.elapsed() >= STALL {
-                self.nodelay.set();
-            }
+            self.nodelay.after(at_once, sent.elapsed());
             let error = match outcome {
                 Ok(Ok(rows)) => break rows,
                 Ok(Err(error)) => error,
@@ -175,9 +170,7 @@ fn verdict(error: Neo4jError, server: &str, repeat: Repeat) -> Error {
         Neo4jError::Neo4j(failure) => match failure.kind() {
             Neo4jErrorKind::Client(Neo4jClientErrorKind::Security(_)) => denied(server),
             kind if passes(kind) => Error::unavailable(format!("{server} is busy: {}", failure.code())),
-            _ if failure.code() == "Neo.ClientError.Schema.ConstraintValidationFailed" => {
-                Error::new(Kind::Conflict, CONSTRAINT, "a task with this id belongs to another namespace")
-            }
+            _ if failure.code() == "Neo.ClientError.Schema.ConstraintValidationFailed" => admit::id_taken(),
             _ if is_schema(failure.code()) => {
                 Error::new(Kind::Storage, SCHEMA, format!("the schema of {server}: {}", failure.message()))
             }

@@ -146,7 +146,6 @@ impl Neo4jStore {
             aged: Mutex::default(),
         };
         store.migrate(config.migrate).await?;
-        store.nodelay.set();
         store.exec(store.query(NAMESPACE), Repeat::Safe).await?;
         Ok(store)
     }

@@ -6,13 +6,13 @@ use crate::clock::monotonic;
 use std::{
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 /// A statement that took as long may have gone over a socket that is not set yet.
-pub(super) const STALL: Duration = Duration::from_millis(35);
+const STALL: Duration = Duration::from_millis(35);
 /// Looking through a process's descriptors is not free, and a slow server is not a stall.
 const REST: Duration = Duration::from_secs(10);
 
@@ -20,12 +20,19 @@ const REST: Duration = Duration::from_secs(10);
 pub(super) struct NoDelay {
     port: u16,
     refused: AtomicBool,
+    /// The most statements that ran at once, which is how many connections the driver has opened.
+    most: AtomicUsize,
     last: Mutex<Option<Instant>>,
 }
 
 impl NoDelay {
     pub(super) fn new(port: u16) -> Self {
-        NoDelay { port, refused: AtomicBool::new(!cfg!(target_os = "linux")), last: Mutex::default() }
+        NoDelay {
+            port,
+            refused: AtomicBool::new(!cfg!(target_os = "linux")),
+            most: AtomicUsize::new(0),
+            last: Mutex::default(),
+        }
     }
 
     /// Long requests stall here: the system does not let us set the option.
@@ -33,14 +40,19 @@ impl NoDelay {
         self.refused.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set(&self) {
+    /// After a statement that was one of so many at once and took so long.
+    pub(super) fn after(&self, at_once: usize, took: Duration) {
+        let is_new = self.most.fetch_max(at_once, Ordering::Relaxed) < at_once;
+        if self.is_refused() || (!is_new && took < STALL) {
+            return;
+        }
         let now = monotonic();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| now - last < REST) {
+        if !is_new && last.is_some_and(|last| now - last < REST) {
             return;
         }
         *last = Some(now);
-        if !self.is_refused() && set(self.port).is_none() {
+        if set(self.port).is_none() {
             self.refused.store(true, Ordering::Relaxed);
         }
     }

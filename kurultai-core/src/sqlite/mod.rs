@@ -11,10 +11,11 @@ use crate::{
     clock::Clock,
     config::{Config, Location},
     error::{Error, Kind, Result},
+    json::Json,
     store::Store,
 };
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode, Params, Row, ToSql, types::Value};
+use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row, types::Value};
 use std::{
     rc::Rc,
     sync::{
@@ -160,13 +161,9 @@ impl Tx<'_> {
     }
 
     /// A statement to be run for many rows.
-    pub(super) fn each(&self, sql: &str) -> Result<impl FnMut(&[&dyn ToSql]) -> Result<usize>> {
-        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        Ok(move |params: &[&dyn ToSql]| {
-            let changed = statement.execute(params).map_err(failed)?;
-            self.count(&statement);
-            Ok(changed)
-        })
+    pub(super) fn each(&self, sql: &str) -> Result<Each<'_>> {
+        let statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        Ok(Each { tx: self, statement })
     }
 
     pub(super) fn rows<T>(
@@ -190,6 +187,24 @@ impl Tx<'_> {
     ) -> Result<Option<T>> {
         Ok(self.rows(sql, params, row)?.pop())
     }
+}
+
+pub(super) struct Each<'a> {
+    tx: &'a Tx<'a>,
+    statement: CachedStatement<'a>,
+}
+
+impl Each<'_> {
+    pub(super) fn run(&mut self, params: impl Params) -> Result<usize> {
+        let changed = self.statement.execute(params).map_err(failed)?;
+        self.tx.count(&self.statement);
+        Ok(changed)
+    }
+}
+
+/// JSON as it was stored.
+pub(super) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Json> {
+    Ok(Json::stored(row.get_ref(column)?.as_str()?))
 }
 
 /// A word of a closed set as the database holds it.

@@ -1,6 +1,6 @@
 //! What may be enqueued: repetitions found, edges resolved, cycles named. Pure.
 
-use super::{new_task::*, order::Route, types::*};
+use super::{new_task::*, types::*};
 use crate::{
     error::{Error, Result},
     json::Json,
@@ -50,8 +50,6 @@ impl Known {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) task: NewTask,
-    /// The key of its [`Route`].
-    pub(crate) route: String,
     /// Its priority, or that of the most urgent task of the batch that waits for it.
     pub(crate) rank: Priority,
     /// Starts blocked: it has `blocks` edges, or children in its batch.
@@ -101,14 +99,12 @@ pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
         }
     };
     if plain {
-        let row =
-            |task: NewTask| Row { route: Route::key_of(&task), rank: task.priority, blocked: false, task };
+        let row = |task: NewTask| Row { rank: task.priority, blocked: false, task };
         return Ok(Admitted { rows: fresh.into_iter().map(row).collect(), enqueued });
     }
     let ranks = ranks(&fresh);
     let parents: HashSet<String> = fresh.iter().filter_map(|t| t.parent_id.clone()).collect();
     let rows = fresh.into_iter().map(|task| Row {
-        route: Route::key_of(&task),
         rank: ranks[&task.id],
         blocked: parents.contains(&task.id) || blocking(&task).next().is_some(),
         task,
@@ -222,6 +218,11 @@ fn acyclic(tasks: &[NewTask]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// `store.constraint`: what is there is of another namespace.
+pub(crate) fn id_taken() -> Error {
+    Error::conflict("store.constraint", "a task with this id belongs to another namespace")
 }
 
 /// `task.dependency_cycle`, naming the tasks in the order they would wait.

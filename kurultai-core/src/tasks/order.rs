@@ -37,6 +37,12 @@ impl Route {
         key(&task.task_type, required, preferred, task.assigned_to.as_deref())
     }
 
+    /// Whether two tasks take the same route, as far as that is seen without sorting.
+    pub fn is_same(a: &NewTask, b: &NewTask) -> bool {
+        (&a.task_type, &a.required_capabilities, &a.preferred_capabilities, &a.assigned_to)
+            == (&b.task_type, &b.required_capabilities, &b.preferred_capabilities, &b.assigned_to)
+    }
+
     pub fn from_key(key: &str) -> Option<Self> {
         let (task_type, required, preferred, assigned_to) = serde_json::from_str(key).ok()?;
         Some(Route { task_type, required, preferred, assigned_to })

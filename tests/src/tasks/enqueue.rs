@@ -117,6 +117,23 @@ cases! {
         assert_eq!(team.topics(&first.id).await, ["task.enqueued"]);
     }
 
+    async fn a_repetition_amid_new_tasks_adds_only_those(team: Team) {
+        let tasks = team.k.tasks();
+        let known = task("known");
+        tasks.enqueue(known.clone()).await.unwrap();
+        let (before, after) = (task("before"), task("after"));
+        let ids = [before.id.clone(), known.id.clone(), after.id.clone(), after.id.clone()];
+        let all = vec![before, known.clone(), after.clone(), after];
+        let answers = tasks.enqueue_many(all.clone()).await.unwrap();
+        assert_eq!(answers.iter().map(|a| a.deduplicated).collect::<Vec<_>>(), [false, true, false, true]);
+        assert_eq!(answers.into_iter().map(|a| a.id).collect::<Vec<_>>(), ids);
+        assert!(tasks.enqueue_many(all).await.unwrap().iter().all(|a| a.deduplicated));
+        let other = NewTask { payload: json!("another").into(), ..known };
+        assert_eq!(code(tasks.enqueue_many(vec![task("never"), other]).await), "task.conflict");
+        assert_eq!(tasks.stats().await.unwrap().by_status[&Status::Pending], 3);
+        assert_eq!(team.k.events().read(Default::default()).await.unwrap().len(), 3);
+    }
+
     async fn an_edge_to_a_task_known_by_its_key_finds_it(team: Team) {
         let old = team.add(task("old").unique_key("old")).await;
         let stand_in = task("old").unique_key("old");

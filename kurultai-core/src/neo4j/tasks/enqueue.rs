@@ -18,7 +18,7 @@ use crate::{
         Dependency, DependencyType, Enqueued, Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start,
         Status, WaitFor,
         admit::{self, Existing, Known, Row},
-        order,
+        order::{self, Route},
         queue::Answers,
     },
 };
@@ -293,28 +293,31 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
 
 fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> neo4rs::Query {
     let catalog = store.cached();
-    let (mut kinds, mut routes): (Vec<(&Row, Vec<BoltType>)>, Vec<&str>) = (vec![], vec![]);
+    let mut kinds: Vec<(&Row, Vec<BoltType>)> = vec![];
     for (place, row) in rows.iter().enumerate() {
         let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
-            if !catalog.knows_route(&row.route) && !routes.contains(&row.route.as_str()) {
-                routes.push(&row.route);
-            }
             kinds.push((row, vec![]));
             kinds.len() - 1
         });
         kinds[kind].1.push(line(place, &row.task));
     }
-    let kinds = kinds.into_iter().map(|(row, lines)| kind(row, lines));
-    store.query(text).param("kinds", list(kinds)).param("routes", routes).param("count", count(rows.len()))
+    let mut routes = vec![];
+    let kinds = kinds.into_iter().map(|(row, lines)| {
+        let route = Route::key_of(&row.task);
+        if !catalog.knows_route(&route) && !routes.contains(&route) {
+            routes.push(route.clone());
+        }
+        kind(row, route, lines)
+    });
+    let kinds = list(kinds);
+    store.query(text).param("kinds", kinds).param("routes", routes).param("count", count(rows.len()))
 }
 
 fn same_kind(a: &Row, b: &Row) -> bool {
     let (x, y) = (&a.task, &b.task);
     (x.start, x.expiry) == (y.start, y.expiry)
-        && a.route == b.route
+        && Route::is_same(x, y)
         && (a.rank, a.blocked) == (b.rank, b.blocked)
-        && x.required_capabilities == y.required_capabilities
-        && x.preferred_capabilities == y.preferred_capabilities
         && (x.priority, x.priority_weight, x.max_attempts) == (y.priority, y.priority_weight, y.max_attempts)
         && (x.retry, x.wait_for, x.on_prerequisite_failure)
             == (y.retry, y.wait_for, y.on_prerequisite_failure)
@@ -322,7 +325,7 @@ fn same_kind(a: &Row, b: &Row) -> bool {
 }
 
 /// What is as it is by default is left out.
-fn kind(row: &Row, lines: Vec<BoltType>) -> BoltType {
+fn kind(row: &Row, route: String, lines: Vec<BoltType>) -> BoltType {
     let task = &row.task;
     let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
@@ -347,7 +350,7 @@ fn kind(row: &Row, lines: Vec<BoltType>) -> BoltType {
         ("timeout", timeout.into()),
         ("expires_at", expires_at),
         ("type", task.task_type.as_str().into()),
-        ("route", row.route.as_str().into()),
+        ("route", route.into()),
         ("priority", task.priority.as_str().into()),
         ("priority_weight", task.priority_weight.into()),
         ("required_capabilities", task.required_capabilities.clone().into()),

@@ -81,7 +81,7 @@ fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
           lease_expires_at = iif(?2 = 'in_progress', lease_expires_at, null),
           held_by = iif(?2 = 'in_progress', held_by, null),
           claimed_by = iif(?2 in ('pending', 'blocked'), null, claimed_by),
-          completed_at = iif(?10, ?11, null), updated_at = ?11, revision = revision + 1
+          links = iif(?2 = 'dead_letter', links | 8, links & ~8), completed_at = iif(?10, ?11, null), updated_at = ?11, revision = revision + 1
         where n = ?1";
     tx.run(
         sql,
@@ -137,12 +137,12 @@ fn unblock(tx: &Tx<'_>, completed: &[i64], failed: &[i64], parents: Vec<i64>) ->
     let mut due = parents;
     let mut ready = Vec::new();
     if !completed.is_empty() {
-        let sql = "select t.n, t.run_at, t.expires_at, t.timeout, exists(select 1 from task c where c.parent = t.n),
+        let sql = "select t.n, t.run_at, t.expires_at, w.timeout, exists(select 1 from task c where c.parent = t.n),
               (select group_concat(p.status) from edge e join task p on p.n = e.prerequisite
                where e.dependent = t.n and e.type = 'blocks')
             from (select distinct e.dependent as n from rarray(?1) a cross join edge e on e.prerequisite = a.value
                   where e.type = 'blocks') d
-            cross join task t on t.n = d.n where t.status = 'blocked'";
+            cross join task t on t.n = d.n cross join task_data w on w.n = t.n where t.status = 'blocked'";
         let waiting = tx.rows(sql, [list(completed.iter().copied())], |row| {
             let parent: bool = row.get(4)?;
             let tally = Tally::of(row.get::<_, Option<String>>(5)?.as_deref());

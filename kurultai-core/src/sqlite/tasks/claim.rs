@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     ids,
     json::Json,
-    sqlite::{List, agents as registry, events, list, word},
+    sqlite::{List, agents as registry, events, json, list, word},
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
         order::{self, Head, Route, Served, Share},
@@ -159,7 +159,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
     let mut claim_ids = given.iter().zip(claims).flat_map(|(tasks, claim)| tasks.iter().map(move |_| claim));
     // Rows come in the order of the list, since the loops nest as they are written.
     let sql =
-        "select t.id, t.type, t.lease_version, t.attempts, t.max_attempts, t.priority, t.lease_expires_at,
+        "select t.id, t.type, t.lease_version, t.attempts, d.max_attempts, d.priority, t.lease_expires_at,
           iif(t.parent is null, null, (select id from task where n = t.parent)), d.title, d.description,
           d.delegated_by, d.payload,
           iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & 1
@@ -186,7 +186,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
             title: row.get(8)?,
             description: row.get(9)?,
             delegated_by: row.get(10)?,
-            payload: Json::stored(row.get(11)?),
+            payload: json(row, 11)?,
             checkpoint: row.get::<_, Option<String>>(12)?.map(Json::stored),
             prerequisites: vec![],
             lease,

@@ -1,20 +1,50 @@
 use super::{Tx, list};
 use crate::{
     error::{Error, Kind, Result},
-    json::Json,
-    sqlite::{events, word},
+    sqlite::{Each, events, json, word},
     tasks::{
-        Dependency, DependencyType, Enqueued, NewTask, RetryPolicy, Status, WaitFor,
+        Dependency, DependencyType, Enqueued, NewTask, Priority, RetryPolicy, Status, WaitFor,
         admit::{self, Existing, Known, Row},
-        order::{self, RANK},
+        order::{self, RANK, Route},
         queue::Answers,
         rules::{self, Timing},
     },
 };
-use rusqlite::{ToSql, params};
+use rusqlite::params;
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+    if units.iter().all(|unit| admit::is_plain(unit)) && plain(tx, &units)? {
+        let added = |task: NewTask| Enqueued { id: task.id, deduplicated: false };
+        let each = units.into_iter().map(|unit| Ok(unit.into_iter().map(added).collect())).collect();
+        return Ok(Answers { each, overdue: false });
+    }
+    linked(tx, units)
+}
+
+/// Tasks that name no other go in without a look at what is there. False, and nothing done, where an id is there
+/// already: a repetition, for which the long way has an answer.
+fn plain(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<bool> {
+    let (mut insertion, mut sources, mut first) = (Insertion::new(tx)?, Sources::new(), None);
+    for task in units.iter().flatten() {
+        match (insertion.insert(task, task.priority, false)?, first) {
+            (Some(n), _) => {
+                sources.entry(task.delegated_by.as_deref()).or_default().push(n);
+                first.get_or_insert(n);
+            }
+            (None, None) => return Ok(false),
+            (None, Some(first)) => {
+                tx.run("delete from task where n >= ?1", [first])?;
+                tx.run("delete from task_data where n >= ?1", [first])?;
+                return Ok(false);
+            }
+        }
+    }
+    announce(tx, sources)?;
+    Ok(true)
+}
+
+fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     let (mut known, mut numbers) = known(tx, &units)?;
     let (mut rows, mut each) = (Vec::new(), Vec::with_capacity(units.len()));
     let mut waits = Waits::default();
@@ -34,22 +64,23 @@ pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<V
             admitted.enqueued
         }));
     }
-    let mut by_source: BTreeMap<Option<&str>, Vec<i64>> = BTreeMap::new();
-    let related =
-        rows.iter().any(|r| r.blocked || !r.task.depends_on.is_empty() || r.task.parent_id.is_some());
-    let (mut hot, mut data) = (tx.each(INSERT_TASK)?, tx.each(INSERT_DATA)?);
-    for (index, row) in rows.iter().enumerate() {
-        let n = insert(tx, &mut hot, &mut data, row, index as i64)?;
-        if related {
-            numbers.insert(row.task.id.clone(), n);
-        }
-        by_source.entry(row.task.delegated_by.as_deref()).or_default().push(n);
+    let (mut insertion, mut sources) = (Insertion::new(tx)?, Sources::new());
+    for Row { task, rank, blocked } in &rows {
+        let n = insertion.insert(task, *rank, *blocked)?.ok_or_else(admit::id_taken)?;
+        numbers.insert(task.id.clone(), n);
+        sources.entry(task.delegated_by.as_deref()).or_default().push(n);
     }
-    let overdue = related && connect(tx, &rows, &numbers)?;
-    for (source, tasks) in by_source {
-        events::append(tx, "task.enqueued", source, &tasks)?;
-    }
+    drop(insertion);
+    let overdue = connect(tx, &rows, &numbers)?;
+    announce(tx, sources)?;
     Ok(Answers { each, overdue })
+}
+
+/// Who enqueued which tasks.
+type Sources<'a> = BTreeMap<Option<&'a str>, Vec<i64>>;
+
+fn announce(tx: &Tx<'_>, sources: Sources<'_>) -> Result<()> {
+    sources.into_iter().try_for_each(|(source, tasks)| events::append(tx, "task.enqueued", source, &tasks))
 }
 
 /// What new tasks wait for, and their parents: edges that are not in the database yet.
@@ -124,11 +155,7 @@ fn known(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<(Known, HashMap<String, 
     let (ids, keys) = admit::names(units);
     let mut add = |sql: &str, names: Vec<String>| -> Result<()> {
         let found = tx.rows(sql, params![tx.ns, list(names)], |row| {
-            let existing = Existing {
-                task_type: row.get(3)?,
-                status: word(row, 4)?,
-                payload: Json::stored(row.get(5)?),
-            };
+            let existing = Existing { task_type: row.get(3)?, status: word(row, 4)?, payload: json(row, 5)? };
             Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, existing))
         })?;
         for (n, id, unique_key, existing) in found {
@@ -148,63 +175,112 @@ fn known(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<(Known, HashMap<String, 
     Ok((known, numbers))
 }
 
-const INSERT_TASK: &str = "insert into task(id, ns, type, status, priority, priority_weight, route, sort_key,
-      claim_key, assigned_to, unique_key, run_at, expires_at, timeout, due_at, max_attempts, created_at, updated_at)
-    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?17)";
+const INSERT_TASK: &str =
+    "insert into task(id, ns, type, status, route, sort_key, claim_key, unique_key, run_at,
+      expires_at, due_at, updated_at)
+    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    on conflict(id) do nothing";
 
 const INSERT_DATA: &str =
-    "insert into task_data(n, title, description, required, preferred, delegated_by, wait_for,
-      on_prerequisite_failure, retry, payload)
-    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    "insert into task_data(n, priority, priority_weight, max_attempts, timeout, assigned_to, created_at, title,
+      description, required, preferred, delegated_by, wait_for, on_prerequisite_failure, retry, payload)
+    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
-fn insert(
-    tx: &Tx<'_>,
-    mut hot: impl FnMut(&[&dyn ToSql]) -> Result<usize>,
-    mut data: impl FnMut(&[&dyn ToSql]) -> Result<usize>,
-    row: &Row,
-    index: i64,
-) -> Result<i64> {
-    let Row { task, route, rank, blocked } = row;
-    let Timing { claimable, run_at, expires_at, timeout, due_at } = rules::timing(task, *blocked, tx.now);
-    let sort_key = order::sort_base(*rank, task.priority_weight) + (tx.now - order::EPOCH).max(0) + index;
-    let status = if *blocked { Status::Blocked } else { Status::Pending };
-    let route = route_id(tx, route)?;
-    hot(params![
-        task.id,
-        tx.ns,
-        task.task_type,
-        status.as_str(),
-        task.priority as i64,
-        task.priority_weight,
-        route,
-        sort_key,
-        claimable.then_some(sort_key),
-        task.assigned_to,
-        task.unique_key,
-        run_at,
-        expires_at,
-        timeout,
-        due_at,
-        task.max_attempts,
-        tx.now
-    ])?;
-    let n = tx.connection.last_insert_rowid();
-    let json = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
-    let wait_for = (task.wait_for != WaitFor::All).then(|| serde_json::json!(task.wait_for).to_string());
-    let retry = (task.retry != RetryPolicy::default()).then(|| serde_json::json!(task.retry).to_string());
-    data(params![
-        n,
-        task.title,
-        task.description,
-        json(&task.required_capabilities),
-        json(&task.preferred_capabilities),
-        task.delegated_by,
-        wait_for,
-        task.on_prerequisite_failure.as_str(),
-        retry,
-        task.payload.as_str()
-    ])?;
-    Ok(n)
+/// Writes new tasks.
+struct Insertion<'a> {
+    tx: &'a Tx<'a>,
+    task: Each<'a>,
+    data: Each<'a>,
+    kinds: Vec<TaskKind<'a>>,
+    count: i64,
+}
+
+/// What tasks of one route have in common, worked out once.
+struct TaskKind<'a> {
+    like: &'a NewTask,
+    route: i64,
+    required: String,
+    preferred: String,
+}
+
+/// More kinds than that are not looked through.
+const MOST_KINDS: usize = 16;
+
+impl<'a> Insertion<'a> {
+    fn new(tx: &'a Tx<'a>) -> Result<Self> {
+        let (task, data) = (tx.each(INSERT_TASK)?, tx.each(INSERT_DATA)?);
+        Ok(Insertion { tx, task, data, kinds: vec![], count: 0 })
+    }
+
+    /// The number of its row; `None` where its id is there already.
+    fn insert(&mut self, task: &'a NewTask, rank: Priority, blocked: bool) -> Result<Option<i64>> {
+        let tx = self.tx;
+        let Timing { claimable, run_at, expires_at, timeout, due_at } = rules::timing(task, blocked, tx.now);
+        let sort_key =
+            order::sort_base(rank, task.priority_weight) + (tx.now - order::EPOCH).max(0) + self.count;
+        let status = if blocked { Status::Blocked } else { Status::Pending };
+        let kind = self.kind(task)?;
+        let Insertion { task: hot, data, kinds, .. } = self;
+        let TaskKind { route, required, preferred, .. } = &kinds[kind];
+        let added = hot.run(params![
+            task.id,
+            tx.ns,
+            task.task_type,
+            status.as_str(),
+            route,
+            sort_key,
+            claimable.then_some(sort_key),
+            task.unique_key,
+            run_at,
+            expires_at,
+            due_at,
+            tx.now
+        ])?;
+        if added == 0 {
+            return Ok(None);
+        }
+        let n = tx.connection.last_insert_rowid();
+        let wait_for = (task.wait_for != WaitFor::All).then(|| serde_json::json!(task.wait_for).to_string());
+        let retry = (task.retry != RetryPolicy::default()).then(|| serde_json::json!(task.retry).to_string());
+        data.run(params![
+            n,
+            task.priority as i64,
+            task.priority_weight,
+            task.max_attempts,
+            timeout,
+            task.assigned_to,
+            tx.now,
+            task.title,
+            task.description,
+            required,
+            preferred,
+            task.delegated_by,
+            wait_for,
+            task.on_prerequisite_failure.as_str(),
+            retry,
+            task.payload.as_str()
+        ])?;
+        self.count += 1;
+        Ok(Some(n))
+    }
+
+    fn kind(&mut self, task: &'a NewTask) -> Result<usize> {
+        if let Some(known) = self.kinds.iter().position(|kind| Route::is_same(kind.like, task)) {
+            return Ok(known);
+        }
+        let names = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
+        let kind = TaskKind {
+            like: task,
+            route: route_id(self.tx, &Route::key_of(task))?,
+            required: names(&task.required_capabilities),
+            preferred: names(&task.preferred_capabilities),
+        };
+        if self.kinds.len() == MOST_KINDS {
+            self.kinds.clear();
+        }
+        self.kinds.push(kind);
+        Ok(self.kinds.len() - 1)
+    }
 }
 
 fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
@@ -225,7 +301,7 @@ fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
 fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<bool> {
     let number = |id: &str| numbers.get(id).copied().ok_or_else(|| Error::task_not_found(id));
     let (mut blocked, mut parents, mut urgent) = (Vec::new(), Vec::new(), Vec::new());
-    for Row { task, rank, blocked: waits, .. } in rows {
+    for Row { task, rank, blocked: waits } in rows {
         let n = number(&task.id)?;
         for edge in &task.depends_on {
             let prerequisite = number(&edge.prerequisite)?;
@@ -247,9 +323,10 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
     if !parents.is_empty() {
         let sql =
             "update task set status = 'blocked', claim_key = null, claim_id = iif(status = 'pending', null, claim_id),
-              due_at = iif(status = 'blocked', due_at, iif(timeout is null, expires_at, null)),
-              expires_at = iif(timeout is null, expires_at, null), revision = revision + 1, updated_at = ?2
-            where n in (select value from rarray(?1)) and status in ('pending', 'blocked')";
+              due_at = iif(status = 'blocked', due_at, iif(d.timeout is null, expires_at, null)),
+              expires_at = iif(d.timeout is null, expires_at, null), revision = revision + 1, updated_at = ?2
+            from task_data d
+            where d.n = task.n and task.n in (select value from rarray(?1)) and status in ('pending', 'blocked')";
         tx.run(sql, params![list(parents), tx.now])?;
     }
     raise(tx, urgent)?;
@@ -325,8 +402,8 @@ pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<
     }
     if status == Status::Pending {
         let sql = "update task set status = 'blocked', claim_key = null, claim_id = null, updated_at = ?2,
-              due_at = iif(timeout is null, expires_at, null), expires_at = iif(timeout is null, expires_at, null)
-            where n = ?1";
+              due_at = iif(d.timeout is null, expires_at, null), expires_at = iif(d.timeout is null, expires_at, null)
+            from task_data d where d.n = task.n and task.n = ?1";
         tx.run(sql, [n, tx.now])?;
         events::append(tx, "task.blocked", None, &[n])?;
     }

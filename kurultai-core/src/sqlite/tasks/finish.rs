@@ -99,21 +99,20 @@ fn complete(tx: &Tx<'_>, finishes: &[Finish]) -> Result<(Vec<bool>, bool)> {
 }
 
 /// As much of the facts as the end of an attempt needs, in the order of the finishes: prerequisites and policies do
-/// not matter, of children only whether there are any, and the back-off only where an attempt failed.
+/// not matter, and of children only whether there are any.
 fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
     if finishes.is_empty() {
         return Ok(vec![]);
     }
     let sql =
         "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
-          t.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, t.timeout, t.control,
-          'block', null, iif(?3, (select retry from task_data where n = t.n), null), null,
+          d.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, d.timeout, t.control,
+          'block', null, d.retry, null,
           iif(t.links & 4, (select c.status from task c where c.parent = t.n limit 1), null), t.parent,
           t.links & 2
-        from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1";
+        from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
     let ids = list(finishes.iter().map(|f| f.lease.task_id.clone()));
-    let failed = finishes.iter().any(|f| matches!(f.outcome, Outcome::Fail(_)));
-    tx.rows(sql, params![tx.ns, ids, failed], |row| {
+    tx.rows(sql, params![tx.ns, ids], |row| {
         let facts = read::facts_of(tx, row)?;
         let place = Place { n: row.get(0)?, parent: row.get(19)?, awaited: row.get(20)? };
         Ok((place, facts))

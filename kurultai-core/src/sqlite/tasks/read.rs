@@ -3,9 +3,9 @@ use crate::{
     clock::time,
     error::Result,
     json::Json,
-    sqlite::{names, word},
+    sqlite::{json as stored, names, word},
     tasks::{
-        Filter, Page, Percentiles, Prerequisite, Priority, Stats, Task,
+        Filter, Page, Percentiles, Prerequisite, Priority, Stats, Status, Task,
         queue::{Due, Facts, Tally},
     },
 };
@@ -14,7 +14,7 @@ use std::{collections::HashMap, time::Duration};
 
 pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
     let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
-          t.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, t.timeout, t.control,
+          d.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, d.timeout, t.control,
           d.on_prerequisite_failure, d.wait_for, d.retry,
           (select group_concat(p.status) from edge e join task p on p.n = e.prerequisite
            where e.dependent = t.n and e.type = 'blocks'),
@@ -62,11 +62,11 @@ pub(super) fn due(tx: &Tx<'_>, limit: usize) -> Result<Due> {
 }
 
 /// Everything of a task; the statements below add whose.
-const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, t.priority, t.priority_weight, d.payload,
-      d.required, d.preferred, t.assigned_to, d.delegated_by, p.id, t.unique_key,
+const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, d.priority, d.priority_weight, d.payload,
+      d.required, d.preferred, d.assigned_to, d.delegated_by, p.id, t.unique_key,
       (select json_group_array(q.id) from edge e join task q on q.n = e.prerequisite where e.dependent = t.n),
-      t.run_at, t.expires_at, t.attempts, t.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
-      t.lease_expires_at, r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage, t.created_at,
+      t.run_at, t.expires_at, t.attempts, d.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
+      t.lease_expires_at, r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage, d.created_at,
       t.updated_at, t.completed_at
     from task t cross join task_data d on d.n = t.n
     left join task_result r on r.n = t.n left join task p on p.n = t.parent";
@@ -83,7 +83,7 @@ fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         status: word(row, 4)?,
         priority: Priority::of_rank(row.get(5)?),
         priority_weight: row.get(6)?,
-        payload: Json::stored(row.get(7)?),
+        payload: stored(row, 7)?,
         required_capabilities: names(row, 8)?,
         preferred_capabilities: names(row, 9)?,
         assigned_to: row.get(10)?,
@@ -119,9 +119,10 @@ pub(super) fn get(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Task>>> {
 }
 
 pub(super) fn list_tasks(tx: &Tx<'_>, filter: &Filter) -> Result<Vec<Task>> {
+    let dead = if filter.status == Some(Status::DeadLetter) { "t.links & 8 and" } else { "" };
     let sql = format!(
-        "{TASK} where t.ns = ?1 and (?2 is null or t.id > ?2) and (?3 is null or t.status = ?3)
-          and (?4 is null or t.type = ?4) and (?5 is null or t.assigned_to = ?5)
+        "{TASK} where {dead} t.ns = ?1 and (?2 is null or t.id > ?2) and (?3 is null or t.status = ?3)
+          and (?4 is null or t.type = ?4) and (?5 is null or d.assigned_to = ?5)
           and (?6 is null or t.claimed_by = ?6)
           and (?7 is null or t.parent = (select n from task where id = ?7 and ns = ?1))
         order by t.id limit ?8"
@@ -170,9 +171,9 @@ pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
         tx.rows("select status, count(*) from task where ns = ?1 group by status", [tx.ns], |row| {
             Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64))
         })?;
-    let sql = "select min(coalesce(run_at, created_at)) from task where claim_key is not null and ns = ?1";
+    let sql = "select min(coalesce(run_at, created_at)) from task join task_data using(n) where claim_key is not null and ns = ?1";
     let oldest = tx.one(sql, [tx.ns], |row| row.get::<_, Option<i64>>(0))?.flatten();
-    let sql = "select claimed_at - coalesce(run_at, created_at), completed_at - claimed_at from task
+    let sql = "select claimed_at - coalesce(run_at, created_at), completed_at - claimed_at from task join task_data using(n)
         where ns = ?1 and completed_at is not null and status = 'completed' and claimed_at is not null
         order by completed_at desc limit 1000";
     let spans = tx.rows(sql, [tx.ns], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;

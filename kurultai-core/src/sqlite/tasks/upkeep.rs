@@ -1,13 +1,18 @@
 //! What nobody waits for: aging and retention.
 
 use super::{Tx, list};
-use crate::{clock::micros, error::Result, sqlite::events::key, tasks::order::RANK};
+use crate::{
+    clock::{Micros, micros},
+    error::Result,
+    sqlite::events::key,
+    tasks::order::RANK,
+};
 use rusqlite::params;
 use std::time::Duration;
 
 /// What has waited so long that it should rise a rank.
 pub(super) fn aged(tx: &Tx<'_>, span: Duration, limit: usize) -> Result<Vec<i64>> {
-    let sql = "select n from task where claim_key >= ?3 and claim_key is not null and ns = ?1
+    let sql = "select n from task join task_data using(n) where claim_key >= ?3 and claim_key is not null and ns = ?1
         and created_at <= ?2 - ?4 * (priority - (claim_key >> 60) + 1) limit ?5";
     tx.rows(sql, params![tx.ns, tx.now, RANK, micros(span), limit as i64], |row| row.get(0))
 }
@@ -34,17 +39,18 @@ pub(super) fn sweep(
         gone += tx.run(sql, params![first, tx.now - micros(span), limit as i64, end])?;
     }
     if let Some(span) = tasks {
+        let before = tx.now - micros(span);
         // The newest row stays, so that its number is never given to another task.
         let sql = "select t.n from task t where t.ns = ?1 and t.completed_at < ?2
-              and t.n < (select max(n) from task)
+              and t.n < min(?4, (select max(n) from task))
               and not exists(select 1 from edge e join task d on d.n = e.dependent where e.prerequisite = t.n
                 and d.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))
               and not exists(select 1 from task p where p.n = t.parent
                 and p.status not in ('completed', 'dead_letter', 'cancelled', 'expired'))
-            order by t.completed_at limit ?3";
+            order by t.n limit ?3";
         let limit = limit.saturating_sub(gone) as i64;
-        let old =
-            list(tx.rows(sql, params![tx.ns, tx.now - micros(span), limit], |row| row.get::<_, i64>(0))?);
+        let newer = made_since(tx, before)?;
+        let old = list(tx.rows(sql, params![tx.ns, before, limit, newer], |row| row.get::<_, i64>(0))?);
         for sql in [
             "delete from edge where dependent in (select value from rarray(?1))",
             "delete from edge where prerequisite in (select value from rarray(?1))",
@@ -56,4 +62,20 @@ pub(super) fn sweep(
         gone += tx.run("delete from task where n in (select value from rarray(?1))", [&old])?;
     }
     Ok(gone)
+}
+
+/// Where the tasks begin that were made since then: numbers grow with time, so no index of times is needed, which each
+/// cycle would have to keep.
+fn made_since(tx: &Tx<'_>, at: Micros) -> Result<i64> {
+    let newest = tx.one("select max(n) from task_data", [], |row| row.get::<_, Option<i64>>(0))?.flatten();
+    let (mut low, mut high) = (0, newest.map_or(0, |n| n + 1));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let sql = "select n, created_at from task_data where n >= ?1 order by n limit 1";
+        match tx.one(sql, [middle], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Micros>(1)?)))? {
+            Some((n, made)) if made < at => low = n + 1,
+            _ => high = middle,
+        }
+    }
+    Ok(low)
 }
