@@ -40,7 +40,7 @@ RETURN [] AS row"
 const AGENTS: &str = concat!(
     clock!(),
     "CALL (now) { MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
-    AND t.status = 'in_progress' AND t.lease_until > now
+    AND t.status = 'in_progress'
   WITH t.claimed_by AS agent, count(*) AS tasks RETURN collect([agent, tasks]) AS load }
 MATCH (a:Agent) WHERE a.namespace = $ns AND a.id >= ''
 RETURN [a.id, a.display_name, a.name, a.role, a.aliases, a.capabilities, a.status, a.max_concurrent,

@@ -2,7 +2,7 @@
 
 use super::{new_task::NewTask, types::Priority};
 use crate::clock::Micros;
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 /// 2020-01-01: sort keys count microseconds from here and have room for 35 years.
 pub const EPOCH: Micros = 1_577_836_800_000_000;
@@ -113,13 +113,19 @@ pub fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
     given
 }
 
+/// The heads of a route come in order, so this merges a few sorted runs.
 fn order<T>(share: &Share, heads: &[Head<T>]) -> Vec<usize> {
     let preference: HashMap<usize, usize> = share.routes.iter().copied().collect();
-    let mut order: Vec<usize> =
-        (0..heads.len()).filter(|i| preference.contains_key(&heads[*i].route)).collect();
-    order.sort_by_cached_key(|i| {
-        let head = &heads[*i];
-        (head.key >> 50, std::cmp::Reverse(preference[&head.route]), head.key)
-    });
-    order
+    let mut order = Vec::with_capacity(heads.len());
+    let mut index = 0;
+    for run in heads.chunk_by(|a, b| a.route == b.route) {
+        if let Some(preferred) = preference.get(&run[0].route) {
+            let place =
+                |(i, head): (usize, &Head<T>)| (head.key >> 50, Reverse(*preferred), head.key, index + i);
+            order.extend(run.iter().enumerate().map(place));
+        }
+        index += run.len();
+    }
+    order.sort();
+    order.into_iter().map(|(.., index)| index).collect()
 }

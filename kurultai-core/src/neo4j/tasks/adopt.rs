@@ -186,7 +186,6 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<(BoltType, S
         ("claimed_by", by.clone().into()),
         ("held_by", by.filter(|_| held).into()),
         ("claim_id", held.then(ids::new_id).into()),
-        ("lease_until", held.then_some(until).into()),
         ("lease_expires_at", datetime(held.then_some(until))),
         ("lease_version", number(&mut of, "lease_version")?.unwrap_or(0).into()),
         ("attempts", attempts.max(i64::from(held)).into()),

@@ -19,7 +19,7 @@ const APPLY: &str = concat!(
   WITH i, $rows[i] AS r, now, at
   MATCH (t:Task {id: r.id}) USING INDEX t:Task(id)
   WHERE t.namespace = $ns AND CASE WHEN r.claim IS NULL THEN t.revision = r.revision
-    ELSE t.claim_id = r.claim AND t.status = 'in_progress' AND t.lease_until > now END
+    ELSE t.claim_id = r.claim AND t.status = 'in_progress' AND t.due_at > now END
   SET t.status = r.status, t.claim_key = CASE WHEN r.claimable THEN t.sort_key END, t.run_at = r.run_at,
     t.expires_at = r.expires_at, t.due_at = r.due_at, t.attempts = r.attempts, t.control = r.control,
     t.results = coalesce(r.results, t.results), t.usage = coalesce(r.usage, t.usage),
@@ -29,7 +29,6 @@ const APPLY: &str = concat!(
     t.claim_id = CASE WHEN r.keep THEN t.claim_id END,
     t.claimed_by = CASE WHEN NOT r.status IN ['pending', 'blocked'] THEN t.claimed_by END,
     t.held_by = CASE WHEN r.status = 'in_progress' THEN t.held_by END,
-    t.lease_until = CASE WHEN r.status = 'in_progress' THEN t.lease_until END,
     t.lease_expires_at = CASE WHEN r.status = 'in_progress' THEN t.lease_expires_at END,
     t.revision = t.revision + 1, t.updated_at = at
   RETURN collect(i) AS held, collect(CASE WHEN r.finished THEN t END) AS tasks,

@@ -40,7 +40,7 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
       WITH t, r ORDER BY t.claim_key / 1125899906842624, -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
     WITH now, at, g, heads, CASE WHEN g[4] IS NULL THEN g[2] ELSE g[4] - COUNT {
       MATCH (h:Task) USING INDEX h:Task(namespace, held_by)
-      WHERE h.namespace = $ns AND h.held_by = g[6] AND h.lease_until > now } END AS room
+      WHERE h.namespace = $ns AND h.held_by = g[6] AND h.due_at > now } END AS room
     WITH now, at, g, heads[..CASE WHEN room < 0 THEN 0 WHEN room < g[2] THEN room ELSE g[2] END] AS heads
     WHERE size(heads) > 0
     MATCH (a:Agent {namespace: $ns, id: g[0]})
@@ -49,8 +49,8 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
     UNWIND heads AS t
     WITH at, g, until, expires, t, properties(t) AS p
     SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[6], claim_id: g[1], claimed_at: at,
-      lease_version: p.lease_version + 1, attempts: p.attempts + 1, revision: p.revision + 1, lease_until: until,
-      due_at: until, lease_expires_at: expires, updated_at: at, claim_key: null, control: null}
+      lease_version: p.lease_version + 1, attempts: p.attempts + 1, revision: p.revision + 1, due_at: until,
+      lease_expires_at: expires, updated_at: at, claim_key: null, control: null}
     RETURN g[0] AS agent, [g[1], p.id, p.type, p.title, p.description, p.payload, p.priority, p.attempts + 1,
       p.max_attempts, p.delegated_by, p.parent_id, p.checkpoint, p.lease_version + 1, until,
       CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' |

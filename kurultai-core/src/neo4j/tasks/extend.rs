@@ -23,9 +23,9 @@ pub(super) const EXTEND: &str = concat!(
     "WITH ns, now, at, coalesce(ns.paused, []) AS paused
 CALL (now, at, paused) { UNWIND $rows AS r
   MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
-  WHERE t.namespace = $ns AND t.claim_id = r[1] AND t.status = 'in_progress' AND t.lease_until > now
-  WITH t, r, at, paused, CASE WHEN now + r[2] > t.lease_until THEN now + r[2] ELSE t.lease_until END AS until
-  SET t.lease_until = until, t.due_at = until, t.lease_expires_at = ",
+  WHERE t.namespace = $ns AND t.claim_id = r[1] AND t.status = 'in_progress' AND t.due_at > now
+  WITH t, r, at, paused, CASE WHEN now + r[2] > t.due_at THEN now + r[2] ELSE t.due_at END AS until
+  SET t.due_at = until, t.lease_expires_at = ",
     native!("until"),
     ", t.progress = coalesce(r[3], t.progress), t.checkpoint = coalesce(r[4], t.checkpoint),
     t.revision = t.revision + 1, t.updated_at = at

@@ -21,10 +21,10 @@ pub(super) const COMPLETE: &str = concat!(
     lock!(),
     "CALL (now, at) { UNWIND $rows AS r
   MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
-  WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.lease_until > now
+  WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.due_at > now
     AND NOT EXISTS { (t)-[:SPAWNED]->() }
   SET t += {status: 'completed', results: r[2], usage: coalesce(r[3], t.usage), completed_at: at, updated_at: at,
-    revision: t.revision + 1, held_by: null, lease_until: null, lease_expires_at: null, due_at: null, control: null}
+    revision: t.revision + 1, held_by: null, lease_expires_at: null, due_at: null, control: null}
   RETURN collect(t) AS tasks, collect(t.claimed_by) AS agents, collect(r[0]) AS ids }
 WITH *, ns.event_seq AS base
 FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.completed',
