@@ -27,6 +27,8 @@ mod statements;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod worker;
 
 /// Makes `sqlite::name` and `neo4j::name` of each `async fn name(team: Team)`.
