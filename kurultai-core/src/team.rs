@@ -163,6 +163,13 @@ impl Team {
     }
 
     pub(crate) async fn maintain(&self) -> Result<()> {
+        self.look_after_all().await?;
+        while self.store.link(PASS).await? == PASS {}
+        Ok(())
+    }
+
+    /// What may look at many tasks.
+    async fn look_after_all(&self) -> Result<()> {
         self.settle().await?;
         if let Some(span) = self.config.aging {
             self.store.age(span, PASS).await?;
@@ -308,13 +315,15 @@ impl Rounds {
     }
 }
 
-/// Settles at each tick; the rest of the maintenance, which may look at many tasks, at each sixtieth.
+/// Settles and draws some edges at each tick; the rest of the maintenance, which may look at many tasks, at each
+/// sixtieth.
 async fn background(team: Weak<Team>) {
     for tick in 1u64.. {
         sleep(TICK.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
         let Some(team) = team.upgrade() else { return };
-        let done = if tick % 60 == 0 { team.maintain().await } else { team.settle().await };
-        if let Err(error) = done {
+        let settled = if tick % 60 == 0 { team.look_after_all().await } else { team.settle().await };
+        let linked = team.store.link(PASS).await.map(drop);
+        if let Err(error) = settled.and(linked) {
             tracing::warn!(%error, "maintenance failed; the next pass tries again");
         }
     }

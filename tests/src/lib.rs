@@ -9,6 +9,8 @@ pub mod chaos;
 #[cfg(test)]
 mod complete;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;
