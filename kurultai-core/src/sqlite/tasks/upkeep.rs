@@ -1,7 +1,12 @@
 //! What nobody waits for: aging and retention.
 
 use super::{Tx, list};
-use crate::{clock::micros, error::Result, sqlite::events::key, tasks::order::RANK};
+use crate::{
+    clock::micros,
+    error::Result,
+    sqlite::events::{key, last_seq},
+    tasks::order::RANK,
+};
 use rusqlite::params;
 use std::time::Duration;
 
@@ -32,6 +37,9 @@ pub(super) fn sweep(
              where created_at < ?2)";
         let (first, end) = (key(tx, 0), (tx.ns + 1) << 44);
         gone += tx.run(sql, params![first, tx.now - micros(span), limit as i64, end])?;
+        let sql = "delete from swept where ns = ?1 and last_event <
+            coalesce((select min(key) from event where key > ?2 and key < ?3), ?3)";
+        tx.run(sql, params![tx.ns, first, end])?;
     }
     if let Some(span) = tasks {
         // The newest row stays, so that its number is never given to another task.
@@ -45,6 +53,9 @@ pub(super) fn sweep(
         let limit = limit.saturating_sub(gone) as i64;
         let old =
             list(tx.rows(sql, params![tx.ns, tx.now - micros(span), limit], |row| row.get::<_, i64>(0))?);
+        let sql = "insert into swept(n, ns, id, last_event)
+            select n, ns, id, ?2 from task where n in (select value from rarray(?1))";
+        tx.run(sql, params![old, key(tx, last_seq(tx)?)])?;
         for sql in [
             "delete from edge where dependent in (select value from rarray(?1))",
             "delete from edge where prerequisite in (select value from rarray(?1))",
