@@ -132,8 +132,7 @@ impl Report {
                     self.out_of_order += 1;
                 }
             }
-            // Nobody reports a failure here, so a lease ran out.
-            "task.failed" => match story.claimed_at.take() {
+            "task.lapsed" => match story.claimed_at.take() {
                 Some(claimed) => {
                     self.lapsed += 1;
                     self.slowest_return = self.slowest_return.max(since(claimed + lease));
