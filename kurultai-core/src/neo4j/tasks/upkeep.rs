@@ -77,8 +77,10 @@ SET ns.edges_seq = coalesce(events[-1].seq, ns.event_seq)
 RETURN [size(events)] AS row"
 );
 
+/// Gives way to whoever works.
 pub(super) async fn link(store: &Neo4jStore, limit: usize) -> Result<usize> {
-    if store.one(store.query(IS_LINKED), Repeat::Safe).await?.next()? {
+    let busy = store.writer.try_lock().is_err();
+    if busy || store.one(store.query(IS_LINKED), Repeat::Safe).await?.next()? {
         return Ok(0);
     }
     let query = store.query(LINK).param("limit", count(limit));
