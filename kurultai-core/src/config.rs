@@ -69,8 +69,9 @@ impl fmt::Debug for Neo4j {
 }
 
 impl Config {
-    /// `memory:`, `sqlite:PATH?durability=full|process` or `neo4j://user:password@host:7687/database` (also
-    /// `bolt`, and `+s`, `+ssc` for TLS). Fails with `config.url`.
+    /// `memory:`, `sqlite:PATH?durability=full|process` or `neo4j://user:password@host:7687/database` (also `bolt`;
+    /// with `+s` by TLS to a server whose certificate this machine trusts, with `+ssc` to any). Fails with
+    /// `config.url`.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Config {
             location: location(url)?,

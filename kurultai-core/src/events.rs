@@ -15,6 +15,10 @@ use tracing::instrument;
 pub struct Event {
     /// Grows in commit order within the namespace, without a gap.
     pub seq: i64,
+    /// `task.` and what happened: enqueued, unblocked, claimed, released, failed (and will be tried again), lapsed (a
+    /// lease ran out, and it will be tried again), completed, dead_letter, cancelled, expired, waiting (for its
+    /// children), suspended, resumed, requeued, discarded, blocked, cancel_requested, suspend_requested; or
+    /// `agent.registered`.
     pub topic: String,
     /// The agent, where one caused it.
     pub source: Option<String>,

@@ -14,7 +14,7 @@ impl Kurultai {
     /// `neo4j://user:password@host:7687/database`.
     ///
     /// Errors: `config.url`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`,
-    /// `store.read_only`.
+    /// `store.read_only`, `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
     pub async fn open(url: &str) -> Result<Self> {
         Kurultai::open_with(Config::new(url)?).await
     }

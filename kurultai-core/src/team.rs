@@ -26,6 +26,10 @@ use tokio::{sync::watch, time::sleep};
 
 /// How many due tasks one pass settles.
 const PASS: usize = 500;
+/// From how many events one statement draws edges: a claim waits for it no longer than for another batch.
+const PORTION: usize = 100;
+/// How many of them the background draws at each tick.
+const PORTIONS: usize = 5;
 /// How often the background looks after the queue.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -163,6 +167,21 @@ impl Team {
     }
 
     pub(crate) async fn maintain(&self) -> Result<()> {
+        self.look_after_all().await?;
+        self.link(usize::MAX).await
+    }
+
+    async fn link(&self, portions: usize) -> Result<()> {
+        for _ in 0..portions {
+            if self.store.link(PORTION).await? < PORTION {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What may look at many tasks.
+    async fn look_after_all(&self) -> Result<()> {
         self.settle().await?;
         if let Some(span) = self.config.aging {
             self.store.age(span, PASS).await?;
@@ -308,13 +327,15 @@ impl Rounds {
     }
 }
 
-/// Settles at each tick; the rest of the maintenance, which may look at many tasks, at each sixtieth.
+/// Settles and draws some edges at each tick; the rest of the maintenance, which may look at many tasks, at each
+/// sixtieth.
 async fn background(team: Weak<Team>) {
     for tick in 1u64.. {
         sleep(TICK.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
         let Some(team) = team.upgrade() else { return };
-        let done = if tick % 60 == 0 { team.maintain().await } else { team.settle().await };
-        if let Err(error) = done {
+        let settled = if tick % 60 == 0 { team.look_after_all().await } else { team.settle().await };
+        let linked = team.link(PORTIONS).await;
+        if let Err(error) = settled.and(linked) {
             tracing::warn!(%error, "maintenance failed; the next pass tries again");
         }
     }

@@ -128,6 +128,15 @@ create table event(
   created_at integer not null
 ) strict;
 
+-- Tasks that retention has removed, for the events that name them; `last_event` is the newest that can.
+create table swept(
+  n integer primary key,
+  ns integer not null,
+  id text not null,
+  last_event integer not null
+) strict;
+create index swept_id on swept(ns, id);
+
 create view tasks as
 select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' || d.priority as priority,
   d.priority_weight, d.payload, d.required as required_capabilities, d.preferred as preferred_capabilities,
@@ -148,7 +157,8 @@ left join task p on p.n = t.parent
 left join task_result r on r.n = t.n;
 
 create view events as
-select s.id as namespace, e.key & 0xfffffffffff as seq, e.topic, t.id as task_id, e.source, e.data as payload,
+select s.id as namespace, e.key & 0xfffffffffff as seq, e.topic,
+  coalesce(t.id, (select id from swept where n = e.task)) as task_id, e.source, e.data as payload,
   datetime(e.created_at / 1e6, 'unixepoch', 'subsec') as created_at
 from event e
 join namespace s on s.n = e.key >> 44

@@ -1,21 +1,24 @@
 //! Processes that are killed and stopped while they work, and the count of what is left.
 //!
 //! Reading order: [`arena`] (a store for one run), [`role`] (what a worker process does), [`staff`] (how the run
-//! starts, kills and hears them), [`count`] (the verdict, from the store and its event log alone), then the runs:
-//! [`storm`], [`kills`], [`stops`].
+//! starts, kills and hears them), [`standstill`] (what the machine is to blame for), [`count`] (the verdict, from the
+//! store and its event log alone), then the runs: [`storm`], [`kills`], [`stops`], [`crashes`].
 
 pub mod arena;
 pub mod count;
+pub mod crashes;
 pub mod kills;
 pub mod role;
 pub mod staff;
+pub mod standstill;
 pub mod stops;
 pub mod storm;
 
 pub use arena::Arena;
 pub use count::Report;
 
-pub type Result<T = (), E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// The server for tests.
 ///

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use kurultai_core::{
     Claim, Claimed, Clock, Config, Kurultai, ManualClock, NewAgent, NewTask, RetryPolicy, Status, Task, ids,
 };
+use neo4rs::{ConfigBuilder, Graph};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -19,6 +20,14 @@ pub(crate) struct Team {
 /// The server that the run was given.
 pub(crate) fn neo4j_url() -> String {
     std::env::var("KURULTAI_TEST_NEO4J").expect("set KURULTAI_TEST_NEO4J, or run `cargo xtask test`")
+}
+
+/// The server as another program sees it.
+pub(crate) fn graph() -> Graph {
+    let url = url::Url::parse(&neo4j_url()).unwrap();
+    let address = format!("bolt://{}:{}", url.host_str().unwrap(), url.port().unwrap());
+    let config = ConfigBuilder::default().uri(address).user(url.username()).password(url.password().unwrap());
+    Graph::connect(config.db(url.path().trim_matches('/')).build().unwrap()).unwrap()
 }
 
 impl Team {

@@ -9,6 +9,8 @@ pub mod chaos;
 #[cfg(test)]
 mod complete;
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod events;
@@ -26,6 +28,8 @@ mod scenarios;
 mod statements;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod worker;
 

@@ -5,17 +5,15 @@
     reason = "a command-line tool that times its steps"
 )]
 
-mod neo4j;
 mod node;
-mod process;
 mod python;
-mod server;
 mod yardstick;
 
 use process::{Result, Steps, cargo, run};
 use server::{Server, beside};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use xtask::{process, root, server};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -68,12 +66,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// The workspace's folder; asked at run time, because several checkouts may share a target folder.
-fn root() -> PathBuf {
-    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or(env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&here).parent().map_or(PathBuf::from("."), Path::to_path_buf)
 }
 
 fn target() -> PathBuf {
@@ -129,16 +121,14 @@ fn bench(args: Vec<String>) -> Result<()> {
         node::build("release")?;
         command.arg("--languages").arg(root());
     }
-    if sqlite_only { run(&mut command) } else { beside_a_server(&mut command, &["-p", "kurultai-benches"]) }
+    if sqlite_only {
+        return run(&mut command);
+    }
+    // Compiled first, so that no compiler and no idle server compete.
+    run(&mut cargo(["build", "--release", "-p", "kurultai-benches"]))?;
+    Server::named_or_new()?.run(&mut command)
 }
 
 fn chaos(args: &[String]) -> Result<()> {
-    let package = ["-p", "kurultai-tests", "--bin", "chaos"];
-    beside_a_server(cargo(["run", "--release"]).args(package).arg("--").args(args), &package)
-}
-
-/// Compiles first, so that no compiler and no idle server compete, then runs beside a server.
-fn beside_a_server(command: &mut Command, package: &[&str]) -> Result<()> {
-    run(cargo(["build", "--release"]).args(package))?;
-    Server::named_or_new()?.run(command)
+    run(cargo(["run", "--release"]).args(["-p", "kurultai-tests", "--bin", "chaos", "--"]).args(args))
 }

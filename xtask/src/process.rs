@@ -3,16 +3,16 @@ use std::error::Error;
 use std::process::Command;
 use std::time::Instant;
 
-pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
+pub fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new("cargo");
     command.args(args);
     command
 }
 
 /// Runs to the end; an unsuccessful exit is an error that names the command.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub fn run(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|e| format!("cannot run `{name}`: {e}"))?;
     if status.success() {
@@ -23,12 +23,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// What was done so far. A failed step does not stop the ones that do not need it.
-#[derive(Default)]
-pub(crate) struct Steps(Vec<(&'static str, f64, bool)>);
+#[derive(Debug, Default)]
+pub struct Steps(Vec<(&'static str, f64, bool)>);
 
 impl Steps {
     /// The step's value, or `None` when it failed (its error is printed).
-    pub(crate) fn run<T>(&mut self, name: &'static str, step: impl FnOnce() -> Result<T>) -> Option<T> {
+    pub fn run<T>(&mut self, name: &'static str, step: impl FnOnce() -> Result<T>) -> Option<T> {
         println!("== {name}");
         let start = Instant::now();
         let result = step().inspect_err(|e| eprintln!("{name}: {e}")).ok();
@@ -37,7 +37,7 @@ impl Steps {
     }
 
     /// Prints the table; an error when any step failed.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         println!("\n{:<10} {:>8}  ok", "step", "seconds");
         for (name, seconds, ok) in &self.0 {
             println!("{name:<10} {seconds:>8.1}  {}", if *ok { "yes" } else { "NO" });

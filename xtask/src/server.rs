@@ -11,38 +11,75 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The environment variable that names a server to every test, benchmark and example.
-pub(crate) const URL: &str = "KURULTAI_TEST_NEO4J";
+pub const URL: &str = "KURULTAI_TEST_NEO4J";
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     url: String,
-    own: Option<(Child, PathBuf)>,
+    own: Option<Own>,
+}
+
+/// A server that ends with this process. Its data is thrown away.
+#[derive(Debug)]
+struct Own {
+    process: Child,
+    home: PathBuf,
+    port: u16,
 }
 
 impl Server {
     /// The one that the environment names.
-    pub(crate) fn named() -> Option<Self> {
+    pub fn named() -> Option<Self> {
         let url = std::env::var(URL).ok().filter(|url| !url.is_empty())?;
         Some(Self { url, own: None })
     }
 
-    pub(crate) fn named_or_new() -> Result<Self> {
+    pub fn named_or_new() -> Result<Self> {
         if let Some(server) = Self::named() {
             return Ok(server);
         }
-        let home = dir().join(format!("home-run-{}", std::process::id()));
-        let port = free_port(0)?;
-        let child = launch(&home, port, Life::Attached)?;
-        Ok(Self { url: url(port), own: Some((child, home)) })
+        Self::fresh()
     }
 
-    pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
+    /// A new one, that nobody else uses.
+    pub fn fresh() -> Result<Self> {
+        let port = free_port(0)?;
+        let home = dir().join(format!("home-run-{}-{port}", std::process::id()));
+        let process = launch(&home, port, Life::Attached)?;
+        Ok(Self { url: url(port), own: Some(Own { process, home, port }) })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<()> {
+        let own = self.own()?;
+        own.process.kill()?;
+        own.process.wait()?;
+        Ok(())
+    }
+
+    /// Again on its data and its port, after [`Server::kill`].
+    pub fn start(&mut self) -> Result<()> {
+        let own = self.own()?;
+        own.process = launch(&own.home, own.port, Life::Attached)?;
+        Ok(())
+    }
+
+    fn own(&mut self) -> Result<&mut Own> {
+        self.own.as_mut().ok_or_else(|| "this server is somebody else's".into())
+    }
+
+    pub fn run(&self, command: &mut Command) -> Result<()> {
         run(command.env(URL, &self.url))
     }
 }
 
 /// Runs tests on the server, or where there is none without any.
-pub(crate) fn beside(server: Option<&Server>, command: &mut Command) -> Result<()> {
+pub fn beside(server: Option<&Server>, command: &mut Command) -> Result<()> {
     match server {
         Some(server) => server.run(command),
         None => run(command.env_remove(URL)),
@@ -51,15 +88,15 @@ pub(crate) fn beside(server: Option<&Server>, command: &mut Command) -> Result<(
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let Some((child, home)) = &mut self.own else { return };
-        // Its data is thrown away, so it need not spend ten seconds on an orderly end.
-        child.kill().and_then(|()| child.wait()).ok();
-        fs::remove_dir_all(home).ok();
+        let Some(own) = &mut self.own else { return };
+        // An orderly end would take ten seconds.
+        own.process.kill().and_then(|()| own.process.wait()).ok();
+        fs::remove_dir_all(&own.home).ok();
     }
 }
 
 /// `cargo xtask neo4j start|stop|kill|url`. A stopped or killed server comes back with its data on its port.
-pub(crate) fn command(verb: &str) -> Result<()> {
+pub fn command(verb: &str) -> Result<()> {
     match (verb, running()) {
         ("start", None) => start(),
         ("start", Some((_, port))) => {

@@ -1,6 +1,5 @@
 //! The event log in words, and who does what at the moment.
 
-use super::tally::is_lapse;
 use crate::text::{clean, now};
 use chrono::{DateTime, Local, Utc};
 use kurultai_core::{Event, NewAgent, NewTask};
@@ -103,16 +102,13 @@ impl Story {
         }
         let (words, seen) = match event.topic.as_str() {
             "task.failed" => {
+                self.holds.remove(id);
+                (Some(format!("{name} fails at {what}, which will be tried again: {reason}")), Seen::Other)
+            }
+            "task.lapsed" => {
                 let before = self.holds.remove(id).unwrap_or_default();
-                if is_lapse(event) {
-                    self.lapsed.insert(id.clone(), before);
-                    (Some(format!("the lease on {what} has run out; it is free again")), Seen::Other)
-                } else {
-                    (
-                        Some(format!("{name} fails at {what}, which will be tried again: {reason}")),
-                        Seen::Other,
-                    )
-                }
+                self.lapsed.insert(id.clone(), before);
+                (Some(format!("the lease on {what} has run out; it is free again")), Seen::Other)
             }
             "task.dead_letter" => {
                 self.holds.remove(id);

@@ -45,12 +45,6 @@ pub(super) struct Details {
     pub(super) work: BTreeMap<String, (usize, f64)>,
 }
 
-/// Whether a failed attempt is a lease that ran out, as the queue words it.
-pub(super) fn is_lapse(event: &Event) -> bool {
-    event.topic == "task.failed"
-        && event.payload.as_ref().is_some_and(|p| p.as_str().contains("the lease ran out"))
-}
-
 impl Tally {
     pub(super) async fn of(kurultai: &Kurultai, plan: &str) -> Result<Self> {
         let (mut tasks, mut cursor) = (Vec::new(), None);
@@ -123,14 +117,15 @@ fn count(tasks: &[Task], events: &[Event]) -> Tally {
                 held.insert(id, event);
             }
             "task.failed" => {
-                let claim = held.remove(id);
-                details.retried.push((name(id), is_lapse(event)));
-                match claim {
-                    Some(claim) if is_lapse(event) => {
-                        lapsed.insert(id, claim.source.as_deref().unwrap_or_default());
-                    }
-                    Some(claim) => worked(&mut details, claim, event),
-                    None => {}
+                details.retried.push((name(id), false));
+                if let Some(claim) = held.remove(id) {
+                    worked(&mut details, claim, event);
+                }
+            }
+            "task.lapsed" => {
+                details.retried.push((name(id), true));
+                if let Some(claim) = held.remove(id) {
+                    lapsed.insert(id, claim.source.as_deref().unwrap_or_default());
                 }
             }
             "task.completed" | "task.dead_letter" | "task.released" => {

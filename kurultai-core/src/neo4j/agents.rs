@@ -64,6 +64,15 @@ SET ns.catalog_seq = ns.catalog_seq + found
 RETURN [found > 0] AS row"
 );
 
+/// In portions: an agent may have claimed a million tasks.
+const FORGET: &str = concat!(
+    lock!(),
+    "CALL () { MATCH (a:Agent {namespace: $ns, id: $agent})-[e:CLAIMED|COMPLETED]->() WITH e LIMIT $limit
+  DELETE e RETURN count(*) AS gone }
+RETURN [gone] AS row"
+);
+const PORTION: i64 = 5_000;
+
 const DEREGISTER: &str = concat!(
     lock!(),
     "CALL () { MATCH (a:Agent {namespace: $ns, id: $agent}) DETACH DELETE a RETURN count(*) AS found }
@@ -119,6 +128,8 @@ impl HeartbeatWriter for Neo4jStore {
     }
 
     async fn deregister(&self, agent: &str) -> Result<bool> {
+        let forget = || self.query(FORGET).param("agent", agent).param("limit", PORTION);
+        while self.one(forget(), Repeat::Safe).await?.next::<i64>()? == PORTION {}
         self.one(self.query(DEREGISTER).param("agent", agent), Repeat::Unsafe).await?.next()
     }
 }

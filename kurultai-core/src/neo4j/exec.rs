@@ -107,7 +107,9 @@ impl Link {
             };
             let again = match &error {
                 Neo4jError::Neo4j(error) => passes(error.kind()),
-                error => is_io(error) && repeat == Repeat::Safe && !is_refused(error),
+                error => {
+                    is_io(error) && repeat == Repeat::Safe && !is_refused(error) && distrust(error).is_none()
+                }
             };
             if !again || tries == TRIES {
                 return Err(verdict(error, &self.server, repeat));
@@ -164,8 +166,37 @@ fn is_io(error: &Neo4jError) -> bool {
     )
 }
 
+/// Why the server's certificate was not accepted.
+fn distrust(error: &Neo4jError) -> Option<&rustls::Error> {
+    let Neo4jError::IOError { detail } = error else { return None };
+    let why = detail.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(why, rustls::Error::InvalidCertificate(_)).then_some(why)
+}
+
+/// As the answer to a greeting without TLS.
+fn is_tls_alert(error: &Neo4jError) -> bool {
+    const ALERT: u32 = 0x15;
+    matches!(error, Neo4jError::ProtocolMismatch(answer) if answer >> 24 == ALERT)
+}
+
+fn hangs_up(error: &Neo4jError) -> bool {
+    matches!(error, Neo4jError::IOError { detail } if detail.kind() == ErrorKind::UnexpectedEof)
+}
+
+fn tls(message: String) -> Error {
+    Error::new(Kind::Config, "store.tls", message)
+}
+
 fn verdict(error: Neo4jError, server: &str, repeat: Repeat) -> Error {
     let made = match &error {
+        error if is_tls_alert(error) => {
+            tls(format!("{server} speaks TLS only: the URL must begin with neo4j+s, or neo4j+ssc"))
+        }
+        error if let Some(why) = distrust(error) => tls(format!(
+            "{server} is not trusted: {why}; let this machine trust its issuer, or write neo4j+ssc for a \
+             self-signed certificate"
+        )),
+        Neo4jError::ProtocolMismatch(_) => Error::config(format!("{server} does not speak Bolt")),
         Neo4jError::AuthenticationError(_) => denied(server),
         Neo4jError::Neo4j(failure) => match failure.kind() {
             Neo4jErrorKind::Client(Neo4jClientErrorKind::Security(_)) => denied(server),
@@ -182,6 +213,9 @@ fn verdict(error: Neo4jError, server: &str, repeat: Repeat) -> Error {
             }
             _ => Error::internal(format!("the statement failed on {server}: {}", failure.code())),
         },
+        error if hangs_up(error) && repeat == Repeat::Safe => Error::unavailable(format!(
+            "{server} cannot be reached: it hangs up; if it always does, only one side wants TLS (neo4j+s)"
+        )),
         error if is_refused(error) || (is_io(error) && repeat == Repeat::Safe) => {
             Error::unavailable(format!("{server} cannot be reached"))
         }

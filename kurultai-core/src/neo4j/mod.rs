@@ -127,6 +127,10 @@ impl Neo4jStore {
             .connection_timeout(Duration::from_secs(20))
             // In truth the time to wait for a connection.
             .max_lifetime(Duration::from_secs(20));
+        if server.uri.contains("+s") {
+            // In a program that links several providers the driver would panic.
+            rustls::crypto::ring::default_provider().install_default().ok();
+        }
         let port = server.uri.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(7687);
         let graph = settings
             .build()

@@ -60,10 +60,12 @@ impl SubscriptionManager for SqliteStore {
             })
         };
         self.query(move |tx| {
-            let sql = "select e.key & 0xfffffffffff, e.topic, e.source, t.id, e.data, e.created_at
+            let sql = "select e.key & 0xfffffffffff, e.topic, e.source,
+                  coalesce(t.id, (select id from swept where n = e.task)), e.data, e.created_at
                 from event e left join task t on t.n = e.task
                 where e.key > ?2 and e.key < ?7 and (?3 is null or e.source = ?3)
-                  and (?4 is null or e.task = (select n from task where id = ?4 and ns = ?1))
+                  and (?4 is null or e.task in (select n from task where id = ?4 and ns = ?1
+                    union all select n from swept where id = ?4 and ns = ?1))
                   and (?5 is null or e.created_at >= ?5)
                 order by e.key limit ?6";
             let since = filter.since.map(|since| since.timestamp_micros());
@@ -85,7 +87,7 @@ impl SubscriptionManager for SqliteStore {
     }
 }
 
-fn last_seq(tx: &Tx<'_>) -> Result<i64> {
+pub(super) fn last_seq(tx: &Tx<'_>) -> Result<i64> {
     let seq = tx.one("select event_seq from namespace where n = ?1", [tx.ns], |row| row.get(0))?;
     Ok(seq.unwrap_or(0))
 }

@@ -62,6 +62,12 @@ pub trait TaskQueue: Send + Sync {
     /// Removes at most `limit` finished tasks and events older than the given spans; returns how many went.
     async fn sweep(&self, tasks: Option<Duration>, events: Option<Duration>, limit: usize) -> Result<usize>;
 
+    /// Draws who claimed and who completed a task, from at most `limit` events of the log; returns how many it looked
+    /// at. A store whose tables tell it has nothing to draw.
+    async fn link(&self, _limit: usize) -> Result<usize> {
+        Ok(0)
+    }
+
     /// Takes over tasks and agents that other programs wrote under the contract's names. Returns how many.
     async fn adopt(&self) -> Result<usize>;
 }

@@ -230,11 +230,13 @@ fn settle(facts: &Facts, draw: f64) -> Change {
     }
 }
 
-/// A lease ran out: the attempt failed.
+/// A lease ran out: the attempt failed, but nobody said so.
 fn lapse(facts: &Facts, draw: f64) -> Change {
     let holder = facts.claimed_by.as_deref().unwrap_or("nobody");
     let failure = Failure::new(format!("the lease ran out; it was held by {holder}"));
-    Change { keep_claim: false, ..failed(facts, failure, draw) }
+    let change = failed(facts, failure, draw);
+    let topic = if change.status == Status::Pending { Some("task.lapsed") } else { change.topic };
+    Change { keep_claim: false, topic, ..change }
 }
 
 /// An attempt failed: another one, or the dead letters; or what was asked for meanwhile.

@@ -138,7 +138,7 @@ def open(
     dataclasses and pydantic models need none. ``clock`` is for tests.
 
     Errors: ``config.url``, ``store.auth``, ``store.unavailable`` (retryable), ``store.schema_newer``,
-    ``store.read_only``.
+    ``store.read_only``, ``store.tls`` (only one side wants TLS, or the server's certificate is not trusted).
 
     >>> async with kurultai.open("memory:") as k:
     ...     await k.agents.register("temujin")

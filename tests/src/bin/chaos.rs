@@ -2,25 +2,32 @@
 //!
 //! It is its own helper process too, since `cargo run` builds no other program.
 
-use kurultai_tests::chaos::{Arena, Report, Result, kills, role, stops};
+use kurultai_tests::chaos::{Arena, Report, Result, crashes, kills, role, stops};
 use std::{
     io::{self, Write},
     process::ExitCode,
 };
+use tokio::task::spawn_blocking;
+use xtask::server::Server;
 
 const HELP: &str = "\
-chaos [--kills 5000] [--tasks 100000] [--stops 60] [--store sqlite|neo4j|both]
+chaos [--stops 60] [--kills 5000] [--tasks 100000] [--crashes 10] [--store sqlite|neo4j|both]
 
-Kills and stops worker processes at random, then counts what is left. Neo4j is the server that
-KURULTAI_TEST_NEO4J names. Exit code 1 where anything was lost, done twice or taken over too late.
+Stops and kills worker processes at random, then counts what is left; on Neo4j then kills the server
+itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
+fresh one; for the crashes always a fresh one. Exit code 1 where anything was lost, done twice or
+taken over too late.
 ";
 
 struct Options {
+    stops: usize,
     kills: usize,
     tasks: usize,
-    stops: usize,
+    crashes: usize,
     store: String,
 }
+
+const TASKS_PER_CRASH: usize = 1_000;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -42,13 +49,15 @@ fn main() -> ExitCode {
 }
 
 fn options(args: &[String]) -> Option<Options> {
-    let mut options = Options { kills: 5_000, tasks: 100_000, stops: 60, store: "both".to_owned() };
+    let mut options =
+        Options { stops: 60, kills: 5_000, tasks: 100_000, crashes: 10, store: "both".to_owned() };
     for pair in args.chunks(2) {
         let [name, value] = pair else { return None };
         match name.as_str() {
             "--kills" => options.kills = value.parse().ok()?,
             "--tasks" => options.tasks = value.parse().ok()?,
             "--stops" => options.stops = value.parse().ok()?,
+            "--crashes" => options.crashes = value.parse().ok()?,
             "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => {
                 options.store.clone_from(value);
             }
@@ -59,24 +68,38 @@ fn options(args: &[String]) -> Option<Options> {
 }
 
 async fn run(options: &Options) -> Result {
+    if options.store != "neo4j" {
+        stop_and_kill(options, Arena::sqlite).await?;
+    }
+    if options.store == "sqlite" {
+        return Ok(());
+    }
+    if options.stops > 0 || options.kills > 0 {
+        let server = spawn_blocking(Server::named_or_new).await??;
+        stop_and_kill(options, || Ok(Arena::of_server(server.url()))).await?;
+    }
+    if options.crashes > 0 {
+        let tasks = options.crashes * TASKS_PER_CRASH;
+        let report = told(crashes::run(&std::env::current_exe()?, options.crashes, tasks).await?)?;
+        report.check()?;
+        report.check_crashes()?;
+    }
+    Ok(())
+}
+
+async fn stop_and_kill(options: &Options, arena: impl Fn() -> Result<Arena>) -> Result {
     let program = std::env::current_exe()?;
-    for store in ["sqlite", "neo4j"] {
-        if options.store != "both" && options.store != store {
-            continue;
+    if options.stops > 0 {
+        let report = told(stops::run(&program, &arena()?, options.stops).await?)?;
+        report.check()?;
+        if report.refused == 0 {
+            return Err("no stale completion was refused, so nothing was tested".into());
         }
-        let arena = || if store == "sqlite" { Arena::sqlite() } else { Ok(Arena::neo4j()) };
-        if options.stops > 0 {
-            let report = told(stops::run(&program, &arena()?, options.stops).await?)?;
-            report.check()?;
-            if report.refused == 0 {
-                return Err("no stale completion was refused, so nothing was tested".into());
-            }
-        }
-        if options.kills > 0 {
-            let report = told(kills::run(&program, &arena()?, options.kills, options.tasks).await?)?;
-            report.check()?;
-            report.check_takeovers()?;
-        }
+    }
+    if options.kills > 0 {
+        let report = told(kills::run(&program, &arena()?, options.kills, options.tasks).await?)?;
+        report.check()?;
+        report.check_takeovers()?;
     }
     Ok(())
 }

@@ -24,8 +24,12 @@ impl Arena {
     }
 
     pub fn neo4j() -> Self {
+        Arena::of_server(&super::neo4j_url())
+    }
+
+    pub fn of_server(url: &str) -> Self {
         let namespace = format!("chaos-{}", ids::new_id());
-        Arena { url: super::neo4j_url(), namespace, file: None }
+        Arena { url: url.to_owned(), namespace, file: None }
     }
 
     pub async fn open(&self) -> Result<Kurultai> {

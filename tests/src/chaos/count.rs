@@ -3,7 +3,11 @@
 use super::{Result, arena::BACK_OFF, staff::Ledger};
 use chrono::{DateTime, Utc};
 use kurultai_core::{EventFilter, Filter, Kurultai, Status, Task};
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    time::Duration,
+};
 
 /// What a lapsed task may take beyond its lease to move on.
 const SLACK: Duration = Duration::from_secs(2);
@@ -13,6 +17,8 @@ pub struct Report {
     pub store: &'static str,
     pub kills: usize,
     pub stops: usize,
+    /// How often the server itself was killed.
+    pub crashes: usize,
     pub tasks: usize,
     pub claims: usize,
     pub completed_twice: usize,
@@ -28,6 +34,10 @@ pub struct Report {
     pub lapsed: usize,
     /// Stale completions that were refused.
     pub refused: usize,
+    /// How long a process or another of the run did not run; in the two next figures it does not count.
+    pub stood_still: Duration,
+    /// Errors after which a process repeated its call, by their codes.
+    pub repeated: BTreeMap<String, usize>,
     /// From the end of a lapsed lease until the task was back in the queue, at most.
     pub slowest_return: Duration,
     /// From the end of a lapsed lease until the task was claimed again, at most.
@@ -45,9 +55,14 @@ struct Story {
 
 impl Report {
     pub async fn of(kurultai: &Kurultai, ledger: &Ledger, lease: Duration) -> Result<Self> {
-        let mut report =
-            Report { store: kurultai.store_name(), refused: ledger.refused.len(), ..Report::default() };
-        let stories = report.read_events(kurultai, lease).await?;
+        let mut report = Report {
+            store: kurultai.store_name(),
+            refused: ledger.refused.len(),
+            repeated: ledger.repeated.clone(),
+            stood_still: ledger.standstills.total(),
+            ..Report::default()
+        };
+        let stories = report.read_events(kurultai, ledger, lease).await?;
         let tasks = every_task(kurultai).await?;
         report.tasks = tasks.len();
         let completed = |task: &Task| {
@@ -70,7 +85,12 @@ impl Report {
         Ok(report)
     }
 
-    async fn read_events(&mut self, kurultai: &Kurultai, lease: Duration) -> Result<HashMap<String, Story>> {
+    async fn read_events(
+        &mut self,
+        kurultai: &Kurultai,
+        ledger: &Ledger,
+        lease: Duration,
+    ) -> Result<HashMap<String, Story>> {
         let mut stories: HashMap<String, Story> = HashMap::new();
         let mut agents = HashMap::new();
         let mut seen = 0;
@@ -90,7 +110,7 @@ impl Report {
                     *agents.entry(event.source).or_insert(0usize) += 1;
                 }
                 let story = stories.entry(id).or_default();
-                self.tell(story, &event.topic, event.created_at, lease);
+                self.tell(story, &event.topic, event.created_at, ledger, lease);
             }
         }
         if kurultai.events().last_seq().await? != seen {
@@ -100,8 +120,8 @@ impl Report {
         Ok(stories)
     }
 
-    fn tell(&mut self, story: &mut Story, topic: &str, at: DateTime<Utc>, lease: Duration) {
-        let since = |then: DateTime<Utc>| (at - then).to_std().unwrap_or_default();
+    fn tell(&mut self, story: &mut Story, topic: &str, at: DateTime<Utc>, ledger: &Ledger, lease: Duration) {
+        let since = |then| ledger.standstills.running_time(then, at);
         match topic {
             "task.claimed" => {
                 self.claims += 1;
@@ -112,8 +132,7 @@ impl Report {
                     self.out_of_order += 1;
                 }
             }
-            // Nobody reports a failure here, so a lease ran out.
-            "task.failed" => match story.claimed_at.take() {
+            "task.lapsed" => match story.claimed_at.take() {
                 Some(claimed) => {
                     self.lapsed += 1;
                     self.slowest_return = self.slowest_return.max(since(claimed + lease));
@@ -142,6 +161,13 @@ impl Report {
         if wrong == 0 { Ok(()) } else { Err(format!("{self}").into()) }
     }
 
+    /// Fails unless the crashes hit callers, who learned that their call may have happened or did not happen.
+    pub fn check_crashes(&self) -> Result {
+        let told = |code: &str| self.repeated.get(code).is_some_and(|times| *times > 0);
+        let both = told("store.outcome_unknown") && told("store.unavailable");
+        if both { Ok(()) } else { Err(format!("the crashes hit nobody at work: {self}").into()) }
+    }
+
     /// Fails unless each lapsed task moved on within its lease, two seconds and its back-off.
     pub fn check_takeovers(&self) -> Result {
         let in_time = self.slowest_return <= SLACK && self.slowest_takeover <= SLACK + BACK_OFF;
@@ -168,6 +194,7 @@ impl fmt::Display for Report {
             "store": self.store,
             "kills": self.kills,
             "stops": self.stops,
+            "crashes": self.crashes,
             "tasks": self.tasks,
             "claims": self.claims,
             "agents": self.agents,
@@ -178,6 +205,8 @@ impl fmt::Display for Report {
             "event_gaps": self.event_gaps,
             "lapsed": self.lapsed,
             "refused": self.refused,
+            "repeated": self.repeated,
+            "stood_still_ms": self.stood_still.as_millis() as u64,
             "slowest_return_ms": self.slowest_return.as_millis() as u64,
             "slowest_takeover_ms": self.slowest_takeover.as_millis() as u64,
         });

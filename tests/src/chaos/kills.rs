@@ -13,8 +13,8 @@ const JOB: Job = Job { work: Duration::from_millis(4), lease: Duration::from_sec
 /// Between two calls of an enqueuer, on the average: about as fast as the workers are.
 const PAUSE: Duration = Duration::from_millis(30);
 
-struct Run<'a> {
-    staff: Staff,
+pub(super) struct Run<'a> {
+    pub(super) staff: Staff,
     workers: Vec<Member>,
     enqueuer: Option<Member>,
     tasks: usize,
@@ -24,24 +24,33 @@ struct Run<'a> {
 /// Kills `kills` processes, spread over the time that at least `tasks` tasks take.
 pub async fn run(program: &Path, arena: &Arena, kills: usize, tasks: usize) -> Result<Report> {
     let kurultai = arena.open().await?;
-    let mut staff = Staff::new(program, arena);
-    let workers = (0..WORKERS).map(|_| staff.worker(JOB)).collect::<Result<_>>()?;
-    let enqueuer = Some(staff.enqueuer(tasks, PAUSE)?);
-    let mut run = Run { staff, workers, enqueuer, tasks, kurultai: &kurultai };
+    let mut run = Run::begin(program, arena, &kurultai, tasks)?;
     for kill in 1..=kills {
-        let share = tasks * kill / (kills + 1);
-        run.staff.until("work", |ledger| ledger.done.len() >= share).await?;
-        sleep(Duration::from_millis(20).mul_f64(fastrand::f64())).await;
+        run.comes_to(kill, kills).await?;
         run.kill_one().await?;
     }
-    run.finish().await?;
-    let report = Report::of(&kurultai, &run.staff.all_heard(), JOB.lease).await;
+    let report = run.finish().await;
     kurultai.close().await;
     arena.check_integrity()?;
     Ok(Report { kills, ..report? })
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    pub(super) fn begin(program: &Path, arena: &Arena, kurultai: &'a Kurultai, tasks: usize) -> Result<Self> {
+        let mut staff = Staff::new(program, arena);
+        let workers = (0..WORKERS).map(|_| staff.worker(JOB)).collect::<Result<_>>()?;
+        let enqueuer = Some(staff.enqueuer(tasks, PAUSE)?);
+        Ok(Run { staff, workers, enqueuer, tasks, kurultai })
+    }
+
+    /// A random moment after that share of the work.
+    pub(super) async fn comes_to(&self, kill: usize, kills: usize) -> Result {
+        let share = self.tasks * kill / (kills + 1);
+        self.staff.until("work", |ledger| ledger.done.len() >= share).await?;
+        sleep(Duration::from_millis(20).mul_f64(fastrand::f64())).await;
+        Ok(())
+    }
+
     /// Kills somebody at random and hires a replacement.
     async fn kill_one(&mut self) -> Result {
         let is_enqueuers_turn = fastrand::usize(..=WORKERS) == 0;
@@ -67,8 +76,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Lets the last workers do what is left.
-    async fn finish(&mut self) -> Result {
+    /// Lets the last workers do what is left, then counts.
+    pub(super) async fn finish(mut self) -> Result<Report> {
         if let Some(enqueuer) = self.enqueuer.take() {
             self.staff.until("the enqueuer", |ledger| ledger.added.len() >= self.tasks).await?;
             enqueuer.end().await?;
@@ -91,6 +100,7 @@ impl Run<'_> {
         for worker in self.workers.drain(..) {
             worker.kill().await?;
         }
-        self.staff.check()
+        self.staff.check()?;
+        Report::of(self.kurultai, &self.staff.all_heard(), JOB.lease).await
     }
 }

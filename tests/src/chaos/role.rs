@@ -7,9 +7,9 @@
 //!   task with the payload `"quick"` is done when the process has been asked, any other never.
 //! - `enqueue URL NAMESPACE COUNT PAUSE_MS`: `ready`, then `added TASK`.
 //!
-//! Whatever else goes wrong is `error ...`, which fails the run.
+//! Each says `repeats CODE` where it repeats a call, and `stood FROM TO` where it did not run. Whatever else goes wrong is `error ...`, which fails the run.
 
-use super::{Result, arena};
+use super::{Result, arena, standstill};
 use kurultai_core::{
     Claim, Claimed, Error, Json, Kurultai, NewAgent,
     clock::monotonic,
@@ -32,6 +32,7 @@ pub fn main(args: &[String]) -> ExitCode {
         drop(io::stdin().read_to_end(&mut Vec::new()));
         std::process::exit(0);
     });
+    standstill::watch(|line| drop(say(line)));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let played = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(play(args)));
     match played {
@@ -151,12 +152,16 @@ async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {
     Ok(())
 }
 
+/// A server that crashed needs a minute on a busy machine until it is back.
+const PATIENCE: Duration = Duration::from_secs(150);
+
 /// Repeats what the store may do later, or may have done: every call here may be repeated.
 async fn persist<T, F: Future<Output = Result<T, Error>>>(mut call: impl FnMut() -> F) -> Result<T, Error> {
     let start = monotonic();
     loop {
         match call().await {
-            Err(error) if error.retryable() && start.elapsed() < Duration::from_secs(60) => {
+            Err(error) if error.retryable() && start.elapsed() < PATIENCE => {
+                drop(say(&format!("repeats {}", error.code())));
                 sleep(Duration::from_millis(fastrand::u64(10..100))).await;
             }
             done => return done,

@@ -1,8 +1,8 @@
 //! The processes of a run, and what they said.
 
-use super::{Arena, Result};
+use super::{Arena, Result, standstill::Standstills};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -37,6 +37,9 @@ pub struct Ledger {
     /// The last task that each worker took.
     pub took: HashMap<String, (String, i64)>,
     pub errors: Vec<String>,
+    /// Errors after which a process repeated its call, by their codes.
+    pub repeated: BTreeMap<String, usize>,
+    pub standstills: Standstills,
 }
 
 /// The work of one process.
@@ -117,7 +120,9 @@ impl Staff {
 
     /// Everything that was said, once nobody says any more.
     pub fn all_heard(&self) -> Ledger {
-        std::mem::take(&mut self.ledger())
+        let mut ledger = std::mem::take(&mut *self.ledger());
+        ledger.standstills = ledger.standstills.merged();
+        ledger
     }
 
     /// Waits until the ledger says so; fails where it hears nothing new for long, or an error.
@@ -162,6 +167,8 @@ impl Ledger {
         match words[..] {
             ["ready"] => drop(self.ready.insert(name.to_owned())),
             ["added", task] => drop(self.added.insert(task.to_owned())),
+            ["stood", from, to] => self.standstills.add(number(from), number(to)),
+            ["repeats", code] => *self.repeated.entry(code.to_owned()).or_default() += 1,
             ["took", task, version] => {
                 self.took.insert(name.to_owned(), (task.to_owned(), number(version)));
             }

@@ -41,11 +41,13 @@ cases! {
         let got = team.get(&id).await;
         assert_eq!((got.status, got.attempts, got.errors.len(), got.claimed_by), (Status::Pending, 1, 1, None));
         assert!(got.errors[0].error.contains("temujin"));
+        assert_eq!(team.topics(&id).await, ["task.enqueued", "task.claimed", "task.lapsed"]);
         team.seconds(61);
         team.claim_one("temujin").await;
         team.seconds(31);
         team.k.tasks().maintain().await.unwrap();
         assert_eq!(team.status(&id).await, Status::DeadLetter);
+        assert_eq!(team.topics(&id).await[3..], ["task.claimed", "task.dead_letter"]);
     }
 
     async fn extend_keeps_a_lease_and_never_shortens_it(team: Team) {

@@ -120,4 +120,32 @@ cases! {
         assert_eq!(events.len(), 2);
         assert_eq!(k.events().last_seq().await.unwrap(), events[1].seq);
     }
+
+    async fn events_outlive_their_task_and_still_name_it(team: Team) {
+        team.agent("temujin", &[]).await;
+        let old = task("old");
+        let id = team.add(old.clone()).await;
+        team.complete(&team.claim_one("temujin").await).await;
+        team.add(task("open").expiry(Expiry::Never)).await;
+        team.seconds(1_000);
+        let span = Some(Duration::from_secs(500));
+        let k = team.reopen(|config| config.retention(Retention { tasks: span, events: None })).await;
+        k.tasks().maintain().await.unwrap();
+        assert!(k.tasks().get_many(&[&id]).await.unwrap()[0].is_none(), "removed");
+        assert_eq!(team.topics(&id).await, ["task.enqueued", "task.claimed", "task.completed"]);
+        let all = k.events().read(EventFilter::default()).await.unwrap();
+        assert!(all.iter().all(|e| e.task_id.is_some() == e.topic.starts_with("task.")), "{all:?}");
+
+        // A task of the same id is another one, and comes after it in the log.
+        team.add(old).await;
+        assert_eq!(team.topics(&id).await[3..], ["task.enqueued"]);
+        let k = team.reopen(|config| config.retention(Retention { tasks: None, events: span })).await;
+        k.tasks().maintain().await.unwrap();
+        assert_eq!(team.topics(&id).await, ["task.enqueued"]);
+        if let Some(path) = team.url.strip_prefix("sqlite:") {
+            let file = rusqlite::Connection::open(path.split('?').next().unwrap()).unwrap();
+            let kept = file.query_row("select count(*) from swept", [], |row| row.get::<_, i64>(0)).unwrap();
+            assert_eq!(kept, 0, "nothing names it any more");
+        }
+    }
 }

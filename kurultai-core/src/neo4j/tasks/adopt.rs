@@ -20,6 +20,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use neo4rs::BoltType;
 use serde_json::{Number, Value};
+use std::collections::HashMap;
 
 /// A task that somebody was working on keeps its holder for this long.
 const GRACE: Micros = 30_000_000;
@@ -30,13 +31,16 @@ const FOREIGN_TASKS: &str = concat!(
 WITH t, now LIMIT 500 RETURN [now, elementId(t), properties(t)] AS row"
 );
 
+/// A row is [element, properties, unique key, the task of these rows that has the same key]. The first task of a key
+/// keeps it. The key goes before the namespace comes: each property is checked against the constraint by itself.
 const ADOPT_TASKS: &str = concat!(
     lock!(),
     "SET ns.catalog_seq = ns.catalog_seq + 1
 FOREACH (key IN $routes | MERGE (:TaskRoute {namespace: $ns, key: key}))
 WITH ns, now
 CALL (now) { UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r[0] AND t.sort_key IS NULL
-  SET t += r[1]
+  OPTIONAL MATCH (o:Task {namespace: $ns, unique_key: r[2]}) WHERE o <> t
+  SET t.unique_key = CASE WHEN o IS NULL THEN r[2] END, t.duplicate_of = coalesce(r[3], o.id), t += r[1]
   WITH t
   OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(:Task)
     WHERE NOT coalesce(e.type, '') IN ['blocks', 'feeds_into', 'parallel_ok']
@@ -45,11 +49,16 @@ CALL (now) { UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r[0] AND t.sort_ke
 RETURN [adopted] AS row"
 );
 
-/// Whoever waits for something is blocked; the rules decide about those that wait for nothing any more.
+/// A child that only names its parent gets its edge. Whoever waits for something is blocked; the rules decide about those that wait for nothing any more.
 const ADOPT_EDGES: &str = concat!(
     lock!(),
-    "CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.status = 'pending'
-    AND EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks' AND p.status <> 'completed' }
+    "CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.parent_id IS NOT NULL
+    AND NOT EXISTS { (:Task)-[:SPAWNED]->(t) }
+  MATCH (p:Task {id: t.parent_id}) USING INDEX p:Task(id) WHERE p.namespace = $ns AND p <> t
+  CREATE (p)-[:SPAWNED]->(t) RETURN count(*) AS children }
+CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.status = 'pending'
+    AND (EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks' AND p.status <> 'completed' }
+      OR EXISTS { (t)-[:SPAWNED]->(:Task) })
   SET t.status = 'blocked', t.revision = t.revision + 1 REMOVE t.claim_key RETURN count(*) AS blocked }
 CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.status = 'blocked' SET t.due_at = 0
   RETURN count(*) AS waiting }
@@ -74,10 +83,16 @@ pub(super) async fn adopt(store: &Neo4jStore) -> Result<usize> {
     loop {
         let mut routes: Vec<String> = Vec::new();
         let mut rows = Vec::new();
+        let mut keys: HashMap<String, String> = HashMap::new();
         for mut row in store.look(store.query(FOREIGN_TASKS)).await? {
             let (now, element): (Micros, String) = (row.next()?, row.next()?);
-            let (properties, route) = task(row.next()?, now, &store.namespace)?;
-            rows.push(cells![element, properties]);
+            let Adopted { id, properties, route, unique_key } = task(row.next()?, now, &store.namespace)?;
+            let first = unique_key.as_ref().and_then(|key| keys.get(key).cloned());
+            let unique_key = unique_key.filter(|_| first.is_none());
+            if let Some(key) = &unique_key {
+                keys.insert(key.clone(), id);
+            }
+            rows.push(cells![element, properties, unique_key, first]);
             if !routes.contains(&route) {
                 routes.push(route);
             }
@@ -111,8 +126,14 @@ async fn agents(store: &Neo4jStore) -> Result<usize> {
     Ok(adopted)
 }
 
-/// The properties to set, and the route.
-fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<(BoltType, String)> {
+struct Adopted {
+    id: String,
+    properties: BoltType,
+    route: String,
+    unique_key: Option<String>,
+}
+
+fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<Adopted> {
     let assigned_to = person(&mut of, "assigned_to")?;
     let owner = person(&mut of, "claimed_by")?.or_else(|| assigned_to.clone());
     let word = text(&mut of, "status")?.unwrap_or_default().to_lowercase();
@@ -155,10 +176,11 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<(BoltType, S
     let completed = moment(&mut of, "completed_at")?.or(status.is_finished().then_some(updated));
     let claimed = moment(&mut of, "claimed_at")?.or(moment(&mut of, "started_at")?).or(held.then_some(now));
     let by = owner.filter(|_| held || status.is_finished());
+    let unique_key = text(&mut of, "unique_key")?;
     let key = route.key();
     let properties = map([
         ("namespace", namespace.into()),
-        ("id", id.into()),
+        ("id", id.as_str().into()),
         ("type", route.task_type.into()),
         ("title", text(&mut of, "title")?.into()),
         ("description", text(&mut of, "description")?.into()),
@@ -176,7 +198,6 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<(BoltType, S
         ("assigned_to", route.assigned_to.into()),
         ("delegated_by", person(&mut of, "delegated_by")?.into()),
         ("parent_id", text(&mut of, "parent_id")?.into()),
-        ("unique_key", text(&mut of, "unique_key")?.into()),
         ("run_at", datetime(run_at)),
         ("expires_at", datetime(expires_at)),
         ("created_at", datetime(Some(created))),
@@ -199,7 +220,7 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<(BoltType, S
         ("timeout", None::<i64>.into()),
         ("control", None::<String>.into()),
     ]);
-    Ok((properties, key))
+    Ok(Adopted { id, properties, route: key, unique_key })
 }
 
 fn agent(mut of: Properties, namespace: &str) -> Result<BoltType> {

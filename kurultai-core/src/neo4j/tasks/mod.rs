@@ -154,6 +154,10 @@ impl TaskQueue for Neo4jStore {
         upkeep::sweep(self, tasks, events, limit).await
     }
 
+    async fn link(&self, limit: usize) -> Result<usize> {
+        upkeep::link(self, limit).await
+    }
+
     async fn adopt(&self) -> Result<usize> {
         adopt::adopt(self).await
     }

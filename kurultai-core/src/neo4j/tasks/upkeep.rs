@@ -1,4 +1,4 @@
-//! Aging and removal.
+//! Aging, removal, and the edges that only people read.
 
 use super::super::{Neo4jStore, bolt::count, clock, exec::Repeat, finished, lock};
 use crate::{
@@ -53,6 +53,40 @@ const SWEEP_TASKS: &str = concat!(
   DETACH DELETE t RETURN count(*) AS gone }
 RETURN [gone] AS row"
 );
+
+const IS_LINKED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns})
+RETURN [coalesce(ns.edges_seq, 0) >= ns.event_seq] AS row";
+/// `edges_seq` moves in the same transaction, so no edge is drawn twice. The event does not tell its claim: the task
+/// does, as long as it is its last.
+const LINK: &str = concat!(
+    lock!(),
+    "CALL (ns) { MATCH (e:Event) WHERE e.namespace = $ns AND e.seq > coalesce(ns.edges_seq, 0)
+  WITH e ORDER BY e.namespace, e.seq LIMIT $limit RETURN collect(e) AS events }
+CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.claimed'
+  MATCH (a:Agent {namespace: $ns, id: e.source})
+  MATCH (t:Task {id: e.task_id}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+  CREATE (a)-[:CLAIMED {at: e.created_at,
+    claim_id: CASE WHEN t.claimed_by = a.id AND t.claimed_at = e.created_at THEN t.claim_id END}]->(t)
+  RETURN count(*) AS claims }
+CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.completed'
+  MATCH (a:Agent {namespace: $ns, id: e.source})
+  MATCH (t:Task {id: e.task_id}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+  CREATE (a)-[:COMPLETED {at: e.created_at}]->(t)
+  RETURN count(*) AS completions }
+SET ns.edges_seq = coalesce(events[-1].seq, ns.event_seq)
+RETURN [size(events)] AS row"
+);
+
+/// Gives way to whoever works.
+pub(super) async fn link(store: &Neo4jStore, limit: usize) -> Result<usize> {
+    let busy = store.writer.try_lock().is_err();
+    if busy || store.one(store.query(IS_LINKED), Repeat::Safe).await?.next()? {
+        return Ok(0);
+    }
+    let query = store.query(LINK).param("limit", count(limit));
+    let looked_at: u64 = store.one(query, Repeat::Safe).await?.next()?;
+    Ok(looked_at as usize)
+}
 
 /// A real clock needs to look only now and then: a hundredth of the span is soon enough.
 pub(super) async fn age(store: &Neo4jStore, span: Duration, limit: usize) -> Result<usize> {

@@ -4,7 +4,7 @@ use super::{Tx, list};
 use crate::{
     clock::{Micros, micros},
     error::Result,
-    sqlite::events::key,
+    sqlite::events::{key, last_seq},
     tasks::order::RANK,
 };
 use rusqlite::params;
@@ -37,6 +37,9 @@ pub(super) fn sweep(
              where created_at < ?2)";
         let (first, end) = (key(tx, 0), (tx.ns + 1) << 44);
         gone += tx.run(sql, params![first, tx.now - micros(span), limit as i64, end])?;
+        let sql = "delete from swept where ns = ?1 and last_event <
+            coalesce((select min(key) from event where key > ?2 and key < ?3), ?3)";
+        tx.run(sql, params![tx.ns, first, end])?;
     }
     if let Some(span) = tasks {
         let before = tx.now - micros(span);
@@ -51,6 +54,9 @@ pub(super) fn sweep(
         let limit = limit.saturating_sub(gone) as i64;
         let newer = made_since(tx, before)?;
         let old = list(tx.rows(sql, params![tx.ns, before, limit, newer], |row| row.get::<_, i64>(0))?);
+        let sql = "insert into swept(n, ns, id, last_event)
+            select n, ns, id, ?2 from task where n in (select value from rarray(?1))";
+        tx.run(sql, params![old, key(tx, last_seq(tx)?)])?;
         for sql in [
             "delete from edge where dependent in (select value from rarray(?1))",
             "delete from edge where prerequisite in (select value from rarray(?1))",
