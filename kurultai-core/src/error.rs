@@ -1,6 +1,6 @@
 //! One error type. A [`Kind`] says what the caller should do; a dotted `code` says precisely what happened.
 
-use std::{error::Error as StdError, fmt, time::Duration};
+use std::{any::Any, error::Error as StdError, fmt, time::Duration};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -158,6 +158,11 @@ impl Error {
         Error::new(Kind::Internal, "store.failed", message)
     }
 
+    /// A panic of ours, caught.
+    pub fn defect(panic: &(dyn Any + Send)) -> Self {
+        Error::internal(format!("a defect of kurultai: {}", panic_text(panic)))
+    }
+
     /// The same verdict for each caller of a batch; the source stays with the first.
     pub(crate) fn share(&self) -> Self {
         Error {
@@ -168,6 +173,11 @@ impl Error {
             source: None,
         }
     }
+}
+
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 impl fmt::Debug for Error {

@@ -107,8 +107,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 type Work = Pin<Box<dyn Future<Output = Result<Answer>> + Send>>;
 
-/// A call that was not ready at once: its own waker. Handing it to the runtime only when it is woken saves a thread
-/// switch for each call of a crowd.
+/// A call that was not ready at once: its own waker. The runtime hears of it only when it is woken, which saves a
+/// thread switch for each call of a crowd.
 struct Running {
     call: u32,
     calls: Arc<Calls>,
@@ -117,10 +117,27 @@ struct Running {
     scheduled: AtomicBool,
 }
 
+/// Calls that were woken and are not polled yet: one task polls them all, as a batch wakes many at once.
+static WOKEN: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
+
+async fn poll_woken() {
+    let woken = std::mem::take(&mut *locked(&WOKEN));
+    for running in woken {
+        running.go_on();
+    }
+}
+
 impl Wake for Running {
     fn wake(self: Arc<Self>) {
-        if !self.scheduled.swap(true, Ordering::AcqRel) {
-            runtime().spawn(async move { self.go_on() });
+        if self.scheduled.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut woken = locked(&WOKEN);
+        woken.push(self);
+        let first = woken.len() == 1;
+        drop(woken);
+        if first {
+            runtime().spawn(poll_woken());
         }
     }
 }
@@ -156,6 +173,11 @@ impl Running {
 }
 
 impl Calls {
+    /// The outcome of a call that was refused before it began.
+    pub(crate) fn refuse(error: &Error) -> Now {
+        Some(Either::B(error.into()))
+    }
+
     /// Polls `work` once; if it is not ready it goes on in the runtime and `settle` hears of it under this number.
     pub(crate) fn start<F>(self: &Arc<Self>, call: u32, work: F) -> Now
     where
@@ -202,12 +224,8 @@ impl Calls {
 }
 
 /// A panic must end the call, not leave it waiting for ever.
-async fn guarded<F: Future<Output = Result<Answer>>>(work: F) -> Result<Answer> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
-        Err(Error::internal(format!("a defect of kurultai: {text}")))
-    })
+fn guarded<F: Future<Output = Result<Answer>>>(work: F) -> impl Future<Output = Result<Answer>> {
+    AssertUnwindSafe(work).catch_unwind().map(|done| done.unwrap_or_else(|panic| Err(Error::defect(&*panic))))
 }
 
 /// One for each environment.
@@ -258,13 +276,15 @@ impl Bridge {
         drop(done);
     }
 
-    /// The same text back, from the runtime where `later`: what crossing costs by itself, for the benchmark.
+    /// The same text back, from the runtime where `later`: what crossing costs by itself, for the benchmark. No text is
+    /// a defect, for the tests.
     #[napi(catch_unwind)]
     pub fn echo(&self, call: u32, text: String, later: bool) -> Now {
         self.calls.start(call, async move {
             if later {
                 tokio::task::yield_now().await;
             }
+            assert!(!text.is_empty(), "nothing to echo");
             Ok(Answer::new(text))
         })
     }

@@ -15,3 +15,6 @@ mod kurultai;
 mod new_task;
 mod tasks;
 mod wire;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -139,23 +139,29 @@ impl Tasks {
     }
 
     /// Reads the arguments, then runs `work` on the room.
-    fn run<A, F>(
-        &self,
-        call: u32,
-        args: String,
-        work: impl FnOnce(core::Tasks, A) -> F + Send + 'static,
-    ) -> Now
+    fn run<A, F>(&self, call: u32, args: String, work: impl FnOnce(core::Tasks, A) -> F) -> Now
     where
-        A: DeserializeOwned + Send,
-        F: Future<Output = Result<Answer>> + Send,
+        A: DeserializeOwned,
+        F: Future<Output = Result<Answer>> + Send + 'static,
     {
-        let tasks = self.tasks.clone();
-        self.calls.start(call, async move { work(tasks, read(&args)?).await })
+        match read(&args) {
+            Ok(args) => self.calls.start(call, work(self.tasks.clone(), args)),
+            Err(error) => Calls::refuse(&error),
+        }
     }
 }
 
 #[napi]
 impl Tasks {
+    #[napi(catch_unwind)]
+    pub fn enqueue(&self, call: u32, args: String) -> Now {
+        self.run(
+            call,
+            args,
+            |tasks, new: NewTaskArgs| async move { answer(&tasks.enqueue(new.task()?).await?) },
+        )
+    }
+
     #[napi(catch_unwind)]
     pub fn enqueue_many(&self, call: u32, args: String) -> Now {
         self.run(call, args, |tasks, new: Vec<NewTaskArgs>| async move {
@@ -169,6 +175,13 @@ impl Tasks {
         self.run(call, args, |tasks, claim: ClaimArgs| async move {
             let claimed = tasks.claim(claim.claim()?).await?;
             Ok(given(tasks, &claimed))
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn finish(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, (lease, outcome): (Token, OutcomeArgs)| async move {
+            answer(&tasks.finish(&lease.lease()?, outcome.outcome()?).await?)
         })
     }
 

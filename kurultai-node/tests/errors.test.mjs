@@ -26,6 +26,14 @@ test('every kind of the core has its class', () => {
   assert.ok(toError({ kind: 'from the future', code: 'x', message: 'y', retryable: false }) instanceof KurultaiError)
 })
 
+test('a panic of the native half ends its call', async () => {
+  const { bridge, call } = require('../dist/bridge.js')
+  for (const later of [false, true]) {
+    const { name, message } = await failure(call((id) => bridge.echo(id, '', later)))
+    assert.deepEqual([name, message], ['InternalError', 'a defect of kurultai: nothing to echo'])
+  }
+})
+
 cases('calls that are wrong, missing or late', async (k) => {
   await k.agents.register('temujin')
   const bad = (promise, code, part) => failure(promise).then((error) => {

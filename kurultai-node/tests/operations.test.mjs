@@ -160,6 +160,9 @@ cases('families, lists and pages', async (k) => {
   assert.deepEqual(page.tasks.map((task) => task.payload), [1, 2])
   const rest = await k.tasks.list({ parent: parent.id, limit: 2, cursor: page.next })
   assert.deepEqual([rest.tasks.map((task) => task.payload), rest.next], [[3], null])
+  const each = []
+  for await (const task of k.tasks.each({ parent })) each.push(task.payload)
+  assert.deepEqual(each, [1, 2, 3])
   const two = await k.tasks.getMany([page.tasks[0], 'nobody', rest.tasks[0].id])
   assert.deepEqual(two.map((task) => task?.payload ?? null), [1, null, 3])
   const part = await claimOne(k, 'temujin', { types: ['part'] })

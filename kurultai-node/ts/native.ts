@@ -18,7 +18,7 @@ export interface NativeBridge {
 type Operation = (call: number, args: string) => Now
 
 export interface NativeTasks extends Record<
-  | 'enqueueMany' | 'claim' | 'finishMany' | 'renew' | 'cancel' | 'suspend' | 'resume' | 'requeue' | 'discard'
+  | 'enqueue' | 'enqueueMany' | 'claim' | 'finish' | 'finishMany' | 'renew' | 'cancel' | 'suspend' | 'resume' | 'requeue' | 'discard'
   | 'pause' | 'unpause' | 'depend' | 'get' | 'getMany' | 'list' | 'deadLetters' | 'stats' | 'explain'
   | 'maintain' | 'adopt', Operation> {}
 

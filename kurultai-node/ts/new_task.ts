@@ -24,12 +24,18 @@ export function idOf(task: TaskLike): string {
 /** The arguments of `enqueueMany`: all at once where every payload is simple, as nearly all are. */
 export function encodeTasks(tasks: readonly NewTaskLike[]): string {
   const all = tasks.map(crossed)
-  return quick(all) ?? `[${all.map(encodeTask).join(',')}]`
+  const label = (index: number) => (all.length === 1 ? 'payload' : `payload of task ${index}`)
+  return quick(all) ?? `[${all.map((task, index) => written(task, label(index))).join(',')}]`
 }
 
-/** One by one, so that a refusal names the task and the path in its payload. */
-function encodeTask({ payload, ...fields }: Record<string, unknown>, index: number, { length }: unknown[]): string {
-  const label = length === 1 ? 'payload' : `payload of task ${index}`
+/** The arguments of `enqueue`. */
+export function encodeTask(task: NewTaskLike): string {
+  const fields = crossed(task)
+  return quick(fields) ?? written(fields, 'payload')
+}
+
+/** By itself, so that a refusal names the task and the path in its payload. */
+function written({ payload, ...fields }: Record<string, unknown>, label: string): string {
   return `${encodeArgs(fields).slice(0, -1)},"payload":${encode(payload, label)}}`
 }
 

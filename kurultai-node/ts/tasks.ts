@@ -1,11 +1,11 @@
 // What must be done: `k.tasks`. An operation of the core is a method here, by the same word.
 
 import { call } from './bridge'
-import { KurultaiError, refused } from './errors'
-import { encode, encodeArgs } from './json'
+import { refused } from './errors'
+import { encode, encodeArgs, quick } from './json'
 import { tokenOf, type LeaseLike } from './lease'
 import type { NativeTasks } from './native'
-import { encodeDependency, encodeTasks, idOf, type NewTaskLike } from './new_task'
+import { encodeDependency, encodeTask, encodeTasks, idOf, type NewTaskLike } from './new_task'
 import * as results from './results'
 import type {
   Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
@@ -35,8 +35,7 @@ export class Tasks {
    */
   async enqueue(type: string, payload: unknown = null, options: TaskOptions & Waits = {}): Promise<Enqueued> {
     const { signal, ...rest } = options
-    const [enqueued] = await this.enqueueMany([{ ...rest, type, payload }], { signal })
-    return enqueued!
+    return results.simple(await this.#call('enqueue', encodeTask({ ...rest, type, payload }), signal))
   }
 
   /** Adds all or none. Tasks may depend on each other, in any order. Errors as `enqueue`. */
@@ -99,9 +98,7 @@ export class Tasks {
 
   /** Ends one attempt in any way. Errors as `complete`. */
   async finish(finish: Finish, options: Waits = {}): Promise<Finished> {
-    const [finished] = await this.finishMany([finish], options)
-    if (finished instanceof KurultaiError) throw finished
-    return finished!
+    return results.simple(await this.#call('finish', encodeFinish(finish), options.signal))
   }
 
   /**
@@ -109,8 +106,7 @@ export class Tasks {
    * whole, before anything is stored, with `input.invalid` or `input.payload`.
    */
   async finishMany(finishes: readonly Finish[], options: Waits = {}): Promise<readonly Each<Finished>[]> {
-    const args = `[${finishes.map(encodeFinish).join(',')}]`
-    return results.finishedList(await this.#call('finishMany', args, options.signal))
+    return results.finishedList(await this.#call('finishMany', encodeFinishes(finishes), options.signal))
   }
 
   /** Completes many in one transaction: `completeMany(claimed.map((task) => [task, { ok: true }]))`. */
@@ -213,6 +209,16 @@ export class Tasks {
     return results.page(await this.#call('list', encodeFilter(filter), filter.signal))
   }
 
+  /** Every task that matches, read 256 at a time: `for await (const task of k.tasks.each({ status: 'pending' }))`. Errors as `list`. */
+  async *each(filter: Omit<Filter, 'cursor' | 'limit'> = {}): AsyncGenerator<Task, void, undefined> {
+    let cursor: string | null = null
+    do {
+      const page: Page = await this.list({ ...filter, cursor, limit: 256 })
+      yield* page.tasks
+      cursor = page.next
+    } while (cursor !== null)
+  }
+
   /** The tasks that failed for good. */
   async deadLetters(filter: Omit<Filter, 'status'> = {}): Promise<Page> {
     return results.page(await this.#call('deadLetters', encodeFilter(filter), filter.signal))
@@ -252,6 +258,17 @@ function encodeId(task: TaskLike): string {
 function encodeFilter(filter: Filter): string {
   const { signal: _, parent, ...rest } = filter
   return encodeArgs({ ...rest, parent: parent === undefined ? undefined : idOf(parent) })
+}
+
+/** All at once where they are plain completions, as nearly all are. */
+function encodeFinishes(finishes: readonly Finish[]): string {
+  if (finishes.every((finish) => finish.outcome === 'complete')) {
+    const text = quick(finishes.map(({ task, results, usage }) => [
+      tokenOf(task), { complete: [results ?? null, usage ?? null] },
+    ]))
+    if (text !== undefined) return text
+  }
+  return `[${finishes.map(encodeFinish).join(',')}]`
 }
 
 function encodeFinish(finish: Finish): string {

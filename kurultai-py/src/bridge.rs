@@ -8,10 +8,11 @@ use crate::{logs, op::Pending};
 use pyo3::{prelude::*, sync::PyOnceLock};
 use std::{
     cell::RefCell,
+    collections::VecDeque,
     io::{self, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -24,7 +25,7 @@ pub(crate) struct Queue {
 
 impl Queue {
     pub(crate) fn push(&self, done: Arc<Pending>) {
-        let mut queue = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = lock(&self.done);
         queue.push(done);
         let first = queue.len() == 1;
         drop(queue);
@@ -43,6 +44,8 @@ impl Queue {
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Bridge {
     queue: Arc<Queue>,
+    /// Taken from the queue and not told yet: a task may end the loop, or run a loop within it.
+    untold: Mutex<VecDeque<Arc<Pending>>>,
     woken: UnixStream,
     /// Whether a thread reads `woken`, and not the loop.
     waits: AtomicBool,
@@ -58,14 +61,14 @@ static RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static ATTACHED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 impl Bridge {
-    pub(crate) fn of_running_loop(py: Python<'_>) -> PyResult<Py<Bridge>> {
+    pub(crate) fn of_running_loop(py: Python<'_>) -> PyResult<(Py<PyAny>, Py<Bridge>)> {
         let running = RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
         let last = LAST.with_borrow(|last| {
             let (seen, bridge) = last.as_ref()?;
             seen.call0(py).is_ok_and(|seen| seen.is(&running)).then(|| bridge.clone_ref(py))
         });
         if let Some(bridge) = last {
-            return Ok(bridge);
+            return Ok((running.unbind(), bridge));
         }
         let bridge: Py<Bridge> = ATTACHED
             .import(py, "kurultai._loop", "bridge")?
@@ -74,11 +77,15 @@ impl Bridge {
             .unbind();
         let weak = py.import("weakref")?.call_method1("ref", (&running,))?.unbind();
         LAST.with_borrow_mut(|last| *last = Some((weak, bridge.clone_ref(py))));
-        Ok(bridge)
+        Ok((running.unbind(), bridge))
     }
 
     pub(crate) fn queue(&self) -> &Arc<Queue> {
         &self.queue
+    }
+
+    fn next_untold(&self) -> Option<Arc<Pending>> {
+        lock(&self.untold).pop_front()
     }
 }
 
@@ -91,7 +98,7 @@ impl Bridge {
         wake.set_nonblocking(true)?;
         let queue = Arc::new(Queue { done: Mutex::default(), wake });
         logs::wake_through(&queue);
-        Ok(Bridge { queue, woken, waits: AtomicBool::new(false) })
+        Ok(Bridge { queue, untold: Mutex::default(), woken, waits: AtomicBool::new(false) })
     }
 
     /// What the loop watches for reading.
@@ -104,9 +111,13 @@ impl Bridge {
         if !self.waits.load(Ordering::Relaxed) {
             drop((&self.woken).read(&mut [0; 64]));
         }
-        let done = std::mem::take(&mut *self.queue.done.lock().unwrap_or_else(PoisonError::into_inner));
-        for pending in done {
-            pending.wake(py)?;
+        let done = std::mem::take(&mut *lock(&self.queue.done));
+        lock(&self.untold).extend(done);
+        while let Some(pending) = self.next_untold() {
+            if let Err(error) = pending.tell(py) {
+                self.queue.wake();
+                return Err(error);
+            }
         }
         logs::hand_over(py)
     }
@@ -130,4 +141,8 @@ impl Bridge {
     fn close(&self) -> PyResult<()> {
         Ok(self.queue.wake.shutdown(std::net::Shutdown::Both)?)
     }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,22 +2,31 @@
 //! on in tokio and comes back through the loop's bridge. Under `run` it blocks instead.
 
 use crate::{
-    bridge::{Bridge, Queue},
+    bridge::{Bridge, Queue, lock},
     errors, logs,
     runtime::{self, Ours},
 };
+use futures::FutureExt;
 use kurultai_core::Error;
-use pyo3::{exceptions::PyStopIteration, intern, prelude::*, sync::PyOnceLock};
+use pyo3::{
+    exceptions::{PyStopIteration, asyncio::CancelledError},
+    intern,
+    prelude::*,
+    types::PyDict,
+};
 use std::{
     cell::Cell,
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::Duration,
 };
-use tokio::task::AbortHandle;
 
 /// How often a blocking call looks for signals, so that Ctrl-C ends it.
 const SLICE: Duration = Duration::from_millis(50);
@@ -28,70 +37,80 @@ pub(crate) trait Answer: Send + 'static {
     fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
 
-static FUTURE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
 type Outcome = Result<Box<dyn Answer>, Error>;
 type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
+/// While it runs it is what asyncio's tasks take for a future: something with `_asyncio_future_blocking`. A real future
+/// costs a turn of the loop for each call; here a task goes on as soon as the bridge knows its answer.
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Op(Ours<Mutex<Stage>>);
 
 enum Stage {
     New(Call),
-    Running { pending: Arc<Pending>, abort: AbortHandle },
+    Running(Running),
     Over,
 }
 
-/// A call that runs in tokio: its outcome, and the future that stands for it in the loop.
-pub(crate) struct Pending {
-    queue: Arc<Queue>,
-    outcome: Mutex<Slot>,
-    /// Only touched under the GIL; whoever drops the call takes it out first.
-    future: Mutex<Option<Py<PyAny>>>,
+struct Running {
+    pending: Arc<Pending>,
+    event_loop: Py<PyAny>,
+    /// What `cancel` was given to say.
+    cancelled: Option<Py<PyAny>>,
 }
 
-#[derive(Default)]
-enum Slot {
-    #[default]
-    Empty,
-    Full(Outcome),
-    /// Nobody waits any more: what comes is dropped where it comes.
+/// A call that was not ready at once: its own waker, and who waits for it in the loop.
+pub(crate) struct Pending {
+    queue: Arc<Queue>,
+    progress: Mutex<Progress>,
+    woken: AtomicBool,
+    /// Only touched under the GIL; whoever drops the call takes it out first.
+    waiter: Mutex<Option<Waiter>>,
+}
+
+enum Progress {
+    Going(Call),
+    Done(Outcome),
+    /// Taken, or nobody waits any more.
     Gone,
+}
+
+struct Waiter {
+    op: Py<Op>,
+    callback: Py<PyAny>,
+    context: Py<PyAny>,
 }
 
 impl Op {
     pub(crate) fn new<T: Answer>(call: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        let call = async { call.await.map(|answer| Box::new(answer) as Box<dyn Answer>) };
+        let call = call.map(|outcome| outcome.map(|answer| Box::new(answer) as Box<dyn Answer>));
         Op(Ours::new(Mutex::new(Stage::New(Box::pin(call)))))
     }
 
-    fn start(&self, py: Python<'_>, mut call: Call) -> PyResult<Option<Py<PyAny>>> {
-        let runtime = runtime::get(py)?;
-        let inside = runtime.enter();
+    /// The outcome, where it is there at once.
+    fn start(&self, py: Python<'_>, mut call: Call) -> PyResult<Option<Outcome>> {
+        let _inside = runtime::get(py)?.enter();
         if BLOCKING.get() {
-            let outcome = block(py, &mut call);
-            drop(call);
-            return finished(py, outcome?);
+            return block(py, &mut call).map(Some);
         }
-        if let Poll::Ready(outcome) = call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return finished(py, outcome);
-        }
-        let bridge = Bridge::of_running_loop(py)?;
-        let future = FUTURE.import(py, "asyncio", "Future")?.call0()?.unbind();
-        let queue = bridge.get().queue().clone();
-        let pending =
-            Pending { queue, outcome: Mutex::default(), future: Mutex::new(Some(future.clone_ref(py))) };
-        let pending = Arc::new(pending);
-        let told = pending.clone();
-        let running = runtime.spawn(async move {
-            let outcome = call.await;
-            if told.fill(outcome) {
-                told.queue.push(told.clone());
-            }
+        let (event_loop, bridge) = Bridge::of_running_loop(py)?;
+        let pending = Arc::new(Pending {
+            queue: bridge.get().queue().clone(),
+            progress: Mutex::new(Progress::Going(call)),
+            woken: AtomicBool::new(false),
+            waiter: Mutex::default(),
         });
-        drop(inside);
-        *lock(&self.0) = Stage::Running { pending, abort: running.abort_handle() };
-        waiting(py, future).map(Some)
+        if pending.poll() {
+            return Ok(pending.take());
+        }
+        *lock(&self.0) = Stage::Running(Running { pending, event_loop, cancelled: None });
+        Ok(None)
+    }
+
+    fn with_running<T>(&self, look: impl FnOnce(&mut Running) -> T) -> Option<T> {
+        match &mut *lock(&self.0) {
+            Stage::Running(running) => Some(look(running)),
+            Stage::New(_) | Stage::Over => None,
+        }
     }
 }
 
@@ -105,23 +124,75 @@ impl Op {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+    fn __next__(slf: &Bound<'_, Self>) -> PyResult<Option<Py<Self>>> {
+        let (py, op) = (slf.py(), slf.get());
         if runtime::forked() {
             return Err(errors::forked(py));
         }
-        let stage = std::mem::replace(&mut *lock(&self.0), Stage::Over);
-        match stage {
-            Stage::New(call) => self.start(py, call),
-            Stage::Running { pending, abort } => {
-                let slot = std::mem::take(&mut *lock(&pending.outcome));
-                if let Slot::Full(outcome) = slot {
-                    return finished(py, outcome);
+        let stage = std::mem::replace(&mut *lock(&op.0), Stage::Over);
+        let outcome = match stage {
+            Stage::New(call) => op.start(py, call)?,
+            Stage::Running(running) => match running.pending.take() {
+                None => {
+                    *lock(&op.0) = Stage::Running(running);
+                    None
                 }
-                let future = lock(&pending.future).as_ref().map(|future| future.clone_ref(py));
-                *lock(&self.0) = Stage::Running { pending, abort };
-                future.map(|future| waiting(py, future)).transpose()
-            }
-            Stage::Over => Ok(None),
+                outcome => outcome,
+            },
+            Stage::Over => return Ok(None),
+        };
+        match outcome {
+            Some(outcome) => Err(ended(py, outcome)),
+            None => Ok(Some(slf.clone().unbind())),
+        }
+    }
+
+    #[getter(_asyncio_future_blocking)]
+    fn blocking(&self) -> bool {
+        true
+    }
+
+    /// A task says so that it has seen it.
+    #[setter(_asyncio_future_blocking)]
+    fn set_blocking(&self, _seen: bool) {}
+
+    fn get_loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.with_running(|running| running.event_loop.clone_ref(py))
+    }
+
+    #[pyo3(signature = (callback, *, context))]
+    fn add_done_callback(slf: Py<Self>, callback: Py<PyAny>, context: Py<PyAny>) {
+        let Some(pending) = slf.get().with_running(|running| running.pending.clone()) else { return };
+        *lock(&pending.waiter) = Some(Waiter { op: slf, callback, context });
+    }
+
+    /// Whether the answer has come; the loop may not have heard of it yet.
+    fn done(&self) -> bool {
+        self.with_running(|running| running.pending.done()).unwrap_or(true)
+    }
+
+    /// False where the task goes on already.
+    #[pyo3(signature = (msg = None))]
+    fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
+        let taken = self.with_running(|running| {
+            let waiter = lock(&running.pending.waiter).take()?;
+            running.pending.give_up();
+            running.cancelled = Some(msg.unwrap_or_else(|| py.None()));
+            Some((running.event_loop.clone_ref(py), waiter))
+        });
+        let Some((event_loop, Waiter { op, callback, context })) = taken.flatten() else { return Ok(false) };
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "context"), context)?;
+        event_loop.bind(py).call_method(intern!(py, "call_soon"), (callback, op), Some(&options))?;
+        Ok(true)
+    }
+
+    /// Nothing but whether it was cancelled: the answer itself is what `__next__` ends with.
+    fn result(&self, py: Python<'_>) -> PyResult<()> {
+        match self.with_running(|running| running.cancelled.take()).flatten() {
+            None => Ok(()),
+            Some(msg) if msg.is_none(py) => Err(CancelledError::new_err(())),
+            Some(msg) => Err(CancelledError::new_err((msg,))),
         }
     }
 }
@@ -133,49 +204,93 @@ impl Drop for Op {
             return;
         }
         let stage = std::mem::replace(&mut *lock(&self.0), Stage::Over);
-        if let Stage::Running { pending, abort } = stage {
-            drop(lock(&pending.future).take());
-            let slot = std::mem::replace(&mut *lock(&pending.outcome), Slot::Gone);
-            abort.abort();
-            drop(slot);
+        if let Stage::Running(running) = stage {
+            drop(lock(&running.pending.waiter).take());
+            running.pending.give_up();
+        }
+    }
+}
+
+/// Calls that were woken and are not polled yet: one task of tokio polls them all, as a batch wakes many at once.
+static WOKEN: Mutex<Vec<Arc<Pending>>> = Mutex::new(Vec::new());
+
+async fn poll_woken() {
+    let woken = std::mem::take(&mut *lock(&WOKEN));
+    for pending in woken {
+        if pending.poll() {
+            pending.queue.clone().push(pending);
+        }
+    }
+}
+
+impl Wake for Pending {
+    fn wake(self: Arc<Self>) {
+        if self.woken.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let mut woken = lock(&WOKEN);
+        woken.push(self);
+        let first = woken.len() == 1;
+        drop(woken);
+        if first {
+            runtime::begun().spawn(poll_woken());
         }
     }
 }
 
 impl Pending {
-    /// False where nobody waits for it.
-    fn fill(&self, outcome: Outcome) -> bool {
-        let mut slot = lock(&self.outcome);
-        if let Slot::Gone = *slot {
-            return false;
-        }
-        *slot = Slot::Full(outcome);
+    /// Whether that brought the outcome.
+    fn poll(self: &Arc<Self>) -> bool {
+        // Before the poll: whoever wakes it from here on wants another one.
+        self.woken.store(false, Ordering::Release);
+        let mut progress = lock(&self.progress);
+        let Progress::Going(call) = &mut *progress else { return false };
+        let waker = Waker::from(self.clone());
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut Context::from_waker(&waker))));
+        let outcome = match polled {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(outcome)) => outcome,
+            Err(panic) => Err(Error::defect(&*panic)),
+        };
+        *progress = Progress::Done(outcome);
         true
     }
 
-    /// Lets the loop go on with whoever awaits this.
-    pub(crate) fn wake(&self, py: Python<'_>) -> PyResult<()> {
-        let future = lock(&self.future).take();
-        let Some(future) = future else { return Ok(()) };
-        match future.call_method1(py, intern!(py, "set_result"), (py.None(),)) {
-            // It was cancelled meanwhile.
-            Err(_) if future.call_method0(py, intern!(py, "done"))?.is_truthy(py)? => Ok(()),
-            set => set.map(drop),
+    fn done(&self) -> bool {
+        !matches!(*lock(&self.progress), Progress::Going(_))
+    }
+
+    fn take(&self) -> Option<Outcome> {
+        let mut progress = lock(&self.progress);
+        match std::mem::replace(&mut *progress, Progress::Gone) {
+            Progress::Done(outcome) => Some(outcome),
+            other => {
+                *progress = other;
+                None
+            }
         }
+    }
+
+    /// Drops the call, or its answer, which goes back where it stands for something.
+    fn give_up(&self) {
+        let _inside = runtime::begun().enter();
+        let progress = std::mem::replace(&mut *lock(&self.progress), Progress::Gone);
+        drop(progress);
+    }
+
+    /// Lets whoever awaits this go on, unless it was cancelled meanwhile.
+    pub(crate) fn tell(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(Waiter { op, callback, context }) = lock(&self.waiter).take() else { return Ok(()) };
+        context.call_method1(py, intern!(py, "run"), (callback, op)).map(drop)
     }
 }
 
-/// What asyncio wants to see of a future that a coroutine yields.
-fn waiting(py: Python<'_>, future: Py<PyAny>) -> PyResult<Py<PyAny>> {
-    future.setattr(py, intern!(py, "_asyncio_future_blocking"), true)?;
-    Ok(future)
-}
-
-/// Ends the `await` with a value or an error.
-fn finished(py: Python<'_>, outcome: Outcome) -> PyResult<Option<Py<PyAny>>> {
-    match outcome {
-        Ok(answer) => Err(PyStopIteration::new_err((answer.give(py)?,))),
-        Err(error) => Err(errors::raised(py, error)),
+/// What ends the `await`: a value or an error. No answer is a tuple, which StopIteration would take apart.
+fn ended(py: Python<'_>, outcome: Outcome) -> PyErr {
+    match outcome.map(|answer| answer.give(py)) {
+        Ok(Ok(value)) => PyStopIteration::new_err(value),
+        Ok(Err(error)) => error,
+        Err(error) => errors::raised(py, error),
     }
 }
 
@@ -219,10 +334,6 @@ fn block(py: Python<'_>, call: &mut Call) -> PyResult<Outcome> {
         py.detach(|| thread::park_timeout(SLICE));
         py.check_signals()?;
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -6,7 +6,7 @@ use std::sync::{
     OnceLock,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -21,6 +21,11 @@ pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Runtime> {
     }
     let built = Builder::new_multi_thread().worker_threads(2).thread_name("kurultai").enable_all().build()?;
     Ok(RUNTIME.get_or_init(|| built))
+}
+
+/// For what was begun with [`get`].
+pub(crate) fn begun() -> &'static Handle {
+    RUNTIME.get().expect("a call runs in it").handle()
 }
 
 /// Whether what this process holds belongs to its parent's threads: then it may neither be used nor dropped,

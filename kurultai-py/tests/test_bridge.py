@@ -77,6 +77,15 @@ class Cancellation(Team):
             while (await self.k.tasks.stats()).by_status != {"pending": 1}:
                 await asyncio.sleep(0.001)
 
+    async def test_a_cancellation_keeps_its_message(self) -> None:
+        await self.k.agents.register("temujin")
+        claim = asyncio.create_task(self.k.tasks.claim("temujin", wait=30))
+        await asyncio.sleep(0.01)
+        claim.cancel("enough")
+        with self.assertRaises(asyncio.CancelledError) as caught:
+            await claim
+        self.assertEqual(caught.exception.args, ("enough",))
+
     async def test_a_call_that_nobody_awaits_never_happens(self) -> None:
         self.k.tasks.enqueue("t").close()
         self.assertEqual((await self.k.tasks.stats()).by_status, {})
@@ -126,6 +135,26 @@ class Loops(unittest.TestCase):
             thread.join(30)
         self.assertEqual(team.tasks.stats().by_status, {"pending": 60})
         team.close()
+
+    def test_a_task_that_ends_the_loop_leaves_the_others_to_its_next_run(self) -> None:
+        async def add(k: kurultai.Kurultai, number: int) -> None:
+            await k.tasks.enqueue("t")
+            if number == 0:
+                raise KeyboardInterrupt
+
+        async def ended(tasks: list[asyncio.Task[None]]) -> None:
+            await asyncio.wait(tasks, timeout=10)
+
+        loop = asyncio.new_event_loop()
+        k = loop.run_until_complete(kurultai.open("memory:")._open())
+        tasks = [loop.create_task(add(k, number)) for number in range(100)]
+        with self.assertRaises(KeyboardInterrupt):
+            loop.run_until_complete(ended(tasks))
+        loop.run_until_complete(ended(tasks))
+        self.assertEqual(len([task for task in tasks if task.done()]), 100)
+        self.assertIsInstance(tasks[0].exception(), KeyboardInterrupt)
+        loop.run_until_complete(k.close())
+        loop.close()
 
     def test_loops_leave_no_descriptors(self) -> None:
         async def add(k: kurultai.Kurultai) -> None:

@@ -5,7 +5,7 @@ use super::{
     job::{Context, Job},
 };
 use crate::{
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, panic_text},
     json::Json,
     kurultai::Kurultai,
     tasks::Failure,
@@ -13,8 +13,8 @@ use crate::{
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    any::Any, collections::BTreeMap, error::Error as StdError, fmt, future::Future, panic::AssertUnwindSafe,
-    sync::Arc, time::Duration,
+    collections::BTreeMap, error::Error as StdError, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc,
+    time::Duration,
 };
 use tokio::{
     task::JoinSet,
@@ -217,7 +217,7 @@ async fn attempt(context: Context, limits: Limits, run: Arc<Run>) -> Result<Json
     };
     tokio::select! {
         biased;
-        worked = working => worked.unwrap_or_else(|panic| Err(format!("panicked: {}", said(&*panic)).into())),
+        worked = working => worked.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_text(&*panic)).into())),
         () = late => Err(format!("timed out after {:?}", limits.timeout.unwrap_or_default()).into()),
     }
 }
@@ -252,12 +252,6 @@ fn text(error: &(dyn StdError + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 #[cfg(unix)]
