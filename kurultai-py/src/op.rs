@@ -1,5 +1,5 @@
-//! One call of the core, as something Python can await: polled once where it is awaited; what is not ready then goes
-//! on in tokio and comes back through the loop's bridge. Under `run` it blocks instead.
+//! One call of the core, as something Python can await: polled once where it is awaited; what is not ready then is
+//! polled in tokio when it is woken, and comes back through the loop's bridge. Under `run` it blocks instead.
 
 use crate::{
     bridge::{Bridge, Queue, lock},
