@@ -2,7 +2,7 @@
 
 use super::{
     Arena, Report, Result,
-    staff::{Job, Member, Staff},
+    staff::{Job, Ledger, Member, Staff},
 };
 use kurultai_core::{Kurultai, Status};
 use std::{path::Path, time::Duration};
@@ -45,8 +45,13 @@ impl<'a> Run<'a> {
 
     /// A random moment after that share of the work.
     pub(super) async fn comes_to(&self, kill: usize, kills: usize) -> Result {
-        let share = self.tasks * kill / (kills + 1);
-        self.staff.until("work", |ledger| ledger.done.len() >= share).await?;
+        // Each kill may swallow the word of one completion.
+        let share = self.tasks.saturating_sub(kills) * kill / (kills + 1);
+        // Somebody must be there to take over: a replacement on Neo4j needs longer than the next kill would let it live.
+        let at_work =
+            |ledger: &Ledger| self.workers.iter().filter(|w| ledger.ready.contains(&w.name)).count();
+        let so_far = |ledger: &Ledger| ledger.done.len() >= share && at_work(ledger) > WORKERS / 2;
+        self.staff.until("work", so_far).await?;
         sleep(Duration::from_millis(20).mul_f64(fastrand::f64())).await;
         Ok(())
     }
