@@ -1,6 +1,7 @@
-//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2). The long form is `cargo xtask chaos`.
+//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2). The long form is `cargo xtask chaos`, which also
+//! times the takeovers: that needs a machine that does nothing else.
 //!
-//! One at a time: each keeps both cores of a small machine busy, and the takeovers are timed.
+//! One at a time: each keeps both cores of a small machine busy.
 #![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
 use kurultai_tests::chaos::{Arena, Report, kills, stops, storm};
@@ -40,7 +41,6 @@ async fn killed(arena: Arena, count: usize, tasks: usize) {
     let _turn = turn().await;
     let report = sound(kills::run(program(), &arena, count, tasks).await.unwrap());
     assert!(report.tasks >= tasks && report.lapsed > 0, "the kills hit nobody at work: {report}");
-    report.check_takeovers().unwrap();
 }
 
 async fn stopped(arena: Arena, count: usize) {
