@@ -1,13 +1,12 @@
-use super::{Tx, list};
+use super::{Tx, insert::Insertion, list};
 use crate::{
     error::{Error, Kind, Result},
-    sqlite::{Each, events, json, word},
+    sqlite::{events, json, word},
     tasks::{
-        Dependency, DependencyType, Enqueued, NewTask, Priority, RetryPolicy, Status, WaitFor,
+        Dependency, DependencyType, Enqueued, NewTask, Status,
         admit::{self, Existing, Known, Row},
-        order::{self, RANK, Route},
+        order::RANK,
         queue::Answers,
-        rules::{self, Timing},
     },
 };
 use rusqlite::params;
@@ -173,128 +172,6 @@ fn known(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<(Known, HashMap<String, 
         add(by_key, keys)?;
     }
     Ok((known, numbers))
-}
-
-const INSERT_TASK: &str =
-    "insert into task(id, ns, type, status, route, sort_key, claim_key, unique_key, run_at,
-      expires_at, due_at, updated_at)
-    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-    on conflict(id) do nothing";
-
-const INSERT_DATA: &str =
-    "insert into task_data(n, priority, priority_weight, max_attempts, timeout, assigned_to, created_at, title,
-      description, required, preferred, delegated_by, wait_for, on_prerequisite_failure, retry, payload)
-    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-
-/// Writes new tasks.
-struct Insertion<'a> {
-    tx: &'a Tx<'a>,
-    task: Each<'a>,
-    data: Each<'a>,
-    kinds: Vec<TaskKind<'a>>,
-    count: i64,
-}
-
-/// What tasks of one route have in common, worked out once.
-struct TaskKind<'a> {
-    like: &'a NewTask,
-    route: i64,
-    required: String,
-    preferred: String,
-}
-
-/// More kinds than that are not looked through.
-const MOST_KINDS: usize = 16;
-
-impl<'a> Insertion<'a> {
-    fn new(tx: &'a Tx<'a>) -> Result<Self> {
-        let (task, data) = (tx.each(INSERT_TASK)?, tx.each(INSERT_DATA)?);
-        Ok(Insertion { tx, task, data, kinds: vec![], count: 0 })
-    }
-
-    /// The number of its row; `None` where its id is there already.
-    fn insert(&mut self, task: &'a NewTask, rank: Priority, blocked: bool) -> Result<Option<i64>> {
-        let tx = self.tx;
-        let Timing { claimable, run_at, expires_at, timeout, due_at } = rules::timing(task, blocked, tx.now);
-        let sort_key =
-            order::sort_base(rank, task.priority_weight) + (tx.now - order::EPOCH).max(0) + self.count;
-        let status = if blocked { Status::Blocked } else { Status::Pending };
-        let kind = self.kind(task)?;
-        let Insertion { task: hot, data, kinds, .. } = self;
-        let TaskKind { route, required, preferred, .. } = &kinds[kind];
-        let added = hot.run(params![
-            task.id,
-            tx.ns,
-            task.task_type,
-            status.as_str(),
-            route,
-            sort_key,
-            claimable.then_some(sort_key),
-            task.unique_key,
-            run_at,
-            expires_at,
-            due_at,
-            tx.now
-        ])?;
-        if added == 0 {
-            return Ok(None);
-        }
-        let n = tx.connection.last_insert_rowid();
-        let wait_for = (task.wait_for != WaitFor::All).then(|| serde_json::json!(task.wait_for).to_string());
-        let retry = (task.retry != RetryPolicy::default()).then(|| serde_json::json!(task.retry).to_string());
-        data.run(params![
-            n,
-            task.priority as i64,
-            task.priority_weight,
-            task.max_attempts,
-            timeout,
-            task.assigned_to,
-            tx.now,
-            task.title,
-            task.description,
-            required,
-            preferred,
-            task.delegated_by,
-            wait_for,
-            task.on_prerequisite_failure.as_str(),
-            retry,
-            task.payload.as_str()
-        ])?;
-        self.count += 1;
-        Ok(Some(n))
-    }
-
-    fn kind(&mut self, task: &'a NewTask) -> Result<usize> {
-        if let Some(known) = self.kinds.iter().position(|kind| Route::is_same(kind.like, task)) {
-            return Ok(known);
-        }
-        let names = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
-        let kind = TaskKind {
-            like: task,
-            route: route_id(self.tx, &Route::key_of(task))?,
-            required: names(&task.required_capabilities),
-            preferred: names(&task.preferred_capabilities),
-        };
-        if self.kinds.len() == MOST_KINDS {
-            self.kinds.clear();
-        }
-        self.kinds.push(kind);
-        Ok(self.kinds.len() - 1)
-    }
-}
-
-fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
-    if let Some(id) = tx.routes.and_then(|routes| routes.borrow().ids.get(key).copied()) {
-        return Ok(id);
-    }
-    tx.run("insert or ignore into route(ns, key) values(?1, ?2)", params![tx.ns, key])?;
-    let id =
-        tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
-    let id = id.ok_or_else(|| Error::internal("a route vanished"))?;
-    if let Some(routes) = tx.routes {
-        routes.borrow_mut().ids.insert(key.to_owned(), id);
-    }
-    Ok(id)
 }
 
 /// Edges, parents and inherited ranks of new tasks. Returns whether some wait for what is over already.

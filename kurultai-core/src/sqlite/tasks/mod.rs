@@ -3,6 +3,7 @@ mod claim;
 mod enqueue;
 mod extend;
 mod finish;
+mod insert;
 mod read;
 mod upkeep;
 
