@@ -316,7 +316,8 @@ impl Tasks {
     }
 
     /// What the background does about once a second: lapsed leases return, overdue tasks expire, priorities age,
-    /// old tasks and events are removed, on Neo4j the edges CLAIMED and COMPLETED are drawn. Safe to call at any time, from any process.
+    /// old tasks and events are removed, on Neo4j the edges CLAIMED and COMPLETED are drawn. Safe to call at any time,
+    /// from any process.
     #[instrument(level = "debug", skip_all)]
     pub async fn maintain(&self) -> Result<()> {
         self.team.maintain().await

@@ -14,7 +14,7 @@ const JOB: Job = Job { work: Duration::from_millis(4), lease: Duration::from_sec
 const PAUSE: Duration = Duration::from_millis(30);
 
 pub(super) struct Run<'a> {
-    pub(super) staff: Staff,
+    staff: Staff,
     workers: Vec<Member>,
     enqueuer: Option<Member>,
     tasks: usize,

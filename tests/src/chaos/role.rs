@@ -7,7 +7,8 @@
 //!   task with the payload `"quick"` is done when the process has been asked, any other never.
 //! - `enqueue URL NAMESPACE COUNT PAUSE_MS`: `ready`, then `added TASK`.
 //!
-//! Each says `repeats CODE` where it repeats a call, and `stood FROM TO` where it did not run. Whatever else goes wrong is `error ...`, which fails the run.
+//! Each says `repeats CODE` where it repeats a call, and `stood FROM TO` where it did not run. Whatever else goes wrong is
+//! `error ...`, which fails the run.
 
 use super::{Result, arena, standstill};
 use kurultai_core::{

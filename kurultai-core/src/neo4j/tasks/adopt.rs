@@ -49,7 +49,8 @@ CALL (now) { UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r[0] AND t.sort_ke
 RETURN [adopted] AS row"
 );
 
-/// A child that only names its parent gets its edge. Whoever waits for something is blocked; the rules decide about those that wait for nothing any more.
+/// A child that only names its parent gets its edge. Whoever waits for something is blocked; the rules decide about those
+/// that wait for nothing any more.
 const ADOPT_EDGES: &str = concat!(
     lock!(),
     "CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.parent_id IS NOT NULL

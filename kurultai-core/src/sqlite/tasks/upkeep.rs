@@ -54,6 +54,9 @@ pub(super) fn sweep(
         let limit = limit.saturating_sub(gone) as i64;
         let newer = made_since(tx, before)?;
         let old = list(tx.rows(sql, params![tx.ns, before, limit, newer], |row| row.get::<_, i64>(0))?);
+        if old.is_empty() {
+            return Ok(gone);
+        }
         let sql = "insert into swept(n, ns, id, last_event)
             select n, ns, id, ?2 from task where n in (select value from rarray(?1))";
         tx.run(sql, params![old, key(tx, last_seq(tx)?)])?;
