@@ -71,7 +71,8 @@ impl Default for Json {
 
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
-        Json(value.to_string().into())
+        // Not `to_string()`, which writes piece by piece through a formatter.
+        Json(serde_json::to_string(&value).unwrap_or_default().into())
     }
 }
 

@@ -1,4 +1,5 @@
--- Times are microseconds since 1970, UTC. `held_by` names a holder whose load is limited, so that only those are
+-- Times are microseconds since 1970, UTC. `due_at` is when the store looks at a task by itself; of a task in progress
+-- it is the end of the lease. `held_by` names a holder whose load is limited, so that only those are
 -- counted; `links` says whether a task has prerequisites (1), dependents (2), children (4), so that the many that
 -- have none are not asked, and whether it is a dead letter (8), for an index that others do not touch.
 -- People read the views `tasks` and `events`; `task` is narrow because an update rewrites its whole row: a column costs
@@ -42,7 +43,6 @@ create table task(
   claim_id text,
   held_by text,
   lease_version integer not null default 0,
-  lease_expires_at integer,
   control text,
   links integer not null default 0,
   revision integer not null default 0,
@@ -55,6 +55,16 @@ create index task_held on task(ns, held_by) where held_by is not null;
 create index task_dead on task(ns, id) where links & 8;
 create index task_parent on task(parent) where parent is not null;
 create unique index task_unique on task(ns, unique_key) where unique_key is not null;
+
+-- Claimable tasks have no `due_at`: ranges of them stand here under the first `expires_at` in the range, and get
+-- theirs when that has come. Most are claimed long before, so a task is in no index of times until it is.
+create table expiry(
+  ns integer not null,
+  at integer not null,
+  first integer not null,
+  last integer not null,
+  primary key(ns, at, first)
+) strict, without rowid;
 
 -- What never changes after the enqueue. The payload is last, so that nothing else is read past it.
 create table task_data(
@@ -145,7 +155,7 @@ select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' ||
   datetime(t.expires_at / 1e6, 'unixepoch', 'subsec') as expires_at,
   t.attempts, d.max_attempts, t.claimed_by,
   datetime(t.claimed_at / 1e6, 'unixepoch', 'subsec') as claimed_at, t.claim_id, t.lease_version,
-  datetime(t.lease_expires_at / 1e6, 'unixepoch', 'subsec') as lease_expires_at,
+  iif(t.status = 'in_progress', datetime(t.due_at / 1e6, 'unixepoch', 'subsec'), null) as lease_expires_at,
   r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage,
   datetime(d.created_at / 1e6, 'unixepoch', 'subsec') as created_at,
   datetime(t.updated_at / 1e6, 'unixepoch', 'subsec') as updated_at,

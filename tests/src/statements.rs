@@ -38,7 +38,7 @@ cases! {
         team.k.tasks().cancel(&claimed[2].id, None).await.unwrap();
         sent.push(("cancel", count(&team, before)));
         let expected = if sqlite {
-            [("enqueue", 4), ("claim", 10), ("extend", 3), ("complete", 6), ("fail", 6), ("cancel", 6)]
+            [("enqueue", 5), ("claim", 10), ("extend", 3), ("complete", 6), ("fail", 6), ("cancel", 6)]
         } else {
             [("enqueue", 1), ("claim", 1), ("extend", 1), ("complete", 1), ("fail", 2), ("cancel", 2)]
         };

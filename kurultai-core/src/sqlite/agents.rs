@@ -25,7 +25,7 @@ pub(super) fn all(tx: &Tx<'_>) -> Result<Vec<Agent>> {
     let sql = format!(
         "select {AGENT}, coalesce(held, 0) from agent
         left join (select claimed_by, count(*) as held from task where ns = ?1 and due_at is not null
-            and status = 'in_progress' and lease_expires_at > ?2 group by claimed_by) on claimed_by = id
+            and status = 'in_progress' and due_at > ?2 group by claimed_by) on claimed_by = id
         where ns = ?1 order by id"
     );
     tx.rows(&sql, params![tx.ns, tx.now], agent)
@@ -35,7 +35,7 @@ pub(super) fn all(tx: &Tx<'_>) -> Result<Vec<Agent>> {
 pub(super) fn of(tx: &Tx<'_>, ids: &[&str]) -> Result<Vec<Agent>> {
     let sql = format!(
         "select {AGENT}, iif(max_concurrent is null, 0, (select count(*) from task t
-            where t.ns = a.ns and t.held_by = a.id and t.lease_expires_at > ?2))
+            where t.ns = a.ns and t.held_by = a.id and t.due_at > ?2))
         from agent a where ns = ?1 and id in (select value from rarray(?3))"
     );
     tx.rows(&sql, params![tx.ns, tx.now, list(ids.iter().map(|id| (*id).to_owned()))], agent)

@@ -5,6 +5,7 @@ use super::{Counts, failed};
 use crate::{
     clock::{self, Clock, Micros},
     error::{Error, Result},
+    sqlite::tasks::Range,
     tasks::order::Route,
 };
 use rusqlite::{Connection, Statement, StatementStatus};
@@ -34,9 +35,17 @@ pub(crate) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) ns: i64,
     pub(super) now: Micros,
-    /// The routes known so far; only a writer has them.
-    pub(super) routes: Option<&'a RefCell<Routes>>,
+    /// Only a writer has it.
+    pub(super) memory: Option<&'a RefCell<Memory>>,
     counts: &'a Counts,
+}
+
+/// What a writer remembers from one transaction to the next, until one is undone.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    pub(super) routes: Routes,
+    /// The last range of `expiry`, which may grow.
+    pub(super) expiring: Option<Range>,
 }
 
 /// Routes never change and are never removed, so a writer reads each once.
@@ -54,9 +63,9 @@ impl<'a> Tx<'a> {
         ns: i64,
         now: Micros,
         counts: &'a Counts,
-        routes: Option<&'a RefCell<Routes>>,
+        memory: Option<&'a RefCell<Memory>>,
     ) -> Self {
-        Tx { connection, ns, now, routes, counts }
+        Tx { connection, ns, now, memory, counts }
     }
 
     pub(super) fn count(&self, statement: &Statement<'_>) {
@@ -150,7 +159,7 @@ fn run(
     clock: &Clock,
     counts: &Counts,
 ) {
-    let routes = RefCell::new(Routes::default());
+    let memory = RefCell::new(Memory::default());
     while let Some(first) = queue.blocking_recv() {
         if let Err(error) = begin(connection) {
             let (_, answer) = first(Err(&error));
@@ -159,7 +168,7 @@ fn run(
         }
         let mut answers = Vec::new();
         let done = (|| {
-            let tx = Tx::new(connection, ns, clock.now(), counts, Some(&routes));
+            let tx = Tx::new(connection, ns, clock.now(), counts, Some(&memory));
             let (mut next, mut empty) = (Some(first), true);
             while let Some(job) = next {
                 let (answer, ended) = one(&tx, job, &mut empty);
@@ -170,7 +179,7 @@ fn run(
             execute(connection, "commit")
         })();
         if done.is_err() {
-            routes.take();
+            memory.take();
             drop(rollback(connection));
         }
         for answer in answers {
@@ -196,8 +205,8 @@ fn one(tx: &Tx<'_>, job: Job, empty: &mut bool) -> (Answer, Result<()>) {
     let ended = saved.and_then(|()| ended());
     if keep {
         *empty = false;
-    } else if let Some(routes) = tx.routes {
-        routes.take();
+    } else if let Some(memory) = tx.memory {
+        memory.take();
     }
     (answer, ended)
 }

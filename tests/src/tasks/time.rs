@@ -34,6 +34,33 @@ cases! {
         assert_eq!(team.k.tasks().requeue(&id).await.unwrap(), Status::Pending);
     }
 
+    async fn of_a_crowd_only_those_expire_that_still_wait(team: Team) {
+        team.agent("temujin", &[]).await;
+        let other = team.reopen(|config| config).await;
+        for minutes in [1, 2, 1] {
+            let expiry = Expiry::After(Duration::from_secs(60 * minutes));
+            let crowd = || (0..20).map(|i| task(&i.to_string()).expiry(expiry)).collect();
+            team.k.tasks().enqueue_many(crowd()).await.unwrap();
+            other.tasks().enqueue_many(crowd()).await.unwrap();
+            team.seconds(1);
+        }
+        let oldest = team.claim("temujin", 35).await;
+        for released in &oldest[30..] {
+            team.k.tasks().release(&released.lease).await.unwrap();
+        }
+        for done in &oldest[..30] {
+            team.complete(done).await;
+        }
+        let count = async |status| team.k.tasks().stats().await.unwrap().by_status.get(&status).copied();
+        team.seconds(56);
+        team.k.tasks().maintain().await.unwrap();
+        assert_eq!(count(Status::Expired).await, None);
+        team.seconds(3);
+        // The released ones wait anew.
+        assert_eq!(team.claim("temujin", 100).await.len(), 40 + 5);
+        assert_eq!(count(Status::Expired).await, Some(45));
+    }
+
     async fn the_time_to_wait_counts_from_when_a_task_could_be_claimed(team: Team) {
         team.agent("temujin", &[]).await;
         let a = team.add(task("a").expiry(Expiry::Never)).await;

@@ -22,7 +22,7 @@ pub(super) struct Place {
 }
 
 pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
-    let sql = "select t.id, t.n, t.parent, t.revision, t.claim_id, t.status = 'in_progress' and t.lease_expires_at > ?3
+    let sql = "select t.id, t.n, t.parent, t.revision, t.claim_id, t.status = 'in_progress' and t.due_at > ?3
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1";
     let ids = list(changes.iter().map(|c| c.id.clone()));
     type Fences = (Place, i64, Option<String>, Option<bool>);
@@ -78,7 +78,6 @@ fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
     let sql =
         "update task set status = ?2, claim_key = iif(?3, sort_key, null), run_at = ?4, expires_at = ?5,
           due_at = ?6, attempts = ?7, claim_id = iif(?8, claim_id, null), control = ?9,
-          lease_expires_at = iif(?2 = 'in_progress', lease_expires_at, null),
           held_by = iif(?2 = 'in_progress', held_by, null),
           claimed_by = iif(?2 in ('pending', 'blocked'), null, claimed_by),
           links = iif(?2 = 'dead_letter', links | 8, links & ~8), completed_at = iif(?10, ?11, null), updated_at = ?11, revision = revision + 1

@@ -43,10 +43,17 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     Ok(Answers { each, overdue })
 }
 
+/// Stands in a claim id before the number of the task's row, by which the end of the attempt finds it.
+const ROW: char = '.';
+
+pub(super) fn row_of(claim_id: &str) -> Option<i64> {
+    claim_id.rsplit_once(ROW)?.1.parse().ok()
+}
+
 /// Reads the routes that came since the last claim.
 fn learn_routes(tx: &Tx<'_>) -> Result<()> {
-    let Some(routes) = tx.routes else { return Ok(()) };
-    let mut routes = routes.borrow_mut();
+    let Some(memory) = tx.memory else { return Ok(()) };
+    let routes = &mut memory.borrow_mut().routes;
     let fresh = tx.rows("select id, key, ns from route where id > ?1 order by id", [routes.last], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
     })?;
@@ -66,8 +73,8 @@ fn learn_routes(tx: &Tx<'_>) -> Result<()> {
 /// What each request may take: the routes its agent serves, and no more tasks than the agent has room for.
 /// Returns the route numbers that the shares' indexes stand for.
 fn shares(tx: &Tx<'_>, requests: &[ClaimRequest], agents: &[Agent]) -> Result<(Vec<Share>, Vec<i64>)> {
-    let Some(routes) = tx.routes else { return Ok((vec![], vec![])) };
-    let (routes, paused) = (routes.borrow(), paused(tx)?);
+    let Some(memory) = tx.memory else { return Ok((vec![], vec![])) };
+    let (routes, paused) = (&memory.borrow().routes, paused(tx)?);
     let mut served: HashMap<(&str, &Option<Vec<String>>), Served> = HashMap::new();
     let mut room: HashMap<&str, usize> = agents.iter().map(|a| (a.id.as_str(), a.room())).collect();
     let mut shares = Vec::with_capacity(requests.len());
@@ -132,11 +139,11 @@ fn take<'a>(
     let mut busy = Vec::new();
     for ((agent, lease), group) in groups {
         let tasks: Vec<i64> = group.iter().flat_map(|index| &given[*index]).copied().collect();
-        let claim_id = ids::new_id();
+        let claim_id = format!("{}{ROW}", ids::new_id());
         let until = tx.now.saturating_add(micros(lease));
         let sql =
             "update or fail task set status = 'in_progress', claim_key = null, claimed_by = ?2, claimed_at = ?3,
-              claim_id = ?4, lease_version = lease_version + 1, attempts = attempts + 1, lease_expires_at = ?5,
+              claim_id = ?4 || n, lease_version = lease_version + 1, attempts = attempts + 1,
               due_at = ?5, held_by = ?6, revision = revision + 1, updated_at = ?3
             where n in (select value from rarray(?1))";
         let limited = agents.iter().any(|a| a.id == agent && a.max_concurrent.is_some());
@@ -156,10 +163,11 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
     if numbers.is_empty() {
         return Ok(vec![]);
     }
-    let mut claim_ids = given.iter().zip(claims).flat_map(|(tasks, claim)| tasks.iter().map(move |_| claim));
+    let claim_id = |claim: &String, n: i64| format!("{claim}{n}");
+    let mut claim_ids =
+        given.iter().zip(claims).flat_map(|(tasks, claim)| tasks.iter().map(move |n| claim_id(claim, *n)));
     // Rows come in the order of the list, since the loops nest as they are written.
-    let sql =
-        "select t.id, t.type, t.lease_version, t.attempts, d.max_attempts, d.priority, t.lease_expires_at,
+    let sql = "select t.id, t.type, t.lease_version, t.attempts, d.max_attempts, d.priority, t.due_at,
           iif(t.parent is null, null, (select id from task where n = t.parent)), d.title, d.description,
           d.delegated_by, d.payload,
           iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & 1
@@ -171,7 +179,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
         let id: String = row.get(0)?;
         let lease = Lease {
             task_id: id.clone(),
-            claim_id: claim_ids.next().cloned().unwrap_or_default(),
+            claim_id: claim_ids.next().unwrap_or_default(),
             version: row.get(2)?,
             attempt: row.get(3)?,
             expires_at: time(row.get(6)?),

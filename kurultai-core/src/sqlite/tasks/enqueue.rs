@@ -39,6 +39,7 @@ fn plain(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<bool> {
             }
         }
     }
+    insertion.end()?;
     announce(tx, sources)?;
     Ok(true)
 }
@@ -69,7 +70,7 @@ fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>
         numbers.insert(task.id.clone(), n);
         sources.entry(task.delegated_by.as_deref()).or_default().push(n);
     }
-    drop(insertion);
+    insertion.end()?;
     let overdue = connect(tx, &rows, &numbers)?;
     announce(tx, sources)?;
     Ok(Answers { each, overdue })

@@ -34,11 +34,9 @@ pub(super) fn extend(tx: &Tx<'_>, requests: &[Extend]) -> Result<Answers<Extende
 fn one(tx: &Tx<'_>, request: &Extend, paused: &[String]) -> Result<Option<(Extended, Option<String>)>> {
     let Extend { lease, ttl, progress, checkpoint } = request;
     let until = ttl.map_or(0, |ttl| tx.now.saturating_add(micros(ttl)));
-    let sql =
-        "update or fail task set lease_expires_at = max(lease_expires_at, ?4), due_at = max(lease_expires_at, ?4),
-          revision = revision + 1, updated_at = ?5
-        where id = ?2 and ns = ?1 and claim_id = ?3 and status = 'in_progress' and lease_expires_at > ?5
-        returning n, type, control, claimed_by, lease_version, attempts, lease_expires_at";
+    let sql = "update or fail task set due_at = max(due_at, ?4), revision = revision + 1, updated_at = ?5
+        where id = ?2 and ns = ?1 and claim_id = ?3 and status = 'in_progress' and due_at > ?5
+        returning n, type, control, claimed_by, lease_version, attempts, due_at";
     let params = params![tx.ns, lease.task_id, lease.claim_id, until, tx.now];
     let found = tx.one(sql, params, |row| {
         let lease = Lease {

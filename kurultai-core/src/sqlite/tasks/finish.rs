@@ -1,7 +1,7 @@
 use super::{
     Tx,
     apply::{self, Place},
-    list, read,
+    claim, list, read,
 };
 use crate::{
     error::{Error, Result},
@@ -51,28 +51,31 @@ pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finishe
 fn complete(tx: &Tx<'_>, finishes: &[Finish]) -> Result<(Vec<bool>, bool)> {
     let mut done = vec![false; finishes.len()];
     let completes = |(index, finish): (usize, &Finish)| {
-        matches!(finish.outcome, Outcome::Complete { .. }).then_some(index)
+        let row = claim::row_of(&finish.lease.claim_id)?;
+        matches!(finish.outcome, Outcome::Complete { .. }).then_some((index, row))
     };
-    let asked: Vec<usize> = finishes.iter().enumerate().filter_map(completes).collect();
+    let (asked, rows): (Vec<usize>, Vec<i64>) = finishes.iter().enumerate().filter_map(completes).unzip();
     if asked.is_empty() {
         return Ok((done, false));
     }
-    let sql = "select a.rowid, t.claim_id, t.claimed_by, t.n, t.parent, t.links & 2
-        from rarray(?1) a cross join task t on t.id = a.value and t.ns = ?2
-        where t.status = 'in_progress' and t.lease_expires_at > ?3 and t.links & 4 = 0";
-    let ids = list(asked.iter().map(|index| finishes[*index].lease.task_id.clone()));
+    let sql = "select a.rowid, t.id, t.claim_id, t.claimed_by, t.n, t.parent, t.links & 2
+        from rarray(?1) a cross join task t on t.n = a.value
+        where t.ns = ?2 and t.status = 'in_progress' and t.due_at > ?3 and t.links & 4 = 0";
     let (mut by_agent, mut by_results) =
         (BTreeMap::<String, Vec<i64>>::new(), BTreeMap::<_, Vec<i64>>::new());
-    let ended = tx.rows(sql, params![ids, tx.ns, tx.now], |row| {
+    let ended = tx.rows(sql, params![list(rows), tx.ns, tx.now], |row| {
         let index = asked[row.get::<_, u32>(0)? as usize - 1];
         let Finish { lease, outcome: Outcome::Complete { results, usage } } = &finishes[index] else {
             return Ok(None);
         };
-        if row.get_ref(1)?.as_str_or_null()? != Some(&lease.claim_id) {
+        let is = |column, expected| {
+            Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str_or_null()? == Some(expected))
+        };
+        if !is(1, &lease.task_id)? || !is(2, &lease.claim_id)? {
             return Ok(None);
         }
-        let place = Place { n: row.get(3)?, parent: row.get(4)?, awaited: row.get(5)? };
-        let agent = row.get_ref(2)?.as_str()?;
+        let place = Place { n: row.get(4)?, parent: row.get(5)?, awaited: row.get(6)? };
+        let agent = row.get_ref(3)?.as_str()?;
         match by_agent.get_mut(agent) {
             Some(tasks) => tasks.push(place.n),
             None => drop(by_agent.insert(agent.to_owned(), vec![place.n])),
@@ -86,7 +89,7 @@ fn complete(tx: &Tx<'_>, finishes: &[Finish]) -> Result<(Vec<bool>, bool)> {
         return Ok((done, false));
     }
     let sql = "update or fail task set status = 'completed', completed_at = ?2, updated_at = ?2,
-          lease_expires_at = null, held_by = null, due_at = null, control = null, revision = revision + 1
+          held_by = null, due_at = null, control = null, revision = revision + 1
         where n in (select value from rarray(?1))";
     tx.run(sql, params![list(ended.iter().map(|(place, _)| place.n)), tx.now])?;
     for ((results, usage), tasks) in by_results {
@@ -105,7 +108,7 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
         return Ok(vec![]);
     }
     let sql =
-        "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
+        "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.due_at, t.attempts,
           d.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, d.timeout, t.control,
           'block', null, d.retry, null,
           iif(t.links & 4, (select c.status from task c where c.parent = t.n limit 1), null), t.parent,

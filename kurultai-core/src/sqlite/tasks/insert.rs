@@ -1,6 +1,6 @@
 //! The rows of new tasks.
 
-use super::Tx;
+use super::{Tx, expiry::Range};
 use crate::{
     error::{Error, Result},
     sqlite::Each,
@@ -29,6 +29,7 @@ pub(super) struct Insertion<'a> {
     data: Each<'a>,
     kinds: Vec<TaskKind<'a>>,
     count: i64,
+    expiring: Option<Range>,
 }
 
 /// What tasks of one route have in common, worked out once.
@@ -45,7 +46,7 @@ const MOST_KINDS: usize = 16;
 impl<'a> Insertion<'a> {
     pub(super) fn new(tx: &'a Tx<'a>) -> Result<Self> {
         let (task, data) = (tx.each(INSERT_TASK)?, tx.each(INSERT_DATA)?);
-        Ok(Insertion { tx, task, data, kinds: vec![], count: 0 })
+        Ok(Insertion { tx, task, data, kinds: vec![], count: 0, expiring: None })
     }
 
     /// The number of its row; `None` where its id is there already.
@@ -56,6 +57,7 @@ impl<'a> Insertion<'a> {
             order::sort_base(rank, task.priority_weight) + (tx.now - order::EPOCH).max(0) + self.count;
         let status = if blocked { Status::Blocked } else { Status::Pending };
         let kind = self.kind(task)?;
+        let due_at = due_at.filter(|_| !claimable);
         let Insertion { task: hot, data, kinds, .. } = self;
         let TaskKind { route, required, preferred, .. } = &kinds[kind];
         let added = hot.run(params![
@@ -97,7 +99,15 @@ impl<'a> Insertion<'a> {
             task.payload.as_str()
         ])?;
         self.count += 1;
+        if let Some(at) = expires_at.filter(|_| claimable) {
+            self.expiring = Some(Range::with(self.expiring, at, n));
+        }
         Ok(Some(n))
+    }
+
+    /// After the last task.
+    pub(super) fn end(self) -> Result<()> {
+        self.expiring.map_or(Ok(()), |range| range.write(self.tx))
     }
 
     fn kind(&mut self, task: &'a NewTask) -> Result<usize> {
@@ -120,15 +130,15 @@ impl<'a> Insertion<'a> {
 }
 
 fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
-    if let Some(id) = tx.routes.and_then(|routes| routes.borrow().ids.get(key).copied()) {
+    if let Some(id) = tx.memory.and_then(|memory| memory.borrow().routes.ids.get(key).copied()) {
         return Ok(id);
     }
     tx.run("insert or ignore into route(ns, key) values(?1, ?2)", params![tx.ns, key])?;
     let id =
         tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
     let id = id.ok_or_else(|| Error::internal("a route vanished"))?;
-    if let Some(routes) = tx.routes {
-        routes.borrow_mut().ids.insert(key.to_owned(), id);
+    if let Some(memory) = tx.memory {
+        memory.borrow_mut().routes.ids.insert(key.to_owned(), id);
     }
     Ok(id)
 }

@@ -1,6 +1,7 @@
 mod apply;
 mod claim;
 mod enqueue;
+mod expiry;
 mod extend;
 mod finish;
 mod insert;
@@ -8,6 +9,7 @@ mod read;
 mod upkeep;
 
 use super::{SqliteStore, Tx, list};
+pub(super) use expiry::Range;
 
 use crate::{
     error::Result,
@@ -47,6 +49,9 @@ impl TaskQueue for SqliteStore {
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {
+        while self.query(|tx| Ok(expiry::next(tx)?.is_some_and(|at| at <= tx.now))).await? {
+            self.write(expiry::spread).await?;
+        }
         self.query(move |tx| read::due(tx, limit)).await
     }
 
@@ -114,6 +119,7 @@ fn paused(tx: &Tx<'_>) -> Result<Vec<String>> {
 
 /// Whether the store has work for itself.
 fn overdue(tx: &Tx<'_>) -> Result<bool> {
-    let sql = "select due_at <= ?2 from task where ns = ?1 and due_at is not null order by due_at limit 1";
-    Ok(tx.one(sql, params![tx.ns, tx.now], |row| row.get(0))? == Some(true))
+    let sql = "select exists(select 1 from task where ns = ?1 and due_at <= ?2)
+        or exists(select 1 from expiry where ns = ?1 and at <= ?2)";
+    Ok(tx.one(sql, [tx.ns, tx.now], |row| row.get(0))? == Some(true))
 }

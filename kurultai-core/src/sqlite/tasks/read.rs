@@ -1,4 +1,4 @@
-use super::{Tx, list as values, paused};
+use super::{Tx, expiry, list as values, paused};
 use crate::{
     clock::time,
     error::Result,
@@ -13,7 +13,7 @@ use rusqlite::{Row, params};
 use std::{collections::HashMap, time::Duration};
 
 pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
-    let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.lease_expires_at, t.attempts,
+    let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.due_at, t.attempts,
           d.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, d.timeout, t.control,
           d.on_prerequisite_failure, d.wait_for, d.retry,
           (select group_concat(p.status) from edge e join task p on p.n = e.prerequisite
@@ -27,14 +27,15 @@ pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
 
 pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
     let json = |column| row.get::<_, Option<String>>(column);
+    let status = word(row, 3)?;
     Ok(Facts {
         now: tx.now,
         id: row.get(1)?,
         revision: row.get(2)?,
-        status: word(row, 3)?,
+        status,
         claim_id: row.get(4)?,
         claimed_by: row.get(5)?,
-        lease_expires_at: row.get(6)?,
+        lease_expires_at: if status == Status::InProgress { row.get(6)? } else { None },
         attempts: row.get(7)?,
         max_attempts: row.get(8)?,
         claimable: row.get(9)?,
@@ -55,7 +56,8 @@ pub(super) fn due(tx: &Tx<'_>, limit: usize) -> Result<Due> {
     let first = tx.rows(sql, params![tx.ns, limit as i64 + 1], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
     })?;
-    let later = first.iter().map(|(_, at)| at - tx.now).find(|left| *left > 0);
+    let times = first.iter().map(|(_, at)| *at).chain(expiry::next(tx)?);
+    let later = times.map(|at| at - tx.now).filter(|left| *left > 0).min();
     let next = later.map(|left| Duration::from_micros(left.unsigned_abs()));
     let come = first.into_iter().filter(|(_, at)| *at <= tx.now).take(limit);
     Ok(Due { ids: come.map(|(id, _)| id).collect(), next })
@@ -66,7 +68,7 @@ const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, d.pri
       d.required, d.preferred, d.assigned_to, d.delegated_by, p.id, t.unique_key,
       (select json_group_array(q.id) from edge e join task q on q.n = e.prerequisite where e.dependent = t.n),
       t.run_at, t.expires_at, t.attempts, d.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
-      t.lease_expires_at, r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage, d.created_at,
+      iif(t.status = 'in_progress', t.due_at, null), r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage, d.created_at,
       t.updated_at, t.completed_at
     from task t cross join task_data d on d.n = t.n
     left join task_result r on r.n = t.n left join task p on p.n = t.parent";
