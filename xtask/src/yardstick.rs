@@ -10,8 +10,11 @@ pub(crate) fn prepare(mut args: Vec<String>) -> Result<Vec<String>> {
     let Some(source) = take_option(&mut args)? else { return Ok(args) };
     let (copy, target) = (root().join("target/yardstick-src"), root().join("target/yardstick"));
     sync(&source, &copy).map_err(|e| format!("cannot copy {}: {e}", source.display()))?;
+    // As its own README builds it: cargo looks for settings from the folder where it runs, and hands ours on.
     run(cargo(["build", "--release", "--manifest-path"])
         .arg(copy.join("Cargo.toml"))
+        .current_dir(&source)
+        .env_remove("LIBSQLITE3_FLAGS")
         .env("CARGO_TARGET_DIR", &target))?;
     args.extend(["--yardstick".into(), target.join("release").display().to_string()]);
     Ok(args)
