@@ -31,30 +31,30 @@ impl Range {
     /// Adds it to the last range or makes it the next one.
     pub(super) fn write(self, tx: &Tx<'_>) -> Result<()> {
         let before = tx.memory.and_then(|memory| memory.borrow().expiring);
-        let grown = match before.filter(|before| self.continues(*before)) {
-            Some(before) => {
-                let sql =
-                    "update expiry set last = ?5 where ns = ?1 and at = ?2 and first = ?3 and last = ?4";
-                let grown = Range { last: self.last, ..before };
-                (tx.run(sql, params![tx.ns, before.at, before.first, before.last, self.last])? > 0)
-                    .then_some(grown)
+        let range = match before.filter(|before| before.goes_on_with(self)) {
+            Some(before) if before.grow(tx, self.last)? => Range { last: self.last, ..before },
+            _ => {
+                let sql = "insert into expiry(ns, at, first, last) values(?1, ?2, ?3, ?4)";
+                tx.run(sql, [tx.ns, self.at, self.first, self.last])?;
+                self
             }
-            None => None,
         };
-        if grown.is_none() {
-            let sql = "insert into expiry(ns, at, first, last) values(?1, ?2, ?3, ?4)";
-            tx.run(sql, params![tx.ns, self.at, self.first, self.last])?;
-        }
         if let Some(memory) = tx.memory {
-            memory.borrow_mut().expiring = Some(grown.unwrap_or(self));
+            memory.borrow_mut().expiring = Some(range);
         }
         Ok(())
     }
 
-    fn continues(self, before: Self) -> bool {
-        self.first == before.last + 1
-            && (before.at..before.at + SPAN).contains(&self.at)
-            && self.last - before.first < MOST
+    fn goes_on_with(self, next: Self) -> bool {
+        next.first == self.last + 1
+            && (self.at..self.at + SPAN).contains(&next.at)
+            && next.last - self.first < MOST
+    }
+
+    /// False where it is gone, because its time has come.
+    fn grow(self, tx: &Tx<'_>, last: i64) -> Result<bool> {
+        let sql = "update expiry set last = ?5 where ns = ?1 and at = ?2 and first = ?3 and last = ?4";
+        Ok(tx.run(sql, [tx.ns, self.at, self.first, self.last, last])? > 0)
     }
 }
 
@@ -63,17 +63,22 @@ pub(super) fn next(tx: &Tx<'_>) -> Result<Option<Micros>> {
     tx.one("select at from expiry where ns = ?1 order by at limit 1", [tx.ns], |row| row.get(0))
 }
 
-/// Gives every task that still waits in a range whose time has come a `due_at` of its own. Returns how many those were.
-pub(super) fn spread(tx: &Tx<'_>) -> Result<usize> {
-    let come = "select first, last from expiry where ns = ?1 and at <= ?2 order by at limit ?3";
-    let ranges = tx.rows(come, params![tx.ns, tx.now, RANGES], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut spread = 0;
-    for (first, last) in ranges {
-        let (first, last): (i64, i64) = (first, last);
+/// Gives the tasks that still wait in ranges whose time has come a `due_at` of their own: as many ranges as one short
+/// transaction can take.
+pub(super) fn spread(tx: &Tx<'_>) -> Result<()> {
+    let sql = "select at, first, last from expiry where ns = ?1 and at <= ?2 order by at limit ?3";
+    let come = tx.rows(sql, params![tx.ns, tx.now, RANGES], |row| {
+        Ok(Range { at: row.get(0)?, first: row.get(1)?, last: row.get(2)? })
+    })?;
+    let mut waiting = 0;
+    for Range { at, first, last } in come {
         let sql = "update task set due_at = expires_at where n between ?2 and ?3 and ns = ?1
               and claim_key is not null and due_at is null";
-        spread += tx.run(sql, [tx.ns, first, last])?;
-        tx.run("delete from expiry where ns = ?1 and at <= ?2 and first = ?3", [tx.ns, tx.now, first])?;
+        waiting += tx.run(sql, [tx.ns, first, last])?;
+        tx.run("delete from expiry where ns = ?1 and at = ?2 and first = ?3", [tx.ns, at, first])?;
+        if waiting >= MOST as usize {
+            break;
+        }
     }
-    Ok(spread)
+    Ok(())
 }

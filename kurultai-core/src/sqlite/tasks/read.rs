@@ -68,8 +68,8 @@ const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, d.pri
       d.required, d.preferred, d.assigned_to, d.delegated_by, p.id, t.unique_key,
       (select json_group_array(q.id) from edge e join task q on q.n = e.prerequisite where e.dependent = t.n),
       t.run_at, t.expires_at, t.attempts, d.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
-      iif(t.status = 'in_progress', t.due_at, null), r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage, d.created_at,
-      t.updated_at, t.completed_at
+      iif(t.status = 'in_progress', t.due_at, null), r.progress, r.checkpoint, r.results, r.error_message, r.errors,
+      r.usage, d.created_at, t.updated_at, t.completed_at
     from task t cross join task_data d on d.n = t.n
     left join task_result r on r.n = t.n left join task p on p.n = t.parent";
 
