@@ -7,25 +7,40 @@ use crate::error::{Error, Result};
 use futures::future::BoxFuture;
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// Requests that the store takes when it is ready for them.
 pub struct Batch<Q> {
     close: Box<dyn FnOnce() -> Vec<Q> + Send>,
-    gathered: Box<dyn Fn() -> usize + Send>,
+    crowd: Arc<Crowd>,
 }
 
 impl<Q: Send + 'static> Batch<Q> {
     pub fn of(requests: Vec<Q>) -> Self {
-        let count = requests.len();
-        Batch { close: Box::new(|| requests), gathered: Box::new(move || count) }
+        let crowd = Arc::new(Crowd::default());
+        crowd.grows_to(requests.len());
+        Batch { close: Box::new(|| requests), crowd }
     }
 
     /// How many calls it has gathered so far.
     pub fn gathered(&self) -> usize {
-        (self.gathered)()
+        self.crowd.calls.load(SeqCst)
+    }
+
+    /// Waits for so many calls, without a limit of time.
+    pub fn gather(&self, calls: usize) -> impl Future<Output = ()> + Send + use<Q> {
+        let crowd = self.crowd.clone();
+        async move {
+            crowd.wanted.store(calls, SeqCst);
+            if crowd.calls.load(SeqCst) < calls {
+                crowd.enough.notified().await;
+            }
+        }
     }
 
     /// Takes the requests; calls that come later go into the next batch.
@@ -35,13 +50,30 @@ impl<Q: Send + 'static> Batch<Q> {
 
     pub(crate) fn map<R>(self, change: impl FnOnce(Vec<Q>) -> Vec<R> + Send + 'static) -> Batch<R> {
         let close = self.close;
-        Batch { close: Box::new(|| change(close())), gathered: self.gathered }
+        Batch { close: Box::new(|| change(close())), crowd: self.crowd }
     }
 }
 
 impl<Q> fmt::Debug for Batch<Q> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Batch")
+    }
+}
+
+/// The calls of a batch in numbers.
+#[derive(Default)]
+struct Crowd {
+    calls: AtomicUsize,
+    wanted: AtomicUsize,
+    enough: Notify,
+}
+
+impl Crowd {
+    fn grows_to(&self, calls: usize) {
+        self.calls.store(calls, SeqCst);
+        if calls == self.wanted.load(SeqCst) {
+            self.enough.notify_one();
+        }
     }
 }
 
@@ -56,7 +88,10 @@ pub(crate) struct Coalescer<Q, A> {
 }
 
 /// A batch on its way: first it gathers requests, then it waits for their answers.
-struct Open<Q, A>(Mutex<Gathered<Q, A>>);
+struct Open<Q, A> {
+    gathered: Mutex<Gathered<Q, A>>,
+    crowd: Arc<Crowd>,
+}
 
 struct Gathered<Q, A> {
     requests: Vec<Q>,
@@ -78,11 +113,8 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
     pub(crate) async fn call(&self, request: Q) -> Result<A> {
         let (reply, answer) = oneshot::channel();
         if let Some(opened) = self.join(request, reply) {
-            let (closing, gathering) = (opened.clone(), opened.clone());
-            let batch = Batch {
-                close: Box::new(move || closing.close()),
-                gathered: Box::new(move || lock(&gathering.0).requests.len()),
-            };
+            let closing = opened.clone();
+            let batch = Batch { close: Box::new(move || closing.close()), crowd: opened.crowd.clone() };
             tokio::spawn(answer_all(Ending(opened), (self.run)(batch)));
         }
         answer.await.unwrap_or_else(|_| Err(Error::internal("the batch of this call broke off; see the log")))
@@ -92,15 +124,17 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
     fn join(&self, request: Q, reply: Reply<A>) -> Option<Arc<Open<Q, A>>> {
         let mut open = lock(&self.open);
         if let Some(open) = &*open {
-            let mut gathered = lock(&open.0);
+            let mut gathered = lock(&open.gathered);
             if !gathered.closed && gathered.requests.len() < self.limit {
                 gathered.requests.push(request);
                 gathered.replies.push(reply);
+                open.crowd.grows_to(gathered.requests.len());
                 return None;
             }
         }
         let gathered = Gathered { requests: vec![request], replies: vec![reply], closed: false };
-        let opened = Arc::new(Open(Mutex::new(gathered)));
+        let opened = Arc::new(Open { gathered: Mutex::new(gathered), crowd: Arc::default() });
+        opened.crowd.grows_to(1);
         *open = Some(opened.clone());
         Some(opened)
     }
@@ -108,7 +142,7 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
 
 impl<Q, A> Open<Q, A> {
     fn close(&self) -> Vec<Q> {
-        let mut gathered = lock(&self.0);
+        let mut gathered = lock(&self.gathered);
         gathered.closed = true;
         std::mem::take(&mut gathered.requests)
     }
@@ -120,7 +154,7 @@ struct Ending<Q, A>(Arc<Open<Q, A>>);
 impl<Q, A> Ending<Q, A> {
     fn replies(&self) -> Vec<Reply<A>> {
         drop(self.0.close());
-        std::mem::take(&mut lock(&self.0.0).replies)
+        std::mem::take(&mut lock(&self.0.gathered).replies)
     }
 }
 

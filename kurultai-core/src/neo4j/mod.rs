@@ -11,7 +11,7 @@ mod tasks;
 
 use crate::{
     batch::Batch,
-    clock::{Clock, monotonic},
+    clock::Clock,
     config::{self, Config},
     error::{Error, Kind, Result},
     store::Store,
@@ -31,12 +31,11 @@ use std::{
     time::{Duration, Instant},
 };
 pub use tasks::hot_statements;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 const CONNECTIONS: u32 = 16;
-const MOMENT: Duration = Duration::from_millis(1);
-/// Nobody else comes, if nobody came for so long.
-const LULL: Duration = Duration::from_micros(300);
+/// How long a statement waits for callers who may come again.
+const MOMENT: Duration = Duration::from_micros(500);
 
 /// The lock, and the clock read once it is held: the statement's own start may lie long before.
 macro_rules! lock {
@@ -154,8 +153,8 @@ impl Neo4jStore {
         Ok(store)
     }
 
-    /// Closes the batch when the hot statement before is done. Those whom it answered get a moment to join, as long as
-    /// somebody comes: one of them alone would cost a round trip.
+    /// Closes the batch when the hot statement before is done. Those whom it answered get a moment to join: one of
+    /// them alone would cost a round trip. Nobody spins meanwhile, which would keep them from the processor.
     async fn turn<Q: Send + 'static>(&self, batch: Batch<Q>) -> (impl Drop + '_, Vec<Q>) {
         let (mut crowd, waited) = match self.turn.try_lock() {
             Ok(crowd) => (crowd, 0),
@@ -163,17 +162,9 @@ impl Neo4jStore {
             Err(_) => (self.turn.lock().await, batch.gathered()),
         };
         let all = (waited + *crowd).min(self.batch_limit());
-        let begun = monotonic();
-        let (mut here, mut last) = (batch.gathered(), begun);
-        while here < all && begun.elapsed() < MOMENT && last.elapsed() < LULL {
-            tokio::task::yield_now().await;
-            let now = batch.gathered();
-            if now > here {
-                (here, last) = (now, monotonic());
-            }
-        }
+        timeout(MOMENT, batch.gather(all)).await.ok();
         // Callers, not their requests: one caller with many waits for nobody. And one straggler does not end a crowd.
-        *crowd = here.max(*crowd / 2);
+        *crowd = batch.gathered().max(*crowd / 2);
         (crowd, batch.close())
     }
 
