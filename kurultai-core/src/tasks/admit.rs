@@ -56,6 +56,13 @@ pub(crate) struct Row {
     pub(crate) blocked: bool,
 }
 
+impl Row {
+    /// Of a task that names no other.
+    pub(crate) fn plain(task: NewTask) -> Self {
+        Row { rank: task.priority, blocked: false, task }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Admitted {
     pub(crate) rows: Vec<Row>,
@@ -99,8 +106,7 @@ pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
         }
     };
     if plain {
-        let row = |task: NewTask| Row { rank: task.priority, blocked: false, task };
-        return Ok(Admitted { rows: fresh.into_iter().map(row).collect(), enqueued });
+        return Ok(Admitted { rows: fresh.into_iter().map(Row::plain).collect(), enqueued });
     }
     let ranks = ranks(&fresh);
     let parents: HashSet<String> = fresh.iter().filter_map(|t| t.parent_id.clone()).collect();

@@ -219,21 +219,19 @@ fn is_timed(task: &NewTask) -> bool {
 }
 
 async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
-    let mut known = Known::default();
-    let (mut rows, mut each) = (Vec::new(), Vec::new());
-    for unit in units.clone() {
-        match admit::unit(unit, &mut known) {
-            Ok(admitted) => {
-                rows.extend(admitted.rows);
-                each.push(Ok(admitted.enqueued));
-            }
-            Err(error) => each.push(Err(error)),
+    let sizes: Vec<usize> = units.iter().map(Vec::len).collect();
+    let rows: Vec<Row> = units.into_iter().flatten().map(Row::plain).collect();
+    let done = store.exec(insertion(store, PLAIN, &rows), Repeat::Unsafe).await;
+    let mut tasks = rows.into_iter().map(|row| row.task);
+    let units = sizes.into_iter().map(|size| tasks.by_ref().take(size).collect::<Vec<_>>());
+    match done {
+        Ok(_) => {
+            let added = |task: NewTask| Enqueued { id: task.id, deduplicated: false };
+            let each = units.map(|unit| Ok(unit.into_iter().map(added).collect()));
+            Ok(Answers { each: each.collect(), overdue: false })
         }
-    }
-    match store.exec(insertion(store, PLAIN, &rows), Repeat::Unsafe).await {
-        Ok(_) => Ok(Answers { each, overdue: false }),
         // An id is there already: a repetition, for which the long way has an answer.
-        Err(error) if error.code() == CONSTRAINT => linked(store, units).await,
+        Err(error) if error.code() == CONSTRAINT => linked(store, units.collect()).await,
         Err(error) => Err(error),
     }
 }
