@@ -82,8 +82,8 @@ async function calls() {
   await k.agents.register('temujin', { capabilities: ['development'] })
   await k.tasks.enqueueMany(batch.slice(0, 100))
   const claimed = await k.tasks.claim('temujin', { max: 100 })
-  const raw = claimed.map((task) => ({ ...task, lease: `${task.lease}` }))
-  const text = JSON.stringify(raw)
+  const raw = claimed.map((task) => Object.values({ ...task, lease: `${task.lease}` }))
+  const text = `\n${JSON.stringify(raw)}`
   const out = async () => results.claimedList(await call((id) => bridge.echo(id, text, false)))
   say('batch of 100 tasks out, and as text in', await micros(50 * scale, one(out)))
   say('batch of 100 tasks out, JavaScript alone', await micros(50 * scale, one(() => results.claimedList(text))))

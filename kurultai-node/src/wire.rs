@@ -55,6 +55,24 @@ macro_rules! wire {
     };
 }
 
+/// A struct as a list: names would be read anew for each one of a batch.
+macro_rules! row {
+    ($type:ident { $first:ident $(, $field:ident)* $(,)? }) => {
+        impl Wire for $type {
+            fn wire(&self, out: &mut Vec<u8>) {
+                let $type { $first $(, $field)* } = self;
+                out.push(b'[');
+                $first.wire(out);
+                $(
+                    out.push(b',');
+                    $field.wire(out);
+                )*
+                out.push(b']');
+            }
+        }
+    };
+}
+
 wire!(Enqueued { id => "id", deduplicated => "deduplicated" });
 wire!(Finished { id => "id", status => "status", repeated => "repeated" });
 wire!(Extended { lease => "lease", signal => "signal" });
@@ -65,11 +83,6 @@ wire!(Percentiles { p50 => "p50", p95 => "p95", p99 => "p99" });
 wire!(Explanation { id => "id", status => "status", reasons => "reasons", candidates => "candidates" });
 wire!(Prerequisite {
     id => "id", dependency_type => "dependencyType", status => "status", results => "results",
-});
-wire!(Claimed {
-    id => "id", task_type => "type", title => "title", description => "description", payload => "payload",
-    priority => "priority", attempt => "attempt", max_attempts => "maxAttempts", delegated_by => "delegatedBy",
-    parent_id => "parentId", checkpoint => "checkpoint", prerequisites => "prerequisites", lease => "lease",
 });
 wire!(Task {
     id => "id", task_type => "type", title => "title", description => "description", status => "status",
@@ -82,6 +95,10 @@ wire!(Task {
     progress => "progress", checkpoint => "checkpoint", results => "results",
     error_message => "errorMessage", errors => "errors", usage => "usage", created_at => "createdAt",
     updated_at => "updatedAt", completed_at => "completedAt",
+});
+row!(Claimed {
+    id, task_type, title, description, payload, priority, attempt, max_attempts, delegated_by, parent_id,
+    checkpoint, prerequisites, lease,
 });
 wire!(Stats {
     by_status => "byStatus", oldest_pending_seconds => "oldestPendingSeconds", wait_seconds => "waitSeconds",

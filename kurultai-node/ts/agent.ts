@@ -118,8 +118,9 @@ export class Agent {
     const run = { handled: 0, stopped: 0 }
     try {
       for (;;) {
-        const pulled: Pulled | null = decode(await call((id) => jobs.next(id)))
-        if (pulled === null) break
+        const raw = decode(await call((id) => jobs.next(id)))
+        if (raw === null) break
+        const pulled: Pulled = { ...raw, task: toClaimed(raw.task) }
         const job: Promise<void> = this.#handle(kurultai, jobs, pulled).then((ended) => {
           running.delete(job)
           if (ended) run.handled += 1
@@ -136,7 +137,6 @@ export class Agent {
   }
 
   async #handle(kurultai: Kurultai, jobs: NativeJobs, pulled: Pulled): Promise<boolean> {
-    toClaimed(pulled.task)
     const { handler, options } = this.#handlers.get(pulled.task.type)!
     const stop = new AbortController()
     const over = new AbortController()

@@ -3,7 +3,7 @@
 import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
-import type { AgentInfo, Claimed, Each, Event, Explanation, Extended, Finished, Page, Stats, Task } from './types'
+import type { AgentInfo, Claimed, Each, Event, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
 
 type Raw = any
 
@@ -26,16 +26,21 @@ export function simpleList<T>(text: string): readonly T[] {
 /** Most tasks have none, and one frozen list is enough for them. */
 const NONE = Object.freeze([])
 
+/** Comes as a list, in the order of `row!(Claimed)` in src/wire.rs. */
 export function toClaimed(raw: Raw): Claimed {
-  raw.prerequisites = raw.prerequisites.length === 0 ? NONE : frozen(raw.prerequisites)
-  raw.lease = new Lease(raw.lease)
-  return Object.freeze(raw)
+  const [
+    id, type, title, description, payload, priority, attempt, maxAttempts, delegatedBy, parentId, checkpoint, waitedFor,
+    lease,
+  ] = raw
+  return Object.freeze({
+    id, type, title, description, payload, priority, attempt, maxAttempts, delegatedBy, parentId, checkpoint,
+    prerequisites: waitedFor.length === 0 ? NONE : frozen<Prerequisite>(waitedFor),
+    lease: new Lease(lease),
+  })
 }
 
 export function claimedList(text: string): readonly Claimed[] {
-  const list = decode(text)
-  for (const raw of list) toClaimed(raw)
-  return Object.freeze(list) as Claimed[]
+  return Object.freeze(decode(text).map(toClaimed))
 }
 
 export function extended(text: string): Extended {
