@@ -79,6 +79,7 @@ async function calls() {
   const batch = [...Array.from({ length: 100 }, (_, i) => task(i, 0)), { type: '' }]
   say('batch of 100 tasks in', await micros(50 * scale, one(() => k.tasks.enqueueMany(batch).catch(() => {}))))
   say('batch of 100 tasks in, JavaScript alone', await micros(50 * scale, one(() => encodeTasks(batch))))
+  say('JSON.stringify of such a batch', await micros(50 * scale, one(() => JSON.stringify(batch))))
   await k.agents.register('temujin', { capabilities: ['development'] })
   await k.tasks.enqueueMany(batch.slice(0, 100))
   const claimed = await k.tasks.claim('temujin', { max: 100 })

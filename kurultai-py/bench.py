@@ -103,6 +103,12 @@ async def batches() -> None:
         return time.perf_counter() - start
 
     text = json.dumps(PAYLOAD)
+    plain = [{"type": "review", "payload": PAYLOAD, "priority": "P1", "requires": ["development"]}] * 100
+
+    def dump() -> float:
+        start = time.perf_counter()
+        json.dumps(plain)
+        return time.perf_counter() - start
 
     async def out(look: bool) -> float:
         batch = _native.sample(100, text)
@@ -114,6 +120,7 @@ async def batches() -> None:
         return time.perf_counter() - start
 
     row("batch of 100 tasks in", best(make, 50))
+    row("json.dumps of such a batch", best(dump, 50))
     row("batch of 100 tasks out", await abest(lambda: out(False), 50))
     row("batch of 100 tasks out, payloads read", await abest(lambda: out(True), 50))
 
