@@ -97,8 +97,19 @@ wire!(Task {
     updated_at => "updatedAt", completed_at => "completedAt",
 });
 row!(Claimed {
-    id, task_type, title, description, payload, priority, attempt, max_attempts, delegated_by, parent_id,
-    checkpoint, prerequisites, lease,
+    id,
+    task_type,
+    title,
+    description,
+    payload,
+    priority,
+    attempt,
+    max_attempts,
+    delegated_by,
+    parent_id,
+    checkpoint,
+    prerequisites,
+    lease,
 });
 wire!(Stats {
     by_status => "byStatus", oldest_pending_seconds => "oldestPendingSeconds", wait_seconds => "waitSeconds",
