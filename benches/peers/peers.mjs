@@ -3,7 +3,11 @@
 //     node peers.mjs cycle PEER CALLERS BATCH TASKS PLACE    a line of JSON for `enqueue` and one for `cycle`
 //     node peers.mjs latency PEER PLACE                      enqueue -> handler starts, idle worker: one line of JSON
 //
-// PLACE is a fresh folder, or for bullmq redis://HOST:PORT/DB, an empty database.
+// PLACE is a fresh folder, or for bullmq redis://HOST:PORT/DB, which is emptied first.
+
+import { createRequire } from 'node:module'
+
+const require = createRequire(import.meta.url)
 
 const payload = (i) => ({ i, caller: 0, text: 'x'.repeat(70) })
 
@@ -74,6 +78,10 @@ const peers = {
 
   async bullmq({ callers, batch, tasks, place, ledger, say }) {
     const { Queue, Worker } = await import('bullmq')
+    const { Redis } = await import('ioredis')
+    const redis = new Redis(place)
+    await redis.flushdb()
+    redis.disconnect()
     const concurrency = 128
     const connection = { url: place, maxRetriesPerRequest: null }
     const queue = new Queue('bench', { connection })
@@ -101,9 +109,10 @@ const peers = {
 
 async function cycle(peer, callers, batch, tasks, place) {
   const ledger = new Ledger(tasks)
+  const { version } = require(`${peer}/package.json`)
   const say = (what, callers, batch, ms) => {
     const per_second = Math.round((tasks * 1e3) / ms)
-    console.log(JSON.stringify({ peer, what, callers, batch, durability: 'process', per_second }))
+    console.log(JSON.stringify({ peer, version, what, callers, batch, durability: 'process', per_second }))
   }
   await peers[peer]({ callers, batch, tasks, place, ledger, say })
   ledger.check()

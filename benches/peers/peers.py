@@ -3,7 +3,7 @@
     python3 peers.py cycle PEER CALLERS BATCH TASKS PLACE    a JSON line for `enqueue` and one for `cycle`
     python3 peers.py latency PEER PLACE                      enqueue -> handler starts, idle worker: one JSON line
 
-PLACE is a fresh folder, or for saq and celery redis://HOST:PORT/DB, an empty database.
+PLACE is a fresh folder, or for saq and celery redis://HOST:PORT/DB, which is emptied first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,9 @@ class Run:
         self.ledger = Ledger(self.ledger_path, tasks)
 
     def say(self, what: str, callers: int, batch: int, seconds: float, durability: str) -> None:
-        row = {"peer": self.peer, "what": what, "callers": callers, "batch": batch, "durability": durability}
-        print(json.dumps({**row, "per_second": round(self.tasks / seconds)}), flush=True)
+        row = {"peer": self.peer, "version": version(self.peer.split()[0]), "what": what, "callers": callers}
+        rate = {"batch": batch, "durability": durability, "per_second": round(self.tasks / seconds)}
+        print(json.dumps({**row, **rate}), flush=True)
 
 
 def huey(run: Run) -> None:
@@ -308,6 +310,11 @@ PEERS: dict[str, Callable[[Run], Awaitable[None] | None]] = {
 
 
 def cycle(peer: str, callers: int, batch: int, tasks: int, place: str) -> None:
+    if place.startswith("redis:"):
+        from redis import Redis
+
+        with Redis.from_url(place) as redis:
+            redis.flushdb()
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch:
         run = Run(peer, callers, batch, tasks, place, scratch)
         done = PEERS[peer](run)
