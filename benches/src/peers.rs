@@ -126,18 +126,16 @@ impl Peers {
         }
         report.beside_head();
         self.rows.iter().try_for_each(|row| report.beside(row))?;
-        if effort.covers(1) {
-            report.latency_head();
-            for peer in &WAKEFUL {
-                let mut row = Latency::new(peer.language, peer.name);
-                for _ in 0..effort.runs {
-                    for delay in self.run::<Delay>(peer, &["latency", peer.name]) {
-                        row.add(delay.p50_ms, delay.p99_ms);
-                    }
+        report.latency_head();
+        let mut rows = WAKEFUL.each_ref().map(|peer| Latency::new(peer.language, peer.name));
+        for _ in 0..effort.runs {
+            for (peer, row) in WAKEFUL.iter().zip(&mut rows) {
+                for delay in self.run::<Delay>(peer, &["latency", peer.name]) {
+                    row.add(delay.p50_ms, delay.p99_ms);
                 }
-                report.latency(&row)?;
             }
         }
+        rows.iter().try_for_each(|row| report.latency(row))?;
         if self.failed.is_empty() {
             return Ok(());
         }

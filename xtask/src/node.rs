@@ -102,7 +102,7 @@ pub(crate) fn dependencies(folder: &Path) -> Result<()> {
     if changed("node_modules/.package-lock.json") >= changed("package-lock.json") {
         return Ok(());
     }
-    npm(&["ci", "--silent", "--no-audit", "--no-fund"], folder).map(drop)
+    npm(&["ci", "--loglevel=error", "--no-audit", "--no-fund"], folder).map(drop)
 }
 
 /// What `npm install` in examples/node would make.
