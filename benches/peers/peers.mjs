@@ -82,7 +82,7 @@ const peers = {
     const redis = new Redis(place)
     await redis.flushdb()
     redis.disconnect()
-    const concurrency = 128
+    const concurrency = 1000
     const connection = { url: place, maxRetriesPerRequest: null }
     const queue = new Queue('bench', { connection })
     await queue.waitUntilReady()

@@ -273,7 +273,7 @@ def celery(run: Run) -> None:
         for number in range(run.tasks):
             handle.apply_async((payload(number),), producer=producer)
     run.say("enqueue", 1, 1, time.monotonic() - start, "process")
-    options = ["worker", "--pool=prefork", "--concurrency=2", "--loglevel=error"]
+    options = ["worker", "--pool=solo", "--loglevel=error"]
     options += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     worker = subprocess.Popen(
         [sys.executable, "-m", "celery", "--quiet", "-A", "peers:worker_app", *options],
@@ -283,7 +283,7 @@ def celery(run: Run) -> None:
     )
     try:
         end = wait_for(run.ledger.full, "end of Celery's tasks")
-        run.say("cycle", 2, 1, end - run.ledger.first(), "process")
+        run.say("cycle", 1, 1, end - run.ledger.first(), "process")
     finally:
         worker.terminate()
         worker.wait(30)
