@@ -131,7 +131,6 @@ def huey(run: Run) -> None:
     for number in range(run.tasks):
         handle(payload(number))
     run.say("enqueue", 1, 1, time.monotonic() - start, durability)
-    # More threads wait for one another: SQLite's exclusive lock and Python's.
     consumer = queue.create_consumer(workers=1, periodic=False, initial_delay=0.001, max_delay=0.001)
     consumer.start()
     end = wait_for(lambda: ended == run.tasks, "end of huey's tasks")
@@ -145,7 +144,6 @@ def honker(run: Run) -> None:
     import honker as library
 
     queue = library.open(f"{run.place}/honker.db").queue("bench")
-    # A blocking API: a call alone waits for nobody, so more threads than batches have only take turns.
     callers = run.callers if run.batch > 1 else 1
     share = run.tasks // callers
 
