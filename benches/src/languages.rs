@@ -3,6 +3,7 @@
 
 use crate::{
     Effort, Result,
+    peers::Peers,
     report::{Across, Report},
     runner::{self, Shape},
     sqlite,
@@ -32,7 +33,12 @@ impl Languages {
         Languages { tree }
     }
 
-    pub(crate) async fn measure(&self, effort: Effort, report: &Report) -> Result<()> {
+    pub(crate) async fn measure(
+        &self,
+        effort: Effort,
+        mut peers: Option<Peers>,
+        report: &Report,
+    ) -> Result<()> {
         report.across_head();
         for (callers, batch, tasks) in SHAPES.into_iter().filter(|shape| effort.covers(shape.0)) {
             let shape = Shape::new(callers, batch, effort.tasks(tasks));
@@ -48,6 +54,9 @@ impl Languages {
                     let theirs: Rates = serde_json::from_str(&self.run(cycle.language, &args)?)?;
                     cycle.add(theirs.cycle_per_s, rust.cycle.per_second);
                     enqueue.add(theirs.enqueue_per_s, rust.enqueue.per_second);
+                    if let Some(peers) = &mut peers {
+                        peers.measure(cycle.language, shape, theirs);
+                    }
                 }
             }
             cycles.iter().chain(&enqueues).try_for_each(|row| report.across(row))?;
@@ -59,7 +68,7 @@ impl Languages {
                 report.call(language, &what, us)?;
             }
         }
-        Ok(())
+        peers.map_or(Ok(()), |peers| peers.report(effort, report))
     }
 
     fn run(&self, language: &str, args: &[&str]) -> Result<String> {

@@ -5,6 +5,7 @@ mod claim;
 mod languages;
 mod machine;
 mod neo4j;
+mod peers;
 mod report;
 mod runner;
 mod sqlite;
@@ -12,6 +13,7 @@ mod yardstick;
 
 use clap::{Parser, ValueEnum};
 use languages::Languages;
+use peers::Peers;
 use report::Report;
 use std::{path::PathBuf, process::ExitCode};
 use yardstick::Yardstick;
@@ -42,6 +44,12 @@ struct Args {
     /// The tree whose Python and Node packages are measured too; `cargo xtask bench` builds them.
     #[arg(long, value_name = "DIR")]
     languages: Option<PathBuf>,
+    /// The folder of other libraries, which are measured beside the packages; `cargo xtask bench --peers` makes it.
+    #[arg(long, value_name = "DIR", requires = "languages")]
+    peers: Option<PathBuf>,
+    /// The redis of those of them that need one, as redis://host:port/database; it is emptied.
+    #[arg(long, value_name = "URL", requires = "peers")]
+    redis: Option<url::Url>,
     /// The Neo4j server, as neo4j://user:password@host:port/database.
     #[arg(long, env = "KURULTAI_TEST_NEO4J", hide_env_values = true)]
     neo4j: Option<url::Url>,
@@ -107,7 +115,10 @@ async fn run(args: Args) -> Result<()> {
         None => {}
     }
     match args.languages {
-        Some(tree) => Languages::new(tree).measure(effort, &report).await,
+        Some(tree) => {
+            let peers = args.peers.map(|folder| Peers::new(folder, tree.clone(), args.redis));
+            Languages::new(tree).measure(effort, peers, &report).await
+        }
         None => Ok(()),
     }
 }

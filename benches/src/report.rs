@@ -57,6 +57,60 @@ impl Across {
     }
 }
 
+/// A row of another library, beside ours through the same language; its shape may be another than ours.
+#[derive(Debug)]
+pub(crate) struct Beside {
+    peer: String,
+    what: String,
+    shape: (usize, usize),
+    durability: String,
+    ours_shape: (usize, usize),
+    theirs: Vec<f64>,
+    ours: Vec<f64>,
+}
+
+impl Beside {
+    pub(crate) fn new(
+        peer: String,
+        what: String,
+        shape: (usize, usize),
+        durability: String,
+        ours_shape: (usize, usize),
+    ) -> Self {
+        Beside { peer, what, shape, durability, ours_shape, theirs: vec![], ours: vec![] }
+    }
+
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        (&self.peer, &self.what, self.shape, self.ours_shape)
+            == (&other.peer, &other.what, other.shape, other.ours_shape)
+    }
+
+    pub(crate) fn add(&mut self, theirs: f64, ours: f64) {
+        self.theirs.push(theirs);
+        self.ours.push(ours);
+    }
+}
+
+/// How soon a handler of a library starts.
+#[derive(Debug)]
+pub(crate) struct Latency {
+    language: &'static str,
+    library: &'static str,
+    p50_ms: Vec<f64>,
+    p99_ms: Vec<f64>,
+}
+
+impl Latency {
+    pub(crate) fn new(language: &'static str, library: &'static str) -> Self {
+        Latency { language, library, p50_ms: vec![], p99_ms: vec![] }
+    }
+
+    pub(crate) fn add(&mut self, p50_ms: f64, p99_ms: f64) {
+        self.p50_ms.push(p50_ms);
+        self.p99_ms.push(p99_ms);
+    }
+}
+
 fn rounded(value: f64, digits: i32) -> f64 {
     (value * 10f64.powi(digits)).round() / 10f64.powi(digits)
 }
@@ -155,6 +209,60 @@ impl Report {
             println!(
                 "{language:<8} {what:<10} {callers:>7} {batch:>5} {rate:>10.0} {rust:>10.0} {ratio:>5.2}"
             );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn beside_head(&self) {
+        if !self.json {
+            println!(
+                "\n{:<24} {:<8} {:<10} {:>7} {:>5} {:>10} {:>8} {:>10} {:>5}",
+                "peer", "what", "durability", "callers", "batch", "per_second", "beside", "ours", "ratio"
+            );
+        }
+    }
+
+    /// No ratio where they promise more than ours did: nobody may compare the two.
+    pub(crate) fn beside(&self, row: &Beside) -> Result<()> {
+        let Beside { peer, what, shape: (callers, batch), durability, ours_shape, theirs, ours } = row;
+        let beside = format!("{} x {}", ours_shape.0, ours_shape.1);
+        let rate = median(theirs.iter().copied()).unwrap_or_default();
+        let ours = median(ours.iter().copied()).unwrap_or_default();
+        let ratio = (durability == "process").then_some(ours / rate);
+        if self.json {
+            let line = json!({
+                "peer": peer, "what": what, "durability": durability, "callers": callers, "batch": batch,
+                "per_second": rounded(rate, 0), "beside": beside, "ours": rounded(ours, 0),
+                "ratio": ratio.map(|ratio| rounded(ratio, 2)),
+            });
+            println!("{}", serde_json::to_string(&line)?);
+        } else {
+            let ratio = ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+            println!(
+                "{peer:<24} {what:<8} {durability:<10} {callers:>7} {batch:>5} {rate:>10.0} {beside:>8} {ours:>10.0} {ratio:>5}"
+            );
+        }
+        Ok(())
+    }
+
+    pub(crate) fn latency_head(&self) {
+        if !self.json {
+            println!("\n{:<8} {:<24} {:>8} {:>8}", "language", "enqueue to handler", "p50_ms", "p99_ms");
+        }
+    }
+
+    pub(crate) fn latency(&self, row: &Latency) -> Result<()> {
+        let Latency { language, library, p50_ms, p99_ms } = row;
+        let (Some(p50), Some(p99)) = (median(p50_ms.iter().copied()), median(p99_ms.iter().copied())) else {
+            return Ok(());
+        };
+        if self.json {
+            let line = json!({
+                "language": language, "latency": library, "p50_ms": rounded(p50, 3), "p99_ms": rounded(p99, 3),
+            });
+            println!("{}", serde_json::to_string(&line)?);
+        } else {
+            println!("{language:<8} {library:<24} {p50:>8.2} {p99:>8.2}");
         }
         Ok(())
     }

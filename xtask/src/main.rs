@@ -6,6 +6,7 @@
 )]
 
 mod node;
+mod peers;
 mod python;
 mod yardstick;
 
@@ -22,6 +23,7 @@ cargo xtask COMMAND
   lint                             formatting and clippy
   test [--no-neo4j] [FILTER]       lint, then every test on SQLite and on a real Neo4j server
   bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores; Python and Node too without --store
+  bench --peers [ARGS]             Python and Node beside other libraries too (pip, npm and redis-server needed)
   chaos [ARGS]                     kill things at random and check what is left
   neo4j start|stop|kill|url        a server in the background, for experiments
   python                           build the Python package in place
@@ -110,9 +112,12 @@ fn test(mut filters: Vec<String>) -> Result<()> {
     steps.finish()
 }
 
-fn bench(args: Vec<String>) -> Result<()> {
+fn bench(mut args: Vec<String>) -> Result<()> {
     let sqlite_only = args.windows(2).any(|pair| pair == ["--store", "sqlite"]);
-    let languages = !args.iter().any(|a| a == "--store");
+    let given = args.len();
+    args.retain(|a| a != "--peers");
+    let peers = args.len() < given;
+    let languages = peers || !args.iter().any(|a| a == "--store");
     let args = yardstick::prepare(args)?;
     let mut command = cargo(["run", "--release", "-p", "kurultai-benches", "--"]);
     command.args(args);
@@ -120,6 +125,10 @@ fn bench(args: Vec<String>) -> Result<()> {
         python::build("release")?;
         node::build("release")?;
         command.arg("--languages").arg(root());
+    }
+    let peers = peers.then(peers::Peers::prepare).transpose()?;
+    if let Some(peers) = &peers {
+        command.args(peers.args());
     }
     if sqlite_only {
         return run(&mut command);

@@ -62,7 +62,7 @@ pub(crate) fn build(profile: &str) -> Result<()> {
     fs::copy(built(profile).join(library), &new)?;
     fs::rename(new, name)?;
     fs::copy(root().join("LICENSE"), package().join("LICENSE"))?;
-    dependencies()?;
+    dependencies(&package())?;
     fs::remove_dir_all(package().join("dist")).ok();
     run(Command::new("node").args(["node_modules/typescript/bin/tsc", "-p", "."]).current_dir(package()))?;
     link()
@@ -96,13 +96,13 @@ fn binary() -> String {
     format!("kurultai.{system}-{processor}{library}.node")
 }
 
-/// TypeScript and Node's declarations, as the lock file has them; only again when that changes.
-fn dependencies() -> Result<()> {
-    let changed = |path: &str| fs::metadata(package().join(path)).and_then(|file| file.modified()).ok();
+/// What the folder's lock file has; only again when that changes.
+pub(crate) fn dependencies(folder: &Path) -> Result<()> {
+    let changed = |path: &str| fs::metadata(folder.join(path)).and_then(|file| file.modified()).ok();
     if changed("node_modules/.package-lock.json") >= changed("package-lock.json") {
         return Ok(());
     }
-    npm(&["ci", "--silent", "--no-audit", "--no-fund"], &package()).map(drop)
+    npm(&["ci", "--loglevel=error", "--no-audit", "--no-fund"], folder).map(drop)
 }
 
 /// What `npm install` in examples/node would make.

@@ -68,18 +68,22 @@ fn unittest(python: &Path, filters: &[String]) -> Command {
     command
 }
 
-/// A virtual environment with the pinned tools, made once for each list of pins.
 fn tools() -> Result<PathBuf> {
-    let (list, home) = (package().join("tests/typing/requirements.txt"), workshop().join("tools"));
-    let (pins, made) = (fs::read_to_string(&list)?, home.join("pins.txt"));
-    if fs::read_to_string(&made).is_ok_and(|done| done == pins) {
-        return Ok(binaries(&home));
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
-    run(Command::new(binaries(&home).join("python")).args(install).arg(list))?;
-    fs::write(made, pins)?;
+    let home = workshop().join("tools");
+    environment(&package().join("tests/typing/requirements.txt"), &home)?;
     Ok(binaries(&home))
+}
+
+/// A virtual environment with what the list pins, made once for each list.
+pub(crate) fn environment(list: &Path, home: &Path) -> Result<()> {
+    let (pins, made) = (fs::read_to_string(list)?, home.join("pins.txt"));
+    if fs::read_to_string(&made).is_ok_and(|done| done == pins) {
+        return Ok(());
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home))?;
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
+    run(Command::new(binaries(home).join("python")).args(install).arg(list))?;
+    Ok(fs::write(made, pins)?)
 }
 
 fn binaries(home: &Path) -> PathBuf {

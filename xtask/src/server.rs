@@ -170,7 +170,7 @@ fn alive(pid: u32) -> bool {
     line.is_some_and(|line| String::from_utf8_lossy(&line).contains(LAUNCHER))
 }
 
-fn free_port(preferred: u16) -> Result<u16> {
+pub fn free_port(preferred: u16) -> Result<u16> {
     let listener =
         TcpListener::bind(("127.0.0.1", preferred)).or_else(|_| TcpListener::bind("127.0.0.1:0"))?;
     Ok(listener.local_addr()?.port())

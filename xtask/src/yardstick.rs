@@ -32,7 +32,7 @@ fn take_option(args: &mut Vec<String>) -> Result<Option<PathBuf>> {
 }
 
 /// The source may be read-only, and unchanged files keep their time so that cargo rebuilds nothing.
-fn sync(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(crate) fn sync(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
