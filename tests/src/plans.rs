@@ -20,7 +20,7 @@ mod neo4j {
         let _team = Team::neo4j().await;
         let mut bolt = Bolt::connect(&neo4j_url().parse().unwrap()).unwrap();
         for (name, statement) in kurultai_core::neo4j_statements() {
-            let explained = statement.replacen("CYPHER 5", "CYPHER 5 EXPLAIN", 1);
+            let explained = statement.replacen('\n', " EXPLAIN\n", 1);
             let mut found = Vec::new();
             operators(&bolt.plan(&explained).unwrap(), &mut found);
             for (operator, is_leaf) in &found {

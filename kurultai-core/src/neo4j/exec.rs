@@ -1,7 +1,7 @@
 //! One statement to the server and back: time limits, repetitions, errors. Every statement is a transaction of its
 //! own, so there is nothing to roll back.
 
-use super::{CONNECTIONS, Neo4jStore, bolt::Cells, lock, nodelay::NoDelay};
+use super::{CONNECTIONS, Neo4jStore, bolt::Cells, locked, nodelay::NoDelay};
 use crate::{
     clock::monotonic,
     error::{Error, Kind, Result},
@@ -91,7 +91,7 @@ impl Link {
             Err(_) => return Err(Error::unavailable(format!("every connection to {} is busy", self.server))),
         };
         // The server polls for a lock that is taken, ever more rarely; here the next one goes at once.
-        let turn = if query.query().starts_with(lock!()) { Some(self.writer.lock().await) } else { None };
+        let turn = if query.query().contains(locked!()) { Some(self.writer.lock().await) } else { None };
         let query = query.extra("tx_timeout", ON_SERVER.as_millis() as i64);
         let at_once = CONNECTIONS as usize - self.permits.available_permits();
         let mut tries = 0;

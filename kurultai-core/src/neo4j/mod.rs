@@ -38,14 +38,26 @@ const CONNECTIONS: u32 = 16;
 const MOMENT: Duration = Duration::from_micros(500);
 
 /// The lock, and the clock read once it is held: the statement's own start may lie long before.
-macro_rules! lock {
+macro_rules! locked {
     () => {
-        "CYPHER 5
+        "
 MATCH (ns:Namespace {id: $ns}) SET ns._lock = 0
 WITH ns, datetime.realtime() AS c
 WITH ns, coalesce($now, c.epochSeconds * 1000000 + c.microsecond) AS now
 WITH ns, now, datetime({epochSeconds: now / 1000000, nanosecond: now % 1000000 * 1000}) AS at
 "
+    };
+}
+macro_rules! lock {
+    () => {
+        concat!("CYPHER 5", $crate::neo4j::locked!())
+    };
+}
+/// For statements that never stop. They name their indexes, so the counts of nodes do not matter to them; but the
+/// server would plan them anew every ten seconds while those grow, and a plan takes half a second.
+macro_rules! hot_lock {
+    () => {
+        concat!("CYPHER 5 replan=skip", $crate::neo4j::locked!())
     };
 }
 /// For statements that lock nothing.
@@ -79,7 +91,7 @@ macro_rules! finished {
         "['completed', 'dead_letter', 'cancelled', 'expired']"
     };
 }
-use {clock, finished, lock, micros, native};
+use {clock, finished, hot_lock, lock, locked, micros, native};
 
 pub(crate) struct Neo4jStore {
     graph: Graph,

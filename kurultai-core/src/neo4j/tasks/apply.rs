@@ -4,7 +4,7 @@ use super::super::{
     Neo4jStore,
     bolt::{datetime, list, map},
     exec::Repeat,
-    lock,
+    hot_lock,
 };
 use super::{beat, wake};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 use serde::Serialize;
 
 const APPLY: &str = concat!(
-    lock!(),
+    hot_lock!(),
     "CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
   WITH i, $rows[i] AS r, now, at
   MATCH (t:Task {id: r.id}) USING INDEX t:Task(id)

@@ -5,7 +5,7 @@ use super::super::{
     bolt::{Cells, cells, count, list},
     catalog::Catalog,
     exec::Repeat,
-    lock,
+    hot_lock,
 };
 use crate::{
     agents::{self, AgentStatus, HeartbeatWriter},
@@ -27,7 +27,7 @@ const MOST: usize = 2_000;
 /// what it took. A group is [agent, claim id, how many, lease, most at once, [[route, preference]]]. A task's
 /// properties are read at once, because each reading of one walks the chain in which they are stored.
 pub(super) const CLAIM: &str = concat!(
-    lock!(),
+    hot_lock!(),
     "WITH ns, now, at, ns.catalog_seq AS catalog,
   EXISTS { MATCH (o:Task) USING INDEX o:Task(namespace, due_at) WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
 CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE [] END AS g

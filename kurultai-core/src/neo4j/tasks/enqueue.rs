@@ -4,7 +4,7 @@ use super::super::{
     Neo4jStore,
     bolt::{Cells, cells, count, datetime, list, map},
     exec::{CONSTRAINT, Repeat},
-    lock, micros, native,
+    hot_lock, lock, micros, native,
 };
 use super::{
     apply::text,
@@ -76,7 +76,7 @@ CALL (now, at, base) { UNWIND $kinds AS k
     };
 }
 
-pub(super) const PLAIN: &str = concat!(lock!(), insert!(), "RETURN [added] AS row");
+pub(super) const PLAIN: &str = concat!(hot_lock!(), insert!(), "RETURN [added] AS row");
 
 /// Inserts nothing where a parent is finished or gone, or where there is a way between guarded tasks that the writer
 /// did not know when it looked for circles. Guards and ways are [from, to], raises [task, rank].

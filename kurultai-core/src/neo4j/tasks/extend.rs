@@ -4,7 +4,7 @@ use super::super::{
     Neo4jStore,
     bolt::{cells, list},
     exec::Repeat,
-    lock, native,
+    hot_lock, native,
 };
 use super::{beat, read};
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 use std::collections::HashMap;
 
 pub(super) const EXTEND: &str = concat!(
-    lock!(),
+    hot_lock!(),
     "WITH ns, now, at, coalesce(ns.paused, []) AS paused
 CALL (now, at, paused) { UNWIND $rows AS r
   MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)

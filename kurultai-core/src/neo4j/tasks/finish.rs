@@ -5,7 +5,7 @@ use super::super::{
     Neo4jStore,
     bolt::{cells, count, list},
     exec::Repeat,
-    lock,
+    hot_lock,
 };
 use super::{apply, beat, read, wake};
 use crate::{
@@ -18,7 +18,7 @@ use std::collections::HashSet;
 const ROUNDS: usize = 8;
 
 pub(super) const COMPLETE: &str = concat!(
-    lock!(),
+    hot_lock!(),
     "CALL (now, at) { UNWIND $rows AS r
   MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
   WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.due_at > now
