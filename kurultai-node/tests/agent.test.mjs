@@ -83,7 +83,7 @@ cases('failures carry the stack; Retry, Reject and retries are understood', asyn
 
 cases('a cancel, a suspend, a lost lease and a time-out abort the signal', async (k) => {
   const reasons = {}
-  const agent = new Agent('temujin', { kurultai: k, concurrency: 4, leaseMs: 600 })
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 4, leaseMs: 3000 })
   const waits = async (_, ctx) => {
     await once(ctx.signal, 'abort')
     reasons[ctx.task.payload] = ctx.signal.reason

@@ -180,7 +180,8 @@ class Handlers:
                     await self._stops(what, kind)
 
     async def _stops(self: Any, what: str, kind: str) -> None:
-        agent, seen = Agent("temujin", lease=0.3 if self.store == "sqlite" else 3), {}
+        # Long enough for a server that plans its first statements.
+        agent, seen = Agent("temujin", lease=0.3 if self.store == "sqlite" else 9), {}
         started = asyncio.Event()
         loop = asyncio.get_running_loop()
 
@@ -216,7 +217,7 @@ class Handlers:
                 await self.k.tasks.suspend(task)
             expected = {"cancel": "cancelled", "suspend": "suspended", "lose": "suspended"}[what]
             await until(self, task, expected)
-            for _ in range(500):
+            for _ in range(2000):
                 if "stop" in seen:
                     break
                 await asyncio.sleep(0.01)
