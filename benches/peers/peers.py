@@ -100,6 +100,20 @@ class Run:
         self.peer, self.callers, self.batch, self.tasks, self.place = peer, callers, batch, tasks, place
         self.ledger_path = f"{scratch}/ledger"
         self.ledger = Ledger(self.ledger_path, tasks)
+        self.threads = callers if batch > 1 else 1
+
+    def enqueue(self, one: Callable[[Any], Any], many: Callable[[list[Any]], Any]) -> None:
+        """By calls that block, in a thread for each caller with batches."""
+        share = self.tasks // self.threads
+
+        def enqueue(caller: int) -> None:
+            for first in range(caller * share, (caller + 1) * share, self.batch):
+                if self.batch == 1:
+                    one(payload(first))
+                else:
+                    many([payload(number) for number in range(first, first + self.batch)])
+
+        self.say("enqueue", self.threads, self.batch, in_threads(self.threads, enqueue), "process")
 
     def say(self, what: str, callers: int, batch: int, seconds: float, durability: str) -> None:
         row = {"peer": self.peer, "version": version(self.peer.split()[0]), "what": what, "callers": callers}
@@ -144,17 +158,11 @@ def honker(run: Run) -> None:
     import honker as library
 
     queue = library.open(f"{run.place}/honker.db").queue("bench")
-    callers = run.callers if run.batch > 1 else 1
-    share = run.tasks // callers
 
-    def enqueue(caller: int) -> None:
-        for first in range(caller * share, (caller + 1) * share, run.batch):
-            if run.batch == 1:
-                queue.enqueue(payload(first))
-                continue
-            with queue.db.transaction() as tx:
-                for number in range(first, first + run.batch):
-                    queue.enqueue(payload(number), tx=tx)
+    def enqueue_many(payloads: list[Any]) -> None:
+        with queue.db.transaction() as tx:
+            for each in payloads:
+                queue.enqueue(each, tx=tx)
 
     def work(caller: int) -> None:
         worker = f"worker-{caller}"
@@ -166,8 +174,8 @@ def honker(run: Run) -> None:
             else:
                 assert queue.ack_batch([job.id for job in jobs], worker) == len(jobs)
 
-    run.say("enqueue", callers, run.batch, in_threads(callers, enqueue), "process")
-    run.say("cycle", callers, run.batch, in_threads(callers, work), "process")
+    run.enqueue(queue.enqueue, enqueue_many)
+    run.say("cycle", run.threads, run.batch, in_threads(run.threads, work), "process")
     rows = queue.db.query("select (select count(*) from _honker_live) + (select count(*) from _honker_dead) as n")
     assert rows[0]["n"] == 0, rows
 
@@ -185,17 +193,7 @@ def flexiq(run: Run) -> None:
     async def handle(task: dict[str, Any]) -> None:
         run.ledger.handled(task["i"])
 
-    callers = run.callers if run.batch > 1 else 1
-    share = run.tasks // callers
-
-    def enqueue(caller: int) -> None:
-        for first in range(caller * share, (caller + 1) * share, run.batch):
-            if run.batch == 1:
-                handle.delay(payload(first))
-            else:
-                queue.enqueue_many("handle", [(payload(number),) for number in range(first, first + run.batch)])
-
-    run.say("enqueue", callers, run.batch, in_threads(callers, enqueue), "process")
+    run.enqueue(handle.delay, lambda payloads: queue.enqueue_many("handle", [(each,) for each in payloads]))
     with contextlib.redirect_stdout(sys.stderr):
         worker = threading.Thread(target=queue.run_worker)
         worker.start()
