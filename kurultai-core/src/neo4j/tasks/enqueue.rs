@@ -66,8 +66,7 @@ CALL (now, at, base) { UNWIND $kinds AS k
     timeout: k.timeout, required_capabilities: k.required_capabilities,
     preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to, delegated_by: k.delegated_by,
     unique_key: r[5], parent_id: r[6], on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
-    retry: k.retry, max_attempts: k.max_attempts, attempts: 0, lease_version: 0, revision: 0, created_at: at,
-    updated_at: at})
+    retry: k.retry, max_attempts: k.max_attempts, attempts: 0, lease_version: 0, revision: 0, created_at: at})
   CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
     task_id: r[1], created_at: at})
   RETURN count(*) AS added }
@@ -327,6 +326,7 @@ fn kind(row: &Row, route: String, lines: Vec<BoltType>) -> BoltType {
     let task = &row.task;
     let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
+    let stated = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone()).into();
     let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
     let time = |at: DateTime<Utc>| datetime(Some(at.timestamp_micros()));
     let (delay, run_at) = match task.start {
@@ -351,8 +351,8 @@ fn kind(row: &Row, route: String, lines: Vec<BoltType>) -> BoltType {
         ("route", route.into()),
         ("priority", task.priority.as_str().into()),
         ("priority_weight", task.priority_weight.into()),
-        ("required_capabilities", task.required_capabilities.clone().into()),
-        ("preferred_capabilities", task.preferred_capabilities.clone().into()),
+        ("required_capabilities", stated(&task.required_capabilities)),
+        ("preferred_capabilities", stated(&task.preferred_capabilities)),
         ("assigned_to", task.assigned_to.as_deref().into()),
         ("delegated_by", task.delegated_by.as_deref().into()),
         ("on_prerequisite_failure", failure.map(OnPrerequisiteFailure::as_str).into()),

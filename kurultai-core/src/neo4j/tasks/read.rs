@@ -17,7 +17,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, time::Duration};
+use std::{cmp::max, collections::BTreeMap, time::Duration};
 
 /// Locked, since decisions follow: the server shows the commit of another property by property, so a fence could be
 /// new and what it should guard old.
@@ -231,6 +231,10 @@ pub(super) async fn list(store: &Neo4jStore, filter: Filter) -> Result<Page> {
 fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
     depends_on.sort();
     let created_at: DateTime<Utc> = of.take::<Option<_>>("created_at")?.unwrap_or_default();
+    let (claimed_at, completed_at) = (of.take("claimed_at")?, of.take("completed_at")?);
+    // Insertion, claim and completion write their own time only: a property is dear there.
+    let updated_at =
+        [of.take("updated_at")?, claimed_at, completed_at].into_iter().flatten().fold(created_at, max);
     let errors: Vec<String> = of.take("errors")?;
     Ok(Task {
         id: of.take("id")?,
@@ -253,7 +257,7 @@ fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
         attempts: of.take::<Option<_>>("attempts")?.unwrap_or(0),
         max_attempts: of.take::<Option<_>>("max_attempts")?.unwrap_or(3),
         claimed_by: of.take("claimed_by")?,
-        claimed_at: of.take("claimed_at")?,
+        claimed_at,
         lease_version: of.take::<Option<_>>("lease_version")?.unwrap_or(0),
         lease_expires_at: of.take("lease_expires_at")?,
         progress: of.take("progress")?,
@@ -262,9 +266,9 @@ fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
         error_message: of.take("error_message")?,
         errors: errors.iter().filter_map(|text| serde_json::from_str(text).ok()).collect(),
         usage: of.take::<Option<String>>("usage")?.and_then(|text| serde_json::from_str(&text).ok()),
-        updated_at: of.take::<Option<_>>("updated_at")?.unwrap_or(created_at),
         created_at,
-        completed_at: of.take("completed_at")?,
+        updated_at,
+        completed_at,
     })
 }
 
