@@ -126,6 +126,11 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     }
 }
 
+/// Of what was measured in the same minute each, because the machine's speed changes.
+fn ratio(ours: impl Iterator<Item = f64>, theirs: &[f64]) -> Option<f64> {
+    median(ours.zip(theirs).map(|(ours, theirs)| ours / theirs))
+}
+
 #[derive(Debug)]
 pub(crate) struct Report {
     json: bool,
@@ -159,7 +164,7 @@ impl Report {
         let rate = row.median(|m| m.per_second);
         let (p50, p99) = (row.median(|m| m.p50_ms), row.median(|m| m.p99_ms));
         let yardstick = median(row.yardstick.iter().copied());
-        let ratio = yardstick.map(|limit| rate / limit);
+        let ratio = ratio(row.runs.iter().map(|m| m.per_second), &row.yardstick);
         let Row { store, durability, what, callers, batch, .. } = row;
         if self.json {
             let mut line = json!({
@@ -195,17 +200,17 @@ impl Report {
 
     pub(crate) fn across(&self, row: &Across) -> Result<()> {
         let Across { language, what, callers, batch, theirs, rust } = row;
+        let ratio = ratio(theirs.iter().copied(), rust).unwrap_or_default();
         let rate = median(theirs.iter().copied()).unwrap_or_default();
         let rust = median(rust.iter().copied()).unwrap_or_default();
         if self.json {
             let line = json!({
                 "language": language, "store": "sqlite", "durability": "process", "what": what,
                 "callers": callers, "batch": batch, "per_second": rounded(rate, 0), "rust": rounded(rust, 0),
-                "ratio": rounded(rate / rust, 2),
+                "ratio": rounded(ratio, 2),
             });
             println!("{}", serde_json::to_string(&line)?);
         } else {
-            let ratio = rate / rust;
             println!(
                 "{language:<8} {what:<10} {callers:>7} {batch:>5} {rate:>10.0} {rust:>10.0} {ratio:>5.2}"
             );
@@ -227,8 +232,8 @@ impl Report {
         let Beside { peer, what, shape: (callers, batch), durability, ours_shape, theirs, ours } = row;
         let beside = format!("{} x {}", ours_shape.0, ours_shape.1);
         let rate = median(theirs.iter().copied()).unwrap_or_default();
+        let ratio = ratio(ours.iter().copied(), theirs).filter(|_| durability == "process");
         let ours = median(ours.iter().copied()).unwrap_or_default();
-        let ratio = (durability == "process").then_some(ours / rate);
         if self.json {
             let line = json!({
                 "peer": peer, "what": what, "durability": durability, "callers": callers, "batch": batch,

@@ -3,8 +3,8 @@
 mod bolt;
 
 mod neo4j {
-    use super::bolt::Bolt;
-    use crate::fixture::{Team, neo4j_url};
+    use super::bolt::{Bolt, NO_ROWS, NULL, ONE, text};
+    use crate::fixture::{Team, neo4j_url, task};
     use serde_json::Value;
 
     fn operators(plan: &Value, found: &mut Vec<(String, bool)>) {
@@ -16,16 +16,24 @@ mod neo4j {
 
     #[tokio::test]
     async fn the_hot_statements_seek_and_never_sort() {
-        // Its opening makes the indexes.
-        let _team = Team::neo4j().await;
+        // Its opening makes the indexes. Of what is in them the server knows nothing yet, and it tells nodes of other
+        // programs from ours by nothing but that: a plan of that moment must do, as it stays.
+        let team = Team::neo4j().await;
+        team.k.tasks().enqueue_many(vec![task("one of many"); 200]).await.unwrap();
+        // Their types have a part in the plan.
+        let numbers = ["n", "catalog", "count", "limit"].map(|name| (name, ONE.to_vec()));
+        let lists = ["groups", "routes", "rows", "claims", "kinds"].map(|name| (name, NO_ROWS.to_vec()));
+        let others = [("ns", text(&team.namespace)), ("now", NULL.to_vec())];
+        let parameters: Vec<_> = others.into_iter().chain(numbers).chain(lists).collect();
         let mut bolt = Bolt::connect(&neo4j_url().parse().unwrap()).unwrap();
         for (name, statement) in kurultai_core::neo4j_statements() {
             let explained = statement.replacen('\n', " EXPLAIN\n", 1);
-            let mut found = Vec::new();
-            operators(&bolt.plan(&explained).unwrap(), &mut found);
+            let mut found: Vec<(String, bool)> = Vec::new();
+            operators(&bolt.plan(&explained, &parameters).unwrap(), &mut found);
             for (operator, is_leaf) in &found {
-                let slow = operator.contains("Scan") || operator.contains("Sort");
-                let seeks = operator.contains("IndexSeek") || operator == "Argument";
+                let slow = ["Scan", "Sort", "Union"].iter().any(|word| operator.contains(word));
+                let seeks =
+                    operator.contains("IndexSeek") || ["Argument", "Projection"].contains(&operator.as_str());
                 assert!(!slow && (seeks || !is_leaf), "{name}: {operator} in {found:?}");
             }
             assert!(found.iter().any(|(operator, _)| operator.contains("IndexSeek")), "{name}: {found:?}");

@@ -20,7 +20,7 @@ const REGISTER: &str = concat!(
     "SET ns.catalog_seq = ns.catalog_seq + 1
 WITH ns, at, now
 CALL (now) { UNWIND $rows AS r WITH r, now WHERE r[5] IS NOT NULL
-  MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
+  MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
     AND t.status = 'in_progress' AND t.claimed_by = r[0]
   SET t.held_by = r[0] RETURN count(*) AS counted }
 CALL (at) { UNWIND $rows AS r
@@ -39,10 +39,10 @@ RETURN [] AS row"
 
 const AGENTS: &str = concat!(
     clock!(),
-    "CALL (now) { MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
+    "CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
     AND t.status = 'in_progress'
   WITH t.claimed_by AS agent, count(*) AS tasks RETURN collect([agent, tasks]) AS load }
-MATCH (a:Agent) WHERE a.namespace = $ns AND a.id >= ''
+MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $ns AND a.id >= ''
 RETURN [a.id, a.display_name, a.name, a.role, a.aliases, a.capabilities, a.status, a.max_concurrent,
   coalesce(head([x IN load WHERE x[0] = a.id | x[1]]), 0),
   a.infra_heartbeat, a.last_heartbeat, a.created_at] AS row ORDER BY a.id"

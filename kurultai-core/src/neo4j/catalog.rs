@@ -38,11 +38,12 @@ impl Catalog {
 }
 
 /// Under the lock, or else the number could be newer than what it stands for.
-const LOAD: &str = concat!(
+pub(super) const LOAD: &str = concat!(
     lock!(),
     "RETURN [ns.catalog_seq, coalesce(ns.paused, []),
-  COLLECT { MATCH (r:TaskRoute) WHERE r.namespace = $ns AND r.key >= '' RETURN r.key },
-  COLLECT { MATCH (a:Agent) WHERE a.namespace = $ns AND a.id >= ''
+  COLLECT { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key)
+            WHERE r.namespace = $ns AND r.key >= '' RETURN r.key },
+  COLLECT { MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $ns AND a.id >= ''
             RETURN [a.id, a.capabilities, a.max_concurrent, a.status] }] AS row"
 );
 

@@ -18,7 +18,8 @@ const WINDOW: i64 = 10_000;
 const READ: &str = "CYPHER 5
 MATCH (ns:Namespace {id: $ns})
 WITH CASE WHEN ns.event_seq < $to THEN ns.event_seq ELSE $to END AS last
-CALL (last) { MATCH (e:Event) WHERE e.namespace = $ns AND e.seq > $after AND e.seq <= last
+CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
+  WHERE e.namespace = $ns AND e.seq > $after AND e.seq <= last
   AND ($source IS NULL OR e.source = $source) AND ($task IS NULL OR e.task_id = $task)
   AND ($since IS NULL OR e.created_at >= $since)
   WITH e ORDER BY e.namespace, e.seq LIMIT $limit

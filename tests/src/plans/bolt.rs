@@ -39,9 +39,9 @@ impl Bolt {
         Ok(bolt)
     }
 
-    pub(super) fn plan(&mut self, statement: &str) -> Result<Value> {
+    pub(super) fn plan(&mut self, statement: &str, parameters: &[(&str, Vec<u8>)]) -> Result<Value> {
         let database = map(&[("db", text(&self.database))]);
-        self.ask(RUN, &[text(statement), map(&[]), database])?;
+        self.ask(RUN, &[text(statement), map(parameters), database])?;
         let all = vec![0xff];
         Ok(self.ask(PULL, &[map(&[("n", all)])])?["plan"].take())
     }
@@ -71,7 +71,11 @@ impl Bolt {
     }
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(super) const NULL: [u8; 1] = [0xc0];
+pub(super) const ONE: [u8; 1] = [0x01];
+pub(super) const NO_ROWS: [u8; 1] = [0x90];
+
+pub(super) fn text(text: &str) -> Vec<u8> {
     let mut bytes = vec![0xd1];
     bytes.extend((text.len() as u16).to_be_bytes());
     bytes.extend(text.as_bytes());

@@ -13,11 +13,11 @@ use crate::{
 };
 use serde::Serialize;
 
-const APPLY: &str = concat!(
+pub(super) const APPLY: &str = concat!(
     hot_lock!(),
     "CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
   WITH i, $rows[i] AS r, now, at
-  MATCH (t:Task {id: r.id}) USING INDEX t:Task(id)
+  MATCH (t:Task {id: r.id}) USING INDEX SEEK t:Task(id)
   WHERE t.namespace = $ns AND CASE WHEN r.claim IS NULL THEN t.revision = r.revision
     ELSE t.claim_id = r.claim AND t.status = 'in_progress' AND t.due_at > now END
   SET t.status = r.status, t.claim_key = CASE WHEN r.claimable THEN t.sort_key END, t.run_at = r.run_at,

@@ -29,17 +29,18 @@ const MOST: usize = 2_000;
 pub(super) const CLAIM: &str = concat!(
     hot_lock!(),
     "WITH ns, now, at, ns.catalog_seq AS catalog,
-  EXISTS { MATCH (o:Task) USING INDEX o:Task(namespace, due_at) WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
+  EXISTS { MATCH (o:Task) USING INDEX SEEK o:Task(namespace, due_at)
+    WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
 CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE [] END AS g
   CALL (now, at, g) {
     CALL (now, g) { UNWIND g[5] AS r
-      CALL (now, r) { MATCH (t:Task) USING INDEX t:Task(namespace, route, claim_key)
+      CALL (now, r) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
         WHERE t.namespace = $ns AND t.route = $routes[r[0]] AND t.claim_key > -1
-          AND (t.due_at IS NULL OR t.due_at > now)
+          AND NOT coalesce(t.due_at <= now, false)
         WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT $n RETURN t }
       WITH t, r ORDER BY t.claim_key / 1125899906842624, -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
     WITH now, at, g, heads, CASE WHEN g[4] IS NULL THEN g[2] ELSE g[4] - COUNT {
-      MATCH (h:Task) USING INDEX h:Task(namespace, held_by)
+      MATCH (h:Task) USING INDEX SEEK h:Task(namespace, held_by)
       WHERE h.namespace = $ns AND h.held_by = g[6] AND h.due_at > now } END AS room
     WITH now, at, g, heads[..CASE WHEN room < 0 THEN 0 WHEN room < g[2] THEN room ELSE g[2] END] AS heads
     WHERE size(heads) > 0

@@ -125,7 +125,7 @@ RETURN [ways, loose] AS row"
 );
 
 const KNOWN: &str = "CYPHER 5
-CALL () { UNWIND $ids AS id MATCH (t:Task {id: id}) USING INDEX t:Task(id) WHERE t.namespace = $ns RETURN t
+CALL () { UNWIND $ids AS id MATCH (t:Task {id: id}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns RETURN t
   UNION UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key}) RETURN t }
 RETURN [t.id, t.unique_key, t.type, t.payload, t.status] AS row";
 

@@ -20,7 +20,7 @@ const ROUNDS: usize = 8;
 pub(super) const COMPLETE: &str = concat!(
     hot_lock!(),
     "CALL (now, at) { UNWIND $rows AS r
-  MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
+  MATCH (t:Task {id: r[0]}) USING INDEX SEEK t:Task(id)
   WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.due_at > now
     AND NOT EXISTS { (t)-[:SPAWNED]->() }
   SET t += {status: 'completed', results: r[2], usage: coalesce(r[3], t.usage), completed_at: at,

@@ -10,7 +10,7 @@ mod finish;
 mod read;
 mod upkeep;
 
-use super::{Neo4jStore, exec::Repeat};
+use super::{Neo4jStore, catalog, exec::Repeat};
 use crate::{
     error::Result,
     tasks::{
@@ -74,12 +74,15 @@ RETURN [] AS row"
 );
 
 /// For the test of their plans.
-pub fn hot_statements() -> [(&'static str, &'static str); 4] {
+pub fn hot_statements() -> [(&'static str, &'static str); 7] {
     [
         ("enqueue", enqueue::PLAIN),
         ("claim", claim::CLAIM),
         ("extend", extend::EXTEND),
         ("complete", finish::COMPLETE),
+        ("apply", apply::APPLY),
+        ("due", read::DUE),
+        ("catalog", catalog::LOAD),
     ]
 }
 

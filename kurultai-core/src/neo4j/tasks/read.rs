@@ -24,7 +24,7 @@ use std::{cmp::max, collections::BTreeMap, time::Duration};
 const FACTS: &str = concat!(
     lock!(),
     "UNWIND range(0, size($ids) - 1) AS i
-MATCH (t:Task {id: $ids[i]}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+MATCH (t:Task {id: $ids[i]}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
 CALL (t) { OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
   RETURN [count(CASE WHEN NOT p.status IN ",
     finished!(),
@@ -42,17 +42,19 @@ RETURN [i, now, t.id, t.revision, t.status, t.claim_id, t.claimed_by,
     ", t.timeout, t.control, t.on_prerequisite_failure, t.wait_for, before, below] AS row"
 );
 
-const DUE: &str = concat!(
+pub(super) const DUE: &str = concat!(
     clock!(),
-    "CALL (now) { MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at <= now
+    "CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
+  WHERE t.namespace = $ns AND t.due_at <= now
   WITH t ORDER BY t.namespace, t.due_at LIMIT $limit RETURN collect(t.id) AS ids }
-CALL (now) { MATCH (t:Task) USING INDEX t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
+CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
+  WHERE t.namespace = $ns AND t.due_at > now
   WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS next }
 RETURN [ids, next[0]] AS row"
 );
 
 const GET: &str = "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
-MATCH (t:Task {id: $ids[i]}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+MATCH (t:Task {id: $ids[i]}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
 RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row";
 
 /// A parent's children, or all in the order of ids. There is no index of statuses: it would change with each
@@ -70,7 +72,7 @@ RETURN [properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row ORDER BY t.i
     };
 }
 const LIST_ALL: &str = list!(
-    "MATCH (t:Task) USING INDEX t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > $cursor
+    "MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > $cursor
   AND ($status IS NULL OR t.status = $status)"
 );
 const LIST_CHILDREN: &str = list!(
@@ -90,15 +92,16 @@ const STATS: &str = concat!(
     clock!(),
     "MATCH (ns:Namespace {id: $ns})
 WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
-CALL () { MATCH (t:Task) USING INDEX t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
+CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
   WITH t.status AS s, count(*) AS tasks RETURN collect([s, tasks]) AS by_status }
-CALL () { MATCH (r:TaskRoute) WHERE r.namespace = $ns AND r.key >= ''
-  MATCH (t:Task) USING INDEX t:Task(namespace, route, claim_key)
+CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
+  MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
   WHERE t.namespace = $ns AND t.route = r.key AND t.claim_key > -1
   RETURN min(CASE WHEN t.run_at > t.created_at THEN t.run_at ELSE t.created_at END) AS since }
-CALL (last) { MATCH (e:Event) WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'
+CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
+  WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'
   WITH e ORDER BY e.namespace DESC, e.seq DESC LIMIT 1000
-  MATCH (t:Task {id: e.task_id}) USING INDEX t:Task(id)
+  MATCH (t:Task {id: e.task_id}) USING INDEX SEEK t:Task(id)
   WHERE t.namespace = $ns AND t.claimed_at IS NOT NULL AND t.completed_at IS NOT NULL
   RETURN collect([",
     micros!("t.claimed_at"),

@@ -10,8 +10,8 @@ use std::{sync::PoisonError, time::Duration};
 /// Looks without the lock; RAISE checks again.
 const OLD: &str = concat!(
     clock!(),
-    "MATCH (r:TaskRoute) WHERE r.namespace = $ns AND r.key >= ''
-CALL (r, now) { MATCH (t:Task) USING INDEX t:Task(namespace, route, claim_key)
+    "MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
+CALL (r, now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
   WHERE t.namespace = $ns AND t.route = r.key AND t.claim_key >= 1152921504606846976
     AND now - t.created_at.epochSeconds * 1000000 >
       $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)
@@ -22,7 +22,7 @@ RETURN [collect([id, revision])] AS row"
 const RAISE: &str = concat!(
     lock!(),
     "CALL (at) { UNWIND $tasks AS r
-  MATCH (t:Task {id: r[0]}) USING INDEX t:Task(id)
+  MATCH (t:Task {id: r[0]}) USING INDEX SEEK t:Task(id)
   WHERE t.namespace = $ns AND t.revision = r[1] AND t.claim_key >= 1152921504606846976
   SET t.claim_key = t.claim_key - 1152921504606846976, t.sort_key = t.sort_key - 1152921504606846976,
     t.revision = t.revision + 1, t.updated_at = at
@@ -32,7 +32,7 @@ RETURN [raised] AS row"
 
 const SWEEP_EVENTS: &str = concat!(
     lock!(),
-    "CALL (at) { MATCH (e:Event) WHERE e.namespace = $ns AND e.seq > 0
+    "CALL (at) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq) WHERE e.namespace = $ns AND e.seq > 0
   WITH e, at ORDER BY e.namespace, e.seq LIMIT $limit
   WITH e, at WHERE e.created_at < at - duration({microseconds: $span})
   DELETE e RETURN count(*) AS gone }
@@ -42,7 +42,7 @@ RETURN [gone] AS row"
 /// A finished task stays while an unfinished one waits for it or is its parent.
 const SWEEP_TASKS: &str = concat!(
     lock!(),
-    "CALL (at) { MATCH (t:Task) USING INDEX t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
+    "CALL (at) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
     AND t.status IN ",
     finished!(),
     " AND t.completed_at < at - duration({microseconds: $span})
@@ -60,17 +60,18 @@ RETURN [coalesce(ns.edges_seq, 0) >= ns.event_seq] AS row";
 /// does, as long as it is its last.
 const LINK: &str = concat!(
     lock!(),
-    "CALL (ns) { MATCH (e:Event) WHERE e.namespace = $ns AND e.seq > coalesce(ns.edges_seq, 0)
+    "CALL (ns) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
+  WHERE e.namespace = $ns AND e.seq > coalesce(ns.edges_seq, 0)
   WITH e ORDER BY e.namespace, e.seq LIMIT $limit RETURN collect(e) AS events }
 CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.claimed'
   MATCH (a:Agent {namespace: $ns, id: e.source})
-  MATCH (t:Task {id: e.task_id}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+  MATCH (t:Task {id: e.task_id}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
   CREATE (a)-[:CLAIMED {at: e.created_at,
     claim_id: CASE WHEN t.claimed_by = a.id AND t.claimed_at = e.created_at THEN t.claim_id END}]->(t)
   RETURN count(*) AS claims }
 CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.completed'
   MATCH (a:Agent {namespace: $ns, id: e.source})
-  MATCH (t:Task {id: e.task_id}) USING INDEX t:Task(id) WHERE t.namespace = $ns
+  MATCH (t:Task {id: e.task_id}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
   CREATE (a)-[:COMPLETED {at: e.created_at}]->(t)
   RETURN count(*) AS completions }
 SET ns.edges_seq = coalesce(events[-1].seq, ns.event_seq)
