@@ -37,7 +37,7 @@ export function encodeArgs(fields: object): string {
 export function quick(value: unknown): string | undefined {
   if (!isSimple(value, 0)) return undefined
   const text = JSON.stringify(value)
-  return LONE_SURROGATE.test(text) ? undefined : text
+  return text.includes('\\ud') && LONE_SURROGATE.test(text) ? undefined : text
 }
 
 type Refuse = (path: string, why: string) => Error

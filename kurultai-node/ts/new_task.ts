@@ -23,9 +23,18 @@ export function idOf(task: TaskLike): string {
 
 /** The arguments of `enqueueMany`: all at once where every payload is simple, as nearly all are. */
 export function encodeTasks(tasks: readonly NewTaskLike[]): string {
+  const simple = tasks.every(isAsItCrosses) ? quick(tasks) : undefined
+  if (simple !== undefined) return simple
   const all = tasks.map(crossed)
   const label = (index: number) => (all.length === 1 ? 'payload' : `payload of task ${index}`)
   return quick(all) ?? `[${all.map((task, index) => written(task, label(index))).join(',')}]`
+}
+
+/** Nothing in it has another form to cross in. */
+function isAsItCrosses(task: NewTaskLike): boolean {
+  if (task instanceof NewTask) return false
+  const { parent, dependsOn, runAt, expiresAt, expiresInMs } = task
+  return !(parent ?? dependsOn ?? runAt ?? expiresAt ?? expiresInMs)
 }
 
 /** The arguments of `enqueue`. */
