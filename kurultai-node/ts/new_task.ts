@@ -33,8 +33,8 @@ export function encodeTasks(tasks: readonly NewTaskLike[]): string {
 /** Nothing in it has another form to cross in. */
 function isAsItCrosses(task: NewTaskLike): boolean {
   if (task instanceof NewTask) return false
-  const { parent, dependsOn, runAt, expiresAt, expiresInMs } = task
-  return !(parent ?? dependsOn ?? runAt ?? expiresAt ?? expiresInMs)
+  for (const key of crossing.keys()) if (task[key] !== undefined) return false
+  return true
 }
 
 /** The arguments of `enqueue`. */
@@ -62,13 +62,13 @@ function add(crossed: Record<string, unknown>, options: Record<string, any>): vo
   for (const key in options) {
     const value = options[key]
     if (value === undefined || key === 'payload' || key === 'type') continue
-    const other = crossing.get(key)
+    const other = crossing.get(key as keyof TaskOptions)
     crossed[key] = other === undefined ? value : other(value)
   }
 }
 
 /** The fields that cross in another form than they are given in. */
-const crossing = new Map<string, (value: any) => unknown>([
+const crossing = new Map<keyof TaskOptions, (value: any) => unknown>([
   ['parent', idOf],
   ['dependsOn', (tasks: readonly (TaskLike | Dependency)[]) => tasks.map(encodeDependency)],
   ['runAt', time],

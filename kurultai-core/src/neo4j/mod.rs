@@ -53,8 +53,8 @@ macro_rules! lock {
         concat!("CYPHER 5", $crate::neo4j::locked!())
     };
 }
-/// For statements that never stop. They name the indexes of tasks, so the counts of nodes do not matter to them;
-/// but the server would plan them anew every ten seconds while those grow, and a plan takes half a second.
+/// For statements that never stop. They ask for seeks in the indexes of tasks, so the counts of nodes do not matter to
+/// them; but the server would plan them anew every ten seconds while those grow, and a plan takes half a second.
 macro_rules! hot_lock {
     () => {
         concat!("CYPHER 5 replan=skip", $crate::neo4j::locked!())
