@@ -1,8 +1,8 @@
 //! What was measured on.
 
-use crate::Result;
+use crate::{Result, neo4j::connect};
 use kurultai_core::clock::monotonic;
-use neo4rs::{ConfigBuilder, Graph, query};
+use neo4rs::query;
 use std::{fs, sync::mpsc, thread};
 use url::Url;
 
@@ -43,15 +43,8 @@ fn ping_pong() -> Result<f64> {
 }
 
 async fn neo4j_version(server: &Url) -> Result<String> {
-    let address =
-        format!("bolt://{}:{}", server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(7687));
-    let config = ConfigBuilder::default()
-        .uri(address)
-        .user(server.username())
-        .password(server.password().unwrap_or_default())
-        .build()?;
     let components = query("CALL dbms.components() YIELD versions RETURN versions[0] AS version");
-    let mut rows = Graph::connect(config)?.execute(components).await?;
+    let mut rows = connect(server)?.execute(components).await?;
     let row = rows.next().await?.ok_or("the server does not say its version")?;
     Ok(row.get("version")?)
 }

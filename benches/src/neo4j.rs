@@ -1,17 +1,27 @@
-//! The rows of Neo4j. Each run has a namespace of its own, which stays on the server.
+//! The rows of Neo4j. Each run begins and ends without nodes of its own, as the yardstick's do: what earlier runs left
+//! would push each other out of the server's page cache.
 
 use crate::{
     Effort, Result, claim,
     report::{Report, Row},
-    runner::{self, Shape},
+    runner::{self, Run, Shape},
     yardstick::Yardstick,
 };
 use kurultai_core::Config;
+use neo4rs::{ConfigBuilder, Graph, query};
 use url::Url;
 
 /// Callers, batch, tasks.
 const SHAPES: [(usize, usize, usize); 4] = [(1, 1, 800), (16, 1, 6_400), (64, 1, 12_800), (1, 64, 12_800)];
 const CLAIMS: usize = 300;
+
+const CLEAR: [&str; 5] = [
+    "MATCH (n:Task {namespace: $ns}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS",
+    "MATCH (n:Event {namespace: $ns}) CALL (n) { DELETE n } IN TRANSACTIONS OF 5000 ROWS",
+    "MATCH (n:TaskRoute {namespace: $ns}) DELETE n",
+    "MATCH (n:Agent {namespace: $ns}) DETACH DELETE n",
+    "MATCH (n:Namespace {id: $ns}) DELETE n",
+];
 
 pub(crate) async fn measure(
     server: &Url,
@@ -19,15 +29,14 @@ pub(crate) async fn measure(
     yardstick: Option<&Yardstick>,
     report: &Report,
 ) -> Result<()> {
-    let mut namespaces = (1..).map(|i| format!("bench-{}-{i}", std::process::id()));
-    let mut fresh = || Ok(Config::new(server.as_str())?.namespace(&namespaces.next().unwrap_or_default())?);
-    warm_up(server, yardstick, &mut fresh).await?;
+    let place = Place::new(server)?;
+    warm_up(&place, yardstick).await?;
     for (callers, batch, tasks) in SHAPES.into_iter().filter(|shape| effort.covers(shape.0)) {
         let shape = Shape::new(callers, batch, effort.tasks(tasks));
         let row = |what: &str| Row::new("neo4j", None, what.into(), callers, batch);
         let (mut enqueue, mut cycle) = (row("enqueue"), row("cycle"));
         for _ in 0..effort.runs {
-            let ours = runner::run(fresh()?, shape).await?;
+            let ours = place.run(shape).await?;
             let limit = yardstick.map(|y| y.neo4j(server, shape.tasks, callers * batch)).transpose()?;
             enqueue.add(ours.enqueue, limit.map(|l| l.enqueue_per_s));
             cycle.add(ours.cycle, limit.map(|l| l.cycle_per_s));
@@ -39,23 +48,63 @@ pub(crate) async fn measure(
         return Ok(());
     }
     let mut rows = claim::names(effort).map(|what| Row::new("neo4j", None, what, 1, 1));
-    let latencies = claim::run(fresh()?, effort, effort.tasks(CLAIMS)).await?;
+    let latencies = claim::run(place.config()?, effort, effort.tasks(CLAIMS)).await?;
     rows.iter_mut().zip(latencies).for_each(|(row, latency)| row.add(latency, None));
-    rows.iter().try_for_each(|row| report.row(row))
+    rows.iter().try_for_each(|row| report.row(row))?;
+    place.clear().await
 }
 
 /// A cold server is five times slower. Ours goes first: its constraints suit the yardstick, not the reverse.
-async fn warm_up(
-    server: &Url,
-    yardstick: Option<&Yardstick>,
-    fresh: &mut impl FnMut() -> Result<Config>,
-) -> Result<()> {
+async fn warm_up(place: &Place<'_>, yardstick: Option<&Yardstick>) -> Result<()> {
     for (callers, batch) in [(64, 1), (1, 64), (1, 1)] {
         let shape = Shape::new(callers, batch, 4_000 / (65 - callers.max(batch)).min(8));
-        runner::run(fresh()?, shape).await?;
+        place.run(shape).await?;
         if let Some(yardstick) = yardstick {
-            yardstick.neo4j(server, shape.tasks, callers * batch)?;
+            yardstick.neo4j(place.server, shape.tasks, callers * batch)?;
         }
     }
     Ok(())
+}
+
+/// Where the runs happen, one after the other.
+struct Place<'a> {
+    server: &'a Url,
+    graph: Graph,
+    namespace: String,
+}
+
+impl<'a> Place<'a> {
+    fn new(server: &'a Url) -> Result<Self> {
+        let namespace = format!("bench-{}", std::process::id());
+        Ok(Place { server, graph: connect(server)?, namespace })
+    }
+
+    fn config(&self) -> Result<Config> {
+        Ok(Config::new(self.server.as_str())?.namespace(&self.namespace)?)
+    }
+
+    async fn run(&self, shape: Shape) -> Result<Run> {
+        let run = runner::run(self.config()?, shape).await;
+        self.clear().await?;
+        run
+    }
+
+    async fn clear(&self) -> Result<()> {
+        for statement in CLEAR {
+            self.graph.run(query(statement).param("ns", self.namespace.as_str())).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Apart from the team's own connections.
+pub(crate) fn connect(server: &Url) -> Result<Graph> {
+    let address =
+        format!("bolt://{}:{}", server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(7687));
+    let config = ConfigBuilder::default()
+        .uri(address)
+        .user(server.username())
+        .password(server.password().unwrap_or_default())
+        .build()?;
+    Ok(Graph::connect(config)?)
 }

@@ -1,8 +1,12 @@
-//! The schema, step by step. A released step is never edited; both stores have the same numbers and names.
+//! The schema, step by step. A released step is never edited; a number means the same on both stores, and a store that
+//! has nothing to do for it leaves it out.
 
 /// One step: its number, its name and the statements, separated by `;` at a line's end.
 pub type Step = (u32, &'static str, &'static str);
 
 pub const SQLITE: &[Step] = &[(1, "tasks", include_str!("../sqlite/0001_tasks.sql"))];
 
-pub const NEO4J: &[Step] = &[(1, "tasks", include_str!("../neo4j/0001_tasks.cypher"))];
+pub const NEO4J: &[Step] = &[
+    (1, "tasks", include_str!("../neo4j/0001_tasks.cypher")),
+    (2, "route_numbers", include_str!("../neo4j/0002_route_numbers.cypher")),
+];

@@ -18,7 +18,7 @@ pub(super) fn list(values: impl IntoIterator<Item = BoltType>) -> BoltType {
     BoltType::List(BoltList::from(values.into_iter().collect::<Vec<_>>()))
 }
 
-pub(super) fn map<const N: usize>(fields: [(&str, BoltType); N]) -> BoltType {
+pub(super) fn map<'a>(fields: impl IntoIterator<Item = (&'a str, BoltType)>) -> BoltType {
     BoltType::Map(fields.into_iter().map(|(key, value)| (key.into(), value)).collect::<BoltMap>())
 }
 

@@ -2,19 +2,24 @@
 //! nothing where `catalog_seq` has moved on; any change of them moves it, under the namespace's lock.
 
 use super::{Neo4jStore, exec::Repeat, lock};
-use crate::{agents::AgentStatus, error::Result, tasks::order::Route};
+use crate::{
+    agents::AgentStatus,
+    error::{Error, Result},
+    tasks::order::Route,
+};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, PoisonError},
 };
 
 #[derive(Debug)]
 pub(super) struct Catalog {
     pub(super) seq: i64,
-    pub(super) routes: Vec<(String, Route)>,
+    pub(super) routes: Vec<(i64, Route)>,
     pub(super) agents: HashMap<String, Claimer>,
     pub(super) paused: Vec<String>,
-    keys: HashSet<String>,
+    /// The routes' numbers by their keys. A task carries the number, as it stands in an index.
+    numbers: HashMap<String, i64>,
 }
 
 #[derive(Debug)]
@@ -27,22 +32,29 @@ pub(super) struct Claimer {
 impl Default for Catalog {
     /// Nothing is known yet.
     fn default() -> Self {
-        Catalog { seq: -1, routes: vec![], agents: HashMap::new(), paused: vec![], keys: HashSet::new() }
+        Catalog { seq: -1, routes: vec![], agents: HashMap::new(), paused: vec![], numbers: HashMap::new() }
     }
 }
 
 impl Catalog {
-    pub(super) fn knows_route(&self, key: &str) -> bool {
-        self.keys.contains(key)
+    fn numbers(&self, keys: &[String]) -> Option<Vec<i64>> {
+        keys.iter().map(|key| self.numbers.get(key).copied()).collect()
     }
 }
 
-/// Under the lock, or else the number could be newer than what it stands for.
+/// Makes the routes that are new. Under the lock, or else `catalog_seq` could be newer than what it stands for.
 pub(super) const LOAD: &str = concat!(
     lock!(),
-    "RETURN [ns.catalog_seq, coalesce(ns.paused, []),
+    "CALL (ns) { UNWIND $routes AS key
+  WITH ns, key WHERE NOT EXISTS { MATCH (:TaskRoute {namespace: $ns, key: key}) }
+  WITH ns, ns.catalog_seq AS base, collect(key) AS keys
+  SET ns.catalog_seq = base + size(keys)
+  FOREACH (i IN range(1, size(keys)) |
+    CREATE (:TaskRoute {namespace: $ns, key: keys[i - 1], number: base + i}))
+  RETURN count(*) AS added }
+RETURN [ns.catalog_seq, coalesce(ns.paused, []),
   COLLECT { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key)
-            WHERE r.namespace = $ns AND r.key >= '' RETURN r.key },
+            WHERE r.namespace = $ns AND r.key >= '' RETURN [r.number, r.key] },
   COLLECT { MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $ns AND a.id >= ''
             RETURN [a.id, a.capabilities, a.max_concurrent, a.status] }] AS row"
 );
@@ -52,9 +64,30 @@ impl Neo4jStore {
         self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Each key's number, also of those that are new.
+    pub(super) async fn route_numbers(&self, keys: Vec<String>) -> Result<Vec<i64>> {
+        if let Some(numbers) = self.cached().numbers(&keys) {
+            return Ok(numbers);
+        }
+        let made = self.load(keys.clone()).await?.numbers(&keys);
+        made.ok_or_else(|| Error::internal("a route that was just made is not there"))
+    }
+
     pub(super) async fn load_catalog(&self) -> Result<Arc<Catalog>> {
-        let mut row = self.one(self.query(LOAD), Repeat::Safe).await?;
-        let (seq, paused, keys) = (row.next()?, row.next()?, row.next::<Vec<String>>()?);
+        self.load(vec![]).await
+    }
+
+    async fn load(&self, mut routes: Vec<String>) -> Result<Arc<Catalog>> {
+        routes.sort_unstable();
+        routes.dedup();
+        let mut row = self.one(self.query(LOAD).param("routes", routes), Repeat::Safe).await?;
+        let (seq, paused) = (row.next()?, row.next()?);
+        let (mut routes, mut numbers) = (vec![], HashMap::new());
+        for mut route in row.rows()? {
+            let (number, key): (i64, String) = (route.next()?, route.next()?);
+            routes.extend(Route::from_key(&key).map(|route| (number, route)));
+            numbers.insert(key, number);
+        }
         let mut agents = HashMap::new();
         for mut agent in row.rows()? {
             let id: String = agent.next()?;
@@ -65,8 +98,7 @@ impl Neo4jStore {
             };
             agents.insert(id, claimer);
         }
-        let routes = keys.iter().filter_map(|key| Some((key.clone(), Route::from_key(key)?))).collect();
-        let catalog = Arc::new(Catalog { seq, routes, agents, paused, keys: keys.into_iter().collect() });
+        let catalog = Arc::new(Catalog { seq, routes, agents, paused, numbers });
         let mut cached = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
         if cached.seq < catalog.seq {
             *cached = catalog.clone();

@@ -31,16 +31,16 @@ const FOREIGN_TASKS: &str = concat!(
 WITH t, now LIMIT 500 RETURN [now, elementId(t), properties(t)] AS row"
 );
 
-/// A row is [element, properties, unique key, the task of these rows that has the same key]. The first task of a key
+/// A row is [element, properties, route, unique key, the task of these rows that has the same key]. The first task of a key
 /// keeps it. The key goes before the namespace comes: each property is checked against the constraint by itself.
 const ADOPT_TASKS: &str = concat!(
     lock!(),
     "SET ns.catalog_seq = ns.catalog_seq + 1
-FOREACH (key IN $routes | MERGE (:TaskRoute {namespace: $ns, key: key}))
 WITH ns, now
 CALL (now) { UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r[0] AND t.sort_key IS NULL
-  OPTIONAL MATCH (o:Task {namespace: $ns, unique_key: r[2]}) WHERE o <> t
-  SET t.unique_key = CASE WHEN o IS NULL THEN r[2] END, t.duplicate_of = coalesce(r[3], o.id), t += r[1]
+  OPTIONAL MATCH (o:Task {namespace: $ns, unique_key: r[3]}) WHERE o <> t
+  SET t.unique_key = CASE WHEN o IS NULL THEN r[3] END, t.duplicate_of = coalesce(r[4], o.id), t += r[1],
+    t.route = r[2]
   WITH t
   OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(:Task)
     WHERE NOT coalesce(e.type, '') IN ['blocks', 'feeds_into', 'parallel_ok']
@@ -93,15 +93,17 @@ pub(super) async fn adopt(store: &Neo4jStore) -> Result<usize> {
             if let Some(key) = &unique_key {
                 keys.insert(key.clone(), id);
             }
-            rows.push(cells![element, properties, unique_key, first]);
-            if !routes.contains(&route) {
-                routes.push(route);
-            }
+            rows.push((element, properties, unique_key, first));
+            routes.push(route);
         }
         if rows.is_empty() {
             break;
         }
-        let query = store.query(ADOPT_TASKS).param("rows", list(rows)).param("routes", routes);
+        let routes = store.route_numbers(routes).await?;
+        let rows = rows.into_iter().zip(routes).map(|((element, properties, unique_key, first), route)| {
+            cells![element, properties, route, unique_key, first]
+        });
+        let query = store.query(ADOPT_TASKS).param("rows", list(rows));
         tasks += store.one(query, Repeat::Safe).await?.next::<u64>()? as usize;
     }
     if tasks > 0 {
@@ -214,7 +216,6 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<Adopted> {
         ("max_attempts", max_attempts.clamp(1, 1000).into()),
         ("progress", of.take::<Option<f64>>("progress").ok().flatten().into()),
         ("revision", 0.into()),
-        ("route", key.as_str().into()),
         ("sort_key", sort_key.into()),
         ("claim_key", claimable.then_some(sort_key).into()),
         ("due_at", due_at.into()),

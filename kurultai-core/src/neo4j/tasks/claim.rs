@@ -25,7 +25,7 @@ const MOST: usize = 2_000;
 /// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
 /// that its order is used and nothing is sorted; an OR in its condition would make two seeks of it. Each group is a
 /// subquery of its own, so that the next one sees what it took. A group is [agent, claim id, how many, lease, most at
-/// once, [[route, preference]]]. A task's properties are read at once, because each reading of one walks the chain in
+/// once, [[route's number, preference]]]. A task's properties are read at once, because each reading of one walks the chain in
 /// which they are stored.
 pub(super) const CLAIM: &str = concat!(
     hot_lock!(),
@@ -36,7 +36,7 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
   CALL (now, at, g) {
     CALL (now, g) { UNWIND g[5] AS r
       CALL (now, r) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
-        WHERE t.namespace = $ns AND t.route = $routes[r[0]] AND t.claim_key > -1
+        WHERE t.namespace = $ns AND t.route = r[0] AND t.claim_key > -1
           AND NOT coalesce(t.due_at <= now, false)
         WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT $n RETURN t }
       WITH t, r ORDER BY t.claim_key / 1125899906842624, -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
@@ -102,17 +102,16 @@ async fn attempt(
             None => groups.push(Group { first: request, members: vec![index], claim_id: ids::new_id() }),
         }
     }
-    let (mut routes, mut rows, mut most) = (Vec::new(), Vec::new(), 0);
+    let (mut rows, mut most) = (Vec::new(), 0);
     for group in &groups {
         let wanted = group.members.iter().map(|i| requests[*i].max).sum::<usize>().min(MOST);
-        let Some(row) = row(group, wanted, catalog, &mut routes) else { continue };
+        let Some(row) = row(group, wanted, catalog) else { continue };
         most = most.max(wanted);
         rows.push(row);
     }
     let query = store
         .query(CLAIM)
         .param("catalog", catalog.seq)
-        .param("routes", routes)
         .param("groups", list(rows))
         .param("n", count(most));
     let mut answer = store.one(query, Repeat::Unsafe).await?;
@@ -134,26 +133,17 @@ async fn attempt(
     Ok(Some(Answers { each, overdue }))
 }
 
-fn row(
-    group: &Group<'_>,
-    wanted: usize,
-    catalog: &Catalog,
-    routes: &mut Vec<String>,
-) -> Option<neo4rs::BoltType> {
+fn row(group: &Group<'_>, wanted: usize, catalog: &Catalog) -> Option<neo4rs::BoltType> {
     let ClaimRequest { agent, types, lease, .. } = group.first;
     let claimer = catalog.agents.get(agent)?;
     if matches!(claimer.status, AgentStatus::Draining | AgentStatus::Offline) {
         return None;
     }
     let mut served = Vec::new();
-    for (key, route) in &catalog.routes {
+    for (number, route) in &catalog.routes {
         let preference = route.served_by(agent, &claimer.capabilities, types.as_deref(), &catalog.paused);
         let Some(preference) = preference else { continue };
-        let place = routes.iter().position(|known| known == key).unwrap_or_else(|| {
-            routes.push(key.clone());
-            routes.len() - 1
-        });
-        served.push(cells![count(place), count(preference)]);
+        served.push(cells![*number, count(preference)]);
     }
     let limited = claimer.max_concurrent.map(|_| agent.as_str());
     (!served.is_empty()).then(|| {

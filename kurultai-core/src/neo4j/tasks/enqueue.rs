@@ -2,7 +2,7 @@
 
 use super::super::{
     Neo4jStore,
-    bolt::{Cells, cells, count, datetime, list, map},
+    bolt::{Cells, cells, count, list, map},
     exec::{CONSTRAINT, Repeat},
     hot_lock, lock, micros, native,
 };
@@ -22,7 +22,6 @@ use crate::{
         queue::Answers,
     },
 };
-use chrono::{DateTime, Utc};
 use neo4rs::BoltType;
 use std::collections::{HashMap, HashSet};
 
@@ -34,48 +33,44 @@ const SHORT: usize = 5_000;
 const KIND: usize = 500;
 
 /// What tasks have in common is sent once and worked out once, as their kind. A kind's rows are
-/// [place in the batch, id, payload, title, description, unique_key, parent_id].
+/// [place in the batch, id, payload, title, description, unique_key, parent_id]. Ends with as many rows as tasks.
 macro_rules! insert {
     () => {
         concat!(
             "WITH ns, now, at, ns.event_seq AS base
-SET ns.event_seq = base + $count, ns.catalog_seq = ns.catalog_seq + size($routes)
-FOREACH (key IN $routes | MERGE (:TaskRoute {namespace: $ns, key: key}))
+SET ns.event_seq = base + $count
 WITH ns, now, at, base
-CALL (now, at, base) { UNWIND $kinds AS k
-  WITH now, at, base, k, CASE WHEN k.delay IS NULL THEN k.run_at ELSE ",
-            native!("now + k.delay"),
-            " END AS start
-  WITH now, at, base, k, start, CASE WHEN start > at THEN ",
-            micros!("start"),
-            " END AS later
-  WITH now, at, base, k, start, later, CASE WHEN k.expires_at IS NOT NULL THEN ",
-            micros!("k.expires_at"),
-            " WHEN NOT k.blocked THEN coalesce(later, now) + k.timeout END AS expires
-  WITH at, base, k, start, k.sort + now - 1577836800000000 AS sort, NOT k.blocked AND later IS NULL AS ready,
-    CASE WHEN k.blocked THEN 'blocked' ELSE 'pending' END AS status,
-    CASE WHEN later < expires OR expires IS NULL THEN
-      CASE WHEN NOT k.blocked THEN later ELSE expires END ELSE expires END AS due,
-    CASE WHEN expires IS NOT NULL THEN ",
+UNWIND $kinds AS k
+WITH ns, now, at, base, k, coalesce(k.run_at, now + k.delay) AS start
+WITH ns, now, at, base, k, start, CASE WHEN start > now THEN start END AS later
+WITH ns, now, at, base, k, start, later,
+  CASE WHEN k.expires_at IS NOT NULL THEN k.expires_at
+    WHEN NOT k.blocked THEN coalesce(later, now) + k.timeout END AS expires
+WITH ns, at, base, k, k.sort + now - 1577836800000000 AS sort, NOT k.blocked AND later IS NULL AS ready,
+  CASE WHEN k.blocked THEN 'blocked' ELSE 'pending' END AS status,
+  CASE WHEN NOT k.blocked AND (later < expires OR expires IS NULL) THEN later ELSE expires END AS due,
+  CASE WHEN start IS NOT NULL THEN ",
+            native!("start"),
+            " END AS start,
+  CASE WHEN expires IS NOT NULL THEN ",
             native!("expires"),
             " END AS expires
-  UNWIND k.rows AS r
-  CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2], title: r[3],
-    description: r[4], priority: k.priority, priority_weight: k.priority_weight, sort_key: sort + r[0],
-    claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, run_at: start, expires_at: expires,
-    timeout: k.timeout, required_capabilities: k.required_capabilities,
-    preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to, delegated_by: k.delegated_by,
-    unique_key: r[5], parent_id: r[6], on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
-    retry: k.retry, max_attempts: k.max_attempts, attempts: 0, lease_version: 0, revision: 0, created_at: at})
-  CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
-    task_id: r[1], created_at: at})
-  RETURN count(*) AS added }
+UNWIND k.rows AS r
+CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2], title: r[3],
+  description: r[4], priority: k.priority, priority_weight: k.priority_weight, sort_key: sort + r[0],
+  claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, run_at: start, expires_at: expires,
+  timeout: k.timeout, required_capabilities: k.required_capabilities,
+  preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to, delegated_by: k.delegated_by,
+  unique_key: r[5], parent_id: r[6], on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
+  retry: k.retry, max_attempts: k.max_attempts, attempts: 0, lease_version: 0, revision: 0, created_at: at})
+CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
+  task_id: r[1], created_at: at})
 "
         )
     };
 }
 
-pub(super) const PLAIN: &str = concat!(hot_lock!(), insert!(), "RETURN [added] AS row");
+pub(super) const PLAIN: &str = concat!(hot_lock!(), insert!(), "WITH ns, count(*) AS added RETURN [added] AS row");
 
 /// Inserts nothing where a parent is finished or gone, or where there is a way between guarded tasks that the writer
 /// did not know when it looked for circles. Guards and ways are [from, to], raises [task, rank].
@@ -91,8 +86,11 @@ CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {id: id}) WHERE p.namespace
 CALL (ns, now, at, ways, gone) {
 WITH ns, now, at, ways, gone WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone = 0
 ",
+    "CALL (ns, now, at) {
+",
     insert!(),
-    "CALL (at) { UNWIND $edges AS e
+    "RETURN count(*) AS added }
+CALL (at) { UNWIND $edges AS e
   MATCH (d:Task {id: e[0]}) MATCH (p:Task {id: e[1]})
   CREATE (d)-[:DEPENDS_ON {type: e[2], weight: e[3], detected_by: e[4], created_at: at}]->(p)
   RETURN count(*) AS edges }
@@ -220,7 +218,7 @@ fn is_timed(task: &NewTask) -> bool {
 async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     let sizes: Vec<usize> = units.iter().map(Vec::len).collect();
     let rows: Vec<Row> = units.into_iter().flatten().map(Row::plain).collect();
-    let done = store.exec(insertion(store, PLAIN, &rows), Repeat::Unsafe).await;
+    let done = store.one(insertion(store, PLAIN, &rows).await?, Repeat::Unsafe).await;
     let mut tasks = rows.into_iter().map(|row| row.task);
     let units = sizes.into_iter().map(|size| tasks.by_ref().take(size).collect::<Vec<_>>());
     match done {
@@ -257,7 +255,7 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
         if rows.is_empty() {
             return Ok(Answers { each, overdue: false });
         }
-        let query = links(insertion(store, LINKED, &rows), &rows, &ways);
+        let query = links(insertion(store, LINKED, &rows).await?, &rows, &ways);
         match store.one(query, Repeat::Unsafe).await {
             Ok(mut row) => {
                 let (found, loose): (Vec<Vec<String>>, Vec<i64>) = (row.next()?, row.next()?);
@@ -288,8 +286,7 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
     Ok(known)
 }
 
-fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> neo4rs::Query {
-    let catalog = store.cached();
+async fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> Result<neo4rs::Query> {
     let mut kinds: Vec<(&Row, Vec<BoltType>)> = vec![];
     for (place, row) in rows.iter().enumerate() {
         let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
@@ -298,16 +295,10 @@ fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> neo4rs::Query {
         });
         kinds[kind].1.push(line(place, &row.task));
     }
-    let mut routes = vec![];
-    let kinds = kinds.into_iter().map(|(row, lines)| {
-        let route = Route::key_of(&row.task);
-        if !catalog.knows_route(&route) && !routes.contains(&route) {
-            routes.push(route.clone());
-        }
-        kind(row, route, lines)
-    });
-    let kinds = list(kinds);
-    store.query(text).param("kinds", kinds).param("routes", routes).param("count", count(rows.len()))
+    let keys = kinds.iter().map(|(row, _)| Route::key_of(&row.task)).collect();
+    let routes = store.route_numbers(keys).await?;
+    let kinds = kinds.into_iter().zip(routes).map(|((row, lines), route)| kind(row, route, lines));
+    Ok(store.query(text).param("kinds", list(kinds)).param("count", count(rows.len())))
 }
 
 fn same_kind(a: &Row, b: &Row) -> bool {
@@ -322,31 +313,30 @@ fn same_kind(a: &Row, b: &Row) -> bool {
 }
 
 /// What is as it is by default is left out.
-fn kind(row: &Row, route: String, lines: Vec<BoltType>) -> BoltType {
+fn kind(row: &Row, route: i64, lines: Vec<BoltType>) -> BoltType {
     let task = &row.task;
     let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
     let stated = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone()).into();
     let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
-    let time = |at: DateTime<Utc>| datetime(Some(at.timestamp_micros()));
     let (delay, run_at) = match task.start {
-        Start::Now => (None, datetime(None)),
-        Start::After(delay) => (Some(micros(delay)), datetime(None)),
-        Start::At(at) => (None, time(at)),
+        Start::Now => (None, None),
+        Start::After(delay) => (Some(micros(delay)), None),
+        Start::At(at) => (None, Some(at.timestamp_micros())),
     };
     let (timeout, expires_at) = match task.expiry {
-        Expiry::After(timeout) => (Some(micros(timeout)), datetime(None)),
-        Expiry::At(at) => (None, time(at)),
-        Expiry::Never | Expiry::Default => (None, datetime(None)),
+        Expiry::After(timeout) => (Some(micros(timeout)), None),
+        Expiry::At(at) => (None, Some(at.timestamp_micros())),
+        Expiry::Never | Expiry::Default => (None, None),
     };
-    map([
+    let fields = [
         ("rows", list(lines)),
         ("sort", order::sort_base(row.rank, task.priority_weight).into()),
         ("blocked", row.blocked.into()),
         ("delay", delay.into()),
-        ("run_at", run_at),
+        ("run_at", run_at.into()),
         ("timeout", timeout.into()),
-        ("expires_at", expires_at),
+        ("expires_at", expires_at.into()),
         ("type", task.task_type.as_str().into()),
         ("route", route.into()),
         ("priority", task.priority.as_str().into()),
@@ -359,7 +349,8 @@ fn kind(row: &Row, route: String, lines: Vec<BoltType>) -> BoltType {
         ("wait_for", wait_for.into()),
         ("retry", retry.into()),
         ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
-    ])
+    ];
+    map(fields.into_iter().filter(|(_, value)| !matches!(value, BoltType::Null(_))))
 }
 
 /// Ends with the last value that there is: beyond a list's end is null.

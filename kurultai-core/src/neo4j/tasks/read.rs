@@ -96,7 +96,7 @@ CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespac
   WITH t.status AS s, count(*) AS tasks RETURN collect([s, tasks]) AS by_status }
 CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
   MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
-  WHERE t.namespace = $ns AND t.route = r.key AND t.claim_key > -1
+  WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key > -1
   RETURN min(CASE WHEN t.run_at > t.created_at THEN t.run_at ELSE t.created_at END) AS since }
 CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
   WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'

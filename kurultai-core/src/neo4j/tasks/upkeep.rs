@@ -12,7 +12,7 @@ const OLD: &str = concat!(
     clock!(),
     "MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
 CALL (r, now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
-  WHERE t.namespace = $ns AND t.route = r.key AND t.claim_key >= 1152921504606846976
+  WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key >= 1152921504606846976
     AND now - t.created_at.epochSeconds * 1000000 >
       $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)
   RETURN t.id AS id, t.revision AS revision LIMIT $limit }
