@@ -64,7 +64,7 @@ const task = (i, caller) => ({
 
 async function calls() {
   say('two-thread ping-pong', await pingPong())
-  const echo = (later) => () => call((id) => bridge.echo(id, 'null', later))
+  const echo = (later) => async () => results.simple(await call((id) => bridge.echo(id, 'null', later)))
   const one = (body) => async (times) => { for (let n = 0; n < times; n++) await body() }
   say('awaited call, already ready', await micros(20_000 * scale, one(echo(false))))
   say('awaited call, alone', await micros(2_000 * scale, one(echo(true))))

@@ -12,7 +12,6 @@ use napi::{
 };
 use napi_derive::napi;
 use std::{
-    collections::HashMap,
     fmt,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -85,8 +84,30 @@ fn deliver(done: Result<Answer>) -> Outcome {
 #[derive(Default)]
 struct Open {
     closed: bool,
-    running: HashMap<u32, Arc<Running>>,
+    /// By their numbers, which are used again.
+    running: Vec<Option<Arc<Running>>>,
     done: Vec<(u32, Result<Answer>)>,
+}
+
+impl Open {
+    fn add(&mut self, running: Arc<Running>) {
+        let place = running.call as usize;
+        if self.running.len() <= place {
+            self.running.resize_with(place + 1, || None);
+        }
+        self.running[place] = Some(running);
+    }
+
+    /// `None` where it is over or cancelled.
+    fn remove(&mut self, call: u32) -> Option<Arc<Running>> {
+        self.running.get_mut(call as usize)?.take()
+    }
+
+    /// The call itself, and not the next one of its number.
+    fn has(&self, running: &Arc<Running>) -> bool {
+        let there = self.running.get(running.call as usize);
+        there.is_some_and(|there| there.as_ref().is_some_and(|there| Arc::ptr_eq(there, running)))
+    }
 }
 
 pub(crate) struct Calls {
@@ -96,7 +117,8 @@ pub(crate) struct Calls {
 
 impl fmt::Debug for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calls").field("running", &locked(&self.open).running.len()).finish_non_exhaustive()
+        let running = locked(&self.open).running.iter().flatten().count();
+        f.debug_struct("Calls").field("running", &running).finish_non_exhaustive()
     }
 }
 
@@ -147,7 +169,7 @@ impl Running {
         // Before the poll: whoever wakes from here on wants another one.
         self.scheduled.store(false, Ordering::Release);
         if let Some(done) = self.poll() {
-            self.calls.end(self.call, done);
+            self.calls.end(&self, done);
         }
     }
 
@@ -195,20 +217,21 @@ impl Calls {
         if open.closed {
             return None;
         }
-        open.running.insert(call, running.clone());
+        open.add(running.clone());
         drop(open);
         let done = running.poll()?;
-        locked(&self.open).running.remove(&call);
+        locked(&self.open).remove(call);
         Some(deliver(done))
     }
 
-    fn end(&self, call: u32, done: Result<Answer>) {
+    fn end(&self, running: &Arc<Running>, done: Result<Answer>) {
         let mut open = locked(&self.open);
-        if open.running.remove(&call).is_none() {
+        if !open.has(running) {
             drop(open);
             return; // cancelled a moment ago; dropping the answer undoes it
         }
-        open.done.push((call, done));
+        open.remove(running.call);
+        open.done.push((running.call, done));
         let first = open.done.len() == 1;
         drop(open);
         if first {
@@ -258,7 +281,7 @@ impl Bridge {
             let running = std::mem::take(&mut open.running);
             drop(open);
             drop(lost); // undone, as nobody hears of it any more
-            running.values().for_each(|running| running.cancel());
+            running.iter().flatten().for_each(|running| running.cancel());
         })?;
         Ok(Bridge { calls: Arc::new(Calls { open, settle: Mutex::new(settle) }) })
     }
@@ -267,7 +290,7 @@ impl Bridge {
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32) {
         let mut open = locked(&self.calls.open);
-        let running = open.running.remove(&call);
+        let running = open.remove(call);
         let done = open.done.iter().position(|(done, _)| *done == call).map(|at| open.done.swap_remove(at));
         drop(open);
         if let Some(running) = running {

@@ -28,8 +28,10 @@ test('every kind of the core has its class', () => {
 
 test('a panic of the native half ends its call', async () => {
   const { bridge, call } = require('../dist/bridge.js')
+  const { value } = require('../dist/results.js')
+  const echo = async (later) => value(await call((id) => bridge.echo(id, '', later)))
   for (const later of [false, true]) {
-    const { name, message } = await failure(call((id) => bridge.echo(id, '', later)))
+    const { name, message } = await failure(echo(later))
     assert.deepEqual([name, message], ['InternalError', 'a defect of kurultai: nothing to echo'])
   }
 })
@@ -104,6 +106,27 @@ cases('an abort rejects with its reason, before and during the call', async (k) 
   assert.equal((await failure(waiting)).name, 'AbortError')
   const following = k.events.follow({ signal: AbortSignal.timeout(30) }).next()
   assert.equal((await failure(following)).name, 'TimeoutError')
+})
+
+cases('every operation throws its failure, also where it answers nothing', async (k, { url, namespace }) => {
+  await k.agents.register('temujin')
+  await k.tasks.enqueueMany([{ type: 'x' }, { type: 'x' }])
+  const [task, other] = await k.tasks.claim('temujin', { max: 2 })
+  const gone = await open(url, { namespace })
+  await gone.close()
+  const given = {
+    enqueue: ['x'], enqueueMany: [[{ type: 'x' }]], claim: ['temujin'], stream: ['temujin'],
+    fail: [task, 'why'], finish: [{ task, outcome: 'release' }], finishMany: [[{ task, outcome: 'release' }]],
+    completeMany: [[[task, null]]], progress: [task, 0.5], renew: [task, { progress: 0.5 }], depend: [task, other],
+    pause: ['x'], unpause: ['x'], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
+    registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
+  }
+  for (const [room, first] of [[gone.tasks, task], [gone.agents, 'temujin'], [gone.events, undefined]]) {
+    for (const operation of Object.getOwnPropertyNames(Object.getPrototypeOf(room)).slice(1)) {
+      const made = room[operation](...(room === gone.agents && operation === 'list' ? [] : given[operation] ?? (first ? [first] : [])))
+      assert.equal(await codeOf(made.next?.() ?? made), 'store.closed', operation)
+    }
+  }
 })
 
 test('a lease cannot be forged by a look-alike', async () => {

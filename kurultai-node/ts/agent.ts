@@ -3,10 +3,10 @@
 import { call } from './bridge'
 import { Context, Reject, Retry, Stopped, type Pulled, type StopReason } from './context'
 import { KurultaiError, refused } from './errors'
-import { decode, encode, encodeArgs } from './json'
+import { encode, encodeArgs } from './json'
 import { Kurultai, open } from './kurultai'
 import type { NativeJobs } from './native'
-import { toClaimed } from './results'
+import * as results from './results'
 import { encodeFailure } from './tasks'
 import type { FailOptions, OpenOptions } from './types'
 
@@ -112,15 +112,15 @@ export class Agent {
     const { url: _, open: __, kurultai: ___, signals = true, ...settings } = this.#options
     const jobs = kurultai.jobs()
     const args = encodeArgs({ ...settings, agent: this.id, types: [...this.#handlers.keys()] })
-    await call((id) => jobs.start(id, args))
+    results.nothing(await call((id) => jobs.start(id, args)))
     const ended = onDrain(jobs, signals, signal)
     const running = new Set<Promise<void>>()
     const run = { handled: 0, stopped: 0 }
     try {
       for (;;) {
-        const raw = decode(await call((id) => jobs.next(id)))
+        const raw = results.value(await call((id) => jobs.next(id)))
         if (raw === null) break
-        const pulled: Pulled = { ...raw, task: toClaimed(raw.task) }
+        const pulled: Pulled = { ...raw, task: results.toClaimed(raw.task) }
         const job: Promise<void> = this.#handle(kurultai, jobs, pulled).then((ended) => {
           running.delete(job)
           if (ended) run.handled += 1
@@ -129,7 +129,7 @@ export class Agent {
       }
     } finally {
       // Also after an error: what runs may end, what does not is released.
-      run.stopped = Number(await call((id) => jobs.finished(id)))
+      run.stopped = results.value(await call((id) => jobs.finished(id)))
       await Promise.all(running)
       ended()
     }
@@ -182,7 +182,7 @@ async function work(handler: Handler, ctx: Context): Promise<Ending> {
 
 async function stopped(jobs: NativeJobs, job: number, stop: AbortController, over: AbortSignal): Promise<Ending> {
   try {
-    const reason: StopReason = JSON.parse(await call((id) => jobs.stopped(id, job), over))
+    const reason: StopReason = results.value(await call((id) => jobs.stopped(id, job), over))
     stop.abort(new Stopped(reason))
     return { stop: reason }
   } catch (error) {
@@ -206,13 +206,13 @@ function timedOut(ms: number | undefined, stop: AbortController, over: AbortSign
 async function end(jobs: NativeJobs, { job, task }: Pulled, options: TaskHandlerOptions, ending: Ending): Promise<boolean> {
   if ('stop' in ending) {
     // Lost and drained jobs are not ours any more.
-    if (ending.stop === 'cancelled' || ending.stop === 'suspended') await call((id) => jobs.release(id, job))
+    if (ending.stop === 'cancelled' || ending.stop === 'suspended') results.nothing(await call((id) => jobs.release(id, job)))
     return false
   }
   if ('results' in ending) {
     try {
       const args = `[${encode(ending.results ?? null, 'results')},null]`
-      await call((id) => jobs.complete(id, job, args))
+      results.nothing(await call((id) => jobs.complete(id, job, args)))
       return true
     } catch (error) {
       // Results that cannot be stored are the handler's failure too.
@@ -221,7 +221,7 @@ async function end(jobs: NativeJobs, { job, task }: Pulled, options: TaskHandler
     }
   }
   const tried = options.retries !== undefined && task.attempt > options.retries
-  await call((id) => jobs.fail(id, job, encodeFailure(failureOf(ending.error, tried))))
+  results.nothing(await call((id) => jobs.fail(id, job, encodeFailure(failureOf(ending.error, tried)))))
   return true
 }
 

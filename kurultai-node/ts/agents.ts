@@ -2,7 +2,7 @@
 
 import { call } from './bridge'
 import { encode, encodeArgs } from './json'
-import type { NativeAgents } from './native'
+import type { NativeAgents, Outcome } from './native'
 import * as results from './results'
 import type { AgentInfo, NewAgent, Waits } from './types'
 
@@ -15,7 +15,7 @@ export class Agents {
     this.#native = native
   }
 
-  #call(operation: keyof NativeAgents, args: string, options: Waits): Promise<string> {
+  #call(operation: keyof NativeAgents, args: string, options: Waits): Outcome | Promise<Outcome> {
     return call((id) => this.#native[operation](id, args), options.signal)
   }
 
@@ -27,7 +27,7 @@ export class Agents {
 
   /** Registers many in one transaction. Errors: `input.invalid`. */
   async registerMany(agents: readonly NewAgent[], options: Waits = {}): Promise<void> {
-    await this.#call('registerMany', `[${agents.map(encodeArgs).join(',')}]`, options)
+    results.nothing(await this.#call('registerMany', `[${agents.map((agent) => encodeArgs(agent)).join(',')}]`, options))
   }
 
   /**
@@ -35,7 +35,7 @@ export class Agents {
    * writes it by itself every 30 s. Errors: `agent.not_found`.
    */
   async beat(id: string, options: Waits = {}): Promise<void> {
-    await this.#call('beat', encode(id, 'id'), options)
+    results.nothing(await this.#call('beat', encode(id, 'id'), options))
   }
 
   /**
@@ -65,11 +65,11 @@ export class Agents {
 
   /** Lets an agent finish what it holds and gives it nothing new; `register` ends it. Errors: `agent.not_found`. */
   async drain(id: string, options: Waits = {}): Promise<void> {
-    await this.#call('drain', encode(id, 'id'), options)
+    results.nothing(await this.#call('drain', encode(id, 'id'), options))
   }
 
   /** Removes an agent. Its leases run out by themselves. Errors: `agent.not_found`. */
   async deregister(id: string, options: Waits = {}): Promise<void> {
-    await this.#call('deregister', encode(id, 'id'), options)
+    results.nothing(await this.#call('deregister', encode(id, 'id'), options))
   }
 }

@@ -1,15 +1,16 @@
 // How a call waits: one number a call, one native callback for whatever has been answered since the last time.
 
-import { toError } from './errors'
 import { native, type Now, type Outcome } from './native'
 
-const waiting = new Map<number, (outcome: Outcome) => void>()
-let last = 0
+/** Who waits for each call, by its number. A number is used again once its call is over. */
+const waiting: (((outcome: Outcome) => void) | undefined)[] = []
+const free: number[] = []
+let underway = 0
 
 /** One for this environment: the main thread and each worker thread load their own. */
 export const bridge = new native.Bridge((calls, outcomes) => {
   for (let i = 0; i < calls.length; i++) {
-    const settle = waiting.get(calls[i]!)
+    const settle = waiting[calls[i]!]
     forget(calls[i]!)
     settle?.(outcomes[i]!)
   }
@@ -17,27 +18,29 @@ export const bridge = new native.Bridge((calls, outcomes) => {
 
 /** Node stays alive while something is under way, and no longer. */
 function remember(call: number, settle: (outcome: Outcome) => void): void {
-  if (waiting.size === 0) bridge.keepAlive(true)
-  waiting.set(call, settle)
+  if (underway++ === 0) bridge.keepAlive(true)
+  waiting[call] = settle
 }
 
 function forget(call: number): void {
-  if (waiting.delete(call) && waiting.size === 0) bridge.keepAlive(false)
+  if (waiting[call] === undefined) return
+  waiting[call] = undefined
+  free.push(call)
+  if (--underway === 0) bridge.keepAlive(false)
 }
 
 /**
- * The JSON text that a native call answers. The error is made here, in an async function that the caller awaits, so
- * that its stack names the caller. An abort drops the call; the core gives back what it was given all the same.
+ * What a native call answers, to be read by `results` in the async function that awaits it: an error is made there, so
+ * that its stack names the caller, and no second async function waits in between, which would be a third of a call's
+ * cost. An abort drops the call; the core gives back what it was given all the same.
  */
-export async function call(start: (call: number) => Now, signal?: AbortSignal | null): Promise<string> {
+export function call(start: (call: number) => Now, signal?: AbortSignal | null): Outcome | Promise<Outcome> {
   signal?.throwIfAborted()
-  do last = (last + 1) >>> 0
-  while (waiting.has(last))
-  const id = last
+  const id = free.pop() ?? waiting.push(undefined) - 1
   const now = start(id)
-  const outcome = now ?? (await (signal ? abortable(id, signal) : later(id)))
-  if (typeof outcome === 'string') return outcome
-  throw toError(outcome)
+  if (now === null) return signal ? abortable(id, signal) : later(id)
+  free.push(id)
+  return now
 }
 
 function later(id: number): Promise<Outcome> {
@@ -47,8 +50,8 @@ function later(id: number): Promise<Outcome> {
 function abortable(id: number, signal: AbortSignal): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const settled = onAbort(signal, () => {
-      forget(id)
       bridge.cancel(id)
+      forget(id)
       reject(signal.reason)
     })
     remember(id, (outcome) => {

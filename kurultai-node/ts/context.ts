@@ -101,7 +101,7 @@ export class Context<P = any> {
 
   /** What the work has cost so far; stored when the task is completed or failed. Errors: `input.invalid`. */
   async usage(usage: Partial<Usage>): Promise<void> {
-    await call((id) => this.#jobs.usage(id, this.#job, encodeArgs(usage)))
+    results.nothing(await call((id) => this.#jobs.usage(id, this.#job, encodeArgs(usage))))
   }
 }
 

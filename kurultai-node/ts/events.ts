@@ -21,9 +21,8 @@ export class Events {
    * `waitMs` and returns as soon as one comes; an empty list is no error. Errors: `input.invalid`.
    */
   async read(filter: EventFilter = {}): Promise<readonly Event[]> {
-    const { signal, since, ...rest } = filter
-    const args = encodeArgs({ ...rest, since: time(since) })
-    return results.events(await call((id) => this.#native.read(id, args), signal))
+    const args = encodeArgs(filter, { since: time(filter.since) })
+    return results.events(await call((id) => this.#native.read(id, args), filter.signal))
   }
 
   /** The number of the newest event; 0 where nothing happened yet. */

@@ -21,12 +21,15 @@ export function encode(value: unknown, label = 'payload'): string {
 }
 
 /**
- * JSON text of a call's own arguments; a field that is undefined counts as left out.
+ * JSON text of a call's own arguments: the caller's options, and what we add. A field that is undefined counts as left
+ * out, and a signal does not cross. One loop over both is half the work of spreading them into a new object.
  * @internal
  */
-export function encodeArgs(fields: object): string {
+export function encodeArgs(options: object, fields: object = {}): string {
   const given: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(fields)) if (value !== undefined) given[key] = value
+  for (const of of [options, fields] as Record<string, unknown>[]) {
+    for (const key in of) if (of[key] !== undefined && key !== 'signal') given[key] = of[key]
+  }
   return quick(given) ?? write(given, (path, why) => refused('input.invalid', `${path.slice(2)}: ${why}`), [], [])
 }
 

@@ -6,6 +6,7 @@ import { Events } from './events'
 import { encodeArgs } from './json'
 import { native, type NativeJobs, type NativeTeam } from './native'
 import { time } from './new_task'
+import * as results from './results'
 import { Tasks } from './tasks'
 import type { OpenOptions } from './types'
 
@@ -45,7 +46,7 @@ export class Kurultai {
 
   /** Waits until what was sent is committed and lets go of the store. Later calls fail with `store.closed`. */
   async close(): Promise<void> {
-    await call((id) => this.#team.close(id))
+    results.nothing(await call((id) => this.#team.close(id)))
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -70,6 +71,6 @@ export async function open(url?: string, options: OpenOptions = {}): Promise<Kur
   const { signal, clock, ...rest } = options
   const team = new native.Team(bridge)
   const args = encodeArgs({ ...rest, url, clock: time(clock) })
-  await call((id) => team.open(id, args), signal)
+  results.nothing(await call((id) => team.open(id, args), signal))
   return new Kurultai(team)
 }

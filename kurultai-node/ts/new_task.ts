@@ -2,7 +2,7 @@
 
 import { encode, encodeArgs, quick } from './json'
 import { native } from './native'
-import type { Dependency, TaskLike, TaskOptions } from './types'
+import type { Dependency, TaskLike, TaskOptions, Waits } from './types'
 
 /** A task to enqueue. Its id is made here, so that other tasks of the same batch can depend on it. */
 export class NewTask {
@@ -38,8 +38,9 @@ function isAsItCrosses(task: NewTaskLike): boolean {
 }
 
 /** The arguments of `enqueue`. */
-export function encodeTask(task: NewTaskLike): string {
-  const fields = crossed(task)
+export function encodeTask(type: string, payload: unknown, options: TaskOptions & Waits): string {
+  const fields = { type, payload }
+  add(fields, options)
   return quick(fields) ?? written(fields, 'payload')
 }
 
@@ -61,7 +62,7 @@ function crossed(task: NewTaskLike): Record<string, unknown> {
 function add(crossed: Record<string, unknown>, options: Record<string, any>): void {
   for (const key in options) {
     const value = options[key]
-    if (value === undefined || key === 'payload' || key === 'type') continue
+    if (value === undefined || key === 'payload' || key === 'type' || key === 'signal') continue
     const other = crossing.get(key as keyof TaskOptions)
     crossed[key] = other === undefined ? value : other(value)
   }

@@ -1,8 +1,9 @@
-// Answers as frozen results: parsed by the engine, then dates and leases put in place.
+// Outcomes as frozen results: parsed by the engine, then dates and leases put in place. A failure is thrown.
 
 import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
+import type { Outcome } from './native'
 import type { AgentInfo, Claimed, Each, Event, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
 
 type Raw = any
@@ -15,12 +16,23 @@ function frozen<T>(list: T[]): T[] {
   return Object.freeze(list) as T[]
 }
 
-export function simple<T>(text: string): T {
-  return Object.freeze(decode(text))
+/** As it was parsed. */
+export function value(outcome: Outcome): any {
+  nothing(outcome)
+  return decode(outcome)
 }
 
-export function simpleList<T>(text: string): readonly T[] {
-  return frozen(decode(text))
+/** Of a call that answers nothing. */
+export function nothing(outcome: Outcome): asserts outcome is string {
+  if (typeof outcome !== 'string') throw toError(outcome)
+}
+
+export function simple<T>(outcome: Outcome): T {
+  return Object.freeze(value(outcome))
+}
+
+export function simpleList<T>(outcome: Outcome): readonly T[] {
+  return frozen(value(outcome))
 }
 
 /** Most tasks have none, and one frozen list is enough for them. */
@@ -39,12 +51,12 @@ export function toClaimed(raw: Raw): Claimed {
   })
 }
 
-export function claimedList(text: string): readonly Claimed[] {
-  return Object.freeze(decode(text).map(toClaimed))
+export function claimedList(outcome: Outcome): readonly Claimed[] {
+  return Object.freeze(value(outcome).map(toClaimed))
 }
 
-export function extended(text: string): Extended {
-  const raw = decode(text)
+export function extended(outcome: Outcome): Extended {
+  const raw = value(outcome)
   raw.lease = new Lease(raw.lease)
   return Object.freeze(raw)
 }
@@ -64,37 +76,37 @@ function toTask(raw: Raw): Task {
   return Object.freeze(raw)
 }
 
-export function task(text: string): Task {
-  return toTask(decode(text))
+export function task(outcome: Outcome): Task {
+  return toTask(value(outcome))
 }
 
-export function tasks(text: string): readonly (Task | null)[] {
-  const list: Raw[] = decode(text)
+export function tasks(outcome: Outcome): readonly (Task | null)[] {
+  const list: Raw[] = value(outcome)
   for (const raw of list) if (raw !== null) toTask(raw)
   return Object.freeze(list)
 }
 
-export function page(text: string): Page {
-  const raw = decode(text)
+export function page(outcome: Outcome): Page {
+  const raw = value(outcome)
   for (const task of raw.tasks) toTask(task)
   Object.freeze(raw.tasks)
   return Object.freeze(raw)
 }
 
-export function finishedList(text: string): readonly Each<Finished>[] {
-  const list: Raw[] = decode(text)
+export function finishedList(outcome: Outcome): readonly Each<Finished>[] {
+  const list: Raw[] = value(outcome)
   const each = list.map((raw) => (raw.error ? toError(raw.error) : Object.freeze(raw)))
   return Object.freeze(each)
 }
 
-export function stats(text: string): Stats {
-  const raw = decode(text)
+export function stats(outcome: Outcome): Stats {
+  const raw = value(outcome)
   for (const part of Object.values(raw)) Object.freeze(part)
   return Object.freeze(raw)
 }
 
-export function explanation(text: string): Explanation {
-  const raw = decode(text)
+export function explanation(outcome: Outcome): Explanation {
+  const raw = value(outcome)
   for (const reason of raw.reasons) {
     if ('until' in reason) reason.until = date(reason.until)
     if ('runAt' in reason) reason.runAt = date(reason.runAt)
@@ -114,18 +126,18 @@ function toAgent(raw: Raw): AgentInfo {
   return Object.freeze(raw)
 }
 
-export function agent(text: string): AgentInfo {
-  return toAgent(decode(text))
+export function agent(outcome: Outcome): AgentInfo {
+  return toAgent(value(outcome))
 }
 
-export function agents(text: string): readonly AgentInfo[] {
-  const list: Raw[] = decode(text)
+export function agents(outcome: Outcome): readonly AgentInfo[] {
+  const list: Raw[] = value(outcome)
   for (const raw of list) toAgent(raw)
   return Object.freeze(list)
 }
 
-export function events(text: string): readonly Event[] {
-  const list: Raw[] = decode(text)
+export function events(outcome: Outcome): readonly Event[] {
+  const list: Raw[] = value(outcome)
   for (const raw of list) {
     raw.createdAt = date(raw.createdAt)
     Object.freeze(raw)

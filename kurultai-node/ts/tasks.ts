@@ -4,7 +4,7 @@ import { call } from './bridge'
 import { refused } from './errors'
 import { encode, encodeArgs, quick } from './json'
 import { tokenOf, type LeaseLike } from './lease'
-import type { NativeTasks } from './native'
+import type { NativeTasks, Outcome } from './native'
 import { encodeDependency, encodeTask, encodeTasks, idOf, type NewTaskLike } from './new_task'
 import * as results from './results'
 import type {
@@ -21,7 +21,7 @@ export class Tasks {
     this.#native = native
   }
 
-  #call(operation: keyof NativeTasks, args: string, signal?: AbortSignal | null): Promise<string> {
+  #call(operation: keyof NativeTasks, args: string, signal?: AbortSignal | null): Outcome | Promise<Outcome> {
     return call((id) => this.#native[operation](id, args), signal)
   }
 
@@ -34,8 +34,7 @@ export class Tasks {
    * aborted call may still have added the task.
    */
   async enqueue(type: string, payload: unknown = null, options: TaskOptions & Waits = {}): Promise<Enqueued> {
-    const { signal, ...rest } = options
-    return results.simple(await this.#call('enqueue', encodeTask({ ...rest, type, payload }), signal))
+    return results.simple(await this.#call('enqueue', encodeTask(type, payload, options), options.signal))
   }
 
   /** Adds all or none. Tasks may depend on each other, in any order. Errors as `enqueue`. */
@@ -50,8 +49,7 @@ export class Tasks {
    * Errors: `agent.not_found`, `input.invalid`.
    */
   async claim(agent: string, options: ClaimOptions = {}): Promise<readonly Claimed[]> {
-    const { signal, ...rest } = options
-    return results.claimedList(await this.#call('claim', encodeArgs({ ...rest, agent }), signal))
+    return results.claimedList(await this.#call('claim', encodeArgs(options, { agent }), options.signal))
   }
 
   /**
@@ -177,12 +175,12 @@ export class Tasks {
 
   /** Stops giving out a task type, or with null every task: the emergency stop. Holders see it at their next `extend`. */
   async pause(type: string | null = null, options: Waits = {}): Promise<void> {
-    await this.#call('pause', encode(type, 'type'), options.signal)
+    results.nothing(await this.#call('pause', encode(type, 'type'), options.signal))
   }
 
   /** Ends a pause of the same type. */
   async unpause(type: string | null = null, options: Waits = {}): Promise<void> {
-    await this.#call('unpause', encode(type, 'type'), options.signal)
+    results.nothing(await this.#call('unpause', encode(type, 'type'), options.signal))
   }
 
   /**
@@ -191,7 +189,7 @@ export class Tasks {
    * finished.
    */
   async depend(dependent: TaskLike, on: TaskLike | Dependency, options: Waits = {}): Promise<void> {
-    await this.#call('depend', encode([idOf(dependent), encodeDependency(on)], 'depend'), options.signal)
+    results.nothing(await this.#call('depend', encode([idOf(dependent), encodeDependency(on)], 'depend'), options.signal))
   }
 
   /** Errors: `task.not_found`. */
@@ -239,7 +237,7 @@ export class Tasks {
    * tasks and events are removed. Safe to call at any time, from any process.
    */
   async maintain(options: Waits = {}): Promise<void> {
-    await this.#call('maintain', 'null', options.signal)
+    results.nothing(await this.#call('maintain', 'null', options.signal))
   }
 
   /**

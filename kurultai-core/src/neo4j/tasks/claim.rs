@@ -109,11 +109,8 @@ async fn attempt(
         most = most.max(wanted);
         rows.push(row);
     }
-    let query = store
-        .query(CLAIM)
-        .param("catalog", catalog.seq)
-        .param("groups", list(rows))
-        .param("n", count(most));
+    let query =
+        store.query(CLAIM).param("catalog", catalog.seq).param("groups", list(rows)).param("n", count(most));
     let mut answer = store.one(query, Repeat::Unsafe).await?;
     if answer.next::<i64>()? != catalog.seq {
         return Ok(None);

@@ -70,7 +70,8 @@ CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', so
     };
 }
 
-pub(super) const PLAIN: &str = concat!(hot_lock!(), insert!(), "WITH ns, count(*) AS added RETURN [added] AS row");
+pub(super) const PLAIN: &str =
+    concat!(hot_lock!(), insert!(), "WITH ns, count(*) AS added RETURN [added] AS row");
 
 /// Inserts nothing where a parent is finished or gone, or where there is a way between guarded tasks that the writer
 /// did not know when it looked for circles. Guards and ways are [from, to], raises [task, rank].
