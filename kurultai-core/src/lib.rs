@@ -23,6 +23,8 @@ mod sqlite;
 pub mod store;
 pub mod tasks;
 mod team;
+#[doc(hidden)]
+pub mod woken;
 mod words;
 pub mod worker;
 

@@ -4,7 +4,10 @@
 
 use crate::failure::Failure;
 use futures::FutureExt;
-use kurultai_core::{Error, Result};
+use kurultai_core::{
+    Error, Result,
+    woken::{GoOn, Woken},
+};
 use napi::{
     Env, Status,
     bindgen_prelude::{Either, FnArgs, Function},
@@ -139,32 +142,17 @@ struct Running {
     scheduled: AtomicBool,
 }
 
-/// Calls that were woken and are not polled yet: one task polls them all, as a batch wakes many at once.
-static WOKEN: Mutex<Vec<Arc<Running>>> = Mutex::new(Vec::new());
-
-async fn poll_woken() {
-    let woken = std::mem::take(&mut *locked(&WOKEN));
-    for running in woken {
-        running.go_on();
-    }
-}
+static WOKEN: Woken<Running> = Woken::new();
 
 impl Wake for Running {
     fn wake(self: Arc<Self>) {
-        if self.scheduled.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut woken = locked(&WOKEN);
-        woken.push(self);
-        let first = woken.len() == 1;
-        drop(woken);
-        if first {
-            runtime().spawn(poll_woken());
+        if !self.scheduled.swap(true, Ordering::AcqRel) {
+            WOKEN.push(self, runtime().handle());
         }
     }
 }
 
-impl Running {
+impl GoOn for Running {
     fn go_on(self: Arc<Self>) {
         // Before the poll: whoever wakes from here on wants another one.
         self.scheduled.store(false, Ordering::Release);
@@ -172,7 +160,9 @@ impl Running {
             self.calls.end(&self, done);
         }
     }
+}
 
+impl Running {
     /// The answer, once.
     fn poll(self: &Arc<Self>) -> Option<Result<Answer>> {
         let mut work = locked(&self.work);

@@ -7,7 +7,10 @@ use crate::{
     runtime::{self, Ours},
 };
 use futures::FutureExt;
-use kurultai_core::Error;
+use kurultai_core::{
+    Error,
+    woken::{GoOn, Woken},
+};
 use pyo3::{
     exceptions::{PyStopIteration, asyncio::CancelledError},
     intern,
@@ -211,29 +214,20 @@ impl Drop for Op {
     }
 }
 
-/// Calls that were woken and are not polled yet: one task of tokio polls them all, as a batch wakes many at once.
-static WOKEN: Mutex<Vec<Arc<Pending>>> = Mutex::new(Vec::new());
+static WOKEN: Woken<Pending> = Woken::new();
 
-async fn poll_woken() {
-    let woken = std::mem::take(&mut *lock(&WOKEN));
-    for pending in woken {
-        if pending.poll() {
-            pending.queue.clone().push(pending);
+impl GoOn for Pending {
+    fn go_on(self: Arc<Self>) {
+        if self.poll() {
+            self.queue.clone().push(self);
         }
     }
 }
 
 impl Wake for Pending {
     fn wake(self: Arc<Self>) {
-        if self.woken.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let mut woken = lock(&WOKEN);
-        woken.push(self);
-        let first = woken.len() == 1;
-        drop(woken);
-        if first {
-            runtime::begun().spawn(poll_woken());
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            WOKEN.push(self, runtime::begun());
         }
     }
 }
