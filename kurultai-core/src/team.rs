@@ -30,6 +30,8 @@ const PASS: usize = 500;
 const PORTION: usize = 100;
 /// How many of them the background draws at each tick.
 const PORTIONS: usize = 5;
+/// Whoever waits hears of new work first, and reads and writes alone for as long.
+const COURTESY: Duration = Duration::from_millis(1);
 /// How often the background looks after the queue.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -241,7 +243,11 @@ impl Team {
                 let step = left.min(pause.mul_f64(0.75 + fastrand::f64() / 2.0));
                 tokio::select! {
                     () = sleep(step) => {}
-                    _ = news.changed() => break,
+                    _ = news.changed() => {
+                        sleep(COURTESY).await;
+                        news.mark_unchanged();
+                        break;
+                    }
                 }
                 left = left.saturating_sub(step);
                 pause = (pause * 2).min(most);
