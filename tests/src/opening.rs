@@ -75,6 +75,9 @@ async fn a_closed_store_says_so() {
 
 mod neo4j {
     use super::*;
+    use crate::fixture::{Team, graph};
+    use kurultai_core::{Claim, NewTask};
+    use neo4rs::query;
 
     #[tokio::test]
     async fn a_wrong_password_is_refused_and_not_shown() {
@@ -89,5 +92,47 @@ mod neo4j {
     async fn a_server_that_is_not_there_is_unavailable() {
         let error = Kurultai::open("neo4j://neo4j:password@127.0.0.1:9/neo4j").await.unwrap_err();
         assert_eq!((error.code(), error.retryable()), ("store.unavailable", true));
+    }
+
+    /// As step 1 left them. One transaction, as other cases open the same database meanwhile.
+    const EARLIER: &str = "
+        MATCH (ns:Namespace {id: $ns}) SET ns._lock = 0
+        WITH ns MATCH (r:TaskRoute {namespace: $ns})
+        CALL (r) { MATCH (t:Task {namespace: $ns}) WHERE t.route = r.number SET t.route = r.key
+          RETURN count(t) AS tasks }
+        REMOVE r.number
+        WITH sum(tasks) AS tasks OPTIONAL MATCH (s:KurultaiSchema {version: 2}) DELETE s RETURN tasks";
+
+    #[tokio::test]
+    async fn tasks_of_an_earlier_schema_go_on() {
+        let team = Team::neo4j().await;
+        team.agent("temujin", &[]).await;
+        for task_type in ["code", "review"] {
+            team.k
+                .tasks()
+                .enqueue_many(vec![NewTask::new(task_type), NewTask::new(task_type)])
+                .await
+                .unwrap();
+        }
+        let held = team.claim_one("temujin").await;
+        let mut rows = graph().execute(query(EARLIER).param("ns", team.namespace.as_str())).await.unwrap();
+        assert_eq!(rows.next().await.unwrap().unwrap().get::<i64>("tasks").unwrap(), 4);
+        assert!(rows.next().await.unwrap().is_none());
+
+        let later = team.reopen(|config| config).await;
+        later.tasks().release(&held.lease).await.unwrap();
+        later.tasks().enqueue(NewTask::new("code")).await.unwrap();
+        let claimed = later.tasks().claim(Claim::new("temujin").max(10)).await.unwrap();
+        assert_eq!(claimed.len(), 5);
+        assert_eq!(claimed.iter().filter(|task| task.task_type == "code").count(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_namespace_that_somebody_removed_takes_nothing() {
+        let team = Team::neo4j().await;
+        team.add(task("before")).await;
+        let removal = query("MATCH (ns:Namespace {id: $ns}) DELETE ns").param("ns", team.namespace.as_str());
+        graph().run(removal).await.unwrap();
+        assert_eq!(code(team.k.tasks().enqueue(task("after")).await), "store.namespace_missing");
     }
 }
