@@ -307,7 +307,10 @@ class Processes(unittest.TestCase):
 
     @unittest.skipUnless(hasattr(signal, "SIGINT") and os.name == "posix", "signals are POSIX's")
     def test_ctrl_c_ends_a_blocking_call(self) -> None:
+        # A test that a shell runs in the background inherits that the signal is ignored.
         code = """
+            import signal
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             import kurultai
             with kurultai.blocking.open("memory:") as team:
                 team.agents.register("temujin")

@@ -31,8 +31,9 @@ const FOREIGN_TASKS: &str = concat!(
 WITH t, now LIMIT 500 RETURN [now, elementId(t), properties(t)] AS row"
 );
 
-/// A row is [element, properties, route, unique key, the task of these rows that has the same key]. The first task of a key
-/// keeps it. The key goes before the namespace comes: each property is checked against the constraint by itself.
+/// A row is [element, properties, route's number, unique key, the task of these rows that has the same key]. The first
+/// task of a key keeps it. The key goes before the namespace comes: each property is checked against the constraint by
+/// itself.
 const ADOPT_TASKS: &str = concat!(
     lock!(),
     "SET ns.catalog_seq = ns.catalog_seq + 1

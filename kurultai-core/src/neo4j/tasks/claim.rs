@@ -25,8 +25,8 @@ const MOST: usize = 2_000;
 /// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
 /// that its order is used and nothing is sorted; an OR in its condition would make two seeks of it. Each group is a
 /// subquery of its own, so that the next one sees what it took. A group is [agent, claim id, how many, lease, most at
-/// once, [[route's number, preference]]]. A task's properties are read at once, because each reading of one walks the chain in
-/// which they are stored.
+/// once, [[route's number, preference]], agent where it has such a limit]. A task's properties are read at once, because
+/// each reading of one walks the chain in which they are stored.
 pub(super) const CLAIM: &str = concat!(
     hot_lock!(),
     "WITH ns, now, at, ns.catalog_seq AS catalog,

@@ -86,8 +86,7 @@ CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {id: id}) WHERE p.namespace
   RETURN count(CASE WHEN p IS NULL THEN 1 END) AS gone }
 CALL (ns, now, at, ways, gone) {
 WITH ns, now, at, ways, gone WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone = 0
-",
-    "CALL (ns, now, at) {
+CALL (ns, now, at) {
 ",
     insert!(),
     "RETURN count(*) AS added }
