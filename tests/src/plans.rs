@@ -21,7 +21,7 @@ mod neo4j {
         let team = Team::neo4j().await;
         team.k.tasks().enqueue_many(vec![task("one of many"); 200]).await.unwrap();
         // Their types have a part in the plan.
-        let numbers = ["n", "catalog", "count", "limit"].map(|name| (name, ONE.to_vec()));
+        let numbers = ["n", "catalog", "count", "limit", "pass"].map(|name| (name, ONE.to_vec()));
         let lists = ["groups", "routes", "rows", "claims", "kinds"].map(|name| (name, NO_ROWS.to_vec()));
         let others = [("ns", text(&team.namespace)), ("now", NULL.to_vec())];
         let parameters: Vec<_> = others.into_iter().chain(numbers).chain(lists).collect();

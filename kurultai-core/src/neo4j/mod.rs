@@ -30,6 +30,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tasks::Ranges;
 pub use tasks::hot_statements;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -107,6 +108,7 @@ pub(crate) struct Neo4jStore {
     nodelay: Arc<NoDelay>,
     statements: AtomicU64,
     catalog: Mutex<Arc<Catalog>>,
+    ranges: Ranges,
     aged: Mutex<Option<Instant>>,
 }
 
@@ -158,6 +160,7 @@ impl Neo4jStore {
             nodelay: Arc::new(NoDelay::new(port)),
             statements: AtomicU64::new(0),
             catalog: Mutex::default(),
+            ranges: Ranges::default(),
             aged: Mutex::default(),
         };
         store.migrate(config.migrate).await?;

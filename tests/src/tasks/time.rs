@@ -39,7 +39,7 @@ cases! {
         let other = team.reopen(|config| config).await;
         for minutes in [1, 2, 1] {
             let expiry = Expiry::After(Duration::from_secs(60 * minutes));
-            let crowd = || (0..20).map(|i| task(&i.to_string()).expiry(expiry)).collect();
+            let crowd = || (0..200).map(|i| task(&i.to_string()).expiry(expiry)).collect();
             team.k.tasks().enqueue_many(crowd()).await.unwrap();
             other.tasks().enqueue_many(crowd()).await.unwrap();
             team.seconds(1);
@@ -57,8 +57,25 @@ cases! {
         assert_eq!(count(Status::Expired).await, None);
         team.seconds(3);
         // The released ones wait anew.
-        assert_eq!(team.claim("temujin", 100).await.len(), 40 + 5);
-        assert_eq!(count(Status::Expired).await, Some(45));
+        assert_eq!(team.claim("temujin", 1_000).await.len(), 400 + 5);
+        assert_eq!(count(Status::Expired).await, Some(765));
+    }
+
+    async fn who_rises_out_of_a_crowd_expires_like_the_rest(team: Team) {
+        let expiry = Expiry::After(Duration::from_secs(7_200));
+        let crowd = || (0..200).map(|i| task(&i.to_string()).priority(Priority::P3).expiry(expiry)).collect();
+        let first = team.k.tasks().enqueue_many(crowd()).await.unwrap();
+        let second = team.k.tasks().enqueue_many(crowd()).await.unwrap();
+        let urgent = |on: &str| task("urgent").priority(Priority::P0).depends_on([on]).expiry(Expiry::Never);
+        team.add(urgent(&first[7].id)).await;
+        let depends = team.add(task("urgent").priority(Priority::P0).expiry(Expiry::Never)).await;
+        team.k.tasks().depend(&depends, &second[7].id).await.unwrap();
+        team.seconds(3_700);
+        team.k.tasks().maintain().await.unwrap();
+        team.seconds(3_501);
+        team.k.tasks().maintain().await.unwrap();
+        let by_status = team.k.tasks().stats().await.unwrap().by_status;
+        assert_eq!(by_status.get(&Status::Expired), Some(&400));
     }
 
     async fn the_time_to_wait_counts_from_when_a_task_could_be_claimed(team: Team) {

@@ -31,13 +31,15 @@ pub(super) const CLAIM: &str = concat!(
     hot_lock!(),
     "WITH ns, now, at, ns.catalog_seq AS catalog,
   EXISTS { MATCH (o:Task) USING INDEX SEEK o:Task(namespace, due_at)
-    WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
+    WHERE o.namespace = $ns AND o.due_at <= now }
+  OR EXISTS { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
+    WHERE x.namespace = $ns AND x.due_at <= now } AS overdue
 CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE [] END AS g
   CALL (now, at, g) {
-    CALL (now, g) { UNWIND g[5] AS r
-      CALL (now, r) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
+    CALL (now, at, g) { UNWIND g[5] AS r
+      CALL (now, at, r) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
         WHERE t.namespace = $ns AND t.route = r[0] AND t.claim_key > -1
-          AND NOT coalesce(t.due_at <= now, false)
+          AND NOT coalesce(t.due_at <= now, false) AND NOT coalesce(t.expires_at <= at, false)
         WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT $n RETURN t }
       WITH t, r ORDER BY t.claim_key / 1125899906842624, -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
     WITH now, at, g, heads, CASE WHEN g[4] IS NULL THEN g[2] ELSE g[4] - COUNT {

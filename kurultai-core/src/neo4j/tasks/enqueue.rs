@@ -9,6 +9,7 @@ use super::super::{
 use super::{
     apply::text,
     circle::{self, Waits, Ways},
+    expiry::{self, Times},
 };
 use crate::{
     clock::micros,
@@ -18,7 +19,7 @@ use crate::{
         Dependency, DependencyType, Enqueued, Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start,
         Status, WaitFor,
         admit::{self, Existing, Known, Row},
-        order::{self, Route},
+        order::Route,
         queue::Answers,
     },
 };
@@ -35,7 +36,7 @@ const KIND: usize = 500;
 /// What tasks have in common is sent once and worked out once, as their kind. A kind's rows are
 /// [place in the batch, id, payload, title, description, unique_key, parent_id]. Ends with as many rows as tasks.
 macro_rules! insert {
-    () => {
+    ($($more:tt)*) => {
         concat!(
             "WITH ns, now, at, ns.event_seq AS base
 SET ns.event_seq = base + $count
@@ -46,9 +47,10 @@ WITH ns, now, at, base, k, start, CASE WHEN start > now THEN start END AS later
 WITH ns, now, at, base, k, start, later,
   CASE WHEN k.expires_at IS NOT NULL THEN k.expires_at
     WHEN NOT k.blocked THEN coalesce(later, now) + k.timeout END AS expires
-WITH ns, at, base, k, k.sort + now - 1577836800000000 AS sort, NOT k.blocked AND later IS NULL AS ready,
+WITH ns, at, base, k, k.sort + now AS sort, NOT k.blocked AND later IS NULL AS ready,
   CASE WHEN k.blocked THEN 'blocked' ELSE 'pending' END AS status,
-  CASE WHEN NOT k.blocked AND (later < expires OR expires IS NULL) THEN later ELSE expires END AS due,
+  CASE WHEN k.range[0] <= now AND now + $count <= k.range[1] THEN null
+    WHEN NOT k.blocked AND (later < expires OR expires IS NULL) THEN later ELSE expires END AS due,
   CASE WHEN start IS NOT NULL THEN ",
             native!("start"),
             " END AS start,
@@ -56,13 +58,13 @@ WITH ns, at, base, k, k.sort + now - 1577836800000000 AS sort, NOT k.blocked AND
             native!("expires"),
             " END AS expires
 UNWIND k.rows AS r
-CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2], title: r[3],
-  description: r[4], priority: k.priority, priority_weight: k.priority_weight, sort_key: sort + r[0],
-  claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, run_at: start, expires_at: expires,
-  timeout: k.timeout, required_capabilities: k.required_capabilities,
-  preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to, delegated_by: k.delegated_by,
-  unique_key: r[5], parent_id: r[6], on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
-  retry: k.retry, max_attempts: k.max_attempts, attempts: 0, lease_version: 0, revision: 0, created_at: at})
+CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2],
+  priority: k.priority, priority_weight: k.priority_weight, sort_key: sort + r[0],
+  claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, expires_at: expires, timeout: k.timeout,
+  required_capabilities: k.required_capabilities, max_attempts: k.max_attempts, attempts: 0, lease_version: 0,
+  revision: 0, created_at: at",
+            $($more)*,
+            "})
 CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
   task_id: r[1], created_at: at})
 "
@@ -70,8 +72,19 @@ CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', so
     };
 }
 
+/// What a task that is only a type and a payload does not have; an absent property costs, too.
+macro_rules! more {
+    () => {
+        ", title: r[3], description: r[4], unique_key: r[5], parent_id: r[6], run_at: start,
+  preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to, delegated_by: k.delegated_by,
+  on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for, retry: k.retry"
+    };
+}
+
+pub(super) const BARE: &str =
+    concat!(hot_lock!(), insert!(""), "WITH ns, count(*) AS added RETURN [added] AS row");
 pub(super) const PLAIN: &str =
-    concat!(hot_lock!(), insert!(), "WITH ns, count(*) AS added RETURN [added] AS row");
+    concat!(hot_lock!(), insert!(more!()), "WITH ns, count(*) AS added RETURN [added] AS row");
 
 /// Inserts nothing where a parent is finished or gone, or where there is a way between guarded tasks that the writer
 /// did not know when it looked for circles. Guards and ways are [from, to], raises [task, rank].
@@ -88,7 +101,7 @@ CALL (ns, now, at, ways, gone) {
 WITH ns, now, at, ways, gone WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone = 0
 CALL (ns, now, at) {
 ",
-    insert!(),
+    insert!(more!()),
     "RETURN count(*) AS added }
 CALL (at) { UNWIND $edges AS e
   MATCH (d:Task {id: e[0]}) MATCH (p:Task {id: e[1]})
@@ -109,7 +122,9 @@ CALL () { UNWIND $raises AS r
   WITH DISTINCT p, r[1] AS rank WITH p, min(rank) AS rank
   WITH p, p.sort_key / 1152921504606846976 - rank AS up
   WHERE up > 0 AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
-  SET p.sort_key = p.sort_key - up * 1152921504606846976, p.revision = p.revision + 1,
+  SET p.due_at = CASE WHEN p.claim_key IS NULL THEN p.due_at ELSE coalesce(p.due_at, ",
+    micros!("p.expires_at"),
+    ") END, p.sort_key = p.sort_key - up * 1152921504606846976, p.revision = p.revision + 1,
     p.claim_key = p.claim_key - up * 1152921504606846976
   RETURN count(*) AS raised }
 CALL () { UNWIND $blocked AS id MATCH (t:Task {id: id})
@@ -160,7 +175,9 @@ CALL (d, go) { UNWIND CASE WHEN $type = 'blocks' THEN go ELSE [] END AS x
   WITH DISTINCT q, d.sort_key / 1152921504606846976 AS rank
   WITH q, q.sort_key / 1152921504606846976 - rank AS up
   WHERE up > 0 AND NOT q.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
-  SET q.sort_key = q.sort_key - up * 1152921504606846976, q.revision = q.revision + 1,
+  SET q.due_at = CASE WHEN q.claim_key IS NULL THEN q.due_at ELSE coalesce(q.due_at, ",
+    micros!("q.expires_at"),
+    ") END, q.sort_key = q.sort_key - up * 1152921504606846976, q.revision = q.revision + 1,
     q.claim_key = q.claim_key - up * 1152921504606846976
   RETURN count(*) AS raised }
 RETURN [was, theirs, circle, size(looks) > 0] AS row"
@@ -211,6 +228,17 @@ async fn plain(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<V
     Ok(Answers { each, overdue })
 }
 
+/// It has none of what `more` adds.
+fn is_bare(task: &NewTask) -> bool {
+    task.title.is_empty()
+        && task.description.is_empty()
+        && task.preferred_capabilities.is_empty()
+        && (&task.unique_key, &task.parent_id, &task.assigned_to, &task.delegated_by)
+            == (&None, &None, &None, &None)
+        && (task.start, task.retry, task.wait_for, task.on_prerequisite_failure)
+            == (Start::Now, RetryPolicy::default(), WaitFor::All, OnPrerequisiteFailure::Block)
+}
+
 fn is_timed(task: &NewTask) -> bool {
     matches!(task.start, Start::At(_)) || matches!(task.expiry, Expiry::At(_))
 }
@@ -218,7 +246,8 @@ fn is_timed(task: &NewTask) -> bool {
 async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     let sizes: Vec<usize> = units.iter().map(Vec::len).collect();
     let rows: Vec<Row> = units.into_iter().flatten().map(Row::plain).collect();
-    let done = store.one(insertion(store, PLAIN, &rows).await?, Repeat::Unsafe).await;
+    let text = if rows.iter().all(|row| is_bare(&row.task)) { BARE } else { PLAIN };
+    let done = store.one(insertion(store, text, &rows).await?, Repeat::Unsafe).await;
     let mut tasks = rows.into_iter().map(|row| row.task);
     let units = sizes.into_iter().map(|size| tasks.by_ref().take(size).collect::<Vec<_>>());
     match done {
@@ -297,7 +326,11 @@ async fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> Result<neo4r
     }
     let keys = kinds.iter().map(|(row, _)| Route::key_of(&row.task)).collect();
     let routes = store.route_numbers(keys).await?;
-    let kinds = kinds.into_iter().zip(routes).map(|((row, lines), route)| kind(row, route, lines));
+    let expiring =
+        kinds.iter().zip(&routes).map(|((row, lines), route)| (expiry::Kind::of(row, *route), lines.len()));
+    let ranges = expiry::ranges(store, &expiring.collect::<Vec<_>>()).await?;
+    let kinds = kinds.into_iter().zip(routes).zip(ranges);
+    let kinds = kinds.map(|(((row, lines), route), range)| kind(row, route, range, lines));
     Ok(store.query(text).param("kinds", list(kinds)).param("count", count(rows.len())))
 }
 
@@ -313,7 +346,7 @@ fn same_kind(a: &Row, b: &Row) -> bool {
 }
 
 /// What is as it is by default is left out.
-fn kind(row: &Row, route: i64, lines: Vec<BoltType>) -> BoltType {
+fn kind(row: &Row, route: i64, range: Option<Times>, lines: Vec<BoltType>) -> BoltType {
     let task = &row.task;
     let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
@@ -331,7 +364,8 @@ fn kind(row: &Row, route: i64, lines: Vec<BoltType>) -> BoltType {
     };
     let fields = [
         ("rows", list(lines)),
-        ("sort", order::sort_base(row.rank, task.priority_weight).into()),
+        ("sort", expiry::sort(row).into()),
+        ("range", range.map(Vec::from).into()),
         ("blocked", row.blocked.into()),
         ("delay", delay.into()),
         ("run_at", run_at.into()),

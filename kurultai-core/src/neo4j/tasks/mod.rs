@@ -5,6 +5,7 @@ mod apply;
 mod circle;
 mod claim;
 mod enqueue;
+mod expiry;
 mod extend;
 mod finish;
 mod read;
@@ -19,6 +20,7 @@ use crate::{
     },
 };
 use async_trait::async_trait;
+pub(super) use expiry::Ranges;
 use std::time::Duration;
 
 /// What the end of `tasks` means for those that wait for them: a dependent whose prerequisites are all completed is
@@ -74,14 +76,16 @@ RETURN [] AS row"
 );
 
 /// For the test of their plans.
-pub fn hot_statements() -> [(&'static str, &'static str); 7] {
+pub fn hot_statements() -> [(&'static str, &'static str); 9] {
     [
-        ("enqueue", enqueue::PLAIN),
+        ("enqueue", enqueue::BARE),
+        ("enqueue with more", enqueue::PLAIN),
         ("claim", claim::CLAIM),
         ("extend", extend::EXTEND),
         ("complete", finish::COMPLETE),
         ("apply", apply::APPLY),
         ("due", read::DUE),
+        ("spread", expiry::SPREAD),
         ("catalog", catalog::LOAD),
     ]
 }

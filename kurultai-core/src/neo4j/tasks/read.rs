@@ -5,7 +5,7 @@ use super::super::{
     bolt::{Cells, Properties, count},
     clock, finished, lock, micros,
 };
-use super::claim;
+use super::{claim, expiry};
 use crate::{
     clock::Micros,
     error::Result,
@@ -50,7 +50,10 @@ pub(super) const DUE: &str = concat!(
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
   WHERE t.namespace = $ns AND t.due_at > now
   WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS next }
-RETURN [ids, next[0]] AS row"
+CALL (now) { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
+  WHERE x.namespace = $ns AND x.due_at > 0
+  WITH x ORDER BY x.namespace, x.due_at LIMIT 1 RETURN collect(x.due_at - now) AS range }
+RETURN [ids, next[0], range[0]] AS row"
 );
 
 const GET: &str = "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
@@ -166,11 +169,17 @@ fn tally(counts: Vec<u32>) -> Tally {
 }
 
 pub(super) async fn due(store: &Neo4jStore, limit: usize) -> Result<Due> {
-    let mut rows = store.look(store.query(DUE).param("limit", count(limit))).await?;
-    let Some(mut row) = rows.pop() else { return Ok(Due { ids: vec![], next: None }) };
-    let ids = row.next()?;
-    let next = row.next::<Option<u64>>()?.map(Duration::from_micros);
-    Ok(Due { ids, next })
+    loop {
+        let mut rows = store.look(store.query(DUE).param("limit", count(limit))).await?;
+        let Some(mut row) = rows.pop() else { return Ok(Due { ids: vec![], next: None }) };
+        let (ids, task, range) = (row.next()?, row.next::<Option<i64>>()?, row.next::<Option<i64>>()?);
+        if range.is_some_and(|left| left <= 0) {
+            expiry::spread(store).await?;
+            continue;
+        }
+        let next = task.into_iter().chain(range).min();
+        return Ok(Due { ids, next: next.map(|left| Duration::from_micros(left.unsigned_abs())) });
+    }
 }
 
 pub(super) async fn get(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Option<Task>>> {

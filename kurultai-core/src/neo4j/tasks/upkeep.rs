@@ -1,6 +1,6 @@
 //! Aging, removal, and the edges that only people read.
 
-use super::super::{Neo4jStore, bolt::count, clock, exec::Repeat, finished, lock};
+use super::super::{Neo4jStore, bolt::count, clock, exec::Repeat, finished, lock, micros};
 use crate::{
     clock::{micros, monotonic},
     error::Result,
@@ -25,7 +25,9 @@ const RAISE: &str = concat!(
   MATCH (t:Task {id: r[0]}) USING INDEX SEEK t:Task(id)
   WHERE t.namespace = $ns AND t.revision = r[1] AND t.claim_key >= 1152921504606846976
   SET t.claim_key = t.claim_key - 1152921504606846976, t.sort_key = t.sort_key - 1152921504606846976,
-    t.revision = t.revision + 1, t.updated_at = at
+    t.due_at = coalesce(t.due_at, ",
+    micros!("t.expires_at"),
+    "), t.revision = t.revision + 1, t.updated_at = at
   RETURN count(*) AS raised }
 RETURN [raised] AS row"
 );
