@@ -27,7 +27,7 @@ const GRACE: Micros = 30_000_000;
 
 const FOREIGN_TASKS: &str = concat!(
     clock!(),
-    "MATCH (t:Task) WHERE t.namespace IS NULL OR t.namespace = $ns AND t.sort_key IS NULL
+    "MATCH (t:Task) WHERE t.namespace IS NULL OR t.namespace = $ns AND coalesce(t.sort_key, t.claim_key) IS NULL
 WITH t, now LIMIT 500 RETURN [now, elementId(t), properties(t)] AS row"
 );
 
@@ -38,7 +38,7 @@ const ADOPT_TASKS: &str = concat!(
     lock!(),
     "SET ns.catalog_seq = ns.catalog_seq + 1
 WITH ns, now
-CALL (now) { UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r[0] AND t.sort_key IS NULL
+CALL (now) { UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r[0] AND coalesce(t.sort_key, t.claim_key) IS NULL
   OPTIONAL MATCH (o:Task {namespace: $ns, unique_key: r[3]}) WHERE o <> t
   SET t.unique_key = CASE WHEN o IS NULL THEN r[3] END, t.duplicate_of = coalesce(r[4], o.id), t += r[1],
     t.route = r[2]
@@ -61,7 +61,9 @@ const ADOPT_EDGES: &str = concat!(
 CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.status = 'pending'
     AND (EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks' AND p.status <> 'completed' }
       OR EXISTS { (t)-[:SPAWNED]->(:Task) })
-  SET t.status = 'blocked', t.revision = t.revision + 1 REMOVE t.claim_key RETURN count(*) AS blocked }
+  SET t.status = 'blocked', t.sort_key = coalesce(t.claim_key, t.sort_key),
+    t.revision = coalesce(t.revision, 0) + 1
+  REMOVE t.claim_key RETURN count(*) AS blocked }
 CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.status = 'blocked' SET t.due_at = 0
   RETURN count(*) AS waiting }
 RETURN [blocked] AS row"
@@ -164,7 +166,7 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<Adopted> {
     let run_at = moment(&mut of, "run_at")?;
     let expires_at = moment(&mut of, "expires_at")?.filter(|_| !status.is_finished());
     let later = run_at.filter(|at| *at > now);
-    let sort_key = order::sort_base(priority, weight) + (created - order::EPOCH).clamp(0, (1 << 50) - 1);
+    let rank = order::sort_base(priority, weight) + (created - order::EPOCH).clamp(0, (1 << 50) - 1);
     let attempts = number(&mut of, "attempts")?.or(number(&mut of, "retry_count")?).unwrap_or(0);
     let max_attempts = number(&mut of, "max_attempts")?.or(number(&mut of, "max_retries")?).unwrap_or(3);
     let held = status == Status::InProgress;
@@ -216,9 +218,8 @@ fn task(mut of: Properties, now: Micros, namespace: &str) -> Result<Adopted> {
         ("attempts", attempts.max(i64::from(held)).into()),
         ("max_attempts", max_attempts.clamp(1, 1000).into()),
         ("progress", of.take::<Option<f64>>("progress").ok().flatten().into()),
-        ("revision", 0.into()),
-        ("sort_key", sort_key.into()),
-        ("claim_key", claimable.then_some(sort_key).into()),
+        ("sort_key", (!claimable).then_some(rank).into()),
+        ("claim_key", claimable.then_some(rank).into()),
         ("due_at", due_at.into()),
         ("timeout", None::<i64>.into()),
         ("control", None::<String>.into()),

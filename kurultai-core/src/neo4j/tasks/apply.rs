@@ -18,9 +18,11 @@ pub(super) const APPLY: &str = concat!(
     "CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
   WITH i, $rows[i] AS r, now, at
   MATCH (t:Task {id: r.id}) USING INDEX SEEK t:Task(id)
-  WHERE t.namespace = $ns AND CASE WHEN r.claim IS NULL THEN t.revision = r.revision
+  WHERE t.namespace = $ns AND CASE WHEN r.claim IS NULL THEN coalesce(t.revision, 0) = r.revision
     ELSE t.claim_id = r.claim AND t.status = 'in_progress' AND t.due_at > now END
-  SET t.status = r.status, t.claim_key = CASE WHEN r.claimable THEN t.sort_key END, t.run_at = r.run_at,
+  WITH i, r, now, at, t, coalesce(t.claim_key, t.sort_key) AS key
+  SET t.status = r.status, t.claim_key = CASE WHEN r.claimable THEN key END,
+    t.sort_key = CASE WHEN NOT r.claimable THEN key END, t.run_at = r.run_at,
     t.expires_at = r.expires_at, t.due_at = r.due_at, t.attempts = r.attempts, t.control = r.control,
     t.results = coalesce(r.results, t.results), t.usage = coalesce(r.usage, t.usage),
     t.errors = CASE WHEN r.error IS NULL THEN t.errors ELSE coalesce(t.errors, []) + [r.error] END,
@@ -30,7 +32,7 @@ pub(super) const APPLY: &str = concat!(
     t.claimed_by = CASE WHEN NOT r.status IN ['pending', 'blocked'] THEN t.claimed_by END,
     t.held_by = CASE WHEN r.status = 'in_progress' THEN t.held_by END,
     t.lease_expires_at = CASE WHEN r.status = 'in_progress' THEN t.lease_expires_at END,
-    t.revision = t.revision + 1, t.updated_at = at
+    t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
   RETURN collect(i) AS held, collect(CASE WHEN r.finished THEN t END) AS tasks,
     collect(CASE WHEN r.topic IS NOT NULL THEN r END) AS events,
     collect(CASE WHEN r.claim IS NOT NULL THEN r.source END) AS agents,

@@ -53,8 +53,9 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
     UNWIND heads AS t
     WITH at, g, until, expires, t, properties(t) AS p
     SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[6], claim_id: g[1], claimed_at: at,
-      lease_version: p.lease_version + 1, attempts: p.attempts + 1, revision: p.revision + 1, due_at: until,
-      lease_expires_at: expires, claim_key: null, control: null}
+      lease_version: p.lease_version + 1, attempts: p.attempts + 1, due_at: until,
+      revision: coalesce(p.revision, 0) + 1, lease_expires_at: expires, sort_key: p.claim_key, claim_key: null,
+      control: null}
     RETURN g[0] AS agent, [g[1], p.id, p.type, p.title, p.description, p.payload, p.priority, p.attempts + 1,
       p.max_attempts, p.delegated_by, p.parent_id, p.checkpoint, p.lease_version + 1, until,
       CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' |

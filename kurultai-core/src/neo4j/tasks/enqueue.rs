@@ -59,10 +59,10 @@ WITH ns, at, base, k, k.sort + now AS sort, NOT k.blocked AND later IS NULL AS r
             " END AS expires
 UNWIND k.rows AS r
 CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2],
-  priority: k.priority, priority_weight: k.priority_weight, sort_key: sort + r[0],
+  priority: k.priority, priority_weight: k.priority_weight,
   claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, expires_at: expires, timeout: k.timeout,
   required_capabilities: k.required_capabilities, max_attempts: k.max_attempts, attempts: 0, lease_version: 0,
-  revision: 0, created_at: at",
+  created_at: at",
             $($more)*,
             "})
 CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
@@ -72,12 +72,14 @@ CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', so
     };
 }
 
-/// What a task that is only a type and a payload does not have; an absent property costs, too.
+/// What a task that is only a type and a payload does not have; an absent property costs, too. A task's place in the
+/// order is its `claim_key` while it can be claimed, else its `sort_key`.
 macro_rules! more {
     () => {
-        ", title: r[3], description: r[4], unique_key: r[5], parent_id: r[6], run_at: start,
-  preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to, delegated_by: k.delegated_by,
-  on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for, retry: k.retry"
+        ", sort_key: CASE WHEN NOT ready THEN sort + r[0] END, title: r[3], description: r[4], unique_key: r[5],
+  parent_id: r[6], run_at: start, preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to,
+  delegated_by: k.delegated_by, on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
+  retry: k.retry"
     };
 }
 
@@ -115,16 +117,17 @@ CALL (now, at) { UNWIND $parents AS e
     p.due_at = CASE WHEN p.status = 'blocked' THEN p.due_at WHEN p.timeout IS NULL THEN ",
     micros!("p.expires_at"),
     " END, p.expires_at = CASE WHEN p.timeout IS NULL THEN p.expires_at END,
-    p.status = 'blocked', p.revision = p.revision + 1, p.updated_at = at
+    p.status = 'blocked', p.sort_key = coalesce(p.claim_key, p.sort_key),
+    p.revision = coalesce(p.revision, 0) + 1, p.updated_at = at
   REMOVE p.claim_key RETURN count(*) AS hosts }
 CALL () { UNWIND $raises AS r
   MATCH (d:Task {id: r[0]}) MATCH (d)-[:DEPENDS_ON*0.. {type: 'blocks'}]->(p:Task)
   WITH DISTINCT p, r[1] AS rank WITH p, min(rank) AS rank
-  WITH p, p.sort_key / 1152921504606846976 - rank AS up
+  WITH p, coalesce(p.claim_key, p.sort_key) / 1152921504606846976 - rank AS up
   WHERE up > 0 AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
   SET p.due_at = CASE WHEN p.claim_key IS NULL THEN p.due_at ELSE coalesce(p.due_at, ",
     micros!("p.expires_at"),
-    ") END, p.sort_key = p.sort_key - up * 1152921504606846976, p.revision = p.revision + 1,
+    ") END, p.sort_key = p.sort_key - up * 1152921504606846976, p.revision = coalesce(p.revision, 0) + 1,
     p.claim_key = p.claim_key - up * 1152921504606846976
   RETURN count(*) AS raised }
 CALL () { UNWIND $blocked AS id MATCH (t:Task {id: id})
@@ -161,23 +164,23 @@ WITH *, CASE WHEN size(go) = 1 AND was = 'pending' AND $type = 'blocks' AND thei
     THEN [1] ELSE [] END AS looks
 FOREACH (x IN go | MERGE (d)-[e:DEPENDS_ON]->(p) ON CREATE SET e.created_at = at
   SET e.type = $type, e.weight = $weight, e.detected_by = $detected_by)
-FOREACH (x IN stops | SET d.status = 'blocked', d.updated_at = at,
+FOREACH (x IN stops | SET d.status = 'blocked', d.sort_key = d.claim_key, d.updated_at = at,
   d.due_at = CASE WHEN d.timeout IS NULL THEN ",
     micros!("d.expires_at"),
     " END, d.expires_at = CASE WHEN d.timeout IS NULL THEN d.expires_at END REMOVE d.claim_key, d.claim_id
   CREATE (:Event {namespace: $ns, seq: base + 1, topic: 'task.blocked', task_id: $dependent, created_at: at}))
 FOREACH (x IN looks | SET d.due_at = 0)
-FOREACH (x IN go | SET d.revision = d.revision + 1)
+FOREACH (x IN go | SET d.revision = coalesce(d.revision, 0) + 1)
 SET ns.event_seq = base + size(stops)
 WITH *
 CALL (d, go) { UNWIND CASE WHEN $type = 'blocks' THEN go ELSE [] END AS x
   MATCH (d)-[:DEPENDS_ON*1.. {type: 'blocks'}]->(q:Task)
-  WITH DISTINCT q, d.sort_key / 1152921504606846976 AS rank
-  WITH q, q.sort_key / 1152921504606846976 - rank AS up
+  WITH DISTINCT q, coalesce(d.claim_key, d.sort_key) / 1152921504606846976 AS rank
+  WITH q, coalesce(q.claim_key, q.sort_key) / 1152921504606846976 - rank AS up
   WHERE up > 0 AND NOT q.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
   SET q.due_at = CASE WHEN q.claim_key IS NULL THEN q.due_at ELSE coalesce(q.due_at, ",
     micros!("q.expires_at"),
-    ") END, q.sort_key = q.sort_key - up * 1152921504606846976, q.revision = q.revision + 1,
+    ") END, q.sort_key = q.sort_key - up * 1152921504606846976, q.revision = coalesce(q.revision, 0) + 1,
     q.claim_key = q.claim_key - up * 1152921504606846976
   RETURN count(*) AS raised }
 RETURN [was, theirs, circle, size(looks) > 0] AS row"

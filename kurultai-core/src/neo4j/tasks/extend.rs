@@ -28,7 +28,7 @@ CALL (now, at, paused) { UNWIND $rows AS r
   SET t.due_at = until, t.lease_expires_at = ",
     native!("until"),
     ", t.progress = coalesce(r[3], t.progress), t.checkpoint = coalesce(r[4], t.checkpoint),
-    t.revision = t.revision + 1, t.updated_at = at
+    t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
   RETURN collect([t.id, t.claim_id, until, t.control, t.type IN paused OR '' IN paused]) AS held,
     collect(t.claimed_by) AS agents }
 ",

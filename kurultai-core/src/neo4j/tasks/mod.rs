@@ -40,14 +40,14 @@ CALL (waiting, at) { UNWIND waiting AS x
       AND p.status IN ['dead_letter', 'cancelled', 'expired'] }
     OR EXISTS { (x)-[:SPAWNED]->(:Task) } OR coalesce(x.run_at > at, false) AS odd
   RETURN collect(CASE WHEN NOT live AND NOT odd THEN x END) AS ready, collect(CASE WHEN odd THEN x END) AS look }
-FOREACH (x IN look | SET x.due_at = 0, x.revision = x.revision + 1)
-FOREACH (x IN ready | SET x.status = 'pending', x.claim_key = x.sort_key, x.revision = x.revision + 1,
+FOREACH (x IN look | SET x.due_at = 0, x.revision = coalesce(x.revision, 0) + 1)
+FOREACH (x IN ready | SET x.status = 'pending', x.claim_key = x.sort_key, x.revision = coalesce(x.revision, 0) + 1,
   x.run_at = at, x.expires_at = CASE WHEN x.timeout IS NULL THEN x.expires_at ELSE ",
             $crate::neo4j::native!("now + x.timeout"),
             " END,
   x.due_at = CASE WHEN x.timeout IS NULL THEN ",
             $crate::neo4j::micros!("x.expires_at"),
-            " ELSE now + x.timeout END, x.updated_at = at REMOVE x.claim_id, x.control)
+            " ELSE now + x.timeout END, x.updated_at = at REMOVE x.sort_key, x.claim_id, x.control)
 FOREACH (i IN range(1, size(ready)) | CREATE (:Event {namespace: $ns, seq: seq + i, topic: 'task.unblocked',
   task_id: ready[i - 1].id, created_at: at}))
 SET ns.event_seq = seq + size(ready)

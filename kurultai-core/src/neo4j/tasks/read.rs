@@ -33,7 +33,7 @@ CALL (t) { OPTIONAL MATCH (t)-[:SPAWNED]->(p:Task)
   RETURN [count(CASE WHEN NOT p.status IN ",
     finished!(),
     " THEN 1 END), count(CASE p.status WHEN 'completed' THEN 1 END), count(p)] AS below }
-RETURN [i, now, t.id, t.revision, t.status, t.claim_id, t.claimed_by,
+RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_by,
   CASE t.status WHEN 'in_progress' THEN t.due_at END, t.attempts, t.max_attempts,
   t.retry, t.claim_key IS NOT NULL, ",
     micros!("t.run_at"),

@@ -15,7 +15,7 @@ CALL (r, now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_k
   WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key >= 1152921504606846976
     AND now - t.created_at.epochSeconds * 1000000 >
       $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)
-  RETURN t.id AS id, t.revision AS revision LIMIT $limit }
+  RETURN t.id AS id, coalesce(t.revision, 0) AS revision LIMIT $limit }
 WITH id, revision LIMIT $limit
 RETURN [collect([id, revision])] AS row"
 );
@@ -23,11 +23,11 @@ const RAISE: &str = concat!(
     lock!(),
     "CALL (at) { UNWIND $tasks AS r
   MATCH (t:Task {id: r[0]}) USING INDEX SEEK t:Task(id)
-  WHERE t.namespace = $ns AND t.revision = r[1] AND t.claim_key >= 1152921504606846976
-  SET t.claim_key = t.claim_key - 1152921504606846976, t.sort_key = t.sort_key - 1152921504606846976,
+  WHERE t.namespace = $ns AND coalesce(t.revision, 0) = r[1] AND t.claim_key >= 1152921504606846976
+  SET t.claim_key = t.claim_key - 1152921504606846976,
     t.due_at = coalesce(t.due_at, ",
     micros!("t.expires_at"),
-    "), t.revision = t.revision + 1, t.updated_at = at
+    "), t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
   RETURN count(*) AS raised }
 RETURN [raised] AS row"
 );
