@@ -106,10 +106,10 @@ impl Open {
         self.running.get_mut(call as usize)?.take()
     }
 
-    /// The call itself, and not the next one of its number.
-    fn has(&self, running: &Arc<Running>) -> bool {
-        let there = self.running.get(running.call as usize);
-        there.is_some_and(|there| there.as_ref().is_some_and(|there| Arc::ptr_eq(there, running)))
+    /// The call itself, and not the next one of its number. False where it is cancelled.
+    fn finish(&mut self, running: &Arc<Running>) -> bool {
+        let place = self.running.get_mut(running.call as usize);
+        place.and_then(|place| place.take_if(|there| Arc::ptr_eq(there, running))).is_some()
     }
 }
 
@@ -216,11 +216,10 @@ impl Calls {
 
     fn end(&self, running: &Arc<Running>, done: Result<Answer>) {
         let mut open = locked(&self.open);
-        if !open.has(running) {
+        if !open.finish(running) {
             drop(open);
-            return; // cancelled a moment ago; dropping the answer undoes it
+            return; // dropping the answer undoes it
         }
-        open.remove(running.call);
         open.done.push((running.call, done));
         let first = open.done.len() == 1;
         drop(open);

@@ -55,6 +55,8 @@ cases('calls that are wrong, missing or late', async (k) => {
   await bad(k.tasks.enqueue('x', null, { prority: 'P1' }), 'input.invalid', 'prority')
   await bad(k.tasks.enqueue('x', null, { title: 'half \ud800' }), 'input.invalid', 'title')
   await bad(k.tasks.enqueueMany([{ type: 'x' }, { type: 'y', payload: { a: undefined } }]), 'input.payload', 'payload of task 1 at $.a')
+  await bad(k.tasks.enqueueMany([{ type: 'x', signal: AbortSignal.timeout(1) }]), 'input.invalid', 'signal')
+  await bad(k.tasks.enqueueMany([{ type: 'x', signal: null }]), 'input.invalid', 'signal')
   await bad(k.tasks.enqueue('x', null, { dependsOn: ['nobody'] }), 'task.dependency_unknown', 'nobody')
   await bad(k.tasks.claim('temujn'), 'agent.not_found', 'temujin')
   await bad(k.tasks.claim('temujin', { max: 0 }), 'input.invalid', 'max')

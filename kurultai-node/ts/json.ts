@@ -30,7 +30,12 @@ export function encodeArgs(options: object, fields: object = {}): string {
   for (const of of [options, fields] as Record<string, unknown>[]) {
     for (const key in of) if (of[key] !== undefined && key !== 'signal') given[key] = of[key]
   }
-  return quick(given) ?? write(given, (path, why) => refused('input.invalid', `${path.slice(2)}: ${why}`), [], [])
+  return encodeFields(given)
+}
+
+/** @internal */
+export function encodeFields(fields: object): string {
+  return quick(fields) ?? write(fields, (path, why) => refused('input.invalid', `${path.slice(2)}: ${why}`), [], [])
 }
 
 /**

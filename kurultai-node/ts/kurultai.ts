@@ -68,9 +68,8 @@ export class Kurultai {
  * `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
  */
 export async function open(url?: string, options: OpenOptions = {}): Promise<Kurultai> {
-  const { signal, clock, ...rest } = options
   const team = new native.Team(bridge)
-  const args = encodeArgs({ ...rest, url, clock: time(clock) })
-  results.nothing(await call((id) => team.open(id, args), signal))
+  const args = encodeArgs(options, { url, clock: time(options.clock) })
+  results.nothing(await call((id) => team.open(id, args), options.signal))
   return new Kurultai(team)
 }

@@ -1,6 +1,6 @@
 // A task to enqueue, as its author says it and as it crosses.
 
-import { encode, encodeArgs, quick } from './json'
+import { encode, encodeArgs, encodeFields, quick } from './json'
 import { native } from './native'
 import type { Dependency, TaskLike, TaskOptions, Waits } from './types'
 
@@ -39,14 +39,15 @@ function isAsItCrosses(task: NewTaskLike): boolean {
 
 /** The arguments of `enqueue`. */
 export function encodeTask(type: string, payload: unknown, options: TaskOptions & Waits): string {
+  const { signal: _, ...given } = options
   const fields = { type, payload }
-  add(fields, options)
+  add(fields, given)
   return quick(fields) ?? written(fields, 'payload')
 }
 
 /** By itself, so that a refusal names the task and the path in its payload. */
 function written({ payload, ...fields }: Record<string, unknown>, label: string): string {
-  return `${encodeArgs(fields).slice(0, -1)},"payload":${encode(payload, label)}}`
+  return `${encodeFields(fields).slice(0, -1)},"payload":${encode(payload, label)}}`
 }
 
 function crossed(task: NewTaskLike): Record<string, unknown> {
@@ -62,7 +63,7 @@ function crossed(task: NewTaskLike): Record<string, unknown> {
 function add(crossed: Record<string, unknown>, options: Record<string, any>): void {
   for (const key in options) {
     const value = options[key]
-    if (value === undefined || key === 'payload' || key === 'type' || key === 'signal') continue
+    if (value === undefined || key === 'payload' || key === 'type') continue
     const other = crossing.get(key as keyof TaskOptions)
     crossed[key] = other === undefined ? value : other(value)
   }
@@ -81,7 +82,7 @@ const crossing = new Map<keyof TaskOptions, (value: any) => unknown>([
 export function encodeDependency(on: TaskLike | Dependency): object {
   if (typeof on === 'string') return { prerequisite: on }
   if (!('prerequisite' in on)) return { prerequisite: on.id }
-  return JSON.parse(encodeArgs({ ...on, prerequisite: idOf(on.prerequisite) }))
+  return JSON.parse(encodeArgs(on, { prerequisite: idOf(on.prerequisite) }))
 }
 
 /** @internal */

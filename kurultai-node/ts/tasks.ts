@@ -254,8 +254,7 @@ function encodeId(task: TaskLike): string {
 }
 
 function encodeFilter(filter: Filter): string {
-  const { signal: _, parent, ...rest } = filter
-  return encodeArgs({ ...rest, parent: parent === undefined ? undefined : idOf(parent) })
+  return encodeArgs(filter, { parent: filter.parent === undefined ? undefined : idOf(filter.parent) })
 }
 
 /** All at once where they are plain completions, as nearly all are. */
