@@ -114,6 +114,16 @@ cases! {
         assert_eq!(team.status(&b).await, Status::Blocked);
     }
 
+    async fn a_scheduled_task_keeps_its_place_when_it_waits_for_another(team: Team) {
+        team.agent("temujin", &[]).await;
+        let a = team.add(task("a").expiry(Expiry::Never)).await;
+        let b = team.add(task("b").delay(Duration::from_secs(60)).expiry(Expiry::Never)).await;
+        team.k.tasks().depend(&b, &a).await.unwrap();
+        team.seconds(61);
+        team.complete(&team.claim_one("temujin").await).await;
+        assert_eq!(team.claim_ids("temujin", 1).await, [b]);
+    }
+
     async fn a_fixed_end_holds_for_blocked_tasks_too(team: Team) {
         let a = team.add(task("a").expiry(Expiry::Never)).await;
         let end = team.clock.now() + Duration::from_secs(100);

@@ -164,7 +164,7 @@ WITH *, CASE WHEN size(go) = 1 AND was = 'pending' AND $type = 'blocks' AND thei
     THEN [1] ELSE [] END AS looks
 FOREACH (x IN go | MERGE (d)-[e:DEPENDS_ON]->(p) ON CREATE SET e.created_at = at
   SET e.type = $type, e.weight = $weight, e.detected_by = $detected_by)
-FOREACH (x IN stops | SET d.status = 'blocked', d.sort_key = d.claim_key, d.updated_at = at,
+FOREACH (x IN stops | SET d.status = 'blocked', d.sort_key = coalesce(d.claim_key, d.sort_key), d.updated_at = at,
   d.due_at = CASE WHEN d.timeout IS NULL THEN ",
     micros!("d.expires_at"),
     " END, d.expires_at = CASE WHEN d.timeout IS NULL THEN d.expires_at END REMOVE d.claim_key, d.claim_id
