@@ -39,9 +39,8 @@ function isAsItCrosses(task: NewTaskLike): boolean {
 
 /** The arguments of `enqueue`. */
 export function encodeTask(type: string, payload: unknown, options: TaskOptions & Waits): string {
-  const { signal: _, ...given } = options
   const fields = { type, payload }
-  add(fields, given)
+  add(fields, options, 'signal')
   return quick(fields) ?? written(fields, 'payload')
 }
 
@@ -60,10 +59,10 @@ function crossed(task: NewTaskLike): Record<string, unknown> {
   return crossed
 }
 
-function add(crossed: Record<string, unknown>, options: Record<string, any>): void {
+function add(crossed: Record<string, unknown>, options: Record<string, any>, skipped?: string): void {
   for (const key in options) {
     const value = options[key]
-    if (value === undefined || key === 'payload' || key === 'type') continue
+    if (value === undefined || key === 'payload' || key === 'type' || key === skipped) continue
     const other = crossing.get(key as keyof TaskOptions)
     crossed[key] = other === undefined ? value : other(value)
   }

@@ -4,7 +4,7 @@ use super::super::{
     Neo4jStore,
     bolt::{Cells, cells, count, list, map},
     exec::{CONSTRAINT, Repeat},
-    hot_lock, lock, micros, native,
+    finished, hot_lock, lock, micros, native,
 };
 use super::{
     apply::text,
@@ -83,6 +83,24 @@ macro_rules! more {
     };
 }
 
+/// Ends a subquery: each task q that stands lower than its `rank` comes up to it.
+macro_rules! raise {
+    () => {
+        concat!(
+            "WITH q, coalesce(q.claim_key, q.sort_key) / 1152921504606846976 - rank AS up
+  WHERE up > 0 AND NOT q.status IN ",
+            finished!(),
+            "
+  SET q.due_at = CASE WHEN q.claim_key IS NULL THEN q.due_at ELSE coalesce(q.due_at, ",
+            micros!("q.expires_at"),
+            ") END, q.sort_key = q.sort_key - up * 1152921504606846976,
+    q.claim_key = q.claim_key - up * 1152921504606846976, q.revision = coalesce(q.revision, 0) + 1
+  RETURN count(*) AS raised }
+"
+        )
+    };
+}
+
 pub(super) const BARE: &str =
     concat!(hot_lock!(), insert!(""), "WITH ns, count(*) AS added RETURN [added] AS row");
 pub(super) const PLAIN: &str =
@@ -97,7 +115,9 @@ const LINKED: &str = concat!(
   MATCH way = shortestPath((a)-[:DEPENDS_ON|SPAWNED*..10000]->(b))
   RETURN collect([x IN nodes(way) | x.id]) AS ways }
 CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {id: id}) WHERE p.namespace = $ns
-    AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
+    AND NOT p.status IN ",
+    finished!(),
+    "
   RETURN count(CASE WHEN p IS NULL THEN 1 END) AS gone }
 CALL (ns, now, at, ways, gone) {
 WITH ns, now, at, ways, gone WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone = 0
@@ -121,20 +141,17 @@ CALL (now, at) { UNWIND $parents AS e
     p.revision = coalesce(p.revision, 0) + 1, p.updated_at = at
   REMOVE p.claim_key RETURN count(*) AS hosts }
 CALL () { UNWIND $raises AS r
-  MATCH (d:Task {id: r[0]}) MATCH (d)-[:DEPENDS_ON*0.. {type: 'blocks'}]->(p:Task)
-  WITH DISTINCT p, r[1] AS rank WITH p, min(rank) AS rank
-  WITH p, coalesce(p.claim_key, p.sort_key) / 1152921504606846976 - rank AS up
-  WHERE up > 0 AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
-  SET p.due_at = CASE WHEN p.claim_key IS NULL THEN p.due_at ELSE coalesce(p.due_at, ",
-    micros!("p.expires_at"),
-    ") END, p.sort_key = p.sort_key - up * 1152921504606846976, p.revision = coalesce(p.revision, 0) + 1,
-    p.claim_key = p.claim_key - up * 1152921504606846976
-  RETURN count(*) AS raised }
-CALL () { UNWIND $blocked AS id MATCH (t:Task {id: id})
+  MATCH (d:Task {id: r[0]}) MATCH (d)-[:DEPENDS_ON*0.. {type: 'blocks'}]->(q:Task)
+  WITH DISTINCT q, r[1] AS rank WITH q, min(rank) AS rank
+  ",
+    raise!(),
+    "CALL () { UNWIND $blocked AS id MATCH (t:Task {id: id})
   WHERE EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
       AND p.status IN ['dead_letter', 'cancelled', 'expired'] }
     OR NOT EXISTS { (t)-[:SPAWNED]->(:Task) } AND NOT EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
-      AND NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired'] }
+      AND NOT p.status IN ",
+    finished!(),
+    " }
   SET t.due_at = 0 RETURN count(*) AS loose }
 RETURN collect(loose) AS loose }
 RETURN [ways, loose] AS row"
@@ -176,14 +193,9 @@ WITH *
 CALL (d, go) { UNWIND CASE WHEN $type = 'blocks' THEN go ELSE [] END AS x
   MATCH (d)-[:DEPENDS_ON*1.. {type: 'blocks'}]->(q:Task)
   WITH DISTINCT q, coalesce(d.claim_key, d.sort_key) / 1152921504606846976 AS rank
-  WITH q, coalesce(q.claim_key, q.sort_key) / 1152921504606846976 - rank AS up
-  WHERE up > 0 AND NOT q.status IN ['completed', 'dead_letter', 'cancelled', 'expired']
-  SET q.due_at = CASE WHEN q.claim_key IS NULL THEN q.due_at ELSE coalesce(q.due_at, ",
-    micros!("q.expires_at"),
-    ") END, q.sort_key = q.sort_key - up * 1152921504606846976, q.revision = coalesce(q.revision, 0) + 1,
-    q.claim_key = q.claim_key - up * 1152921504606846976
-  RETURN count(*) AS raised }
-RETURN [was, theirs, circle, size(looks) > 0] AS row"
+  ",
+    raise!(),
+    "RETURN [was, theirs, circle, size(looks) > 0] AS row"
 );
 
 pub(super) async fn enqueue(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
@@ -231,17 +243,6 @@ async fn plain(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<V
     Ok(Answers { each, overdue })
 }
 
-/// It has none of what `more` adds.
-fn is_bare(task: &NewTask) -> bool {
-    task.title.is_empty()
-        && task.description.is_empty()
-        && task.preferred_capabilities.is_empty()
-        && (&task.unique_key, &task.parent_id, &task.assigned_to, &task.delegated_by)
-            == (&None, &None, &None, &None)
-        && (task.start, task.retry, task.wait_for, task.on_prerequisite_failure)
-            == (Start::Now, RetryPolicy::default(), WaitFor::All, OnPrerequisiteFailure::Block)
-}
-
 fn is_timed(task: &NewTask) -> bool {
     matches!(task.start, Start::At(_)) || matches!(task.expiry, Expiry::At(_))
 }
@@ -249,8 +250,9 @@ fn is_timed(task: &NewTask) -> bool {
 async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     let sizes: Vec<usize> = units.iter().map(Vec::len).collect();
     let rows: Vec<Row> = units.into_iter().flatten().map(Row::plain).collect();
-    let text = if rows.iter().all(|row| is_bare(&row.task)) { BARE } else { PLAIN };
-    let done = store.one(insertion(store, text, &rows).await?, Repeat::Unsafe).await;
+    let insertion = insertion(store, &rows).await?;
+    let text = if insertion.is_bare { BARE } else { PLAIN };
+    let done = store.one(insertion.query(store, text), Repeat::Unsafe).await;
     let mut tasks = rows.into_iter().map(|row| row.task);
     let units = sizes.into_iter().map(|size| tasks.by_ref().take(size).collect::<Vec<_>>());
     match done {
@@ -287,7 +289,7 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
         if rows.is_empty() {
             return Ok(Answers { each, overdue: false });
         }
-        let query = links(insertion(store, LINKED, &rows).await?, &rows, &ways);
+        let query = links(insertion(store, &rows).await?.query(store, LINKED), &rows, &ways);
         match store.one(query, Repeat::Unsafe).await {
             Ok(mut row) => {
                 let (found, loose): (Vec<Vec<String>>, Vec<i64>) = (row.next()?, row.next()?);
@@ -318,14 +320,31 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
     Ok(known)
 }
 
-async fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> Result<neo4rs::Query> {
+/// What `insert` wants.
+struct Insertion {
+    kinds: Vec<BoltType>,
+    count: usize,
+    /// No task has anything of what `more` adds.
+    is_bare: bool,
+}
+
+impl Insertion {
+    fn query(self, store: &Neo4jStore, text: &str) -> neo4rs::Query {
+        store.query(text).param("kinds", list(self.kinds)).param("count", count(self.count))
+    }
+}
+
+async fn insertion(store: &Neo4jStore, rows: &[Row]) -> Result<Insertion> {
     let mut kinds: Vec<(&Row, Vec<BoltType>)> = vec![];
+    let mut is_bare = true;
     for (place, row) in rows.iter().enumerate() {
         let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
             kinds.push((row, vec![]));
             kinds.len() - 1
         });
-        kinds[kind].1.push(line(place, &row.task));
+        let line = line(place, &row.task);
+        is_bare &= line.len() == BARE_LINE;
+        kinds[kind].1.push(list(line));
     }
     let keys = kinds.iter().map(|(row, _)| Route::key_of(&row.task)).collect();
     let routes = store.route_numbers(keys).await?;
@@ -333,8 +352,13 @@ async fn insertion(store: &Neo4jStore, text: &str, rows: &[Row]) -> Result<neo4r
         kinds.iter().zip(&routes).map(|((row, lines), route)| (expiry::Kind::of(row, *route), lines.len()));
     let ranges = expiry::ranges(store, &expiring.collect::<Vec<_>>()).await?;
     let kinds = kinds.into_iter().zip(routes).zip(ranges);
-    let kinds = kinds.map(|(((row, lines), route), range)| kind(row, route, range, lines));
-    Ok(store.query(text).param("kinds", list(kinds)).param("count", count(rows.len())))
+    let kinds = kinds.map(|(((row, lines), route), range)| {
+        let mut more = more(row).peekable();
+        is_bare &= more.peek().is_none();
+        map(bare(row, route, range, lines).chain(more))
+    });
+    let kinds = kinds.collect();
+    Ok(Insertion { kinds, count: rows.len(), is_bare })
 }
 
 fn same_kind(a: &Row, b: &Row) -> bool {
@@ -348,56 +372,74 @@ fn same_kind(a: &Row, b: &Row) -> bool {
         && x.delegated_by == y.delegated_by
 }
 
+type Field = (&'static str, BoltType);
+
 /// What is as it is by default is left out.
-fn kind(row: &Row, route: i64, range: Option<Times>, lines: Vec<BoltType>) -> BoltType {
+fn stated(fields: impl IntoIterator<Item = Field>) -> impl Iterator<Item = Field> {
+    fields.into_iter().filter(|(_, value)| !matches!(value, BoltType::Null(_)))
+}
+
+fn words(words: &[String]) -> BoltType {
+    (!words.is_empty()).then(|| words.to_vec()).into()
+}
+
+fn bare(row: &Row, route: i64, range: Option<Times>, lines: Vec<BoltType>) -> impl Iterator<Item = Field> {
     let task = &row.task;
-    let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
-    let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
-    let stated = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone()).into();
-    let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
-    let (delay, run_at) = match task.start {
-        Start::Now => (None, None),
-        Start::After(delay) => (Some(micros(delay)), None),
-        Start::At(at) => (None, Some(at.timestamp_micros())),
-    };
     let (timeout, expires_at) = match task.expiry {
         Expiry::After(timeout) => (Some(micros(timeout)), None),
         Expiry::At(at) => (None, Some(at.timestamp_micros())),
         Expiry::Never | Expiry::Default => (None, None),
     };
-    let fields = [
+    stated([
         ("rows", list(lines)),
         ("sort", expiry::sort(row).into()),
         ("range", range.map(Vec::from).into()),
         ("blocked", row.blocked.into()),
-        ("delay", delay.into()),
-        ("run_at", run_at.into()),
         ("timeout", timeout.into()),
         ("expires_at", expires_at.into()),
         ("type", task.task_type.as_str().into()),
         ("route", route.into()),
         ("priority", task.priority.as_str().into()),
         ("priority_weight", task.priority_weight.into()),
-        ("required_capabilities", stated(&task.required_capabilities)),
-        ("preferred_capabilities", stated(&task.preferred_capabilities)),
+        ("required_capabilities", words(&task.required_capabilities)),
+        ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
+    ])
+}
+
+fn more(row: &Row) -> impl Iterator<Item = Field> {
+    let task = &row.task;
+    let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
+    let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
+    let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
+    let (delay, run_at) = match task.start {
+        Start::Now => (None, None),
+        Start::After(delay) => (Some(micros(delay)), None),
+        Start::At(at) => (None, Some(at.timestamp_micros())),
+    };
+    stated([
+        ("delay", delay.into()),
+        ("run_at", run_at.into()),
+        ("preferred_capabilities", words(&task.preferred_capabilities)),
         ("assigned_to", task.assigned_to.as_deref().into()),
         ("delegated_by", task.delegated_by.as_deref().into()),
         ("on_prerequisite_failure", failure.map(OnPrerequisiteFailure::as_str).into()),
         ("wait_for", wait_for.into()),
         ("retry", retry.into()),
-        ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
-    ];
-    map(fields.into_iter().filter(|(_, value)| !matches!(value, BoltType::Null(_))))
+    ])
 }
 
+/// How long the line of a task is that is only a type and a payload.
+const BARE_LINE: usize = 3;
+
 /// Ends with the last value that there is: beyond a list's end is null.
-fn line(place: usize, task: &NewTask) -> BoltType {
+fn line(place: usize, task: &NewTask) -> Vec<BoltType> {
     let stated = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let more =
         [stated(&task.title), stated(&task.description), task.unique_key.clone(), task.parent_id.clone()];
     let stop = more.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-    let first = [count(place).into(), task.id.as_str().into(), task.payload.as_str().into()];
-    list(first.into_iter().chain(more.into_iter().take(stop).map(BoltType::from)))
+    let first: [BoltType; BARE_LINE] =
+        [count(place).into(), task.id.as_str().into(), task.payload.as_str().into()];
+    first.into_iter().chain(more.into_iter().take(stop).map(BoltType::from)).collect()
 }
 
 fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {

@@ -108,10 +108,9 @@ impl Ranges {
         (kinds.iter().map(|(kind, tasks)| kind.and_then(|kind| range(kind, *tasks))).collect(), wanted)
     }
 
-    fn opened(&self, kinds: &[Kind], since: Instant, now: Micros) {
-        let range = Some([now, now + micros(SPAN)]);
+    fn opened(&self, kinds: &[Kind], since: Instant, range: Times) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.extend(kinds.iter().map(|kind| (*kind, Seen { since, tasks: MANY, range })));
+        seen.extend(kinds.iter().map(|kind| (*kind, Seen { since, tasks: MANY, range: Some(range) })));
     }
 }
 
@@ -127,9 +126,12 @@ pub(super) async fn ranges(
     let rows = wanted.iter().map(|kind| cells![kind.route, kind.sort, kind.timeout]);
     let query = store.query(OPEN).param("kinds", list(rows)).param("span", micros(SPAN));
     let since = monotonic();
-    let now = store.one(query, Repeat::Safe).await?.next()?;
-    store.ranges.opened(&wanted, since, now);
-    Ok(store.ranges.count(kinds).0)
+    let now: Micros = store.one(query, Repeat::Safe).await?.next()?;
+    let opened = [now, now + micros(SPAN)];
+    store.ranges.opened(&wanted, since, opened);
+    let is_wanted = |kind: &Option<Kind>| kind.is_some_and(|kind| wanted.contains(&kind));
+    let each = kinds.iter().zip(ranges);
+    Ok(each.map(|((kind, _), range)| if is_wanted(kind) { Some(opened) } else { range }).collect())
 }
 
 /// Looks at the next tasks of the first range whose time has come.
