@@ -3,7 +3,7 @@
 
 use crate::{
     Effort, Result, claim,
-    report::{Report, Row},
+    report::{Report, Row, Work},
     runner::{self, Run, Shape},
     yardstick::Yardstick,
 };
@@ -12,12 +12,15 @@ use neo4rs::{ConfigBuilder, Graph, query};
 use url::Url;
 
 /// Callers, batch, tasks. The lone caller comes last: a statement of one task shows longest that the server's compiler
-/// is still at work. A run is short, so that the yardstick's comes before the machine has changed its speed.
+/// is still at work. A run is short, so that the yardstick's comes before the machine has changed its speed; and each round
+/// has all of them, so that a slow moment is no row's own.
 const SHAPES: [(usize, usize, usize); 4] = [(16, 1, 3_200), (64, 1, 6_400), (1, 64, 6_400), (1, 1, 400)];
 /// So often all of them unmeasured first, which takes a minute: the server's compiler has more to do with our statements
 /// than with the yardstick's.
 const WARM_UPS: usize = 3;
 const CLAIMS: usize = 300;
+/// As long as the yardstick's: it stands in every node and index.
+const NAMESPACE: &str = "bench";
 
 const CLEAR: [&str; 6] = [
     "MATCH (n:Task {namespace: $ns}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS",
@@ -36,19 +39,20 @@ pub(crate) async fn measure(
 ) -> Result<()> {
     let place = Place::new(server)?;
     warm_up(&place, yardstick).await?;
-    for (callers, batch, tasks) in SHAPES.into_iter().filter(|shape| effort.covers(shape.0)) {
-        let shape = Shape::new(callers, batch, effort.tasks(tasks));
-        let row = |what: &str| Row::new("neo4j", None, what.into(), callers, batch);
-        let (mut enqueue, mut cycle) = (row("enqueue"), row("cycle"));
-        for _ in 0..effort.runs {
-            let ours = place.run(shape).await?;
-            let limit = yardstick.map(|y| y.neo4j(server, shape.tasks, callers * batch)).transpose()?;
-            enqueue.add(ours.enqueue, limit.map(|l| l.enqueue_per_s));
-            cycle.add(ours.cycle, limit.map(|l| l.cycle_per_s));
+    let shapes = SHAPES.into_iter().filter(|shape| effort.covers(shape.0));
+    let mut works: Vec<Work> = shapes
+        .map(|(callers, batch, tasks)| {
+            Work::new("neo4j", None, Shape::new(callers, batch, effort.tasks(tasks)))
+        })
+        .collect();
+    for _ in 0..effort.runs {
+        for work in &mut works {
+            let ours = place.run(work.shape).await?;
+            let limit = yardstick.map(|y| y.neo4j(server, work.shape)).transpose()?;
+            work.add(ours, limit);
         }
-        report.row(&cycle)?;
-        report.row(&enqueue)?;
     }
+    works.iter().try_for_each(|work| report.work(work))?;
     if !effort.covers(1) {
         return Ok(());
     }
@@ -61,12 +65,13 @@ pub(crate) async fn measure(
 
 /// A cold server is five times slower. Ours goes first: its constraints suit the yardstick, not the reverse.
 async fn warm_up(place: &Place<'_>, yardstick: Option<&Yardstick>) -> Result<()> {
+    place.clear().await?;
     for _ in 0..WARM_UPS {
         for (callers, batch, tasks) in SHAPES {
             let shape = Shape::new(callers, batch, tasks);
             place.run(shape).await?;
             if let Some(yardstick) = yardstick {
-                yardstick.neo4j(place.server, shape.tasks, callers * batch)?;
+                yardstick.neo4j(place.server, shape)?;
             }
         }
     }
@@ -77,17 +82,15 @@ async fn warm_up(place: &Place<'_>, yardstick: Option<&Yardstick>) -> Result<()>
 struct Place<'a> {
     server: &'a Url,
     graph: Graph,
-    namespace: String,
 }
 
 impl<'a> Place<'a> {
     fn new(server: &'a Url) -> Result<Self> {
-        let namespace = format!("bench-{}", std::process::id());
-        Ok(Place { server, graph: connect(server)?, namespace })
+        Ok(Place { server, graph: connect(server)? })
     }
 
     fn config(&self) -> Result<Config> {
-        Ok(Config::new(self.server.as_str())?.namespace(&self.namespace)?)
+        Ok(Config::new(self.server.as_str())?.namespace(NAMESPACE)?)
     }
 
     async fn run(&self, shape: Shape) -> Result<Run> {
@@ -98,7 +101,7 @@ impl<'a> Place<'a> {
 
     async fn clear(&self) -> Result<()> {
         for statement in CLEAR {
-            self.graph.run(query(statement).param("ns", self.namespace.as_str())).await?;
+            self.graph.run(query(statement).param("ns", NAMESPACE)).await?;
         }
         Ok(())
     }

@@ -1,6 +1,10 @@
 //! Rows of medians, as a table of at most 100 columns or as lines of JSON.
 
-use crate::{Result, runner::Measured};
+use crate::{
+    Result,
+    runner::{Measured, Run, Shape},
+    yardstick::Rates,
+};
 use serde_json::json;
 
 #[derive(Debug)]
@@ -32,6 +36,26 @@ impl Row {
 
     fn median(&self, of: impl Fn(&Measured) -> f64) -> f64 {
         median(self.runs.iter().map(of)).unwrap_or_default()
+    }
+}
+
+/// The two rows of one shape.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) shape: Shape,
+    cycle: Row,
+    enqueue: Row,
+}
+
+impl Work {
+    pub(crate) fn new(store: &'static str, durability: Option<&'static str>, shape: Shape) -> Self {
+        let row = |what: &str| Row::new(store, durability, what.into(), shape.callers, shape.batch);
+        Work { shape, cycle: row("cycle"), enqueue: row("enqueue") }
+    }
+
+    pub(crate) fn add(&mut self, ours: Run, limit: Option<Rates>) {
+        self.cycle.add(ours.cycle, limit.map(|l| l.cycle_per_s));
+        self.enqueue.add(ours.enqueue, limit.map(|l| l.enqueue_per_s));
     }
 }
 
@@ -158,6 +182,11 @@ impl Report {
 
     pub(crate) fn note(&self, text: &str) {
         if self.json { eprintln!("{text}") } else { println!("{text}") }
+    }
+
+    pub(crate) fn work(&self, work: &Work) -> Result<()> {
+        self.row(&work.cycle)?;
+        self.row(&work.enqueue)
     }
 
     pub(crate) fn row(&self, row: &Row) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::{
     Effort, Result, claim,
-    report::{Report, Row},
+    report::{Report, Row, Work},
     runner::{self, Shape},
     yardstick::Yardstick,
 };
@@ -16,26 +16,26 @@ const CLAIMS: usize = 2_000;
 
 pub(crate) async fn measure(effort: Effort, yardstick: Option<&Yardstick>, report: &Report) -> Result<()> {
     for durability in ["full", "process"] {
-        let row = |what, shape: Shape| Row::new("sqlite", Some(durability), what, shape.callers, shape.batch);
-        for (callers, batch, tasks, part) in SHAPES.into_iter().filter(|shape| effort.covers(shape.0)) {
-            let tasks = if durability == "full" { tasks / part } else { tasks };
-            let shape = Shape::new(callers, batch, effort.tasks(tasks));
-            let (mut enqueue, mut cycle) = (row("enqueue".into(), shape), row("cycle".into(), shape));
-            for _ in 0..effort.runs {
+        let shapes = SHAPES.into_iter().filter(|shape| effort.covers(shape.0));
+        let mut works: Vec<Work> = shapes
+            .map(|(callers, batch, tasks, part)| {
+                let tasks = if durability == "full" { tasks / part } else { tasks };
+                Work::new("sqlite", Some(durability), Shape::new(callers, batch, effort.tasks(tasks)))
+            })
+            .collect();
+        for _ in 0..effort.runs {
+            for work in &mut works {
                 let (_folder, config) = fresh(durability)?;
-                let ours = runner::run(config, shape).await?;
-                let limit = yardstick.map(|y| y.sqlite(shape, durability)).transpose()?;
-                enqueue.add(ours.enqueue, limit.map(|l| l.enqueue_per_s));
-                cycle.add(ours.cycle, limit.map(|l| l.cycle_per_s));
+                let ours = runner::run(config, work.shape).await?;
+                let limit = yardstick.map(|y| y.sqlite(work.shape, durability)).transpose()?;
+                work.add(ours, limit);
             }
-            report.row(&cycle)?;
-            report.row(&enqueue)?;
         }
+        works.iter().try_for_each(|work| report.work(work))?;
         if !effort.covers(1) {
             continue;
         }
-        let one = Shape::new(1, 1, 1);
-        let mut rows = claim::names(effort).map(|what| row(what, one));
+        let mut rows = claim::names(effort).map(|what| Row::new("sqlite", Some(durability), what, 1, 1));
         for _ in 0..effort.runs {
             let (_folder, config) = fresh(durability)?;
             let latencies = claim::run(config, effort, effort.tasks(CLAIMS)).await?;

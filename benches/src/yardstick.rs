@@ -39,13 +39,14 @@ impl Yardstick {
     }
 
     /// What so many callers could share: one connection that takes batches of that size.
-    pub(crate) fn neo4j(&self, server: &Url, tasks: usize, batch: usize) -> Result<Rates> {
+    pub(crate) fn neo4j(&self, server: &Url, shape: Shape) -> Result<Rates> {
+        let Shape { callers, batch, tasks } = shape;
         let uri =
             format!("bolt://{}:{}", server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(7687));
         let user = if server.username().is_empty() { "neo4j" } else { server.username() };
         let password = server.password().unwrap_or_default();
         let variables = [("NEO4J_URI", uri.as_str()), ("NEO4J_USER", user), ("NEO4J_PASSWORD", password)];
-        self.run("neo4j", &[&tasks.to_string(), "1", &batch.to_string()], &variables)
+        self.run("neo4j", &[&tasks.to_string(), "1", &(callers * batch).to_string()], &variables)
     }
 
     fn run(&self, program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<Rates> {
