@@ -5,7 +5,7 @@ use crate::{
     Effort, Result, claim,
     report::{Report, Row, Work},
     runner::{self, Run, Shape},
-    yardstick::Yardstick,
+    yardstick::{Rates, Yardstick},
 };
 use kurultai_core::Config;
 use neo4rs::{ConfigBuilder, Graph, query};
@@ -14,13 +14,14 @@ use url::Url;
 /// Callers, batch, tasks. The lone caller comes last: a statement of one task shows longest that the server's compiler
 /// is still at work. A run is short, so that the yardstick's comes before the machine has changed its speed; and each round
 /// has all of them, so that a slow moment is no row's own.
-const SHAPES: [(usize, usize, usize); 4] = [(16, 1, 3_200), (64, 1, 6_400), (1, 64, 6_400), (1, 1, 400)];
+const SHAPES: [(usize, usize, usize); 4] = [(16, 1, 3_200), (64, 1, 6_400), (1, 64, 6_400), (1, 1, 1_000)];
 /// So often all of them unmeasured first, which takes a minute: the server's compiler has more to do with our statements
 /// than with the yardstick's.
 const WARM_UPS: usize = 3;
 const CLAIMS: usize = 300;
 /// As long as the yardstick's: it stands in every node and index.
 const NAMESPACE: &str = "bench";
+const NAMESPACE_OF_YARDSTICK: &str = "limit";
 
 const CLEAR: [&str; 6] = [
     "MATCH (n:Task {namespace: $ns}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS",
@@ -48,7 +49,10 @@ pub(crate) async fn measure(
     for _ in 0..effort.runs {
         for work in &mut works {
             let ours = place.run(work.shape).await?;
-            let limit = yardstick.map(|y| y.neo4j(server, work.shape)).transpose()?;
+            let limit = match yardstick {
+                Some(yardstick) => Some(place.run_yardstick(yardstick, work.shape).await?),
+                None => None,
+            };
             work.add(ours, limit);
         }
     }
@@ -60,18 +64,18 @@ pub(crate) async fn measure(
     let latencies = claim::run(place.config()?, effort, effort.tasks(CLAIMS)).await?;
     rows.iter_mut().zip(latencies).for_each(|(row, latency)| row.add(latency, None));
     rows.iter().try_for_each(|row| report.row(row))?;
-    place.clear().await
+    place.clear(NAMESPACE).await
 }
 
 /// A cold server is five times slower. Ours goes first: its constraints suit the yardstick, not the reverse.
 async fn warm_up(place: &Place<'_>, yardstick: Option<&Yardstick>) -> Result<()> {
-    place.clear().await?;
+    place.clear(NAMESPACE).await?;
     for _ in 0..WARM_UPS {
         for (callers, batch, tasks) in SHAPES {
             let shape = Shape::new(callers, batch, tasks);
             place.run(shape).await?;
             if let Some(yardstick) = yardstick {
-                yardstick.neo4j(place.server, shape)?;
+                place.run_yardstick(yardstick, shape).await?;
             }
         }
     }
@@ -95,13 +99,20 @@ impl<'a> Place<'a> {
 
     async fn run(&self, shape: Shape) -> Result<Run> {
         let run = runner::run(self.config()?, shape).await;
-        self.clear().await?;
+        self.clear(NAMESPACE).await?;
         run
     }
 
-    async fn clear(&self) -> Result<()> {
+    /// It removes its nodes when it starts the next time; ours should not work among them until then.
+    async fn run_yardstick(&self, yardstick: &Yardstick, shape: Shape) -> Result<Rates> {
+        let rates = yardstick.neo4j(self.server, shape);
+        self.clear(NAMESPACE_OF_YARDSTICK).await?;
+        rates
+    }
+
+    async fn clear(&self, namespace: &str) -> Result<()> {
         for statement in CLEAR {
-            self.graph.run(query(statement).param("ns", NAMESPACE)).await?;
+            self.graph.run(query(statement).param("ns", namespace)).await?;
         }
         Ok(())
     }
