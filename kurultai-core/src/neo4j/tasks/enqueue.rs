@@ -2,28 +2,23 @@
 
 use super::super::{
     Neo4jStore,
-    bolt::{Cells, cells, count, list, map},
+    bolt::{Cells, cells, list},
     exec::{CONSTRAINT, Repeat},
-    finished, hot_lock, lock, micros, native,
+    finished, lock, micros,
 };
 use super::{
-    apply::text,
     circle::{self, Waits, Ways},
-    expiry::{self, Times},
+    insert::{BARE, PLAIN, insert, insertion, more},
 };
 use crate::{
-    clock::micros,
     error::{Error, Kind, Result},
     json::Json,
     tasks::{
-        Dependency, DependencyType, Enqueued, Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start,
-        Status, WaitFor,
+        Dependency, DependencyType, Enqueued, Expiry, NewTask, Start, Status,
         admit::{self, Existing, Known, Row},
-        order::Route,
         queue::Answers,
     },
 };
-use neo4rs::BoltType;
 use std::collections::{HashMap, HashSet};
 
 const ROUNDS: usize = 8;
@@ -32,56 +27,6 @@ const ROUNDS: usize = 8;
 const SHORT: usize = 5_000;
 /// What a task with a time of its own takes, which makes it a kind of its own.
 const KIND: usize = 500;
-
-/// What tasks have in common is sent once and worked out once, as their kind. A kind's rows are
-/// [place in the batch, id, payload, title, description, unique_key, parent_id]. Ends with as many rows as tasks.
-macro_rules! insert {
-    ($($more:tt)*) => {
-        concat!(
-            "WITH ns, now, at, ns.event_seq AS base
-SET ns.event_seq = base + $count
-WITH ns, now, at, base
-UNWIND $kinds AS k
-WITH ns, now, at, base, k, coalesce(k.run_at, now + k.delay) AS start
-WITH ns, now, at, base, k, start, CASE WHEN start > now THEN start END AS later
-WITH ns, now, at, base, k, start, later,
-  CASE WHEN k.expires_at IS NOT NULL THEN k.expires_at
-    WHEN NOT k.blocked THEN coalesce(later, now) + k.timeout END AS expires
-WITH ns, at, base, k, k.sort + now AS sort, NOT k.blocked AND later IS NULL AS ready,
-  CASE WHEN k.blocked THEN 'blocked' ELSE 'pending' END AS status,
-  CASE WHEN k.range[0] <= now AND now + $count <= k.range[1] THEN null
-    WHEN NOT k.blocked AND (later < expires OR expires IS NULL) THEN later ELSE expires END AS due,
-  CASE WHEN start IS NOT NULL THEN ",
-            native!("start"),
-            " END AS start,
-  CASE WHEN expires IS NOT NULL THEN ",
-            native!("expires"),
-            " END AS expires
-UNWIND k.rows AS r
-CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2],
-  priority: k.priority, priority_weight: k.priority_weight,
-  claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, expires_at: expires, timeout: k.timeout,
-  required_capabilities: k.required_capabilities, max_attempts: k.max_attempts, attempts: 0, lease_version: 0,
-  created_at: at",
-            $($more)*,
-            "})
-CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
-  task_id: r[1], created_at: at})
-"
-        )
-    };
-}
-
-/// What a task that is only a type and a payload does not have; an absent property costs, too. A task's place in the
-/// order is its `claim_key` while it can be claimed, else its `sort_key`.
-macro_rules! more {
-    () => {
-        ", sort_key: CASE WHEN NOT ready THEN sort + r[0] END, title: r[3], description: r[4], unique_key: r[5],
-  parent_id: r[6], run_at: start, preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to,
-  delegated_by: k.delegated_by, on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
-  retry: k.retry"
-    };
-}
 
 /// Ends a subquery: each task q that stands lower than its `rank` comes up to it.
 macro_rules! raise {
@@ -100,11 +45,6 @@ macro_rules! raise {
         )
     };
 }
-
-pub(super) const BARE: &str =
-    concat!(hot_lock!(), insert!(""), "WITH ns, count(*) AS added RETURN [added] AS row");
-pub(super) const PLAIN: &str =
-    concat!(hot_lock!(), insert!(more!()), "WITH ns, count(*) AS added RETURN [added] AS row");
 
 /// Inserts nothing where a parent is finished or gone, or where there is a way between guarded tasks that the writer
 /// did not know when it looked for circles. Guards and ways are [from, to], raises [task, rank].
@@ -318,128 +258,6 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
         known.add(id, unique_key, existing);
     }
     Ok(known)
-}
-
-/// What `insert` wants.
-struct Insertion {
-    kinds: Vec<BoltType>,
-    count: usize,
-    /// No task has anything of what `more` adds.
-    is_bare: bool,
-}
-
-impl Insertion {
-    fn query(self, store: &Neo4jStore, text: &str) -> neo4rs::Query {
-        store.query(text).param("kinds", list(self.kinds)).param("count", count(self.count))
-    }
-}
-
-async fn insertion(store: &Neo4jStore, rows: &[Row]) -> Result<Insertion> {
-    let mut kinds: Vec<(&Row, Vec<BoltType>)> = vec![];
-    let mut is_bare = true;
-    for (place, row) in rows.iter().enumerate() {
-        let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
-            kinds.push((row, vec![]));
-            kinds.len() - 1
-        });
-        let line = line(place, &row.task);
-        is_bare &= line.len() == BARE_LINE;
-        kinds[kind].1.push(list(line));
-    }
-    let keys = kinds.iter().map(|(row, _)| Route::key_of(&row.task)).collect();
-    let routes = store.route_numbers(keys).await?;
-    let expiring =
-        kinds.iter().zip(&routes).map(|((row, lines), route)| (expiry::Kind::of(row, *route), lines.len()));
-    let ranges = expiry::ranges(store, &expiring.collect::<Vec<_>>()).await?;
-    let kinds = kinds.into_iter().zip(routes).zip(ranges);
-    let kinds = kinds.map(|(((row, lines), route), range)| {
-        let mut more = more(row).peekable();
-        is_bare &= more.peek().is_none();
-        map(bare(row, route, range, lines).chain(more))
-    });
-    let kinds = kinds.collect();
-    Ok(Insertion { kinds, count: rows.len(), is_bare })
-}
-
-fn same_kind(a: &Row, b: &Row) -> bool {
-    let (x, y) = (&a.task, &b.task);
-    (x.start, x.expiry) == (y.start, y.expiry)
-        && Route::is_same(x, y)
-        && (a.rank, a.blocked) == (b.rank, b.blocked)
-        && (x.priority, x.priority_weight, x.max_attempts) == (y.priority, y.priority_weight, y.max_attempts)
-        && (x.retry, x.wait_for, x.on_prerequisite_failure)
-            == (y.retry, y.wait_for, y.on_prerequisite_failure)
-        && x.delegated_by == y.delegated_by
-}
-
-type Field = (&'static str, BoltType);
-
-/// What is as it is by default is left out.
-fn stated(fields: impl IntoIterator<Item = Field>) -> impl Iterator<Item = Field> {
-    fields.into_iter().filter(|(_, value)| !matches!(value, BoltType::Null(_)))
-}
-
-fn words(words: &[String]) -> BoltType {
-    (!words.is_empty()).then(|| words.to_vec()).into()
-}
-
-fn bare(row: &Row, route: i64, range: Option<Times>, lines: Vec<BoltType>) -> impl Iterator<Item = Field> {
-    let task = &row.task;
-    let (timeout, expires_at) = match task.expiry {
-        Expiry::After(timeout) => (Some(micros(timeout)), None),
-        Expiry::At(at) => (None, Some(at.timestamp_micros())),
-        Expiry::Never | Expiry::Default => (None, None),
-    };
-    stated([
-        ("rows", list(lines)),
-        ("sort", expiry::sort(row).into()),
-        ("range", range.map(Vec::from).into()),
-        ("blocked", row.blocked.into()),
-        ("timeout", timeout.into()),
-        ("expires_at", expires_at.into()),
-        ("type", task.task_type.as_str().into()),
-        ("route", route.into()),
-        ("priority", task.priority.as_str().into()),
-        ("priority_weight", task.priority_weight.into()),
-        ("required_capabilities", words(&task.required_capabilities)),
-        ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
-    ])
-}
-
-fn more(row: &Row) -> impl Iterator<Item = Field> {
-    let task = &row.task;
-    let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
-    let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
-    let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
-    let (delay, run_at) = match task.start {
-        Start::Now => (None, None),
-        Start::After(delay) => (Some(micros(delay)), None),
-        Start::At(at) => (None, Some(at.timestamp_micros())),
-    };
-    stated([
-        ("delay", delay.into()),
-        ("run_at", run_at.into()),
-        ("preferred_capabilities", words(&task.preferred_capabilities)),
-        ("assigned_to", task.assigned_to.as_deref().into()),
-        ("delegated_by", task.delegated_by.as_deref().into()),
-        ("on_prerequisite_failure", failure.map(OnPrerequisiteFailure::as_str).into()),
-        ("wait_for", wait_for.into()),
-        ("retry", retry.into()),
-    ])
-}
-
-/// How long the line of a task is that is only a type and a payload.
-const BARE_LINE: usize = 3;
-
-/// Ends with the last value that there is: beyond a list's end is null.
-fn line(place: usize, task: &NewTask) -> Vec<BoltType> {
-    let stated = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let more =
-        [stated(&task.title), stated(&task.description), task.unique_key.clone(), task.parent_id.clone()];
-    let stop = more.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-    let first: [BoltType; BARE_LINE] =
-        [count(place).into(), task.id.as_str().into(), task.payload.as_str().into()];
-    first.into_iter().chain(more.into_iter().take(stop).map(BoltType::from)).collect()
 }
 
 fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {

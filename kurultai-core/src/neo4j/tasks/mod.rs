@@ -8,6 +8,7 @@ mod enqueue;
 mod expiry;
 mod extend;
 mod finish;
+mod insert;
 mod read;
 mod upkeep;
 
@@ -78,8 +79,8 @@ RETURN [] AS row"
 /// For the test of their plans.
 pub fn hot_statements() -> [(&'static str, &'static str); 9] {
     [
-        ("enqueue", enqueue::BARE),
-        ("enqueue with more", enqueue::PLAIN),
+        ("enqueue", insert::BARE),
+        ("enqueue with more", insert::PLAIN),
         ("claim", claim::CLAIM),
         ("extend", extend::EXTEND),
         ("complete", finish::COMPLETE),
