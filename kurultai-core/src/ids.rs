@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 /// A new UUIDv7: sortable by the time it was made.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub fn new_id() -> String {
-    uuid::Uuid::now_v7().to_string()
+    uuid::Uuid::now_v7().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_owned()
 }
 
 /// Agent ids: `[a-z0-9][a-z0-9_-]{0,63}`.

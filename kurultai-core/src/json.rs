@@ -112,8 +112,10 @@ impl<'de> Deserialize<'de> for Json {
 
 /// Where the text first goes deeper than allowed.
 fn too_deep(text: &str) -> Option<usize> {
-    // Nearly every text has fewer brackets than that, and to count them takes a fraction of the walk.
-    if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= MAX_DEPTH {
+    // A level has two brackets; and most texts have few of them, whose count takes a fraction of the walk.
+    if text.len() <= 2 * MAX_DEPTH
+        || text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= MAX_DEPTH
+    {
         return None;
     }
     let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
