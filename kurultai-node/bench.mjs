@@ -6,10 +6,11 @@
 
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
-import { newId, open } from 'kurultai'
+import { Kurultai, newId, open } from 'kurultai'
 
 const require = createRequire(import.meta.url)
 const { bridge, call } = require('./dist/bridge.js')
+const { native } = require('./dist/native.js')
 const { encodeTasks } = require('./dist/new_task.js')
 const results = require('./dist/results.js')
 
@@ -74,17 +75,18 @@ async function calls() {
   }
   say('awaited call, 1000 at once', await micros(10_000 * scale, crowds))
 
-  // The last of the batch is refused, so that nothing reaches a store.
-  const k = await open('memory:', { background: false })
+  // The last of the batch is refused, so that nothing reaches a store; no Error is made of that.
+  const team = new native.Team(bridge)
+  await call((id) => team.open(id, '{"url":"memory:","background":false}'))
+  const k = new Kurultai(team)
   const batch = [...Array.from({ length: 100 }, (_, i) => task(i, 0)), { type: '' }]
-  say('batch of 100 tasks in', await micros(50 * scale, one(() => k.tasks.enqueueMany(batch).catch(() => {}))))
+  const enter = () => call((id) => team.tasks().enqueueMany(id, encodeTasks(batch)))
+  say('batch of 100 tasks in', await micros(50 * scale, one(enter)))
   say('batch of 100 tasks in, JavaScript alone', await micros(50 * scale, one(() => encodeTasks(batch))))
   say('JSON.stringify of such a batch', await micros(50 * scale, one(() => JSON.stringify(batch))))
   await k.agents.register('temujin', { capabilities: ['development'] })
   await k.tasks.enqueueMany(batch.slice(0, 100))
-  const claimed = await k.tasks.claim('temujin', { max: 100 })
-  const raw = claimed.map((task) => Object.values({ ...task, lease: `${task.lease}` }))
-  const text = `\n${JSON.stringify(raw)}`
+  const text = await call((id) => team.tasks().claim(id, '{"agent":"temujin","max":100}'))
   const out = async () => results.claimedList(await call((id) => bridge.echo(id, text, false)))
   say('batch of 100 tasks out, and as text in', await micros(50 * scale, one(out)))
   say('batch of 100 tasks out, JavaScript alone', await micros(50 * scale, one(() => results.claimedList(text))))

@@ -5,7 +5,7 @@ use crate::{
     args::{UsageArgs, json, millis, read, whole},
     bridge::{Answer, Calls, Now},
     tasks::FailureArgs,
-    wire::{Wire, answer, object, text},
+    wire::{Batch, Wire, answer, object, text},
 };
 use kurultai_core::{
     Error, Kurultai, Result,
@@ -239,8 +239,9 @@ impl Wire for Pulled<'_> {
     fn wire(&self, out: &mut Vec<u8>) {
         let Pulled { number, job } = self;
         let (key, token) = (job.idempotency_key(), job.fencing_token());
+        let tasks = Batch(std::slice::from_ref(&job.task));
         let fields: [(&str, &dyn Wire); 4] =
-            [("job", number), ("task", &*job.task), ("idempotencyKey", &key), ("fencingToken", &token)];
+            [("job", number), ("tasks", &tasks), ("idempotencyKey", &key), ("fencingToken", &token)];
         object(&fields, out);
     }
 }

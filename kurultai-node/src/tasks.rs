@@ -4,7 +4,7 @@ use crate::{
     args::{Token, UsageArgs, json, maybe_millis, millis, read, whole, word},
     bridge::{Answer, Calls, Now, runtime},
     new_task::{DependencyArgs, NewTaskArgs},
-    wire::{answer, text},
+    wire::{Batch, answer, text},
 };
 use kurultai_core::{
     self as core, Claim, Claimed, Failure, Filter, Finish, Outcome, Result, tasks::queue::Extend,
@@ -123,9 +123,9 @@ impl FilterArgs {
 }
 
 /// The claimed tasks, which go back to the queue if nobody hears of them.
-pub(crate) fn given(tasks: core::Tasks, claimed: &Vec<Claimed>) -> Answer {
+pub(crate) fn given(tasks: core::Tasks, claimed: &[Claimed]) -> Answer {
     let leases: Vec<_> = claimed.iter().map(|task| task.lease.clone()).collect();
-    Answer::new(text(claimed)).or_undo(move || {
+    Answer::new(text(&Batch(claimed))).or_undo(move || {
         let finishes = leases.into_iter().map(|lease| Finish { lease, outcome: Outcome::Release });
         let finishes: Vec<_> = finishes.collect();
         // Where this fails the leases run out by themselves.

@@ -55,22 +55,67 @@ macro_rules! wire {
     };
 }
 
-/// A struct as a list: names would be read anew for each one of a batch.
-macro_rules! row {
-    ($type:ident { $first:ident $(, $field:ident)* $(,)? }) => {
-        impl Wire for $type {
-            fn wire(&self, out: &mut Vec<u8>) {
-                let $type { $first $(, $field)* } = self;
-                out.push(b'[');
-                $first.wire(out);
-                $(
-                    out.push(b',');
-                    $field.wire(out);
-                )*
-                out.push(b']');
+/// Claimed tasks, column by column: JavaScript reads neither the names nor what all tasks share anew for each one.
+pub(crate) struct Batch<'a>(pub(crate) &'a [Claimed]);
+
+impl<'a> Batch<'a> {
+    /// A value for each task.
+    fn each<T: Wire>(&self, field: impl Fn(&'a Claimed) -> T, out: &mut Vec<u8>) {
+        self.0.iter().map(field).collect::<Vec<_>>().wire(out);
+        out.push(b',');
+    }
+
+    /// The value itself where all have the same, else a value for each. Of what is no list or object in JavaScript.
+    fn once<T: Wire + PartialEq>(&self, field: impl Fn(&'a Claimed) -> T, out: &mut Vec<u8>) {
+        match self.0 {
+            [first, rest @ ..] if rest.iter().all(|task| field(task) == field(first)) => {
+                field(first).wire(out);
+                out.push(b',');
             }
+            _ => self.each(field, out),
         }
-    };
+    }
+}
+
+/// In the order in which `claimedOf` of ts/results.ts takes them.
+impl Wire for Batch<'_> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let _no_field_is_left_out =
+            |Claimed {
+                 id: _,
+                 task_type: _,
+                 title: _,
+                 description: _,
+                 payload: _,
+                 priority: _,
+                 attempt: _,
+                 max_attempts: _,
+                 delegated_by: _,
+                 parent_id: _,
+                 checkpoint: _,
+                 prerequisites: _,
+                 lease: Lease { task_id: _, claim_id: _, version: _, attempt: _, expires_at: _ },
+             }: Claimed| ();
+        out.push(b'[');
+        self.each(|task| &task.id, out);
+        self.once(|task| &task.task_type, out);
+        self.once(|task| &task.title, out);
+        self.once(|task| &task.description, out);
+        self.each(|task| &task.payload, out);
+        self.once(|task| task.priority, out);
+        self.once(|task| task.attempt, out);
+        self.once(|task| task.max_attempts, out);
+        self.once(|task| &task.delegated_by, out);
+        self.once(|task| &task.parent_id, out);
+        self.each(|task| &task.checkpoint, out);
+        self.each(|task| &task.prerequisites, out);
+        self.each(|task| &task.lease.claim_id, out);
+        self.once(|task| task.lease.version, out);
+        self.once(|task| task.lease.attempt, out);
+        self.once(|task| task.lease.expires_at.timestamp_micros(), out);
+        out.pop();
+        out.push(b']');
+    }
 }
 
 wire!(Enqueued { id => "id", deduplicated => "deduplicated" });
@@ -95,21 +140,6 @@ wire!(Task {
     progress => "progress", checkpoint => "checkpoint", results => "results",
     error_message => "errorMessage", errors => "errors", usage => "usage", created_at => "createdAt",
     updated_at => "updatedAt", completed_at => "completedAt",
-});
-row!(Claimed {
-    id,
-    task_type,
-    title,
-    description,
-    payload,
-    priority,
-    attempt,
-    max_attempts,
-    delegated_by,
-    parent_id,
-    checkpoint,
-    prerequisites,
-    lease,
 });
 wire!(Stats {
     by_status => "byStatus", oldest_pending_seconds => "oldestPendingSeconds", wait_seconds => "waitSeconds",
@@ -217,6 +247,12 @@ impl Wire for DateTime<Utc> {
     }
 }
 
+impl<T: Wire + ?Sized> Wire for &T {
+    fn wire(&self, out: &mut Vec<u8>) {
+        (**self).wire(out);
+    }
+}
+
 impl<T: Wire> Wire for Option<T> {
     fn wire(&self, out: &mut Vec<u8>) {
         match self {
@@ -248,7 +284,7 @@ macro_rules! as_serde {
         }
     )+ };
 }
-as_serde!(String, str, &str, bool, f64, u32, u64, i64);
+as_serde!(String, str, bool, f64, u32, u64, i64);
 as_serde!(Status, Priority, Signal, DependencyType, AgentStatus);
 
 /// Nothing to say but that it is done.

@@ -83,6 +83,39 @@ cases('a plan is one transaction, and results are handed on', async (k) => {
   assert.deepEqual(next.prerequisites, [{ id: build.id, dependencyType: 'blocks', status: 'completed', results: { binary: 'a.out' } }])
 })
 
+cases('what claimed tasks share crosses once, and each has all of its own', async (k) => {
+  await team(k)
+  const same = { payload: { list: [] }, title: 'one', priority: 'P1', delegatedBy: 'kublai' }
+  const parent = await k.tasks.enqueue('parent', null)
+  const tasks = [
+    { type: 'code', ...same, id: 'a:b:c' },
+    { type: 'code', ...same },
+    { type: 'test', ...same, description: 'not as the others', maxAttempts: 7, parent },
+  ]
+  await k.tasks.enqueueMany(tasks)
+  for (const types of [['code'], ['code', 'test']]) {
+    const claimed = await k.tasks.claim('temujin', { max: 3, types })
+    assert.equal(claimed.length, types.length + 1)
+    for (const task of claimed) {
+      const whole = await k.tasks.get(task)
+      for (const field of ['type', 'title', 'description', 'payload', 'priority', 'maxAttempts', 'delegatedBy', 'parentId', 'checkpoint']) {
+        assert.deepEqual(task[field], whole[field], field)
+      }
+      const { taskId, claimId, version, attempt, expiresAt } = task.lease
+      assert.deepEqual([taskId, version, attempt, expiresAt], [task.id, whole.leaseVersion, whole.attempts, whole.leaseExpiresAt])
+      const renewed = (await k.tasks.extend(task, 30_000)).lease
+      assert.deepEqual([renewed.taskId, renewed.claimId, renewed.version, renewed.attempt], [taskId, claimId, version, attempt])
+      await k.tasks.checkpoint(`${renewed}`, { of: task.id })
+    }
+    // What a handler does with its payload is nobody else's affair.
+    claimed[0].payload.list.push('mine')
+    assert.deepEqual(claimed[1].payload, { list: [] })
+    for (const answer of await k.tasks.finishMany(claimed.map((task) => ({ task, outcome: 'release' })))) {
+      assert.equal(answer.status, 'pending')
+    }
+  }
+})
+
 cases('attempts end badly, and dead letters come back', async (k) => {
   await team(k)
   const { id } = await k.tasks.enqueue('code', null, { maxAttempts: 2 })

@@ -118,9 +118,8 @@ export class Agent {
     const run = { handled: 0, stopped: 0 }
     try {
       for (;;) {
-        const raw = results.value(await call((id) => jobs.next(id)))
-        if (raw === null) break
-        const pulled: Pulled = { ...raw, task: results.toClaimed(raw.task) }
+        const pulled = results.pulled(await call((id) => jobs.next(id)))
+        if (pulled === null) break
         const job: Promise<void> = this.#handle(kurultai, jobs, pulled).then((ended) => {
           running.delete(job)
           if (ended) run.handled += 1

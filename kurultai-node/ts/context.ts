@@ -74,7 +74,7 @@ export class Context<P = any> {
   /** The lease as it was last renewed. */
   get lease(): Lease {
     const renewed = this.#jobs.lease(this.#job)
-    if (renewed !== null) this.#lease = new Lease(renewed)
+    if (renewed !== null) this.#lease = Lease.of(renewed)
     return this.#lease
   }
 

@@ -11,26 +11,29 @@ export class Lease {
   readonly attempt: number
   /** By the store's clock. */
   readonly expiresAt: Date
-  readonly #token: string
+  /** The same in microseconds, which a Date has not. */
+  readonly #expires: number
 
   /** @internal */
-  constructor(token: string) {
-    // claim:version:attempt:microseconds:task, as the core writes it; only the last may have colons.
-    const first = token.indexOf(':')
-    const second = token.indexOf(':', first + 1)
-    const third = token.indexOf(':', second + 1)
-    const fourth = token.indexOf(':', third + 1)
-    this.taskId = token.slice(fourth + 1)
-    this.claimId = token.slice(0, first)
-    this.version = Number(token.slice(first + 1, second))
-    this.attempt = Number(token.slice(second + 1, third))
-    this.expiresAt = new Date(Number(token.slice(third + 1, fourth)) / 1e3)
-    this.#token = token
+  constructor(taskId: string, claimId: string, version: number, attempt: number, expires: number) {
+    this.taskId = taskId
+    this.claimId = claimId
+    this.version = version
+    this.attempt = attempt
+    this.expiresAt = new Date(expires / 1e3)
+    this.#expires = expires
     Object.freeze(this)
   }
 
+  /** @internal */
+  static of(token: string): Lease {
+    const [claimId, version, attempt, expires, ...taskId] = token.split(':')
+    return new Lease(taskId.join(':'), claimId!, Number(version), Number(attempt), Number(expires))
+  }
+
+  /** As the core writes and reads it; of the parts only a task's id may have colons. */
   toString(): string {
-    return this.#token
+    return `${this.claimId}:${this.version}:${this.attempt}:${this.#expires}:${this.taskId}`
   }
 }
 

@@ -33,7 +33,7 @@ export function encodeTasks(tasks: readonly NewTaskLike[]): string {
 /** Nothing in it has another form to cross in. */
 function isAsItCrosses(task: NewTaskLike): boolean {
   if (task instanceof NewTask) return false
-  for (const key of crossing.keys()) if (task[key] !== undefined) return false
+  for (const key in task) if (crossing.has(key)) return false
   return true
 }
 
@@ -63,13 +63,13 @@ function add(crossed: Record<string, unknown>, options: Record<string, any>, ski
   for (const key in options) {
     const value = options[key]
     if (value === undefined || key === 'payload' || key === 'type' || key === skipped) continue
-    const other = crossing.get(key as keyof TaskOptions)
+    const other = crossing.get(key)
     crossed[key] = other === undefined ? value : other(value)
   }
 }
 
 /** The fields that cross in another form than they are given in. */
-const crossing = new Map<keyof TaskOptions, (value: any) => unknown>([
+const crossing = new Map<string, (value: any) => unknown>([
   ['parent', idOf],
   ['dependsOn', (tasks: readonly (TaskLike | Dependency)[]) => tasks.map(encodeDependency)],
   ['runAt', time],

@@ -1,5 +1,6 @@
 // Outcomes as frozen results: parsed by the engine, then dates and leases put in place. A failure is thrown.
 
+import type { Pulled } from './context'
 import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
@@ -38,26 +39,43 @@ export function simpleList<T>(outcome: Outcome): readonly T[] {
 /** Most tasks have none, and one frozen list is enough for them. */
 const NONE = Object.freeze([])
 
-/** Comes as a list, in the order of `row!(Claimed)` in src/wire.rs. */
-export function toClaimed(raw: Raw): Claimed {
+/** Of columns, in the order of `Batch` in src/wire.rs; what is no list there is the same for all tasks. */
+function claimedOf(columns: Raw[]): readonly Claimed[] {
   const [
-    id, type, title, description, payload, priority, attempt, maxAttempts, delegatedBy, parentId, checkpoint, waitedFor,
-    lease,
-  ] = raw
-  return Object.freeze({
-    id, type, title, description, payload, priority, attempt, maxAttempts, delegatedBy, parentId, checkpoint,
-    prerequisites: waitedFor.length === 0 ? NONE : frozen<Prerequisite>(waitedFor),
-    lease: new Lease(lease),
-  })
+    ids, type, title, description, payloads, priority, attempt, maxAttempts, delegatedBy, parentId, checkpoints, waitedFor,
+    claimIds, version, leaseAttempt, expires,
+  ] = columns
+  const claimed: Claimed[] = []
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]
+    claimed.push(Object.freeze({
+      id, type: at(type, i), title: at(title, i), description: at(description, i), payload: payloads[i],
+      priority: at(priority, i), attempt: at(attempt, i), maxAttempts: at(maxAttempts, i),
+      delegatedBy: at(delegatedBy, i), parentId: at(parentId, i), checkpoint: checkpoints[i],
+      prerequisites: waitedFor[i].length === 0 ? NONE : frozen<Prerequisite>(waitedFor[i]),
+      lease: new Lease(id, claimIds[i], at(version, i), at(leaseAttempt, i), at(expires, i)),
+    }))
+  }
+  return Object.freeze(claimed)
 }
 
+const at = (column: Raw, index: number) => (Array.isArray(column) ? column[index] : column)
+
 export function claimedList(outcome: Outcome): readonly Claimed[] {
-  return Object.freeze(value(outcome).map(toClaimed))
+  return claimedOf(value(outcome))
+}
+
+/** `null` once the worker drains. */
+export function pulled(outcome: Outcome): Pulled | null {
+  const raw = value(outcome)
+  if (raw === null) return null
+  const { tasks, ...job } = raw
+  return { ...job, task: claimedOf(tasks)[0] }
 }
 
 export function extended(outcome: Outcome): Extended {
   const raw = value(outcome)
-  raw.lease = new Lease(raw.lease)
+  raw.lease = Lease.of(raw.lease)
   return Object.freeze(raw)
 }
 
