@@ -104,6 +104,16 @@ async def batches() -> None:
 
     text = json.dumps(PAYLOAD)
     plain = [{"type": "review", "payload": PAYLOAD, "priority": "P1", "requires": ["development"]}] * 100
+    # The last is refused, so that nothing reaches a store.
+    refused = [*plain, {"type": ""}]
+
+    async def enter() -> float:
+        start = time.perf_counter()
+        try:
+            await k.tasks.enqueue_many(refused)
+        except kurultai.errors.InputError:
+            return time.perf_counter() - start
+        raise AssertionError("a task without a type was taken")
 
     def dump() -> float:
         start = time.perf_counter()
@@ -119,7 +129,9 @@ async def batches() -> None:
                 task.id, task.type, task.payload
         return time.perf_counter() - start
 
-    row("batch of 100 tasks in", best(make, 50))
+    async with kurultai.open("memory:", background=False) as k:
+        row("batch of 100 tasks in", await abest(enter, 50))
+    row("100 NewTask made", best(make, 50))
     row("json.dumps of such a batch", best(dump, 50))
     row("batch of 100 tasks out", await abest(lambda: out(False), 50))
     row("batch of 100 tasks out, payloads read", await abest(lambda: out(True), 50))

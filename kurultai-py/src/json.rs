@@ -13,13 +13,14 @@ use pyo3::{
     sync::PyOnceLock,
     types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType},
 };
-use std::fmt::Write;
+use serde::Serialize;
 
 /// A value as JSON. `default` is asked for what JSON has no form for; dataclasses and pydantic models need none.
 pub(crate) fn write(value: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Json> {
-    let mut writer = Writer { text: String::with_capacity(64), default };
+    let mut writer = Writer { text: Vec::with_capacity(256), default };
     writer.value(value, &Place { above: None, step: Step::Root, object: value, depth: 0 })?;
-    Ok(Json::stored(writer.text))
+    let text = String::from_utf8(writer.text).expect("whole texts were written");
+    Ok(Json::stored(text))
 }
 
 /// Like [`write`], but `None` means that there is nothing.
@@ -31,7 +32,7 @@ pub(crate) fn write_some(
 }
 
 struct Writer<'a, 'py> {
-    text: String,
+    text: Vec<u8>,
     default: Option<&'a Bound<'py, PyAny>>,
 }
 
@@ -86,34 +87,34 @@ impl<'py> Place<'_, 'py> {
 impl<'py> Writer<'_, 'py> {
     fn value(&mut self, value: &Bound<'py, PyAny>, place: &Place<'_, 'py>) -> PyResult<()> {
         if let Ok(text) = value.cast::<PyString>() {
-            self.string(text.to_str().map_err(|_| place.refuse(SURROGATE))?);
+            self.leaf(text.to_str().map_err(|_| place.refuse(SURROGATE))?);
         } else if let Ok(object) = value.cast::<PyDict>() {
-            return self.object(object, place);
+            self.object(object, place)?;
         } else if value.is_none() {
-            self.text.push_str("null");
+            self.leaf(&());
         } else if let Ok(flag) = value.cast::<PyBool>() {
-            self.text.push_str(if flag.is_true() { "true" } else { "false" });
+            self.leaf(&flag.is_true());
         } else if let Ok(number) = value.cast::<PyInt>() {
-            return self.integer(number, place);
+            self.integer(number, place)?;
         } else if let Ok(number) = value.cast::<PyFloat>() {
             let number = number.value();
             if !number.is_finite() {
                 return Err(place.refuse(format!("{number} is no JSON number; use None")));
             }
-            self.write(format_args!("{number:?}"));
+            self.leaf(&number);
         } else if let Ok(list) = value.cast::<PyList>() {
-            return self.array(list.iter(), place);
+            self.array(list.iter(), place)?;
         } else if let Ok(tuple) = value.cast::<PyTuple>() {
-            return self.array(tuple.iter(), place);
+            self.array(tuple.iter(), place)?;
         } else {
-            return self.other(value, place);
+            self.other(value, place)?;
         }
         self.fits(place)
     }
 
     fn object(&mut self, object: &Bound<'py, PyDict>, place: &Place<'_, 'py>) -> PyResult<()> {
         let depth = self.deeper(place)?;
-        self.text.push('{');
+        self.text.push(b'{');
         for (index, (key, value)) in object.iter().enumerate() {
             let Ok(key) = key.cast::<PyString>() else {
                 let why = format!("the key {} is no str", shown(&key));
@@ -121,14 +122,14 @@ impl<'py> Writer<'_, 'py> {
             };
             let key = key.to_str().map_err(|_| place.refuse(SURROGATE))?;
             if index > 0 {
-                self.text.push(',');
+                self.text.push(b',');
             }
-            self.string(key);
-            self.text.push(':');
+            self.leaf(key);
+            self.text.push(b':');
             self.value(&value, &Place { above: Some(place), step: Step::Key(key), object: &value, depth })?;
         }
-        self.text.push('}');
-        self.fits(place)
+        self.text.push(b'}');
+        Ok(())
     }
 
     fn array(
@@ -137,15 +138,15 @@ impl<'py> Writer<'_, 'py> {
         place: &Place<'_, 'py>,
     ) -> PyResult<()> {
         let depth = self.deeper(place)?;
-        self.text.push('[');
+        self.text.push(b'[');
         for (index, item) in items.enumerate() {
             if index > 0 {
-                self.text.push(',');
+                self.text.push(b',');
             }
             self.value(&item, &Place { above: Some(place), step: Step::Index(index), object: &item, depth })?;
         }
-        self.text.push(']');
-        self.fits(place)
+        self.text.push(b']');
+        Ok(())
     }
 
     fn deeper(&self, place: &Place<'_, 'py>) -> PyResult<usize> {
@@ -154,16 +155,16 @@ impl<'py> Writer<'_, 'py> {
 
     fn integer(&mut self, number: &Bound<'py, PyInt>, place: &Place<'_, 'py>) -> PyResult<()> {
         match number.extract::<i64>() {
-            Ok(number) => self.write(format_args!("{number}")),
+            Ok(number) => self.leaf(&number),
             Err(_) => {
                 // The digits of the number itself, whatever a subclass prints.
                 let digits =
                     number.py().get_type::<PyInt>().call_method1(intern!(number.py(), "__repr__"), (number,));
                 let digits = digits.map_err(|_| place.refuse("an integer of more than 4300 digits"))?;
-                self.text.push_str(digits.cast::<PyString>()?.to_str()?);
+                self.text.extend(digits.cast::<PyString>()?.to_str()?.bytes());
             }
         }
-        self.fits(place)
+        Ok(())
     }
 
     /// What JSON has no form for.
@@ -204,33 +205,8 @@ impl<'py> Writer<'_, 'py> {
         self.default.map(|default| default.call1((value,))).transpose()
     }
 
-    fn string(&mut self, text: &str) {
-        self.text.push('"');
-        let mut plain = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            let escape = match byte {
-                b'"' => "\\\"",
-                b'\\' => "\\\\",
-                b'\n' => "\\n",
-                b'\r' => "\\r",
-                b'\t' => "\\t",
-                0..0x20 => "",
-                _ => continue,
-            };
-            self.text.push_str(&text[plain..at]);
-            plain = at + 1;
-            match escape {
-                "" => self.write(format_args!("\\u{byte:04x}")),
-                escape => self.text.push_str(escape),
-            }
-        }
-        self.text.push_str(&text[plain..]);
-        self.text.push('"');
-    }
-
-    fn write(&mut self, what: std::fmt::Arguments<'_>) {
-        // Writing into a String cannot fail.
-        let _ = self.text.write_fmt(what);
+    fn leaf(&mut self, value: &(impl Serialize + ?Sized)) {
+        serde_json::to_writer(&mut self.text, value).expect("a string or a number is JSON");
     }
 
     /// A text that has become too long is given up where that was.

@@ -1,14 +1,16 @@
 //! What a caller can say of a task to enqueue, checked where it is written.
 
 use crate::{
-    args::{Names, Span, TaskId, Time, word, wrong},
+    args::{Names, Span, TaskId, Time, wrong},
     errors::{self, Raise},
     json,
     task_types::Usage,
 };
 use kurultai_core::{Error, tasks};
 use pyo3::{
-    PyClass, intern,
+    PyClass,
+    exceptions::{PyOverflowError, PyTypeError},
+    intern,
     prelude::*,
     types::{PyDict, PyString},
 };
@@ -23,80 +25,19 @@ pub(crate) struct NewTask {
 #[pymethods]
 impl NewTask {
     #[new]
-    #[pyo3(signature = (
-        r#type, payload = None, *, id = None, title = None, description = None, priority = None,
-        priority_weight = None, requires = None, prefers = None, assigned_to = None, delegated_by = None,
-        parent = None, depends_on = None, unique_key = None, run_at = None, delay = None, expires_at = None,
-        expires_in = None, max_attempts = None, retry = None, wait_for = None, on_prerequisite_failure = None,
-        default = None
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
+    #[pyo3(signature = (r#type, payload = None, **fields), text_signature = "(type, payload=None, *, id=None, \
+        title=None, description=None, priority=None, priority_weight=None, requires=None, prefers=None, \
+        assigned_to=None, delegated_by=None, parent=None, depends_on=None, unique_key=None, run_at=None, delay=None, \
+        expires_at=None, expires_in=None, max_attempts=None, retry=None, wait_for=None, \
+        on_prerequisite_failure=None, default=None)")]
     fn new(
         py: Python<'_>,
         r#type: String,
         payload: Option<&Bound<'_, PyAny>>,
-        id: Option<String>,
-        title: Option<String>,
-        description: Option<String>,
-        priority: Option<&str>,
-        priority_weight: Option<f64>,
-        requires: Option<Names>,
-        prefers: Option<Names>,
-        assigned_to: Option<String>,
-        delegated_by: Option<String>,
-        parent: Option<TaskId>,
-        depends_on: Option<&Bound<'_, PyAny>>,
-        unique_key: Option<String>,
-        run_at: Option<Time>,
-        delay: Option<Span>,
-        expires_at: Option<Time>,
-        expires_in: Option<Span>,
-        max_attempts: Option<u32>,
-        retry: Option<&Bound<'_, PyAny>>,
-        wait_for: Option<&Bound<'_, PyAny>>,
-        on_prerequisite_failure: Option<&str>,
-        default: Option<&Bound<'_, PyAny>>,
+        fields: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let either = |field: &str, other: &str| {
-            errors::raised(py, Error::invalid(field, format!("beside {other}"), "one of the two"))
-        };
-        let mut task = tasks::NewTask::new(r#type);
-        task.id = id.unwrap_or(task.id);
-        task.title = title.unwrap_or_default();
-        task.description = description.unwrap_or_default();
-        if let Some(payload) = payload {
-            task.payload = json::write(payload, default)?;
-        }
-        task.priority = word(py, priority)?.unwrap_or_default();
-        task.priority_weight = priority_weight.unwrap_or(task.priority_weight);
-        task.required_capabilities = requires.map_or_else(Vec::new, |names| names.0);
-        task.preferred_capabilities = prefers.map_or_else(Vec::new, |names| names.0);
-        task.assigned_to = assigned_to;
-        task.delegated_by = delegated_by;
-        task.parent_id = parent.map(|parent| parent.0);
-        if let Some(edges) = depends_on {
-            task.depends_on = dependencies(edges)?;
-        }
-        task.unique_key = unique_key;
-        task.start = match (run_at, delay) {
-            (None, None) => tasks::Start::Now,
-            (Some(time), None) => tasks::Start::At(time.0),
-            (None, Some(delay)) => tasks::Start::After(delay.0),
-            (Some(_), Some(_)) => return Err(either("run_at", "delay")),
-        };
-        task.expiry = match (expires_at, expires_in) {
-            (None, None) => tasks::Expiry::Default,
-            (Some(time), None) => tasks::Expiry::At(time.0),
-            (None, Some(Span(std::time::Duration::MAX))) => tasks::Expiry::Never,
-            (None, Some(span)) => tasks::Expiry::After(span.0),
-            (Some(_), Some(_)) => return Err(either("expires_at", "expires_in")),
-        };
-        task.max_attempts = max_attempts;
-        task.retry = retry.map_or(Ok(task.retry), retry_policy)?;
-        task.wait_for = wait_for.map_or(Ok(task.wait_for), wait_for_of)?;
-        task.on_prerequisite_failure =
-            word(py, on_prerequisite_failure)?.unwrap_or(task.on_prerequisite_failure);
-        Ok(NewTask { inner: task })
+        let inner = Draft::new(r#type).task(py, payload, fields, None)?;
+        Ok(NewTask { inner })
     }
 
     #[getter]
@@ -123,16 +64,114 @@ pub(crate) fn new_task(
     if let Ok(task) = value.cast::<NewTask>() {
         return Ok(task.get().inner.clone());
     }
-    let py = value.py();
     let Ok(fields) = value.cast::<PyDict>() else {
         return Err(wrong(value.as_borrowed(), "a NewTask or a dict of its fields"));
     };
-    let fields = fields.copy()?;
-    if let Some(default) = default {
-        fields.set_item(intern!(py, "default"), default)?;
+    Draft::new(String::new()).task(value.py(), None, Some(fields), default)
+}
+
+/// A task whose fields are being read. A task has two dozen and mostly says three, so they are looked at one by one:
+/// as arguments of a function all of them would be.
+struct Draft {
+    inner: tasks::NewTask,
+    run_at: Option<Time>,
+    delay: Option<Span>,
+    expires_at: Option<Time>,
+    expires_in: Option<Span>,
+}
+
+impl Draft {
+    fn new(task_type: String) -> Self {
+        let inner = tasks::NewTask::new(task_type);
+        Draft { inner, run_at: None, delay: None, expires_at: None, expires_in: None }
     }
-    let task = py.get_type::<NewTask>().call((), Some(&fields))?;
-    Ok(task.cast::<NewTask>()?.get().inner.clone())
+
+    fn set(
+        &mut self,
+        name: &str,
+        value: &Bound<'_, PyAny>,
+        default: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let py = value.py();
+        let task = &mut self.inner;
+        match name {
+            "type" => task.task_type = field(name, value)?,
+            "payload" => task.payload = json::write(value, default)?,
+            "id" => task.id = field(name, value)?,
+            "title" => task.title = field(name, value)?,
+            "description" => task.description = field(name, value)?,
+            "priority" => task.priority = field::<&str>(name, value)?.parse().raise(py)?,
+            "priority_weight" => task.priority_weight = field(name, value)?,
+            "requires" => task.required_capabilities = field::<Names>(name, value)?.0,
+            "prefers" => task.preferred_capabilities = field::<Names>(name, value)?.0,
+            "assigned_to" => task.assigned_to = field(name, value)?,
+            "delegated_by" => task.delegated_by = field(name, value)?,
+            "parent" => task.parent_id = Some(field::<TaskId>(name, value)?.0),
+            "depends_on" => task.depends_on = dependencies(value)?,
+            "unique_key" => task.unique_key = field(name, value)?,
+            "run_at" => self.run_at = field(name, value)?,
+            "delay" => self.delay = field(name, value)?,
+            "expires_at" => self.expires_at = field(name, value)?,
+            "expires_in" => self.expires_in = field(name, value)?,
+            "max_attempts" => task.max_attempts = field(name, value)?,
+            "retry" => task.retry = retry_policy(value)?,
+            "wait_for" => task.wait_for = wait_for_of(value)?,
+            "on_prerequisite_failure" => {
+                task.on_prerequisite_failure = field::<&str>(name, value)?.parse().raise(py)?;
+            }
+            "default" => {}
+            _ => return Err(PyTypeError::new_err(format!("a task has no field '{name}'"))),
+        }
+        Ok(())
+    }
+
+    fn task(
+        mut self,
+        py: Python<'_>,
+        payload: Option<&Bound<'_, PyAny>>,
+        fields: Option<&Bound<'_, PyDict>>,
+        default: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<tasks::NewTask> {
+        let own = fields.map(|fields| fields.get_item(intern!(py, "default"))).transpose()?.flatten();
+        let default = own.as_ref().filter(|own| !own.is_none()).or(default);
+        if let Some(payload) = payload {
+            self.inner.payload = json::write(payload, default)?;
+        }
+        for (name, value) in fields.into_iter().flatten() {
+            if !value.is_none() {
+                self.set(name.cast::<PyString>()?.to_str()?, &value, default)?;
+            }
+        }
+        let Draft { mut inner, run_at, delay, expires_at, expires_in } = self;
+        let either = |field: &str, other: &str| {
+            errors::raised(py, Error::invalid(field, format!("beside {other}"), "one of the two"))
+        };
+        inner.start = match (run_at, delay) {
+            (None, None) => tasks::Start::Now,
+            (Some(time), None) => tasks::Start::At(time.0),
+            (None, Some(delay)) => tasks::Start::After(delay.0),
+            (Some(_), Some(_)) => return Err(either("run_at", "delay")),
+        };
+        inner.expiry = match (expires_at, expires_in) {
+            (None, None) => tasks::Expiry::Default,
+            (Some(time), None) => tasks::Expiry::At(time.0),
+            (None, Some(Span(std::time::Duration::MAX))) => tasks::Expiry::Never,
+            (None, Some(span)) => tasks::Expiry::After(span.0),
+            (Some(_), Some(_)) => return Err(either("expires_at", "expires_in")),
+        };
+        Ok(inner)
+    }
+}
+
+fn field<'a, 'py, T: FromPyObject<'a, 'py>>(name: &str, value: &'a Bound<'py, PyAny>) -> PyResult<T> {
+    value.extract().map_err(|error: T::Error| {
+        let (error, py): (PyErr, _) = (error.into(), value.py());
+        if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyOverflowError>(py) {
+            PyErr::from_type(error.get_type(py), format!("{name}: {}", error.value(py)))
+        } else {
+            error
+        }
+    })
 }
 
 fn dependencies(edges: &Bound<'_, PyAny>) -> PyResult<Vec<tasks::Dependency>> {

@@ -42,11 +42,6 @@ macro_rules! op {
 
 #[pymethods]
 impl Tasks {
-    #[getter(default)]
-    fn hook(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.default.as_ref().map(|default| default.clone_ref(py))
-    }
-
     fn enqueue(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<Op> {
         let task = new_task::new_task(task, self.default(py).as_ref())?;
         Ok(op!(self, tasks => tasks.enqueue(task)))
@@ -54,8 +49,10 @@ impl Tasks {
 
     fn enqueue_many(&self, py: Python<'_>, tasks: &Bound<'_, PyAny>) -> PyResult<Op> {
         let default = self.default(py);
-        let all = tasks.try_iter()?.map(|task| new_task::new_task(&task?, default.as_ref()));
-        let all: Vec<_> = all.collect::<PyResult<_>>()?;
+        let mut all = Vec::with_capacity(tasks.len().unwrap_or_default());
+        for task in tasks.try_iter()? {
+            all.push(new_task::new_task(&task?, default.as_ref())?);
+        }
         Ok(op!(self, tasks => tasks.enqueue_many(all)))
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import math
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import kurultai
 from kurultai import Complete, Dependency, Fail, NewTask, Release, RetryPolicy, Usage
+from kurultai.types import NewTaskFields
 from support import on_both
 
 
@@ -126,6 +128,23 @@ class Tasks:
         with self.assertRaises(TypeError):
             await self.k.tasks.enqueue_many(["a"])
         self.assertEqual(len((await self.k.tasks.list()).tasks), 2)
+
+    async def test_every_field_of_a_task_is_read_and_named_where_it_is_wrong(self: Any) -> None:
+        fields = set(inspect.signature(NewTask).parameters)
+        self.assertEqual(fields - {"default"}, NewTaskFields.__required_keys__ | NewTaskFields.__optional_keys__)
+        for field in sorted(fields - {"payload", "default"}):
+            with self.subTest(field), self.assertRaises((TypeError, kurultai.errors.InputError)) as refused:
+                NewTask(**{"type": "t", field: object()})
+            self.assertNotIn("has no field", str(refused.exception))
+        for wrong in (dict(title=3), dict(requires=[3]), dict(max_attempts="x"), dict(delay="1h")):
+            [field] = wrong
+            for make in (lambda: NewTask("t", **wrong), lambda: self.k.tasks._native.enqueue({"type": "t", **wrong})):
+                with self.subTest(field), self.assertRaisesRegex(TypeError, f"^{field}: "):
+                    make()
+        with self.assertRaisesRegex(TypeError, "a task has no field 'typo'"):
+            NewTask("t", typo=1)
+        with self.assertCode("input.invalid"):
+            await self.k.tasks.enqueue_many([{"payload": 1}])
         self.assertEqual(await self.k.tasks.enqueue_many([]), [])
 
     async def test_a_claim_has_everything_a_worker_needs(self: Any) -> None:

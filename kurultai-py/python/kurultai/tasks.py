@@ -89,31 +89,30 @@ class Tasks:
         >>> (await k.tasks.get(review)).status
         'blocked'
         """
-        task = NewTask(
-            type,
-            payload,
-            id=id,
-            title=title,
-            description=description,
-            priority=priority,
-            priority_weight=priority_weight,
-            requires=requires,
-            prefers=prefers,
-            assigned_to=assigned_to,
-            delegated_by=delegated_by,
-            parent=parent,
-            depends_on=depends_on,
-            unique_key=unique_key,
-            run_at=run_at,
-            delay=delay,
-            expires_at=expires_at,
-            expires_in=expires_in,
-            max_attempts=max_attempts,
-            retry=retry,
-            wait_for=wait_for,
-            on_prerequisite_failure=on_prerequisite_failure,
-            default=self._native.default,
-        )
+        task: NewTaskFields = {
+            "type": type,
+            "payload": payload,
+            "id": id,
+            "title": title,
+            "description": description,
+            "priority": priority,
+            "priority_weight": priority_weight,
+            "requires": requires,
+            "prefers": prefers,
+            "assigned_to": assigned_to,
+            "delegated_by": delegated_by,
+            "parent": parent,
+            "depends_on": depends_on,
+            "unique_key": unique_key,
+            "run_at": run_at,
+            "delay": delay,
+            "expires_at": expires_at,
+            "expires_in": expires_in,
+            "max_attempts": max_attempts,
+            "retry": retry,
+            "wait_for": wait_for,
+            "on_prerequisite_failure": on_prerequisite_failure,
+        }
         return await self._native.enqueue(task)
 
     async def enqueue_many(self, tasks: Iterable[Union[NewTask, NewTaskFields]]) -> List[Enqueued]:
