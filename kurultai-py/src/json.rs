@@ -7,7 +7,7 @@ use kurultai_core::{
     json::{MAX_BYTES, MAX_DEPTH},
 };
 use pyo3::{
-    exceptions::PyStopIteration,
+    exceptions::{PyStopIteration, PyTypeError},
     intern,
     prelude::*,
     sync::PyOnceLock,
@@ -17,8 +17,14 @@ use serde::Serialize;
 
 /// A value as JSON. `default` is asked for what JSON has no form for; dataclasses and pydantic models need none.
 pub(crate) fn write(value: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Json> {
-    let mut writer = Writer { text: Vec::with_capacity(256), default };
-    writer.value(value, &Place { above: None, step: Step::Root, object: value, depth: 0 })?;
+    let root = Place { above: None, step: Step::Root, object: value, depth: 0 };
+    let mut writer = Writer { text: Vec::with_capacity(256), default, hooks: false };
+    let mut written = writer.value(value, &root);
+    if writer.hooks {
+        writer.text.clear();
+        written = writer.value(value, &root);
+    }
+    written?;
     let text = String::from_utf8(writer.text).expect("whole texts were written");
     Ok(Json::stored(text))
 }
@@ -34,6 +40,9 @@ pub(crate) fn write_some(
 struct Writer<'a, 'py> {
     text: Vec<u8>,
     default: Option<&'a Bound<'py, PyAny>>,
+    /// Whether the caller's own code is to be run. It could change what is being read, so dicts are copied then, and
+    /// the first value that needs it makes us begin again.
+    hooks: bool,
 }
 
 /// Where the writer stands, from the value up to the root.
@@ -114,6 +123,7 @@ impl<'py> Writer<'_, 'py> {
 
     fn object(&mut self, object: &Bound<'py, PyDict>, place: &Place<'_, 'py>) -> PyResult<()> {
         let depth = self.deeper(place)?;
+        let object = if self.hooks { &object.copy()? } else { object };
         self.text.push(b'{');
         for (index, (key, value)) in object.iter().enumerate() {
             let Ok(key) = key.cast::<PyString>() else {
@@ -169,6 +179,10 @@ impl<'py> Writer<'_, 'py> {
 
     /// What JSON has no form for.
     fn other(&mut self, value: &Bound<'py, PyAny>, place: &Place<'_, 'py>) -> PyResult<()> {
+        if !self.hooks {
+            self.hooks = true;
+            return Err(PyTypeError::new_err("hooks are needed"));
+        }
         let Some(instead) = self.instead(value)? else {
             let class = value.get_type().name()?;
             return Err(

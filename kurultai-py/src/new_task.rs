@@ -6,14 +6,14 @@ use crate::{
     json,
     task_types::Usage,
 };
-use kurultai_core::{Error, tasks};
+use kurultai_core::{Error, Expiry, Start, tasks};
 use pyo3::{
     PyClass,
     exceptions::{PyOverflowError, PyTypeError},
-    intern,
     prelude::*,
     types::{PyDict, PyString},
 };
+use std::time::Duration;
 
 /// A task to enqueue. Its id is made here, so that other tasks of the same batch can depend on it and an enqueue
 /// whose answer was lost can be repeated.
@@ -31,12 +31,12 @@ impl NewTask {
         expires_at=None, expires_in=None, max_attempts=None, retry=None, wait_for=None, \
         on_prerequisite_failure=None, default=None)")]
     fn new(
-        py: Python<'_>,
         r#type: String,
         payload: Option<&Bound<'_, PyAny>>,
         fields: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let inner = Draft::new(r#type).task(py, payload, fields, None)?;
+        let mut inner = tasks::NewTask::new(r#type);
+        read(&mut inner, payload, fields, None)?;
         Ok(NewTask { inner })
     }
 
@@ -67,100 +67,76 @@ pub(crate) fn new_task(
     let Ok(fields) = value.cast::<PyDict>() else {
         return Err(wrong(value.as_borrowed(), "a NewTask or a dict of its fields"));
     };
-    Draft::new(String::new()).task(value.py(), None, Some(fields), default)
+    let mut task = tasks::NewTask::new(String::new());
+    // A copy, since the caller's own code may run while it is read and change it.
+    read(&mut task, None, Some(&fields.copy()?), default)?;
+    Ok(task)
 }
 
-/// A task whose fields are being read. A task has two dozen and mostly says three, so they are looked at one by one:
-/// as arguments of a function all of them would be.
-struct Draft {
-    inner: tasks::NewTask,
-    run_at: Option<Time>,
-    delay: Option<Span>,
-    expires_at: Option<Time>,
-    expires_in: Option<Span>,
+/// Of two dozen fields a task mostly says three, so these are looked at one by one; as arguments of a function all of
+/// them would be.
+fn read(
+    task: &mut tasks::NewTask,
+    payload: Option<&Bound<'_, PyAny>>,
+    fields: Option<&Bound<'_, PyDict>>,
+    default: Option<&Bound<'_, PyAny>>,
+) -> PyResult<()> {
+    let (mut payload, mut default) = (payload.cloned(), default.cloned());
+    for (name, value) in fields.into_iter().flatten() {
+        match name.cast::<PyString>()?.to_str()? {
+            _ if value.is_none() => {}
+            "payload" => payload = Some(value),
+            "default" => default = Some(value),
+            name => set(task, name, &value)?,
+        }
+    }
+    if let Some(payload) = payload {
+        task.payload = json::write(&payload, default.as_ref())?;
+    }
+    Ok(())
 }
 
-impl Draft {
-    fn new(task_type: String) -> Self {
-        let inner = tasks::NewTask::new(task_type);
-        Draft { inner, run_at: None, delay: None, expires_at: None, expires_in: None }
-    }
-
-    fn set(
-        &mut self,
-        name: &str,
-        value: &Bound<'_, PyAny>,
-        default: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let py = value.py();
-        let task = &mut self.inner;
-        match name {
-            "type" => task.task_type = field(name, value)?,
-            "payload" => task.payload = json::write(value, default)?,
-            "id" => task.id = field(name, value)?,
-            "title" => task.title = field(name, value)?,
-            "description" => task.description = field(name, value)?,
-            "priority" => task.priority = field::<&str>(name, value)?.parse().raise(py)?,
-            "priority_weight" => task.priority_weight = field(name, value)?,
-            "requires" => task.required_capabilities = field::<Names>(name, value)?.0,
-            "prefers" => task.preferred_capabilities = field::<Names>(name, value)?.0,
-            "assigned_to" => task.assigned_to = field(name, value)?,
-            "delegated_by" => task.delegated_by = field(name, value)?,
-            "parent" => task.parent_id = Some(field::<TaskId>(name, value)?.0),
-            "depends_on" => task.depends_on = dependencies(value)?,
-            "unique_key" => task.unique_key = field(name, value)?,
-            "run_at" => self.run_at = field(name, value)?,
-            "delay" => self.delay = field(name, value)?,
-            "expires_at" => self.expires_at = field(name, value)?,
-            "expires_in" => self.expires_in = field(name, value)?,
-            "max_attempts" => task.max_attempts = field(name, value)?,
-            "retry" => task.retry = retry_policy(value)?,
-            "wait_for" => task.wait_for = wait_for_of(value)?,
-            "on_prerequisite_failure" => {
-                task.on_prerequisite_failure = field::<&str>(name, value)?.parse().raise(py)?;
-            }
-            "default" => {}
-            _ => return Err(PyTypeError::new_err(format!("a task has no field '{name}'"))),
+fn set(task: &mut tasks::NewTask, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    let py = value.py();
+    let one_of = |field: &str, other: &str| {
+        Err(errors::raised(py, Error::invalid(field, format!("beside {other}"), "one of the two")))
+    };
+    match name {
+        "type" => task.task_type = field(name, value)?,
+        "id" => task.id = field(name, value)?,
+        "title" => task.title = field(name, value)?,
+        "description" => task.description = field(name, value)?,
+        "priority" => task.priority = field::<&str>(name, value)?.parse().raise(py)?,
+        "priority_weight" => task.priority_weight = field(name, value)?,
+        "requires" => task.required_capabilities = field::<Names>(name, value)?.0,
+        "prefers" => task.preferred_capabilities = field::<Names>(name, value)?.0,
+        "assigned_to" => task.assigned_to = field(name, value)?,
+        "delegated_by" => task.delegated_by = field(name, value)?,
+        "parent" => task.parent_id = Some(field::<TaskId>(name, value)?.0),
+        "depends_on" => task.depends_on = dependencies(value)?,
+        "unique_key" => task.unique_key = field(name, value)?,
+        "run_at" | "delay" if !matches!(task.start, Start::Now) => return one_of("run_at", "delay"),
+        "run_at" => task.start = Start::At(field::<Time>(name, value)?.0),
+        "delay" => task.start = Start::After(field::<Span>(name, value)?.0),
+        "expires_at" | "expires_in" if !matches!(task.expiry, Expiry::Default) => {
+            return one_of("expires_at", "expires_in");
         }
-        Ok(())
-    }
-
-    fn task(
-        mut self,
-        py: Python<'_>,
-        payload: Option<&Bound<'_, PyAny>>,
-        fields: Option<&Bound<'_, PyDict>>,
-        default: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<tasks::NewTask> {
-        let own = fields.map(|fields| fields.get_item(intern!(py, "default"))).transpose()?.flatten();
-        let default = own.as_ref().filter(|own| !own.is_none()).or(default);
-        if let Some(payload) = payload {
-            self.inner.payload = json::write(payload, default)?;
-        }
-        for (name, value) in fields.into_iter().flatten() {
-            if !value.is_none() {
-                self.set(name.cast::<PyString>()?.to_str()?, &value, default)?;
+        "expires_at" => task.expiry = Expiry::At(field::<Time>(name, value)?.0),
+        "expires_in" => {
+            task.expiry = match field::<Span>(name, value)?.0 {
+                Duration::MAX => Expiry::Never,
+                span => Expiry::After(span),
             }
         }
-        let Draft { mut inner, run_at, delay, expires_at, expires_in } = self;
-        let either = |field: &str, other: &str| {
-            errors::raised(py, Error::invalid(field, format!("beside {other}"), "one of the two"))
-        };
-        inner.start = match (run_at, delay) {
-            (None, None) => tasks::Start::Now,
-            (Some(time), None) => tasks::Start::At(time.0),
-            (None, Some(delay)) => tasks::Start::After(delay.0),
-            (Some(_), Some(_)) => return Err(either("run_at", "delay")),
-        };
-        inner.expiry = match (expires_at, expires_in) {
-            (None, None) => tasks::Expiry::Default,
-            (Some(time), None) => tasks::Expiry::At(time.0),
-            (None, Some(Span(std::time::Duration::MAX))) => tasks::Expiry::Never,
-            (None, Some(span)) => tasks::Expiry::After(span.0),
-            (Some(_), Some(_)) => return Err(either("expires_at", "expires_in")),
-        };
-        Ok(inner)
+        "max_attempts" => task.max_attempts = field(name, value)?,
+        "retry" => task.retry = retry_policy(value)?,
+        "wait_for" => task.wait_for = wait_for_of(value)?,
+        "on_prerequisite_failure" => {
+            task.on_prerequisite_failure = field::<&str>(name, value)?.parse().raise(py)?;
+        }
+        _ => return Err(PyTypeError::new_err(format!("a task has no field '{name}'"))),
     }
+    Ok(())
 }
 
 fn field<'a, 'py, T: FromPyObject<'a, 'py>>(name: &str, value: &'a Bound<'py, PyAny>) -> PyResult<T> {

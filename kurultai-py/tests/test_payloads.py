@@ -8,6 +8,7 @@ import decimal
 import enum
 import math
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import kurultai
@@ -162,6 +163,32 @@ class Hooks(Team):
         with self.assertRaisesRegex(AttributeError, "isoformat"):  # the hook's own error
             await k.tasks.enqueue("t", [object()])
         await k.close()
+
+    async def test_a_dict_that_a_hook_changes_is_taken_as_it_was(self) -> None:
+        """Iterating over a dict that changes is a panic in Rust."""
+
+        def grow(value: object) -> int:
+            payload["more"] = 1
+            return 1
+
+        def swap(value: object) -> int:
+            payload[f"new {len(seen)}"] = payload.pop("a", None)
+            seen.append(value)
+            return 2
+
+        class Grows(list[str]):
+            def __iter__(self) -> Iterator[str]:
+                fields["title"] = "late"
+                return iter([])
+
+        seen: list[object] = []
+        for hook, number in ((grow, 1), (swap, 2)):
+            payload: dict[str, Any] = {"a": object(), "b": {"c": object()}}
+            task = kurultai.NewTask("t", payload, default=hook)
+            self.assertIn(f'{{"a":{number},"b":{{"c":{number}}}}}', repr(task))
+        fields: Any = {"type": "t", "depends_on": Grows(), "description": "x"}
+        [task] = await self.k.tasks.enqueue_many([fields])
+        self.assertEqual((await self.k.tasks.get(task)).title, "")
 
     async def test_a_default_that_never_ends_is_refused(self) -> None:
         new = kurultai.NewTask

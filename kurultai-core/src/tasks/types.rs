@@ -70,7 +70,7 @@ impl FromStr for Priority {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        match text.to_lowercase().as_str() {
+        match text.to_ascii_lowercase().as_str() {
             "p0" | "critical" | "urgent" => Ok(Priority::P0),
             "p1" | "high" => Ok(Priority::P1),
             "p2" | "normal" | "medium" => Ok(Priority::P2),
