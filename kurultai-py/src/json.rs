@@ -7,7 +7,7 @@ use kurultai_core::{
     json::{MAX_BYTES, MAX_DEPTH},
 };
 use pyo3::{
-    exceptions::{PyStopIteration, PyTypeError},
+    exceptions::PyStopIteration,
     intern,
     prelude::*,
     sync::PyOnceLock,
@@ -17,14 +17,8 @@ use serde::Serialize;
 
 /// A value as JSON. `default` is asked for what JSON has no form for; dataclasses and pydantic models need none.
 pub(crate) fn write(value: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Json> {
-    let root = Place { above: None, step: Step::Root, object: value, depth: 0 };
-    let mut writer = Writer { text: Vec::with_capacity(256), default, hooks: false };
-    let mut written = writer.value(value, &root);
-    if writer.hooks {
-        writer.text.clear();
-        written = writer.value(value, &root);
-    }
-    written?;
+    let mut writer = Writer { text: Vec::with_capacity(256), default };
+    writer.value(value, &Place { above: None, step: Step::Root, object: value, depth: 0 })?;
     let text = String::from_utf8(writer.text).expect("whole texts were written");
     Ok(Json::stored(text))
 }
@@ -40,9 +34,6 @@ pub(crate) fn write_some(
 struct Writer<'a, 'py> {
     text: Vec<u8>,
     default: Option<&'a Bound<'py, PyAny>>,
-    /// Whether the caller's own code is to be run. It could change what is being read, so dicts are copied then, and
-    /// the first value that needs it makes us begin again.
-    hooks: bool,
 }
 
 /// Where the writer stands, from the value up to the root.
@@ -123,9 +114,9 @@ impl<'py> Writer<'_, 'py> {
 
     fn object(&mut self, object: &Bound<'py, PyDict>, place: &Place<'_, 'py>) -> PyResult<()> {
         let depth = self.deeper(place)?;
-        let object = if self.hooks { &object.copy()? } else { object };
         self.text.push(b'{');
-        for (index, (key, value)) in object.iter().enumerate() {
+        let length = object.len();
+        for (index, (key, value)) in object.iter().take(length).enumerate() {
             let Ok(key) = key.cast::<PyString>() else {
                 let why = format!("the key {} is no str", shown(&key));
                 return Err(place.refuse(why));
@@ -137,6 +128,9 @@ impl<'py> Writer<'_, 'py> {
             self.leaf(key);
             self.text.push(b':');
             self.value(&value, &Place { above: Some(place), step: Step::Key(key), object: &value, depth })?;
+            if object.len() != length {
+                return Err(place.refuse("a hook has changed its size while it was read"));
+            }
         }
         self.text.push(b'}');
         Ok(())
@@ -179,10 +173,6 @@ impl<'py> Writer<'_, 'py> {
 
     /// What JSON has no form for.
     fn other(&mut self, value: &Bound<'py, PyAny>, place: &Place<'_, 'py>) -> PyResult<()> {
-        if !self.hooks {
-            self.hooks = true;
-            return Err(PyTypeError::new_err("hooks are needed"));
-        }
         let Some(instead) = self.instead(value)? else {
             let class = value.get_type().name()?;
             return Err(

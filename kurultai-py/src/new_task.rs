@@ -9,7 +9,7 @@ use crate::{
 use kurultai_core::{Error, Expiry, Start, tasks};
 use pyo3::{
     PyClass,
-    exceptions::{PyOverflowError, PyTypeError},
+    exceptions::{PyOverflowError, PyRuntimeError, PyTypeError},
     prelude::*,
     types::{PyDict, PyString},
 };
@@ -68,8 +68,7 @@ pub(crate) fn new_task(
         return Err(wrong(value.as_borrowed(), "a NewTask or a dict of its fields"));
     };
     let mut task = tasks::NewTask::new(String::new());
-    // A copy, since the caller's own code may run while it is read and change it.
-    read(&mut task, None, Some(&fields.copy()?), default)?;
+    read(&mut task, None, Some(fields), default)?;
     Ok(task)
 }
 
@@ -82,12 +81,19 @@ fn read(
     default: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (mut payload, mut default) = (payload.cloned(), default.cloned());
-    for (name, value) in fields.into_iter().flatten() {
-        match name.cast::<PyString>()?.to_str()? {
-            _ if value.is_none() => {}
-            "payload" => payload = Some(value),
-            "default" => default = Some(value),
-            name => set(task, name, &value)?,
+    if let Some(fields) = fields {
+        let length = fields.len();
+        for (name, value) in fields.iter().take(length) {
+            match name.cast::<PyString>()?.to_str()? {
+                _ if value.is_none() => {}
+                "payload" => payload = Some(value),
+                "default" => default = Some(value),
+                name => set(task, name, &value)?,
+            }
+            // By a field's own code; to go on would be a panic.
+            if fields.len() != length {
+                return Err(PyRuntimeError::new_err("the dict of a task's fields changed while it was read"));
+            }
         }
     }
     if let Some(payload) = payload {
