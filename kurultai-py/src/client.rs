@@ -27,7 +27,7 @@ pub(crate) struct Kurultai {
 struct Opened(Core);
 
 impl Answer for Opened {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(Py::new(py, Kurultai { core: Ours::new(self.0), default: None })?.into_any())
     }
 }

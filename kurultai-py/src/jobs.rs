@@ -25,7 +25,7 @@ pub(crate) struct Job(Ours<Arc<worker::Job>>);
 pub(crate) struct Started(pub(crate) worker::Jobs);
 
 impl Answer for Started {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(Py::new(py, Jobs(Ours::new(Arc::new(self.0))))?.into_any())
     }
 }
@@ -34,7 +34,7 @@ impl Answer for Started {
 struct Pulled(worker::Job);
 
 impl Answer for Pulled {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(Py::new(py, Job(Ours::new(Arc::new(self.0))))?.into_any())
     }
 }

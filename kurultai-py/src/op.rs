@@ -37,10 +37,11 @@ const SLICE: Duration = Duration::from_millis(50);
 /// What a call gives back once somebody holds the GIL to take it. An answer that nobody takes is dropped: one that
 /// stands for something (claimed tasks) gives it back then.
 pub(crate) trait Answer: Send + 'static {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>>;
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
 
-type Outcome = Result<Box<dyn Answer>, Error>;
+type Give = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+type Outcome = Result<Give, Error>;
 type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// While it runs it is what asyncio's tasks take for a future: something with `_asyncio_future_blocking`. A real future
@@ -85,7 +86,8 @@ struct Waiter {
 
 impl Op {
     pub(crate) fn new<T: Answer>(call: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
-        let call = call.map(|outcome| outcome.map(|answer| Box::new(answer) as Box<dyn Answer>));
+        let call =
+            call.map(|outcome| outcome.map(|answer| Box::new(|py: Python<'_>| answer.give(py)) as Give));
         Op(Ours::new(Mutex::new(Stage::New(Box::pin(call)))))
     }
 
@@ -281,7 +283,7 @@ impl Pending {
 
 /// What ends the `await`: a value or an error. No answer is a tuple, which StopIteration would take apart.
 fn ended(py: Python<'_>, outcome: Outcome) -> PyErr {
-    match outcome.map(|answer| answer.give(py)) {
+    match outcome.map(|give| give(py)) {
         Ok(Ok(value)) => PyStopIteration::new_err(value),
         Ok(Err(error)) => error,
         Err(error) => errors::raised(py, error),

@@ -124,9 +124,9 @@ impl Page {
 }
 
 impl Answer for tasks::Page {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let tasks::Page { tasks, next } = *self;
-        let tasks = Box::new(tasks).give(py)?.into_bound(py).cast_into::<PyList>()?.unbind();
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let tasks::Page { tasks, next } = self;
+        let tasks = tasks.give(py)?.into_bound(py).cast_into::<PyList>()?.unbind();
         Ok(Py::new(py, Page { tasks, next })?.into_any())
     }
 }
@@ -228,8 +228,8 @@ impl Given {
 }
 
 impl Answer for Given {
-    fn give(mut self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Box::new(std::mem::take(&mut self.claimed)).give(py)
+    fn give(mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        std::mem::take(&mut self.claimed).give(py)
     }
 }
 

@@ -128,8 +128,8 @@ macro_rules! view {
         }
 
         impl crate::op::Answer for $core {
-            fn give(self: Box<Self>, py: pyo3::Python<'_>) -> pyo3::PyResult<pyo3::Py<pyo3::PyAny>> {
-                $name::from(*self).boxed(py)
+            fn give(self, py: pyo3::Python<'_>) -> pyo3::PyResult<pyo3::Py<pyo3::PyAny>> {
+                $name::from(self).boxed(py)
             }
         }
     };
@@ -153,7 +153,7 @@ pub(crate) fn repr(object: &Bound<'_, PyAny>, fields: &[&str]) -> PyResult<Strin
 macro_rules! answer_by_show {
     ($($kind:ty),+) => {
         $(impl Answer for $kind {
-            fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+            fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
                 self.show(py)
             }
         })+
@@ -162,35 +162,35 @@ macro_rules! answer_by_show {
 answer_by_show!(i64, u64, String, Status, Stop);
 
 impl Answer for usize {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(self.into_pyobject(py)?.into_any().unbind())
     }
 }
 
 impl Answer for () {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(py.None())
     }
 }
 
 impl<T: Answer> Answer for Vec<T> {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let items: Vec<_> = self.into_iter().map(|item| Box::new(item).give(py)).collect::<PyResult<_>>()?;
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let items: Vec<_> = self.into_iter().map(|item| item.give(py)).collect::<PyResult<_>>()?;
         Ok(PyList::new(py, items)?.into_any().unbind())
     }
 }
 
 impl<T: Answer> Answer for Option<T> {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        (*self).map_or_else(|| Ok(py.None()), |value| Box::new(value).give(py))
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.map_or_else(|| Ok(py.None()), |value| value.give(py))
     }
 }
 
 /// Each item's own answer: a refused one is its error, as a value.
 impl<T: Answer> Answer for Result<T> {
-    fn give(self: Box<Self>, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match *self {
-            Ok(value) => Box::new(value).give(py),
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self {
+            Ok(value) => value.give(py),
             Err(error) => crate::errors::value(py, &error),
         }
     }
