@@ -49,7 +49,8 @@ impl Tasks {
 
     fn enqueue_many(&self, py: Python<'_>, tasks: &Bound<'_, PyAny>) -> PyResult<Op> {
         let default = self.default(py);
-        let mut all = Vec::with_capacity(tasks.len().unwrap_or_default());
+        // What says how many it has may be wrong by any number.
+        let mut all = Vec::with_capacity(tasks.len().unwrap_or_default().min(1000));
         for task in tasks.try_iter()? {
             all.push(new_task::new_task(&task?, default.as_ref())?);
         }

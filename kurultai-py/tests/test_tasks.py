@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import math
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -128,6 +129,12 @@ class Tasks:
         with self.assertRaises(TypeError):
             await self.k.tasks.enqueue_many(["a"])
         self.assertEqual(len((await self.k.tasks.list()).tasks), 2)
+
+        class Boastful(list[Any]):
+            def __len__(self) -> int:
+                return sys.maxsize
+
+        self.assertEqual(len(await self.k.tasks.enqueue_many(Boastful([build]))), 1)
 
     async def test_every_field_of_a_task_is_read_and_named_where_it_is_wrong(self: Any) -> None:
         fields = set(inspect.signature(NewTask).parameters)
