@@ -93,6 +93,22 @@ async function calls() {
   await k.close()
 }
 
+/** Through events, 256 at a time; and the same lists without the iteration, which is the store's own share. */
+async function iteration() {
+  const count = 10_000
+  const k = await open('memory:', { background: false })
+  for (let n = 0; n < count; n += 1000) await k.tasks.enqueueMany(Array.from({ length: 1000 }, () => ({ type: 'review' })))
+  say('for await, an event', await micros(count, async () => {
+    let seen = 0
+    for await (const _ of k.events.each()) seen++
+    if (seen !== count) throw new Error(`${seen} of ${count} events`)
+  }))
+  say('the same in lists of 256', await micros(count, async () => {
+    for (let page, afterSeq = 0; (page = await k.events.read({ afterSeq, limit: 256 })).length > 0; ) afterSeq = page.at(-1).seq
+  }))
+  await k.close()
+}
+
 /** Enqueues and then works it all off; fails unless the store has as many completions as there were tasks. */
 async function cycle(url, callers, batch, tasks) {
   const k = await open(url, { namespace: `bench-${newId()}` })
@@ -129,6 +145,8 @@ async function cycle(url, callers, batch, tasks) {
 }
 
 const [what, url, ...numbers] = process.argv.slice(2)
-if (what === 'calls') await calls()
-else if (what === 'cycle') await cycle(url, ...numbers.map(Number))
+if (what === 'calls') {
+  await calls()
+  await iteration()
+} else if (what === 'cycle') await cycle(url, ...numbers.map(Number))
 else throw new Error('node bench.mjs calls | cycle URL CALLERS BATCH TASKS')

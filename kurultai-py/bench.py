@@ -2,6 +2,7 @@
 `cargo xtask python --release`:
 
     python3 bench.py calls                            a call's own cost, a JSON line each
+    python3 bench.py uvloop                           the same of awaited calls, on uvloop, which must be installed
     python3 bench.py cycle URL CALLERS BATCH TASKS    what benches/src/runner.rs does: one JSON line
 """
 
@@ -137,6 +138,32 @@ async def batches() -> None:
     row("batch of 100 tasks out, payloads read", await abest(lambda: out(True), 50))
 
 
+async def iteration() -> None:
+    """Through events, 256 at a time; and the same lists without the iteration, which is the store's own share."""
+    count = 10_000
+
+    async def each() -> float:
+        start = time.perf_counter()
+        seen = 0
+        async for _ in k.events.each():
+            seen += 1
+        assert seen == count
+        return (time.perf_counter() - start) / count
+
+    async def pages() -> float:
+        start = time.perf_counter()
+        last = 0
+        while page := await k.events.read(after_seq=last, limit=256):
+            last = page[-1].seq
+        return (time.perf_counter() - start) / count
+
+    async with kurultai.open("memory:", background=False) as k:
+        for _ in range(count // 1000):
+            await k.tasks.enqueue_many([{"type": "review"}] * 1000)
+        row("async for, an event", await abest(each, 10))
+        row("the same in lists of 256", await abest(pages, 10))
+
+
 async def cycle(url: str, callers: int, batch: int, count: int) -> None:
     """Enqueues and then works it all off; fails unless the store has as many completions as there were tasks."""
 
@@ -173,6 +200,9 @@ async def main() -> None:
         case ["calls"]:
             await calls()
             await batches()
+            await iteration()
+        case ["uvloop"]:
+            await calls()
         case ["cycle", url, callers, batch, count]:
             await cycle(url, int(callers), int(batch), int(count))
         case _:
@@ -180,4 +210,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["uvloop"]:
+        import uvloop
+
+        uvloop.install()
     asyncio.run(main())

@@ -12,6 +12,11 @@ from typing import Any
 
 import kurultai
 
+if os.environ.get("KURULTAI_TEST_LOOP") == "uvloop":
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
 #: The server that the run was given; without it the cases of that store do not exist.
 NEO4J = os.environ.get("KURULTAI_TEST_NEO4J")
 

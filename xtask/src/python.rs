@@ -32,6 +32,10 @@ pub(crate) fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String
         let mut python = unittest(Path::new("python3"), filters);
         beside(server, python.env("PYTHONPATH", package().join("python")))
     });
+    steps.run("python uvloop", || {
+        let mut python = unittest(&tools()?.join("python"), filters);
+        beside(None, python.env("PYTHONPATH", package().join("python")).env("KURULTAI_TEST_LOOP", "uvloop"))
+    });
     steps.run("python types", types);
     steps.run("python wheel", || install(filters));
 }
