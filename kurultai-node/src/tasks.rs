@@ -86,6 +86,28 @@ impl OutcomeArgs {
     }
 }
 
+/// Completions by columns, or ends of any kind.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FinishesArgs {
+    Complete(Vec<Token>, Vec<Box<RawValue>>, Vec<Option<UsageArgs>>),
+    Each(Vec<(Token, OutcomeArgs)>),
+}
+
+impl FinishesArgs {
+    fn finishes(self) -> Result<Vec<Finish>> {
+        let finish =
+            |lease: Token, end: OutcomeArgs| Ok(Finish { lease: lease.lease()?, outcome: end.outcome()? });
+        match self {
+            FinishesArgs::Complete(leases, results, usage) => {
+                let ends = results.into_iter().zip(usage).map(|(r, usage)| OutcomeArgs::Complete(r, usage));
+                leases.into_iter().zip(ends).map(|(lease, end)| finish(lease, end)).collect()
+            }
+            FinishesArgs::Each(each) => each.into_iter().map(|(lease, end)| finish(lease, end)).collect(),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RenewArgs {
@@ -187,12 +209,8 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn finish_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, finishes: Vec<(Token, OutcomeArgs)>| async move {
-            let finish = |(lease, outcome): (Token, OutcomeArgs)| -> Result<Finish> {
-                Ok(Finish { lease: lease.lease()?, outcome: outcome.outcome()? })
-            };
-            let finishes = finishes.into_iter().map(finish).collect::<Result<_>>()?;
-            answer(&tasks.finish_many(finishes).await?)
+        self.run(call, args, |tasks, finishes: FinishesArgs| async move {
+            answer(&tasks.finish_many(finishes.finishes()?).await?)
         })
     }
 

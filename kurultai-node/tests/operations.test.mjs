@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, open } from 'kurultai'
+import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, newId, open } from 'kurultai'
 import { cases, codeOf, stores } from './fixture.mjs'
 
 const called = new Set()
@@ -88,7 +88,7 @@ cases('what claimed tasks share crosses once, and each has all of its own', asyn
   const same = { payload: { list: [] }, title: 'one', priority: 'P1', delegatedBy: 'kublai' }
   const parent = await k.tasks.enqueue('parent', null)
   const tasks = [
-    { type: 'code', ...same, id: 'a:b:c' },
+    { type: 'code', ...same, id: `a:b:${newId()}` },
     { type: 'code', ...same },
     { type: 'test', ...same, description: 'not as the others', maxAttempts: 7, parent },
   ]

@@ -257,15 +257,16 @@ function encodeFilter(filter: Filter): string {
   return encodeArgs(filter, { parent: filter.parent === undefined ? undefined : idOf(filter.parent) })
 }
 
-/** All at once where they are plain completions, as nearly all are. */
+/** By columns where they are plain completions, as nearly all are. */
 function encodeFinishes(finishes: readonly Finish[]): string {
   if (finishes.every((finish) => finish.outcome === 'complete')) {
-    const text = quick(finishes.map(({ task, results, usage }) => [
-      tokenOf(task), { complete: [results ?? null, usage ?? null] },
-    ]))
+    const leases = finishes.map(({ task }) => tokenOf(task))
+    const results = finishes.map(({ results }) => results ?? null)
+    const usage = finishes.map(({ usage }) => usage ?? null)
+    const text = quick({ complete: [leases, results, usage] })
     if (text !== undefined) return text
   }
-  return `[${finishes.map(encodeFinish).join(',')}]`
+  return `{"each":[${finishes.map(encodeFinish).join(',')}]}`
 }
 
 function encodeFinish(finish: Finish): string {
