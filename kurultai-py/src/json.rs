@@ -115,8 +115,9 @@ impl<'py> Writer<'_, 'py> {
     fn object(&mut self, object: &Bound<'py, PyDict>, place: &Place<'_, 'py>) -> PyResult<()> {
         let depth = self.deeper(place)?;
         self.text.push(b'{');
-        let length = object.len();
-        for (index, (key, value)) in object.iter().take(length).enumerate() {
+        for (index, entry) in entries(object).enumerate() {
+            let (key, value) =
+                entry.map_err(|Changed| place.refuse("a hook has changed its size while it was read"))?;
             let Ok(key) = key.cast::<PyString>() else {
                 let why = format!("the key {} is no str", shown(&key));
                 return Err(place.refuse(why));
@@ -128,9 +129,6 @@ impl<'py> Writer<'_, 'py> {
             self.leaf(key);
             self.text.push(b':');
             self.value(&value, &Place { above: Some(place), step: Step::Key(key), object: &value, depth })?;
-            if object.len() != length {
-                return Err(place.refuse("a hook has changed its size while it was read"));
-            }
         }
         self.text.push(b'}');
         Ok(())
@@ -165,7 +163,7 @@ impl<'py> Writer<'_, 'py> {
                 let digits =
                     number.py().get_type::<PyInt>().call_method1(intern!(number.py(), "__repr__"), (number,));
                 let digits = digits.map_err(|_| place.refuse("an integer of more than 4300 digits"))?;
-                self.text.extend(digits.cast::<PyString>()?.to_str()?.bytes());
+                self.text.extend(digits.cast::<PyString>()?.to_str()?.as_bytes());
             }
         }
         Ok(())
@@ -221,6 +219,18 @@ impl<'py> Writer<'_, 'py> {
         Err(place
             .refuse(format!("the JSON text is longer than {MAX_BYTES} bytes here; store a reference to it")))
     }
+}
+
+/// The size of a dict is not what it was.
+pub(crate) struct Changed;
+
+type Entry<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+/// What a dict has. The caller's own code may run between two entries and change its size; to go on would be a panic.
+pub(crate) fn entries<'py>(dict: &Bound<'py, PyDict>) -> impl Iterator<Item = Result<Entry<'py>, Changed>> {
+    let length = dict.len();
+    let mut entries = dict.iter().take(length);
+    std::iter::from_fn(move || if dict.len() == length { entries.next().map(Ok) } else { Some(Err(Changed)) })
 }
 
 const SURROGATE: &str = "a lone surrogate has no UTF-8 form";

@@ -81,19 +81,15 @@ fn read(
     default: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     let (mut payload, mut default) = (payload.cloned(), default.cloned());
-    if let Some(fields) = fields {
-        let length = fields.len();
-        for (name, value) in fields.iter().take(length) {
-            match name.cast::<PyString>()?.to_str()? {
-                _ if value.is_none() => {}
-                "payload" => payload = Some(value),
-                "default" => default = Some(value),
-                name => set(task, name, &value)?,
-            }
-            // By a field's own code; to go on would be a panic.
-            if fields.len() != length {
-                return Err(PyRuntimeError::new_err("the dict of a task's fields changed while it was read"));
-            }
+    for entry in fields.map(json::entries).into_iter().flatten() {
+        let (name, value) = entry.map_err(|json::Changed| {
+            PyRuntimeError::new_err("the dict of a task's fields changed while it was read")
+        })?;
+        match name.cast::<PyString>()?.to_str()? {
+            _ if value.is_none() => {}
+            "payload" => payload = Some(value),
+            "default" => default = Some(value),
+            name => set(task, name, &value)?,
         }
     }
     if let Some(payload) = payload {
