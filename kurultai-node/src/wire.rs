@@ -61,7 +61,7 @@ pub(crate) struct Batch<'a>(pub(crate) &'a [Claimed]);
 impl<'a> Batch<'a> {
     /// A value for each task.
     fn each<T: Wire>(&self, field: impl Fn(&'a Claimed) -> T, out: &mut Vec<u8>) {
-        self.0.iter().map(field).collect::<Vec<_>>().wire(out);
+        list(self.0.iter().map(field), out);
         out.push(b',');
     }
 
@@ -75,48 +75,32 @@ impl<'a> Batch<'a> {
             _ => self.each(field, out),
         }
     }
-}
 
-/// In the order in which `claimedOf` of ts/results.ts takes them.
-impl Wire for Batch<'_> {
-    fn wire(&self, out: &mut Vec<u8>) {
-        let _no_field_is_left_out =
-            |Claimed {
-                 id: _,
-                 task_type: _,
-                 title: _,
-                 description: _,
-                 payload: _,
-                 priority: _,
-                 attempt: _,
-                 max_attempts: _,
-                 delegated_by: _,
-                 parent_id: _,
-                 checkpoint: _,
-                 prerequisites: _,
-                 lease: Lease { task_id: _, claim_id: _, version: _, attempt: _, expires_at: _ },
-             }: Claimed| ();
-        out.push(b'[');
-        self.each(|task| &task.id, out);
-        self.once(|task| &task.task_type, out);
-        self.once(|task| &task.title, out);
-        self.once(|task| &task.description, out);
-        self.each(|task| &task.payload, out);
-        self.once(|task| task.priority, out);
-        self.once(|task| task.attempt, out);
-        self.once(|task| task.max_attempts, out);
-        self.once(|task| &task.delegated_by, out);
-        self.once(|task| &task.parent_id, out);
-        self.each(|task| &task.checkpoint, out);
-        self.each(|task| &task.prerequisites, out);
-        self.each(|task| &task.lease.claim_id, out);
-        self.once(|task| task.lease.version, out);
-        self.once(|task| task.lease.attempt, out);
-        self.once(|task| task.lease.expires_at.timestamp_micros(), out);
-        out.pop();
-        out.push(b']');
+    fn micros(&self, field: impl Fn(&'a Claimed) -> &'a DateTime<Utc>, out: &mut Vec<u8>) {
+        self.once(|task| field(task).timestamp_micros(), out);
     }
 }
+
+/// In the order in which `claimedOf` of ts/results.ts takes them; of the lease, whose task is known, after a semicolon.
+macro_rules! columns {
+    ($($how:ident $field:ident),+; $($lease_how:ident $part:ident),+) => {
+        impl Wire for Batch<'_> {
+            fn wire(&self, out: &mut Vec<u8>) {
+                let _ = |Claimed { $($field: _,)+ lease: Lease { task_id: _, $($part: _),+ } }: Claimed| ();
+                out.push(b'[');
+                $(self.$how(|task| &task.$field, out);)+
+                $(self.$lease_how(|task| &task.lease.$part, out);)+
+                out.pop();
+                out.push(b']');
+            }
+        }
+    };
+}
+columns!(
+    each id, once task_type, once title, once description, each payload, once priority, once attempt,
+    once max_attempts, once delegated_by, once parent_id, each checkpoint, each prerequisites;
+    each claim_id, once version, once attempt, micros expires_at
+);
 
 wire!(Enqueued { id => "id", deduplicated => "deduplicated" });
 wire!(Finished { id => "id", status => "status", repeated => "repeated" });
@@ -264,15 +248,19 @@ impl<T: Wire> Wire for Option<T> {
 
 impl<T: Wire> Wire for Vec<T> {
     fn wire(&self, out: &mut Vec<u8>) {
-        out.push(b'[');
-        for (at, item) in self.iter().enumerate() {
-            if at > 0 {
-                out.push(b',');
-            }
-            item.wire(out);
-        }
-        out.push(b']');
+        list(self, out);
     }
+}
+
+fn list<T: Wire>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, item) in items.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        item.wire(out);
+    }
+    out.push(b']');
 }
 
 macro_rules! as_serde {

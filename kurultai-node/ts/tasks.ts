@@ -260,10 +260,12 @@ function encodeFilter(filter: Filter): string {
 /** By columns where they are plain completions, as nearly all are. */
 function encodeFinishes(finishes: readonly Finish[]): string {
   if (finishes.every((finish) => finish.outcome === 'complete')) {
-    const leases = finishes.map(({ task }) => tokenOf(task))
-    const results = finishes.map(({ results }) => results ?? null)
-    const usage = finishes.map(({ usage }) => usage ?? null)
-    const text = quick({ complete: [leases, results, usage] })
+    const text = quick({
+      complete: [
+        finishes.map(({ task }) => tokenOf(task)), finishes.map(({ results }) => results ?? null),
+        finishes.map(({ usage }) => usage ?? null),
+      ],
+    })
     if (text !== undefined) return text
   }
   return `{"each":[${finishes.map(encodeFinish).join(',')}]}`
