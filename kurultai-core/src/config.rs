@@ -18,6 +18,7 @@ pub struct Config {
     pub(crate) defaults: TaskDefaults,
     pub(crate) retention: Retention,
     pub(crate) aging: Option<Duration>,
+    pub(crate) call_timeout: Duration,
 }
 
 /// What a task gets where its author says nothing.
@@ -82,6 +83,7 @@ impl Config {
             defaults: TaskDefaults::from_env()?,
             retention: Retention::default(),
             aging: Some(Duration::from_secs(3600)),
+            call_timeout: Duration::from_secs(30),
         })
     }
 
@@ -141,6 +143,15 @@ impl Config {
     /// Default 1 h; `None` for never.
     pub fn aging(mut self, aging: Option<Duration>) -> Self {
         self.aging = aging;
+        self
+    }
+
+    /// How long a call waits for the store, over everything that it may have to wait for: another writer, a
+    /// connection, repeated tries. Then it fails with `store.unavailable` where nothing was done, and with
+    /// `store.outcome_unknown` where it may have been. Default 30 s. The time that a call waits for work or for events
+    /// is its own.
+    pub fn call_timeout(mut self, call_timeout: Duration) -> Self {
+        self.call_timeout = call_timeout;
         self
     }
 }

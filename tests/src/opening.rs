@@ -2,6 +2,7 @@
 
 use crate::fixture::{code, neo4j_url, task};
 use kurultai_core::{Config, Kind, Kurultai};
+use std::time::Duration;
 
 #[test]
 fn urls_are_refused_without_their_password() {
@@ -51,12 +52,12 @@ async fn files_that_are_no_database_are_refused() {
     assert_eq!(code(Kurultai::open("sqlite:/nowhere/at/all/team.db").await), "store.read_only");
 }
 
-/// The writer waits ten seconds for another process before it says so.
 #[tokio::test]
 async fn a_file_that_another_process_holds_is_unavailable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("team.db");
-    let k = Kurultai::open(&format!("sqlite:{}", path.display())).await.unwrap();
+    let config = Config::new(&format!("sqlite:{}", path.display())).unwrap();
+    let k = Kurultai::open_with(config.call_timeout(Duration::from_secs(1))).await.unwrap();
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("begin immediate").unwrap();
     let error = k.tasks().enqueue(task("one")).await.unwrap_err();

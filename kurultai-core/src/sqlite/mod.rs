@@ -61,7 +61,8 @@ impl SqliteStore {
             blocking(move || connect::open(&opened)).await?;
         let counts = Arc::new(Counts::default());
         let (clock, location) = (config.clock.clone(), config.location.clone());
-        let writer = Writer::start(writer, checkpoints, ns, clock.clone(), counts.clone())?;
+        let patience = config.call_timeout;
+        let writer = Writer::start(writer, checkpoints, ns, clock.clone(), counts.clone(), patience)?;
         let readers = Readers {
             location,
             closed: AtomicBool::new(false),

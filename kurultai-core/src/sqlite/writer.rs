@@ -20,8 +20,6 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// How long the writer waits for other processes before it says so.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// How many jobs may share a transaction.
 const MOST_JOBS: usize = 64;
 
@@ -93,12 +91,13 @@ impl Writer {
         ns: i64,
         clock: Clock,
         counts: Arc<Counts>,
+        patience: Duration,
     ) -> Result<Self> {
         let (jobs, queue) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("kurultai-sqlite".to_owned())
             .spawn(move || {
-                run(&connection, queue, ns, &clock, &counts);
+                run(&connection, queue, ns, &clock, &counts, patience);
                 drop(connection);
                 checkpoints.map(JoinHandle::join)
             })
@@ -158,10 +157,11 @@ fn run(
     ns: i64,
     clock: &Clock,
     counts: &Counts,
+    patience: Duration,
 ) {
     let memory = RefCell::new(Memory::default());
     while let Some(first) = queue.blocking_recv() {
-        if let Err(error) = begin(connection) {
+        if let Err(error) = begin(connection, patience) {
             let (_, answer) = first(Err(&error));
             answer(None);
             continue;
@@ -171,7 +171,7 @@ fn run(
             let tx = Tx::new(connection, ns, clock.now(), counts, Some(&memory));
             let (mut next, mut empty) = (Some(first), true);
             while let Some(job) = next {
-                let (answer, ended) = one(&tx, job, &mut empty);
+                let (answer, ended) = one(&tx, job, &mut empty, patience);
                 answers.push(answer);
                 ended?;
                 next = if answers.len() < MOST_JOBS { queue.try_recv().ok() } else { None };
@@ -190,14 +190,14 @@ fn run(
 
 /// A job that fails is undone alone. A savepoint copies every page that is written after it, so the first job, which
 /// has the transaction for itself, goes without.
-fn one(tx: &Tx<'_>, job: Job, empty: &mut bool) -> (Answer, Result<()>) {
+fn one(tx: &Tx<'_>, job: Job, empty: &mut bool, patience: Duration) -> (Answer, Result<()>) {
     let connection = tx.connection;
     let saved = if *empty { Ok(()) } else { execute(connection, "savepoint job") };
     let (keep, answer) = job(Ok(tx));
     let ended = || match (keep, *empty) {
         (true, true) => Ok(()),
         (true, false) => execute(connection, "release job"),
-        (false, true) => rollback(connection).and_then(|()| begin(connection)),
+        (false, true) => rollback(connection).and_then(|()| begin(connection, patience)),
         (false, false) => {
             execute(connection, "rollback to job").and_then(|()| execute(connection, "release job"))
         }
@@ -217,11 +217,11 @@ fn rollback(connection: &Connection) -> Result<()> {
 }
 
 /// Waits in short uneven steps while another process writes, so that nobody waits much longer than the rest.
-fn begin(connection: &Connection) -> Result<()> {
+fn begin(connection: &Connection, patience: Duration) -> Result<()> {
     let (mut waited, mut step) = (Duration::ZERO, Duration::from_micros(100));
     loop {
         match execute(connection, "begin immediate") {
-            Err(error) if error.retryable() && waited < PATIENCE => {
+            Err(error) if error.retryable() && waited < patience => {
                 let pause = step.mul_f64(0.5 + fastrand::f64());
                 clock::block(pause);
                 waited += pause;
