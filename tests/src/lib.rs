@@ -19,6 +19,8 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod namespaces;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod plans;

@@ -5,7 +5,6 @@ use super::{CONNECTIONS, Neo4jStore, bolt::Cells, locked, nodelay::NoDelay};
 use crate::{
     clock::monotonic,
     error::{Error, Kind, Result},
-    tasks::admit,
 };
 use neo4rs::{
     BoltType, Error as Neo4jError, Graph, Neo4jClientErrorKind, Neo4jErrorKind, Neo4jSecurityErrorKind, Query,
@@ -33,6 +32,7 @@ pub(super) enum Repeat {
     Unsafe,
 }
 
+/// What is to be made is there already. The room answers it, by a look at what is there.
 pub(super) const CONSTRAINT: &str = "store.constraint";
 /// Something of the database's schema stands in the way of ours.
 pub(super) const SCHEMA: &str = "store.schema_conflict";
@@ -201,7 +201,11 @@ fn verdict(error: Neo4jError, server: &str, repeat: Repeat) -> Error {
         Neo4jError::Neo4j(failure) => match failure.kind() {
             Neo4jErrorKind::Client(Neo4jClientErrorKind::Security(_)) => denied(server),
             kind if passes(kind) => Error::unavailable(format!("{server} is busy: {}", failure.code())),
-            _ if failure.code() == "Neo.ClientError.Schema.ConstraintValidationFailed" => admit::id_taken(),
+            _ if failure.code() == "Neo.ClientError.Schema.ConstraintValidationFailed" => Error::new(
+                Kind::Internal,
+                CONSTRAINT,
+                format!("{server} has it already: {}", failure.message()),
+            ),
             _ if is_schema(failure.code()) => {
                 Error::new(Kind::Storage, SCHEMA, format!("the schema of {server}: {}", failure.message()))
             }

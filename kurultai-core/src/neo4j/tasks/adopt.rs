@@ -56,7 +56,7 @@ const ADOPT_EDGES: &str = concat!(
     lock!(),
     "CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.parent_id IS NOT NULL
     AND NOT EXISTS { (:Task)-[:SPAWNED]->(t) }
-  MATCH (p:Task {id: t.parent_id}) USING INDEX SEEK p:Task(id) WHERE p.namespace = $ns AND p <> t
+  MATCH (p:Task {namespace: $ns, id: t.parent_id}) USING INDEX SEEK p:Task(namespace, id) WHERE p <> t
   CREATE (p)-[:SPAWNED]->(t) RETURN count(*) AS children }
 CALL () { MATCH (t:Task) WHERE t.namespace = $ns AND t.status = 'pending'
     AND (EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks' AND p.status <> 'completed' }

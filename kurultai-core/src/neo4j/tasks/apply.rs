@@ -17,8 +17,8 @@ pub(super) const APPLY: &str = concat!(
     hot_lock!(),
     "CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
   WITH i, $rows[i] AS r, now, at
-  MATCH (t:Task {id: r.id}) USING INDEX SEEK t:Task(id)
-  WHERE t.namespace = $ns AND CASE WHEN r.claim IS NULL THEN coalesce(t.revision, 0) = r.revision
+  MATCH (t:Task {namespace: $ns, id: r.id}) USING INDEX SEEK t:Task(namespace, id)
+  WHERE CASE WHEN r.claim IS NULL THEN coalesce(t.revision, 0) = r.revision
     ELSE t.claim_id = r.claim AND t.status = 'in_progress' AND t.due_at > now END
   WITH i, r, now, at, t, coalesce(t.claim_key, t.sort_key) AS key
   SET t.status = r.status, t.claim_key = CASE WHEN r.claimable THEN key END,

@@ -51,11 +51,11 @@ macro_rules! raise {
 const LINKED: &str = concat!(
     lock!(),
     "CALL () { UNWIND $guards AS g
-  MATCH (a:Task {id: g[0]}), (b:Task {id: g[1]}) WHERE a <> b
+  MATCH (a:Task {namespace: $ns, id: g[0]}), (b:Task {namespace: $ns, id: g[1]}) WHERE a <> b
   MATCH way = shortestPath((a)-[:DEPENDS_ON|SPAWNED*..10000]->(b))
   RETURN collect([x IN nodes(way) | x.id]) AS ways }
-CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {id: id}) WHERE p.namespace = $ns
-    AND NOT p.status IN ",
+CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {namespace: $ns, id: id})
+    WHERE NOT p.status IN ",
     finished!(),
     "
   RETURN count(CASE WHEN p IS NULL THEN 1 END) AS gone }
@@ -66,11 +66,11 @@ CALL (ns, now, at) {
     insert!(more!()),
     "RETURN count(*) AS added }
 CALL (at) { UNWIND $edges AS e
-  MATCH (d:Task {id: e[0]}) MATCH (p:Task {id: e[1]})
+  MATCH (d:Task {namespace: $ns, id: e[0]}) MATCH (p:Task {namespace: $ns, id: e[1]})
   CREATE (d)-[:DEPENDS_ON {type: e[2], weight: e[3], detected_by: e[4], created_at: at}]->(p)
   RETURN count(*) AS edges }
 CALL (now, at) { UNWIND $parents AS e
-  MATCH (p:Task {id: e[0]}) MATCH (c:Task {id: e[1]})
+  MATCH (p:Task {namespace: $ns, id: e[0]}) MATCH (c:Task {namespace: $ns, id: e[1]})
   CREATE (p)-[:SPAWNED]->(c)
   WITH DISTINCT p, at WHERE p.status IN ['pending', 'blocked'] AND p.id IN $hosts
   SET p.claim_id = CASE WHEN p.status = 'blocked' THEN p.claim_id END,
@@ -81,11 +81,11 @@ CALL (now, at) { UNWIND $parents AS e
     p.revision = coalesce(p.revision, 0) + 1, p.updated_at = at
   REMOVE p.claim_key RETURN count(*) AS hosts }
 CALL () { UNWIND $raises AS r
-  MATCH (d:Task {id: r[0]}) MATCH (d)-[:DEPENDS_ON*0.. {type: 'blocks'}]->(q:Task)
+  MATCH (d:Task {namespace: $ns, id: r[0]}) MATCH (d)-[:DEPENDS_ON*0.. {type: 'blocks'}]->(q:Task)
   WITH DISTINCT q, r[1] AS rank WITH q, min(rank) AS rank
   ",
     raise!(),
-    "CALL () { UNWIND $blocked AS id MATCH (t:Task {id: id})
+    "CALL () { UNWIND $blocked AS id MATCH (t:Task {namespace: $ns, id: id})
   WHERE EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
       AND p.status IN ['dead_letter', 'cancelled', 'expired'] }
     OR NOT EXISTS { (t)-[:SPAWNED]->(:Task) } AND NOT EXISTS { (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
@@ -98,7 +98,7 @@ RETURN [ways, loose] AS row"
 );
 
 const KNOWN: &str = "CYPHER 5
-CALL () { UNWIND $ids AS id MATCH (t:Task {id: id}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns RETURN t
+CALL () { UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id) RETURN t
   UNION UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key}) RETURN t }
 RETURN [t.id, t.unique_key, t.type, t.payload, t.status] AS row";
 
@@ -106,8 +106,8 @@ RETURN [t.id, t.unique_key, t.type, t.payload, t.status] AS row";
 /// so those ways count too.
 const DEPEND: &str = concat!(
     lock!(),
-    "OPTIONAL MATCH (d:Task {id: $dependent}) WHERE d.namespace = $ns
-OPTIONAL MATCH (p:Task {id: $prerequisite}) WHERE p.namespace = $ns
+    "OPTIONAL MATCH (d:Task {namespace: $ns, id: $dependent})
+OPTIONAL MATCH (p:Task {namespace: $ns, id: $prerequisite})
 CALL (d, p) { OPTIONAL MATCH way = shortestPath((p)-[:DEPENDS_ON|SPAWNED*..10000]->(d))
   RETURN [x IN nodes(way) | x.id] AS circle LIMIT 1 }
 WITH ns, now, at, d, p, circle, d.status AS was, p.status AS theirs, ns.event_seq AS base,
@@ -209,7 +209,6 @@ async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answ
 
 async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     let mut ways = Ways::default();
-    let mut last = Error::unavailable("other writers change the same tasks too quickly");
     for _ in 0..ROUNDS {
         let mut known = known(store, &units).await?;
         let (mut rows, mut each, mut waits) = (Vec::new(), Vec::new(), Waits::new());
@@ -238,11 +237,12 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
                 }
                 found.into_iter().for_each(|way| ways.add(way));
             }
-            Err(error) if error.code() == CONSTRAINT => last = error,
+            // Somebody else was quicker with an id or a unique key.
+            Err(error) if error.code() == CONSTRAINT => {}
             Err(error) => return Err(error),
         }
     }
-    Err(last)
+    Err(Error::unavailable("other writers change the same tasks too quickly"))
 }
 
 async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {

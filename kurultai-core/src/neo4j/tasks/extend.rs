@@ -22,8 +22,8 @@ pub(super) const EXTEND: &str = concat!(
     hot_lock!(),
     "WITH ns, now, at, coalesce(ns.paused, []) AS paused
 CALL (now, at, paused) { UNWIND $rows AS r
-  MATCH (t:Task {id: r[0]}) USING INDEX SEEK t:Task(id)
-  WHERE t.namespace = $ns AND t.claim_id = r[1] AND t.status = 'in_progress' AND t.due_at > now
+  MATCH (t:Task {namespace: $ns, id: r[0]}) USING INDEX SEEK t:Task(namespace, id)
+  WHERE t.claim_id = r[1] AND t.status = 'in_progress' AND t.due_at > now
   WITH t, r, at, paused, CASE WHEN now + r[2] > t.due_at THEN now + r[2] ELSE t.due_at END AS until
   SET t.due_at = until, t.lease_expires_at = ",
     native!("until"),

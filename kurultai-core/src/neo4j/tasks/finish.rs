@@ -20,8 +20,8 @@ const ROUNDS: usize = 8;
 pub(super) const COMPLETE: &str = concat!(
     hot_lock!(),
     "CALL (now, at) { UNWIND $rows AS r
-  MATCH (t:Task {id: r[0]}) USING INDEX SEEK t:Task(id)
-  WHERE t.namespace = $ns AND t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.due_at > now
+  MATCH (t:Task {namespace: $ns, id: r[0]}) USING INDEX SEEK t:Task(namespace, id)
+  WHERE t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.due_at > now
     AND NOT EXISTS { (t)-[:SPAWNED]->() }
   SET t += {status: 'completed', results: r[2], usage: coalesce(r[3], t.usage), completed_at: at,
     revision: coalesce(t.revision, 0) + 1, held_by: null, lease_expires_at: null, due_at: null, control: null}

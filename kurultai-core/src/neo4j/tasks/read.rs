@@ -24,7 +24,7 @@ use std::{cmp::max, collections::BTreeMap, time::Duration};
 const FACTS: &str = concat!(
     lock!(),
     "UNWIND range(0, size($ids) - 1) AS i
-MATCH (t:Task {id: $ids[i]}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
+MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, id)
 CALL (t) { OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
   RETURN [count(CASE WHEN NOT p.status IN ",
     finished!(),
@@ -57,7 +57,7 @@ RETURN [ids, next[0], range[0]] AS row"
 );
 
 const GET: &str = "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
-MATCH (t:Task {id: $ids[i]}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
+MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, id)
 RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row";
 
 /// A parent's children, or all in the order of ids. There is no index of statuses: it would change with each
@@ -79,16 +79,16 @@ const LIST_ALL: &str = list!(
   AND ($status IS NULL OR t.status = $status)"
 );
 const LIST_CHILDREN: &str = list!(
-    "MATCH (q:Task {id: $parent})-[:SPAWNED]->(t:Task) WHERE q.namespace = $ns AND t.namespace = $ns
+    "MATCH (q:Task {namespace: $ns, id: $parent})-[:SPAWNED]->(t:Task) WHERE t.namespace = $ns
   AND ($status IS NULL OR t.status = $status) AND t.id > $cursor"
 );
 
 const PREREQUISITES: &str = "CYPHER 5
-MATCH (t:Task {id: $id})-[e:DEPENDS_ON]->(p:Task) WHERE t.namespace = $ns
+MATCH (t:Task {namespace: $ns, id: $id})-[e:DEPENDS_ON]->(p:Task)
 RETURN [p.id, e.type, p.status, p.results] AS row";
 
 const CHILDREN: &str = "CYPHER 5
-MATCH (t:Task {id: $id})-[:SPAWNED]->(p:Task) WHERE t.namespace = $ns
+MATCH (t:Task {namespace: $ns, id: $id})-[:SPAWNED]->(p:Task)
 RETURN [p.id, 'blocks', p.status, p.results] AS row";
 
 const STATS: &str = concat!(
@@ -104,8 +104,8 @@ CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE
 CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
   WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'
   WITH e ORDER BY e.namespace DESC, e.seq DESC LIMIT 1000
-  MATCH (t:Task {id: e.task_id}) USING INDEX SEEK t:Task(id)
-  WHERE t.namespace = $ns AND t.claimed_at IS NOT NULL AND t.completed_at IS NOT NULL
+  MATCH (t:Task {namespace: $ns, id: e.task_id}) USING INDEX SEEK t:Task(namespace, id)
+  WHERE t.claimed_at IS NOT NULL AND t.completed_at IS NOT NULL
   RETURN collect([",
     micros!("t.claimed_at"),
     " - ",

@@ -22,8 +22,8 @@ RETURN [collect([id, revision])] AS row"
 const RAISE: &str = concat!(
     lock!(),
     "CALL (at) { UNWIND $tasks AS r
-  MATCH (t:Task {id: r[0]}) USING INDEX SEEK t:Task(id)
-  WHERE t.namespace = $ns AND coalesce(t.revision, 0) = r[1] AND t.claim_key >= 1152921504606846976
+  MATCH (t:Task {namespace: $ns, id: r[0]}) USING INDEX SEEK t:Task(namespace, id)
+  WHERE coalesce(t.revision, 0) = r[1] AND t.claim_key >= 1152921504606846976
   SET t.claim_key = t.claim_key - 1152921504606846976,
     t.due_at = coalesce(t.due_at, ",
     micros!("t.expires_at"),
@@ -67,13 +67,13 @@ const LINK: &str = concat!(
   WITH e ORDER BY e.namespace, e.seq LIMIT $limit RETURN collect(e) AS events }
 CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.claimed'
   MATCH (a:Agent {namespace: $ns, id: e.source})
-  MATCH (t:Task {id: e.task_id}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
+  MATCH (t:Task {namespace: $ns, id: e.task_id}) USING INDEX SEEK t:Task(namespace, id)
   CREATE (a)-[:CLAIMED {at: e.created_at,
     claim_id: CASE WHEN t.claimed_by = a.id AND t.claimed_at = e.created_at THEN t.claim_id END}]->(t)
   RETURN count(*) AS claims }
 CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.completed'
   MATCH (a:Agent {namespace: $ns, id: e.source})
-  MATCH (t:Task {id: e.task_id}) USING INDEX SEEK t:Task(id) WHERE t.namespace = $ns
+  MATCH (t:Task {namespace: $ns, id: e.task_id}) USING INDEX SEEK t:Task(namespace, id)
   CREATE (a)-[:COMPLETED {at: e.created_at}]->(t)
   RETURN count(*) AS completions }
 SET ns.edges_seq = coalesce(events[-1].seq, ns.event_seq)
