@@ -147,9 +147,10 @@ impl Tally {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fence {
-    /// The lease of this claim must be live.
-    Claim(String),
+    /// Nothing has changed the task since its facts were read.
     Revision(i64),
+    /// Nor has time: the lease of this claim is still live.
+    Lease { claim: String, revision: i64 },
 }
 
 /// A task's next state, whole: what is `None` becomes absent, except `results` and `usage`, which then stay.

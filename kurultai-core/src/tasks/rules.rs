@@ -311,8 +311,12 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change
         let repeated = ours
             && match finish.outcome {
                 Outcome::Complete { .. } => matches!(facts.status, Status::Completed | Status::Blocked),
+                // Cancelled or suspended where that was asked for: whoever does it later lets go of the claim.
                 Outcome::Fail(_) => {
-                    matches!(facts.status, Status::Pending | Status::DeadLetter) && facts.attempts > 0
+                    matches!(
+                        facts.status,
+                        Status::Pending | Status::DeadLetter | Status::Cancelled | Status::Suspended
+                    ) && facts.attempts > 0
                 }
                 Outcome::Release => false,
             };
@@ -344,7 +348,8 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change
             Change { attempts, source: facts.claimed_by.clone(), ..ended }
         }
     };
-    Ok(Some(Change { fence: Fence::Claim(finish.lease.claim_id.clone()), ..change }))
+    let fence = Fence::Lease { claim: finish.lease.claim_id.clone(), revision: facts.revision };
+    Ok(Some(Change { fence, ..change }))
 }
 
 fn lost(facts: &Facts, finish: &Finish) -> Error {

@@ -97,9 +97,7 @@ impl Model {
                 task.attempts -= 1;
             }
         }
-        // What was cancelled or suspended meanwhile is no failed attempt to repeat.
-        let as_asked = !matches!(task.status, Status::Cancelled | Status::Suspended);
-        task.ended = ended.map(|ended| (ended, as_asked));
+        task.ended = ended.map(|ended| (ended, true));
         Verdict::Done(task.status)
     }
 

@@ -34,6 +34,8 @@ cases! {
             team.k.tasks().cancel(id, None).await.unwrap();
         }
         team.k.tasks().fail(&leases[0].lease, Failure::new("stopped")).await.unwrap();
+        let again = team.k.tasks().fail(&leases[0].lease, Failure::new("stopped")).await.unwrap();
+        assert_eq!((again.status, again.repeated), (Status::Cancelled, true));
         team.seconds(31);
         team.k.tasks().maintain().await.unwrap();
         assert_eq!((team.status(&failing).await, team.status(&lapsing).await), (Status::Cancelled, Status::Cancelled));

@@ -7,5 +7,6 @@ mod family;
 mod finish;
 mod lease;
 mod list;
+mod races;
 mod storm;
 mod time;

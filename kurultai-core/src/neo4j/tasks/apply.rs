@@ -18,7 +18,7 @@ pub(super) const APPLY: &str = concat!(
     "CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
   WITH i, $rows[i] AS r, now, at
   MATCH (t:Task {namespace: $ns, id: r.id}) USING INDEX SEEK t:Task(namespace, id)
-  WHERE CASE WHEN r.claim IS NULL THEN coalesce(t.revision, 0) = r.revision
+  WHERE coalesce(t.revision, 0) = r.revision AND CASE WHEN r.claim IS NULL THEN true
     ELSE t.claim_id = r.claim AND t.status = 'in_progress' AND t.due_at > now END
   WITH i, r, now, at, t, coalesce(t.claim_key, t.sort_key) AS key
   SET t.status = r.status, t.claim_key = CASE WHEN r.claimable THEN key END,
@@ -72,8 +72,8 @@ pub(super) async fn apply(store: &Neo4jStore, changes: Vec<Change>) -> Result<Ap
 
 fn row(change: Change) -> neo4rs::BoltType {
     let (claim, revision) = match change.fence {
-        Fence::Claim(claim) => (Some(claim), None),
-        Fence::Revision(revision) => (None, Some(revision)),
+        Fence::Revision(revision) => (None, revision),
+        Fence::Lease { claim, revision } => (Some(claim), revision),
     };
     let attempt = change.error.as_ref().map_or(change.attempts, |error| error.attempt);
     let payload = change.reason.as_deref().map(|reason| text(&Payload { attempt, reason }));

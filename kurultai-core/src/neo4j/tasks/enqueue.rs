@@ -46,8 +46,9 @@ macro_rules! raise {
     };
 }
 
-/// Inserts nothing where a parent is finished or gone, or where there is a way between guarded tasks that the writer
-/// did not know when it looked for circles. Guards and ways are [from, to], raises [task, rank].
+/// Inserts nothing where a parent is finished or gone, where a prerequisite is gone, or where there is a way between
+/// guarded tasks that the writer did not know when it looked for circles. A parent's revision grows whatever its
+/// status, as who decides about it must know of the child. Guards and ways are [from, to], raises [task, rank].
 const LINKED: &str = concat!(
     lock!(),
     "CALL () { UNWIND $guards AS g
@@ -59,8 +60,11 @@ CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {namespace: $ns, id: id})
     finished!(),
     "
   RETURN count(CASE WHEN p IS NULL THEN 1 END) AS gone }
-CALL (ns, now, at, ways, gone) {
-WITH ns, now, at, ways, gone WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone = 0
+CALL () { UNWIND $prerequisites AS id OPTIONAL MATCH (p:Task {namespace: $ns, id: id})
+  RETURN count(CASE WHEN p IS NULL THEN 1 END) AS lost }
+CALL (ns, now, at, ways, gone, lost) {
+WITH ns, now, at, ways, gone, lost
+WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone + lost = 0
 CALL (ns, now, at) {
 ",
     insert!(more!()),
@@ -72,13 +76,14 @@ CALL (at) { UNWIND $edges AS e
 CALL (now, at) { UNWIND $parents AS e
   MATCH (p:Task {namespace: $ns, id: e[0]}) MATCH (c:Task {namespace: $ns, id: e[1]})
   CREATE (p)-[:SPAWNED]->(c)
-  WITH DISTINCT p, at WHERE p.status IN ['pending', 'blocked'] AND p.id IN $hosts
+  WITH DISTINCT p, at WHERE p.id IN $hosts
+  SET p.revision = coalesce(p.revision, 0) + 1
+  WITH p, at WHERE p.status IN ['pending', 'blocked']
   SET p.claim_id = CASE WHEN p.status = 'blocked' THEN p.claim_id END,
     p.due_at = CASE WHEN p.status = 'blocked' THEN p.due_at WHEN p.timeout IS NULL THEN ",
     micros!("p.expires_at"),
     " END, p.expires_at = CASE WHEN p.timeout IS NULL THEN p.expires_at END,
-    p.status = 'blocked', p.sort_key = coalesce(p.claim_key, p.sort_key),
-    p.revision = coalesce(p.revision, 0) + 1, p.updated_at = at
+    p.status = 'blocked', p.sort_key = coalesce(p.claim_key, p.sort_key), p.updated_at = at
   REMOVE p.claim_key RETURN count(*) AS hosts }
 CALL () { UNWIND $raises AS r
   MATCH (d:Task {namespace: $ns, id: r[0]}) MATCH (d)-[:DEPENDS_ON*0.. {type: 'blocks'}]->(q:Task)
@@ -97,10 +102,12 @@ RETURN collect(loose) AS loose }
 RETURN [ways, loose] AS row"
 );
 
+/// Looks without the lock: where a task is gone or finished by then, LINKED finds out. A status that changes at this
+/// moment may not be there.
 const KNOWN: &str = "CYPHER 5
 CALL () { UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id) RETURN t
   UNION UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key}) RETURN t }
-RETURN [t.id, t.unique_key, t.type, t.payload, t.status] AS row";
+RETURN [t.id, t.unique_key, t.type, t.payload, coalesce(t.status, 'pending')] AS row";
 
 /// A circle is looked for under the lock, so two writers cannot close one together. A parent waits for its children,
 /// so those ways count too.
@@ -262,7 +269,7 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
 
 fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
     let new: HashSet<&str> = rows.iter().map(|row| row.task.id.as_str()).collect();
-    let (mut edges, mut parents, mut hosts) = (vec![], vec![], vec![]);
+    let (mut edges, mut parents, mut hosts, mut prerequisites) = (vec![], vec![], vec![], vec![]);
     let mut raises: HashMap<&str, i64> = HashMap::new();
     for Row { task, rank, .. } in rows {
         for edge in &task.depends_on {
@@ -275,7 +282,11 @@ fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
                 edge.weight,
                 edge.detected_by.as_deref()
             ]);
-            if edge.dependency_type == DependencyType::Blocks && !new.contains(prerequisite) {
+            if new.contains(prerequisite) {
+                continue;
+            }
+            prerequisites.push(prerequisite);
+            if edge.dependency_type == DependencyType::Blocks {
                 let raise = raises.entry(prerequisite).or_insert(i64::MAX);
                 *raise = (*raise).min(*rank as i64);
             }
@@ -287,8 +298,10 @@ fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
             }
         }
     }
-    hosts.sort_unstable();
-    hosts.dedup();
+    for names in [&mut hosts, &mut prerequisites] {
+        names.sort_unstable();
+        names.dedup();
+    }
     let guards = circle::guards(rows).into_iter().map(|[from, to]| cells![from, to]);
     let ways = ways.ends().map(|[from, to]| cells![from, to]);
     let blocked: Vec<&str> = rows.iter().filter(|row| row.blocked).map(|row| row.task.id.as_str()).collect();
@@ -297,6 +310,7 @@ fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
         .param("edges", list(edges))
         .param("parents", list(parents))
         .param("hosts", hosts)
+        .param("prerequisites", prerequisites)
         .param("guards", list(guards))
         .param("ways", list(ways))
         .param("raises", list(raises.into_iter().map(|(id, rank)| cells![id, rank])))

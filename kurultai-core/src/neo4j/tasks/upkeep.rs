@@ -7,23 +7,34 @@ use crate::{
 };
 use std::{sync::PoisonError, time::Duration};
 
-/// Looks without the lock; RAISE checks again.
+/// Whether t has waited for its next rank.
+macro_rules! is_old {
+    () => {
+        "t.claim_key >= 1152921504606846976
+    AND now - t.created_at.epochSeconds * 1000000 >
+      $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)"
+    };
+}
+
+/// Looks without the lock; RAISE looks again.
 const OLD: &str = concat!(
     clock!(),
     "MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
 CALL (r, now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
-  WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key >= 1152921504606846976
-    AND now - t.created_at.epochSeconds * 1000000 >
-      $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)
-  RETURN t.id AS id, coalesce(t.revision, 0) AS revision LIMIT $limit }
-WITH id, revision LIMIT $limit
-RETURN [collect([id, revision])] AS row"
+  WHERE t.namespace = $ns AND t.route = r.number AND ",
+    is_old!(),
+    "
+  RETURN t.id AS id LIMIT $limit }
+WITH id LIMIT $limit
+RETURN [collect(id)] AS row"
 );
 const RAISE: &str = concat!(
     lock!(),
-    "CALL (at) { UNWIND $tasks AS r
-  MATCH (t:Task {namespace: $ns, id: r[0]}) USING INDEX SEEK t:Task(namespace, id)
-  WHERE coalesce(t.revision, 0) = r[1] AND t.claim_key >= 1152921504606846976
+    "CALL (now, at) { UNWIND $tasks AS id
+  MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id)
+  WHERE ",
+    is_old!(),
+    "
   SET t.claim_key = t.claim_key - 1152921504606846976,
     t.due_at = coalesce(t.due_at, ",
     micros!("t.expires_at"),
@@ -101,11 +112,12 @@ pub(super) async fn age(store: &Neo4jStore, span: Duration, limit: usize) -> Res
         *aged = Some(monotonic());
     }
     let query = store.query(OLD).param("span", micros(span)).param("limit", count(limit));
-    let tasks: Vec<neo4rs::BoltType> = store.one(query, Repeat::Safe).await?.next()?;
+    let tasks: Vec<String> = store.one(query, Repeat::Safe).await?.next()?;
     if tasks.is_empty() {
         return Ok(0);
     }
-    let raised: u64 = store.one(store.query(RAISE).param("tasks", tasks), Repeat::Safe).await?.next()?;
+    let query = store.query(RAISE).param("tasks", tasks).param("span", micros(span));
+    let raised: u64 = store.one(query, Repeat::Safe).await?.next()?;
     Ok(raised as usize)
 }
 

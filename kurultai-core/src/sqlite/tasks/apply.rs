@@ -37,7 +37,9 @@ pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
     for change in changes {
         let found = rows.get(&change.id).filter(|(_, revision, claim_id, live)| match &change.fence {
             Fence::Revision(expected) => expected == revision,
-            Fence::Claim(expected) => *live == Some(true) && claim_id.as_ref() == Some(expected),
+            Fence::Lease { claim, revision: expected } => {
+                expected == revision && *live == Some(true) && claim_id.as_ref() == Some(claim)
+            }
         });
         held.push(found.is_some());
         fit.extend(found.map(|(place, ..)| (*place, change)));

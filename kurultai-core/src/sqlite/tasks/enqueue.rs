@@ -191,7 +191,7 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
         if let Some(parent) = &task.parent_id {
             let parent = number(parent)?;
             tx.run("update task set parent = ?2 where n = ?1", [n, parent])?;
-            tx.run("update task set links = links | 4 where n = ?1", [parent])?;
+            tx.run("update task set links = links | 4, revision = revision + 1 where n = ?1", [parent])?;
             parents.push(parent);
         }
         if *waits {
