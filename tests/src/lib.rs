@@ -16,6 +16,7 @@ mod errors;
 mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod history;
 #[cfg(test)]
 mod model;
 #[cfg(test)]

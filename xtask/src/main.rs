@@ -25,6 +25,8 @@ cargo xtask COMMAND
   bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores; Python and Node too without --store
   bench --peers [ARGS]             Python and Node beside other libraries too (pip, npm and redis-server needed)
   chaos [ARGS]                     kill things at random and check what is left
+  chaos history|liveness|cases [ARGS]
+                                   processes in every language: was all that they were told possible, and in time?
   neo4j start|stop|kill|url        a server in the background, for experiments
   python                           build the Python package in place
   python test [FILTER]             its tests alone, on Neo4j too where KURULTAI_TEST_NEO4J names a server
@@ -139,5 +141,10 @@ fn bench(mut args: Vec<String>) -> Result<()> {
 }
 
 fn chaos(args: &[String]) -> Result<()> {
+    if args.first().is_some_and(|arg| ["history", "liveness", "cases"].contains(&arg.as_str())) {
+        python::build("dev")?;
+        node::build("dev")?;
+        return run(cargo(["run", "-p", "kurultai-tests", "--bin", "chaos", "--"]).args(args));
+    }
     run(cargo(["run", "--release"]).args(["-p", "kurultai-tests", "--bin", "chaos", "--"]).args(args))
 }

@@ -2,7 +2,10 @@
 //!
 //! It is its own helper process too, since `cargo run` builds no other program.
 
-use kurultai_tests::chaos::{Arena, Report, Result, crashes, kills, role, stops};
+use kurultai_tests::{
+    chaos::{Arena, Report, Result, crashes, kills, role, stops},
+    history::{command, participant},
+};
 use std::{
     io::{self, Write},
     process::ExitCode,
@@ -17,6 +20,8 @@ Stops and kills worker processes at random, then counts what is left; on Neo4j t
 itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
 fresh one; for the crashes always a fresh one. Exit code 1 where anything was lost, done twice or
 taken over too late.
+
+chaos history|liveness|cases [ARGS]: processes of every language; `chaos history --help` tells the ARGS.
 ";
 
 struct Options {
@@ -31,8 +36,11 @@ const TASKS_PER_CRASH: usize = 1_000;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if matches!(args.first().map(String::as_str), Some("work" | "enqueue")) {
-        return role::main(&args);
+    match args.first().map(String::as_str) {
+        Some("work" | "enqueue") => return role::main(&args),
+        Some("participant") => return participant::main(&args[1..]),
+        Some("history" | "liveness" | "cases") => return command::main(&args),
+        _ => {}
     }
     let Some(options) = options(&args) else {
         drop(io::stderr().write_all(HELP.as_bytes()));

@@ -1,0 +1,108 @@
+//! `cargo xtask chaos history`, `liveness` and `cases`.
+
+use super::{
+    cases, liveness,
+    players::Language,
+    run::{self, Options},
+};
+use crate::chaos::{Arena, Result};
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
+use tokio::task::spawn_blocking;
+use xtask::server::Server;
+
+const HELP: &str = "\
+chaos history [--seconds 60] [--namespaces 2] [--store sqlite|neo4j|both] [--languages rust,python,node]
+chaos liveness [--rounds 2000] [--store sqlite|neo4j|both] [--languages rust,python,node]
+chaos cases [--store sqlite|neo4j|both] [--languages rust,python,node]
+
+history: processes of these languages call everything at once on one store, some are killed, some are
+stopped for longer than their leases; whatever they were told must have been possible. liveness: how soon
+a process that waits hears of what another has committed. cases: faults that were found once. Neo4j is the
+server that KURULTAI_TEST_NEO4J names, or a fresh one. Exit code 1 where a promise was broken. The packages
+must be built: `cargo xtask chaos history` builds them.
+";
+
+#[derive(Debug)]
+struct Given {
+    seconds: f64,
+    namespaces: usize,
+    rounds: usize,
+    store: String,
+    languages: Vec<Language>,
+}
+
+pub fn main(args: &[String]) -> ExitCode {
+    let Some(given) = given(&args[1..]) else {
+        drop(io::stderr().write_all(HELP.as_bytes()));
+        return ExitCode::from(2);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(both(&args[0], &given))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            drop(writeln!(io::stderr(), "chaos: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn given(args: &[String]) -> Option<Given> {
+    let all = vec![Language::Rust, Language::Python, Language::Node];
+    let mut given =
+        Given { seconds: 60.0, namespaces: 2, rounds: 2_000, store: "both".to_owned(), languages: all };
+    for pair in args.chunks(2) {
+        let [name, value] = pair else { return None };
+        match name.as_str() {
+            "--seconds" => given.seconds = value.parse().ok()?,
+            "--namespaces" => given.namespaces = value.parse().ok()?,
+            "--rounds" => given.rounds = value.parse().ok()?,
+            "--languages" => given.languages = value.split(',').map(Language::of).collect::<Option<_>>()?,
+            "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => {
+                given.store.clone_from(value);
+            }
+            _ => return None,
+        }
+    }
+    Some(given)
+}
+
+/// A broken promise on one store does not keep the other from being looked at.
+async fn both(what: &str, given: &Given) -> Result {
+    let mut broken = Vec::new();
+    if given.store != "neo4j" {
+        broken.extend(on(what, given, &Arena::sqlite()?).await.err());
+    }
+    if given.store != "sqlite" {
+        let server = spawn_blocking(Server::named_or_new).await??;
+        broken.extend(on(what, given, &Arena::of_server(server.url())).await.err());
+    }
+    let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
+    if broken.is_empty() { Ok(()) } else { Err(broken.join("; ").into()) }
+}
+
+async fn on(what: &str, given: &Given, arena: &Arena) -> Result {
+    let languages = given.languages.clone();
+    if what == "cases" {
+        told(cases::run(arena, &languages).await?)?;
+        return Ok(());
+    }
+    if what == "liveness" {
+        let report = told(liveness::run(arena, &languages, given.rounds).await?)?;
+        return report.check();
+    }
+    let options = Options { seconds: given.seconds, languages, namespaces: given.namespaces };
+    let report = told(run::run(arena, &options).await?)?;
+    for story in &report.stories {
+        writeln!(io::stdout(), "{story}\n")?;
+    }
+    report.check()
+}
+
+fn told<R: Display>(report: R) -> Result<R> {
+    writeln!(io::stdout(), "{report}")?;
+    Ok(report)
+}
