@@ -22,9 +22,13 @@ mod model;
 #[cfg(test)]
 mod namespaces;
 #[cfg(test)]
+mod network;
+#[cfg(test)]
 mod opening;
 #[cfg(test)]
 mod plans;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

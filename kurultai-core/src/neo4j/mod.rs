@@ -4,10 +4,13 @@
 mod agents;
 mod bolt;
 mod catalog;
+mod connections;
 mod events;
 mod exec;
-mod nodelay;
+mod running;
+mod sockets;
 mod tasks;
+mod verdict;
 
 use crate::{
     batch::Batch,
@@ -18,12 +21,14 @@ use crate::{
 };
 use async_trait::async_trait;
 use catalog::Catalog;
-use exec::{Repeat, SCHEMA};
+use connections::Connections;
+use exec::Repeat;
 use kurultai_migrations::NEO4J;
-use neo4rs::{ConfigBuilder, Graph};
-use nodelay::NoDelay;
+use neo4rs::ConfigBuilder;
+use running::Running;
 use std::{
     fmt,
+    ops::Deref,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -32,9 +37,9 @@ use std::{
 };
 use tasks::Ranges;
 pub use tasks::hot_statements;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::{timeout, timeout_at};
+use verdict::SCHEMA;
 
-const CONNECTIONS: u32 = 16;
 /// How long a statement waits for callers who may come again.
 const MOMENT: Duration = Duration::from_micros(500);
 
@@ -94,18 +99,22 @@ macro_rules! finished {
 }
 use {clock, finished, hot_lock, lock, locked, micros, native};
 
-pub(crate) struct Neo4jStore {
-    graph: Graph,
+/// Cheap to clone, for what outlives a call.
+#[derive(Clone)]
+pub(crate) struct Neo4jStore(Arc<Shared>);
+
+pub(crate) struct Shared {
+    connections: Connections,
     /// Host and port, for messages.
-    server: Arc<str>,
+    server: String,
     namespace: String,
     clock: Clock,
-    permits: Arc<Semaphore>,
+    call_timeout: Duration,
+    running: Running,
     /// Held by whoever wants the namespace's lock, so that this process asks for it once at a time.
-    writer: Arc<tokio::sync::Mutex<()>>,
+    writer: tokio::sync::Mutex<()>,
     /// Held while a hot statement runs: how many callers the last one had.
     turn: tokio::sync::Mutex<usize>,
-    nodelay: Arc<NoDelay>,
     statements: AtomicU64,
     catalog: Mutex<Arc<Catalog>>,
     ranges: Ranges,
@@ -129,40 +138,33 @@ const CHANGED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [ns.event_
 
 impl Neo4jStore {
     pub(crate) async fn open(config: &Config, server: &config::Neo4j) -> Result<Self> {
-        let address: Arc<str> = server.uri.as_str().into();
         let settings = ConfigBuilder::default()
             .uri(server.uri.as_str())
             .user(server.user.as_str())
             .password(server.password.as_str())
             .db(server.database.as_str())
-            .max_connections(CONNECTIONS as usize)
-            .fetch_size(2_000)
-            .connection_timeout(Duration::from_secs(20))
-            // In truth the time to wait for a connection.
-            .max_lifetime(Duration::from_secs(20));
+            .fetch_size(2_000);
         if server.uri.contains("+s") {
             // In a program that links several providers the driver would panic.
             rustls::crypto::ring::default_provider().install_default().ok();
         }
         let port = server.uri.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(7687);
-        let graph = settings
-            .build()
-            .and_then(Graph::connect)
-            .map_err(|e| Error::config(format!("{address} cannot be used")).caused_by(e))?;
-        let store = Neo4jStore {
-            graph,
-            server: address,
+        let connections = Connections::new(settings, port, config.call_timeout)
+            .map_err(|e| Error::config(format!("{} cannot be used", server.uri)).caused_by(e))?;
+        let store = Neo4jStore(Arc::new(Shared {
+            connections,
+            server: server.uri.clone(),
             namespace: config.namespace.clone(),
             clock: config.clock.clone(),
-            permits: Arc::new(Semaphore::new(CONNECTIONS as usize)),
-            writer: Arc::default(),
+            call_timeout: config.call_timeout,
+            running: Running::default(),
+            writer: tokio::sync::Mutex::default(),
             turn: tokio::sync::Mutex::default(),
-            nodelay: Arc::new(NoDelay::new(port)),
             statements: AtomicU64::new(0),
             catalog: Mutex::default(),
             ranges: Ranges::default(),
             aged: Mutex::default(),
-        };
+        }));
         store.migrate(config.migrate).await?;
         store.exec(store.query(NAMESPACE), Repeat::Safe).await?;
         Ok(store)
@@ -170,17 +172,20 @@ impl Neo4jStore {
 
     /// Closes the batch when the hot statement before is done. Those whom it answered get a moment to join: one of
     /// them alone would cost a round trip. Nobody spins meanwhile, which would keep them from the processor.
-    async fn turn<Q: Send + 'static>(&self, batch: Batch<Q>) -> (impl Drop + '_, Vec<Q>) {
+    async fn turn<Q: Send + 'static>(&self, batch: Batch<Q>) -> Result<(impl Drop + '_, Vec<Q>)> {
         let (mut crowd, waited) = match self.turn.try_lock() {
             Ok(crowd) => (crowd, 0),
             // Whoever had to wait is none of those who are answered now.
-            Err(_) => (self.turn.lock().await, batch.gathered()),
+            Err(_) => match timeout_at(self.deadline().into(), self.turn.lock()).await {
+                Ok(crowd) => (crowd, batch.gathered()),
+                Err(_) => return Err(self.is_busy()),
+            },
         };
         let all = (waited + *crowd).min(self.batch_limit());
         timeout(MOMENT, batch.gather(all)).await.ok();
         // Callers, not their requests: one caller with many waits for nobody. And one straggler does not end a crowd.
         *crowd = batch.gathered().max(*crowd / 2);
-        (crowd, batch.close())
+        Ok((crowd, batch.close()))
     }
 
     async fn migrate(&self, allowed: bool) -> Result<()> {
@@ -253,9 +258,16 @@ impl Store for Neo4jStore {
     }
 
     async fn close(&self) {
-        // Each statement that runs holds one of them.
-        drop(self.permits.acquire_many(CONNECTIONS).await);
-        self.permits.close();
+        self.running.close(self.call_timeout + Duration::from_secs(1)).await;
+        self.connections.close();
+    }
+}
+
+impl Deref for Neo4jStore {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
     }
 }
 

@@ -5,8 +5,9 @@ use super::super::{
     Neo4jStore,
     bolt::{Cell, Properties, cells, datetime, list, map},
     clock,
-    exec::{CONSTRAINT, Repeat},
+    exec::Repeat,
     lock,
+    verdict::CONSTRAINT,
 };
 use crate::{
     clock::Micros,

@@ -7,10 +7,11 @@ use super::super::{
     exec::Repeat,
     hot_lock,
 };
+use super::lost::Lost;
 use crate::{
     agents::{self, AgentStatus, HeartbeatWriter},
-    clock::{micros, time},
-    error::{Error, Result},
+    clock::{micros, monotonic, time},
+    error::{Error, Kind, Result},
     ids,
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
@@ -21,6 +22,26 @@ use std::sync::Arc;
 
 /// What one batch gives one group at most.
 const MOST: usize = 2_000;
+
+/// What a claimer gets of a task and its properties p.
+macro_rules! claimed {
+    ($claim:literal, $attempt:literal, $version:literal, $until:literal) => {
+        concat!(
+            "[",
+            $claim,
+            ", p.id, p.type, p.title, p.description, p.payload, p.priority, ",
+            $attempt,
+            ", p.max_attempts, p.delegated_by, p.parent_id, p.checkpoint, ",
+            $version,
+            ", ",
+            $until,
+            ",
+      CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' |
+        [q.id, e.type, q.status, q.results]] ELSE [] END]"
+        )
+    };
+}
+pub(super) use claimed;
 
 /// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
 /// that its order is used and nothing is sorted; an OR in its condition would make two seeks of it. Each group is a
@@ -56,10 +77,9 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
       lease_version: p.lease_version + 1, attempts: p.attempts + 1, due_at: until,
       revision: coalesce(p.revision, 0) + 1, lease_expires_at: expires, sort_key: p.claim_key, claim_key: null,
       control: null}
-    RETURN g[0] AS agent, [g[1], p.id, p.type, p.title, p.description, p.payload, p.priority, p.attempts + 1,
-      p.max_attempts, p.delegated_by, p.parent_id, p.checkpoint, p.lease_version + 1, until,
-      CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' |
-        [q.id, e.type, q.status, q.results]] ELSE [] END] AS task }
+    RETURN g[0] AS agent, ",
+    claimed!("g[1]", "p.attempts + 1", "p.lease_version + 1", "until"),
+    " AS task }
   RETURN collect(agent) AS agents, collect(task) AS tasks }
 WITH ns, at, catalog, overdue, agents, tasks, ns.event_seq AS base
 SET ns.event_seq = base + size(tasks)
@@ -81,20 +101,16 @@ pub(super) async fn claim(store: &Neo4jStore, requests: Vec<ClaimRequest>) -> Re
     if requests.iter().any(|r| !catalog.agents.contains_key(&r.agent)) {
         catalog = store.load_catalog().await?;
     }
+    let groups = groups(&requests);
     loop {
-        if let Some(answers) = attempt(store, &catalog, &requests).await? {
+        if let Some(answers) = attempt(store, &catalog, &requests, &groups).await? {
             return Ok(answers);
         }
         catalog = store.load_catalog().await?;
     }
 }
 
-/// `None` where the catalog was out of date.
-async fn attempt(
-    store: &Neo4jStore,
-    catalog: &Arc<Catalog>,
-    requests: &[ClaimRequest],
-) -> Result<Option<Answers<Vec<Claimed>>>> {
+fn groups(requests: &[ClaimRequest]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for (index, request) in requests.iter().enumerate() {
         let same = |g: &&mut Group<'_>| {
@@ -105,8 +121,18 @@ async fn attempt(
             None => groups.push(Group { first: request, members: vec![index], claim_id: ids::new_id() }),
         }
     }
+    groups
+}
+
+/// `None` where the catalog was out of date.
+async fn attempt(
+    store: &Neo4jStore,
+    catalog: &Arc<Catalog>,
+    requests: &[ClaimRequest],
+    groups: &[Group<'_>],
+) -> Result<Option<Answers<Vec<Claimed>>>> {
     let (mut rows, mut most) = (Vec::new(), 0);
-    for group in &groups {
+    for group in groups {
         let wanted = group.members.iter().map(|i| requests[*i].max).sum::<usize>().min(MOST);
         let Some(row) = row(group, wanted, catalog) else { continue };
         most = most.max(wanted);
@@ -114,14 +140,10 @@ async fn attempt(
     }
     let query =
         store.query(CLAIM).param("catalog", catalog.seq).param("groups", list(rows)).param("n", count(most));
-    let mut answer = store.one(query, Repeat::Unsafe).await?;
-    if answer.next::<i64>()? != catalog.seq {
-        return Ok(None);
-    }
-    let overdue = answer.next()?;
+    let Some((overdue, tasks)) = taken(store, query, groups, catalog.seq).await? else { return Ok(None) };
     let mut each: Vec<Result<Vec<Claimed>>> = requests.iter().map(|_| Ok(vec![])).collect();
-    for claimed in answer.rows()? {
-        give(claimed_of(claimed)?, &groups, requests, &mut each)?;
+    for claimed in tasks {
+        give(claimed_of(claimed)?, groups, requests, &mut each)?;
     }
     let unknown = |r: &ClaimRequest| !catalog.agents.contains_key(&r.agent);
     if requests.iter().any(unknown) {
@@ -131,6 +153,36 @@ async fn attempt(
         }
     }
     Ok(Some(Answers { each, overdue }))
+}
+
+/// Runs the claim until its outcome is known: where the answer was lost, what it took is found by its claim ids.
+async fn taken(
+    store: &Neo4jStore,
+    query: neo4rs::Query,
+    groups: &[Group<'_>],
+    catalog: i64,
+) -> Result<Option<(bool, Vec<Cells>)>> {
+    let claims = groups.iter().map(|group| (group.claim_id.clone(), group.first.lease));
+    let lost = Lost { claims: claims.collect(), since: monotonic() };
+    loop {
+        let unknown = match store.early(store.one(query.clone(), Repeat::Unsafe)).await {
+            Ok(mut answer) => {
+                let is_current = answer.next::<i64>()? == catalog;
+                return Ok(if is_current { Some((answer.next()?, answer.rows()?)) } else { None });
+            }
+            Err(error) if error.kind() == Kind::OutcomeUnknown => error,
+            Err(error) => return Err(error),
+        };
+        match lost.find(store).await {
+            // Nothing was taken, so it may be tried again.
+            Ok(tasks) if tasks.is_empty() => {}
+            Ok(tasks) => return Ok(Some((false, tasks))),
+            Err(_) => {
+                lost.release(store);
+                return Err(unknown);
+            }
+        }
+    }
 }
 
 fn row(group: &Group<'_>, wanted: usize, catalog: &Catalog) -> Option<neo4rs::BoltType> {
@@ -178,7 +230,7 @@ fn give(
     Err(Error::internal(format!("task {} was claimed for nobody", claimed.id)))
 }
 
-fn claimed_of(mut row: Cells) -> Result<Claimed> {
+pub(super) fn claimed_of(mut row: Cells) -> Result<Claimed> {
     let claim_id = row.next()?;
     let id: String = row.next()?;
     let mut claimed = Claimed {

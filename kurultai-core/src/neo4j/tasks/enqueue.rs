@@ -3,8 +3,9 @@
 use super::super::{
     Neo4jStore,
     bolt::{Cells, cells, list},
-    exec::{CONSTRAINT, Repeat},
+    exec::Repeat,
     finished, lock, micros,
+    verdict::CONSTRAINT,
 };
 use super::{
     circle::{self, Waits, Ways},
@@ -162,7 +163,7 @@ async fn plain(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<V
     for unit in units {
         let bytes = size(&unit);
         match parts.last_mut() {
-            Some(part) if filled + bytes <= SHORT || !store.nodelay.is_refused() => part.push(unit),
+            Some(part) if filled + bytes <= SHORT || !store.connections.stall() => part.push(unit),
             _ => {
                 parts.push(vec![unit]);
                 filled = 0;

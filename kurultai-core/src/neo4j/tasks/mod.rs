@@ -9,6 +9,7 @@ mod expiry;
 mod extend;
 mod finish;
 mod insert;
+mod lost;
 mod read;
 mod upkeep;
 
@@ -94,23 +95,35 @@ pub fn hot_statements() -> [(&'static str, &'static str); 9] {
 #[async_trait]
 impl TaskQueue for Neo4jStore {
     async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
-        let (_turn, units) = self.turn(units).await;
-        enqueue::enqueue(self, units).await
+        self.call(async {
+            let (_turn, units) = self.turn(units).await?;
+            enqueue::enqueue(self, units).await
+        })
+        .await
     }
 
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
-        let (_turn, requests) = self.turn(requests).await;
-        claim::claim(self, requests).await
+        self.call(async {
+            let (_turn, requests) = self.turn(requests).await?;
+            claim::claim(self, requests).await
+        })
+        .await
     }
 
     async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>> {
-        let (_turn, requests) = self.turn(requests).await;
-        extend::extend(self, requests).await
+        self.call(async {
+            let (_turn, requests) = self.turn(requests).await?;
+            extend::extend(self, requests).await
+        })
+        .await
     }
 
     async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>> {
-        let (_turn, finishes) = self.turn(finishes).await;
-        finish::finish(self, finishes).await
+        self.call(async {
+            let (_turn, finishes) = self.turn(finishes).await?;
+            finish::finish(self, finishes).await
+        })
+        .await
     }
 
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
@@ -122,7 +135,7 @@ impl TaskQueue for Neo4jStore {
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {
-        read::due(self, limit).await
+        self.call(read::due(self, limit)).await
     }
 
     async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
@@ -135,11 +148,11 @@ impl TaskQueue for Neo4jStore {
     }
 
     async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>> {
-        read::get(self, ids).await
+        self.call(read::get(self, ids)).await
     }
 
     async fn list(&self, filter: Filter) -> Result<Page> {
-        read::list(self, filter).await
+        self.call(read::list(self, filter)).await
     }
 
     async fn prerequisites(&self, id: &str) -> Result<Vec<Prerequisite>> {
