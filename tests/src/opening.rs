@@ -95,6 +95,9 @@ mod neo4j {
         assert_eq!((error.code(), error.retryable()), ("store.unavailable", true));
     }
 
+    /// Held by cases that change what all cases share.
+    static SCHEMA: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
     /// As step 1 left them. One transaction, as other cases open the same database meanwhile.
     const EARLIER: &str = "
         MATCH (ns:Namespace {id: $ns}) SET ns._lock = 0
@@ -106,6 +109,7 @@ mod neo4j {
 
     #[tokio::test]
     async fn tasks_of_an_earlier_schema_go_on() {
+        let _alone = SCHEMA.lock().await;
         let team = Team::neo4j().await;
         team.agent("temujin", &[]).await;
         for task_type in ["code", "review"] {
@@ -126,6 +130,27 @@ mod neo4j {
         let claimed = later.tasks().claim(Claim::new("temujin").max(10)).await.unwrap();
         assert_eq!(claimed.len(), 5);
         assert_eq!(claimed.iter().filter(|task| task.task_type == "code").count(), 3);
+    }
+
+    const STEPS_TWICE: [&str; 2] = [
+        "DROP CONSTRAINT kurultai_schema IF EXISTS",
+        "MATCH (s:KurultaiSchema) WITH collect(s) AS all FOREACH (s IN all | DELETE s)
+         WITH 1 AS once UNWIND range(1, 12) AS i CREATE (:KurultaiSchema {version: i % 2 + 1})",
+    ];
+
+    /// As a build left them that let each of six processes write every step.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn processes_that_migrate_at_once_leave_one_node_a_step() {
+        let _alone = SCHEMA.lock().await;
+        let team = Team::neo4j().await;
+        for statement in STEPS_TWICE {
+            graph().run(query(statement)).await.unwrap();
+        }
+        futures::future::join_all((0..6).map(|_| team.reopen(|config| config))).await;
+        let text = "MATCH (s:KurultaiSchema) RETURN count(s) AS nodes, count(DISTINCT s.version) AS steps";
+        let row = graph().execute(query(text)).await.unwrap().next().await.unwrap().unwrap();
+        let (nodes, steps): (i64, i64) = (row.get("nodes").unwrap(), row.get("steps").unwrap());
+        assert!(steps > 3 && nodes == steps, "{nodes} nodes, {steps} steps");
     }
 
     #[tokio::test]

@@ -23,6 +23,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const TRIAL: Duration = Duration::from_secs(3);
 /// How long a new one may take, with its handshakes.
 const CONNECT: Duration = Duration::from_secs(10);
+const FOR_EVER: Duration = Duration::from_secs(86_400);
 /// How often the system makes sure that the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -51,14 +52,9 @@ pub(super) enum Missing {
 }
 
 impl Connections {
-    /// `patience` is the longest that anybody waits for an answer.
-    pub(super) fn new(
-        config: neo4rs::ConfigBuilder,
-        port: u16,
-        patience: Duration,
-    ) -> Result<Self, Neo4jError> {
-        // Its time to connect is also its time to wait for each part of an answer.
-        let config = config.max_connections(1).connection_timeout(patience).tcp_keepalive(KEEPALIVE);
+    pub(super) fn new(config: neo4rs::ConfigBuilder, port: u16) -> Result<Self, Neo4jError> {
+        // Its time to connect is also its time to wait for each part of an answer; ours are shorter.
+        let config = config.max_connections(1).connection_timeout(FOR_EVER).tcp_keepalive(KEEPALIVE);
         let config = config.build()?;
         Graph::connect(config.clone())?;
         Ok(Connections {

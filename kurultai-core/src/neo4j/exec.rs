@@ -54,13 +54,17 @@ impl Neo4jStore {
             return work.await;
         }
         let _one = self.running.begin()?;
-        DEADLINE.scope(monotonic() + self.call_timeout, work).await
+        self.within(self.call_timeout, work).await
+    }
+
+    /// A deadline of its own for a part of a call, or for what is none.
+    pub(super) async fn within<T>(&self, time: Duration, work: impl Future<Output = T>) -> T {
+        DEADLINE.scope(monotonic() + time, work).await
     }
 
     /// Leaves a third of the call's time for what must follow when this fails.
     pub(super) async fn early<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        let early = monotonic() + self.left() * 2 / 3;
-        DEADLINE.scope(early, work).await
+        self.within(self.left() * 2 / 3, work).await
     }
 
     pub(super) fn deadline(&self) -> Instant {

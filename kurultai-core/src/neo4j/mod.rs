@@ -8,6 +8,7 @@ mod connections;
 mod events;
 mod exec;
 mod running;
+mod schema;
 mod sockets;
 mod tasks;
 mod verdict;
@@ -16,14 +17,13 @@ use crate::{
     batch::Batch,
     clock::Clock,
     config::{self, Config},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     store::Store,
 };
 use async_trait::async_trait;
 use catalog::Catalog;
 use connections::Connections;
 use exec::Repeat;
-use kurultai_migrations::NEO4J;
 use neo4rs::ConfigBuilder;
 use running::Running;
 use std::{
@@ -38,7 +38,6 @@ use std::{
 use tasks::Ranges;
 pub use tasks::hot_statements;
 use tokio::time::{timeout, timeout_at};
-use verdict::SCHEMA;
 
 /// How long a statement waits for callers who may come again.
 const MOMENT: Duration = Duration::from_micros(500);
@@ -121,19 +120,9 @@ pub(crate) struct Shared {
     aged: Mutex<Option<Instant>>,
 }
 
-const STEPS: &str = "CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [max(s.version)] AS row";
-const STEP_DONE: &str = "CYPHER 5 MERGE (s:KurultaiSchema {version: $version})
-ON CREATE SET s.name = $name, s.applied_at = datetime.realtime() RETURN [] AS row";
 const NAMESPACE: &str = "CYPHER 5 MERGE (ns:Namespace {id: $ns})
 SET ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
     ns.paused = coalesce(ns.paused, []) RETURN [] AS row";
-/// As the end of our own statements names what an index is on, without brackets.
-const RANGE_INDEXES: &str =
-    "CYPHER 5 SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint
-WHERE type = 'RANGE' AND owningConstraint IS NULL
-RETURN [name, 'FOR ' + toLower(left(labelsOrTypes[0], 1)) + ':' + labelsOrTypes[0] + ' REQUIRE '
-  + reduce(all = '', p IN properties | all + CASE all WHEN '' THEN '' ELSE ', ' END
-  + toLower(left(labelsOrTypes[0], 1)) + '.' + p) + ' IS UNIQUE'] AS row";
 const CHANGED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [ns.event_seq + ns.catalog_seq] AS row";
 
 impl Neo4jStore {
@@ -149,7 +138,7 @@ impl Neo4jStore {
             rustls::crypto::ring::default_provider().install_default().ok();
         }
         let port = server.uri.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(7687);
-        let connections = Connections::new(settings, port, config.call_timeout)
+        let connections = Connections::new(settings, port)
             .map_err(|e| Error::config(format!("{} cannot be used", server.uri)).caused_by(e))?;
         let store = Neo4jStore(Arc::new(Shared {
             connections,
@@ -186,52 +175,6 @@ impl Neo4jStore {
         // Callers, not their requests: one caller with many waits for nobody. And one straggler does not end a crowd.
         *crowd = batch.gathered().max(*crowd / 2);
         Ok((crowd, batch.close()))
-    }
-
-    async fn migrate(&self, allowed: bool) -> Result<()> {
-        let newest = NEO4J.last().map_or(0, |(version, ..)| *version);
-        let done: Option<u32> = self.one(self.query(STEPS), Repeat::Safe).await?.next()?;
-        let done = done.unwrap_or(0);
-        let refuse = |code, what: &str| {
-            let message =
-                format!("the schema of {} is {what}: step {done}, this program knows {newest}", self.server);
-            Err(Error::new(Kind::Storage, code, message))
-        };
-        if done > newest {
-            return refuse("store.schema_newer", "newer than this program");
-        }
-        if done < newest && !allowed {
-            return refuse("store.schema_older", "older than this program");
-        }
-        for (version, name, statements) in NEO4J.iter().filter(|(version, ..)| *version > done) {
-            for statement in statements.split(";\n").filter(|s| !s.trim().is_empty()) {
-                self.define(statement.trim().trim_end_matches(';')).await?;
-            }
-            let done = self.query(STEP_DONE).param("version", i64::from(*version)).param("name", *name);
-            self.exec(done, Repeat::Safe).await?;
-        }
-        Ok(())
-    }
-
-    /// `IF NOT EXISTS` fails where another process does the same at this moment, and then succeeds. An index in the
-    /// way of a constraint stays.
-    async fn define(&self, statement: &str) -> Result<()> {
-        let again = match self.exec(self.query(statement), Repeat::Safe).await {
-            Err(error) if error.code() == SCHEMA => self.exec(self.query(statement), Repeat::Safe).await,
-            done => done,
-        };
-        let Err(error) = again else { return Ok(()) };
-        if error.code() != SCHEMA {
-            return Err(error);
-        }
-        let mut drops = String::new();
-        for mut row in self.look(self.query(RANGE_INDEXES)).await? {
-            let (name, on): (String, String) = (row.next()?, row.next()?);
-            if statement.replace(['(', ')'], "").contains(&on) {
-                drops = format!(" It does the same and more, so let go of the index: DROP INDEX `{name}`");
-            }
-        }
-        Err(Error::new(Kind::Storage, SCHEMA, format!("{}{drops}", error.message())))
     }
 }
 

@@ -122,8 +122,7 @@ fn is_stopped(code: &str) -> bool {
 }
 
 fn is_schema(code: &str) -> bool {
-    let what = code.strip_prefix("Neo.ClientError.Schema.");
-    what.is_some_and(|what| what.ends_with("AlreadyExists") || what == "ConstraintCreationFailed")
+    code.contains(".Schema.")
 }
 
 fn denied(server: &str) -> Error {

@@ -25,8 +25,8 @@ const SPAN: Duration = Duration::from_secs(5);
 const MANY: usize = 200;
 /// A range whose time has come gets no more tasks, so shorter time-outs are kept by the task.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// How many tasks of a range one statement looks at.
-const PASS: i64 = 1_000;
+/// How many tasks of a range one statement looks at: whoever claims meanwhile waits no longer than for another batch.
+const PASS: i64 = 200;
 
 /// The tasks of a route whose `claim_key` is at least `first` and less than `last`, and the first of their time-outs.
 const OPEN: &str = concat!(
@@ -36,7 +36,8 @@ CREATE (:TaskExpiry {namespace: $ns, route: k[0], first: k[1] + now, last: k[1] 
 WITH DISTINCT now RETURN [now] AS row"
 );
 
-/// Gives the tasks that still wait in the first range whose time has come a `due_at` of their own.
+/// Gives the tasks that still wait in the first range whose time has come a `due_at` of their own. Tasks of several
+/// processes may have the same key, so the next pass begins at the key where this one ends.
 pub(super) const SPREAD: &str = concat!(
     lock!(),
     "CALL (now) { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
@@ -45,11 +46,12 @@ pub(super) const SPREAD: &str = concat!(
 CALL (ranges) { UNWIND ranges AS x
   CALL (x) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
     WHERE t.namespace = $ns AND t.route = x.route AND t.claim_key >= x.first AND t.claim_key < x.last
+      AND t.due_at IS NULL AND t.expires_at IS NOT NULL
     WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT $pass RETURN collect(t) AS tasks }
-  FOREACH (t IN tasks | SET t.due_at = coalesce(t.due_at, ",
+  FOREACH (t IN tasks | SET t.due_at = ",
     micros!("t.expires_at"),
-    "))
-  FOREACH (y IN CASE WHEN size(tasks) = $pass THEN [x] ELSE [] END | SET y.first = tasks[-1].claim_key + 1)
+    ")
+  FOREACH (y IN CASE WHEN size(tasks) = $pass THEN [x] ELSE [] END | SET y.first = tasks[-1].claim_key)
   FOREACH (y IN CASE WHEN size(tasks) < $pass THEN [x] ELSE [] END | DELETE y)
   RETURN count(*) AS done }
 RETURN [done] AS row"

@@ -1,6 +1,6 @@
 //! Aging, removal, and the edges that only people read.
 
-use super::super::{Neo4jStore, bolt::count, clock, exec::Repeat, finished, lock, micros};
+use super::super::{Neo4jStore, bolt::count, clock, exec::Repeat, lock, micros};
 use crate::{
     clock::{micros, monotonic},
     error::Result,
@@ -53,16 +53,36 @@ RETURN [gone] AS row"
 );
 
 /// A finished task stays while an unfinished one waits for it or is its parent.
+macro_rules! is_over {
+    () => {
+        concat!(
+            "t.status IN ",
+            $crate::neo4j::finished!(),
+            " AND ",
+            $crate::neo4j::micros!("t.completed_at"),
+            " < now - $span
+    AND NOT EXISTS { (t)<-[:DEPENDS_ON|SPAWNED]-(x:Task) WHERE NOT x.status IN ",
+            $crate::neo4j::finished!(),
+            " }"
+        )
+    };
+}
+
+/// Looks at all tasks, and therefore without the lock; SWEEP_TASKS looks again at those that it finds.
+const OVER: &str = concat!(
+    clock!(),
+    "MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > '' AND ",
+    is_over!(),
+    "
+WITH t LIMIT $limit
+RETURN [collect(t.id)] AS row"
+);
 const SWEEP_TASKS: &str = concat!(
     lock!(),
-    "CALL (at) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
-    AND t.status IN ",
-    finished!(),
-    " AND t.completed_at < at - duration({microseconds: $span})
-    AND NOT EXISTS { (t)<-[:DEPENDS_ON|SPAWNED]-(x:Task) WHERE NOT x.status IN ",
-    finished!(),
-    " }
-  WITH t LIMIT $limit
+    "CALL (now) { UNWIND $tasks AS id
+  MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id) WHERE ",
+    is_over!(),
+    "
   DETACH DELETE t RETURN count(*) AS gone }
 RETURN [gone] AS row"
 );
@@ -128,11 +148,18 @@ pub(super) async fn sweep(
     limit: usize,
 ) -> Result<usize> {
     let mut gone = 0;
-    for (text, span) in [(SWEEP_EVENTS, events), (SWEEP_TASKS, tasks)] {
-        let Some(span) = span.filter(|_| gone < limit) else { continue };
-        let query = store.query(text).param("span", micros(span)).param("limit", count(limit - gone));
-        let removed: u64 = store.one(query, Repeat::Safe).await?.next()?;
-        gone += removed as usize;
+    if let Some(span) = events {
+        let query = store.query(SWEEP_EVENTS).param("span", micros(span)).param("limit", count(limit));
+        gone += store.one(query, Repeat::Safe).await?.next::<u64>()? as usize;
+    }
+    if let Some(span) = tasks.filter(|_| gone < limit) {
+        let query = store.query(OVER).param("span", micros(span)).param("limit", count(limit - gone));
+        let over: Vec<String> = store.one(query, Repeat::Safe).await?.next()?;
+        if over.is_empty() {
+            return Ok(gone);
+        }
+        let query = store.query(SWEEP_TASKS).param("span", micros(span)).param("tasks", over);
+        gone += store.one(query, Repeat::Safe).await?.next::<u64>()? as usize;
     }
     Ok(gone)
 }
