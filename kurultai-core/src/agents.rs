@@ -165,6 +165,7 @@ impl Agents {
     #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
     pub async fn register_many(&self, agents: Vec<NewAgent>) -> Result<()> {
         agents.iter().try_for_each(NewAgent::check)?;
+        let _call = self.team.calls.begin()?;
         self.team.store.register(agents).await?;
         self.team.announce();
         Ok(())
@@ -185,12 +186,14 @@ impl Agents {
         if agents.is_empty() {
             return Ok(vec![]);
         }
+        let _call = self.team.calls.begin()?;
         let beaten = self.team.store.beat(agents.iter().map(|agent| (*agent).to_owned()).collect()).await?;
         let unknown = agents.iter().filter(|agent| !beaten.iter().any(|id| id == *agent));
         Ok(unknown.map(|agent| (*agent).to_owned()).collect())
     }
 
-    /// By id, name or alias, compared without case and diacritics (`Temüjin` = `temujin`).
+    /// By id, name or alias. What is written exactly so comes first; otherwise they are compared without case and
+    /// without the accents of Latin, Greek and Cyrillic letters (`Temüjin` = `temujin`).
     /// Errors: `agent.not_found`, with the nearest name.
     pub async fn get(&self, name: &str) -> Result<Agent> {
         find(self.list().await?, name)
@@ -212,12 +215,14 @@ impl Agents {
     /// Errors: `agent.not_found`.
     #[instrument(level = "debug", skip(self))]
     pub async fn drain(&self, agent: &str) -> Result<()> {
+        let _call = self.team.calls.begin()?;
         self.known(agent, self.team.store.set_status(agent, AgentStatus::Draining).await?).await
     }
 
     /// Removes an agent. Its leases run out by themselves. Errors: `agent.not_found`.
     #[instrument(level = "debug", skip(self))]
     pub async fn deregister(&self, agent: &str) -> Result<()> {
+        let _call = self.team.calls.begin()?;
         self.known(agent, self.team.store.deregister(agent).await?).await
     }
 
@@ -227,13 +232,12 @@ impl Agents {
 }
 
 fn find(agents: Vec<Agent>, name: &str) -> Result<Agent> {
-    if let Some(at) = agents.iter().position(|a| a.id == name) {
-        return Ok(agents.into_iter().nth(at).expect("just found"));
-    }
     let folded = ids::fold(name);
-    let names =
-        |a: &Agent| ids::fold(&a.display_name) == folded || a.aliases.iter().any(|x| ids::fold(x) == folded);
-    match agents.iter().position(|a| a.id == folded || names(a)) {
+    let called = |a: &Agent, is: &dyn Fn(&str) -> bool| is(&a.display_name) || a.aliases.iter().any(|x| is(x));
+    let by_id = agents.iter().position(|a| a.id == name);
+    let exact = || agents.iter().position(|a| called(a, &|own| ids::is_same_name(own, name)));
+    let alike = || agents.iter().position(|a| a.id == folded || called(a, &|own| ids::fold(own) == folded));
+    match by_id.or_else(exact).or_else(alike) {
         Some(at) => Ok(agents.into_iter().nth(at).expect("just found")),
         None => Err(not_found(name, &agents)),
     }

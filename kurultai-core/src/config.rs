@@ -139,8 +139,8 @@ impl Config {
         self
     }
 
-    /// A claimable task rises one rank for each such span it has waited, so that P3 is served some day.
-    /// Default 1 h; `None` for never.
+    /// A task rises one rank for each such span since it can be claimed; after a further one as P0 it comes before
+    /// every weight, so that whatever can be claimed is served some day. Default 1 h; `None` for never.
     pub fn aging(mut self, aging: Option<Duration>) -> Self {
         self.aging = aging;
         self

@@ -72,11 +72,20 @@ pub struct Error {
     retry_after: Option<Duration>,
     #[source]
     source: Option<Source>,
+    /// Of `input.invalid`.
+    wrong: Option<Box<Wrong>>,
+}
+
+/// What is wrong with a field of a call.
+struct Wrong {
+    field: String,
+    value: String,
+    allowed: String,
 }
 
 impl Error {
     pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
-        Error { kind, code, message: message.into(), retry_after: None, source: None }
+        Error { kind, code, message: message.into(), retry_after: None, source: None, wrong: None }
     }
 
     pub fn kind(&self) -> Kind {
@@ -114,8 +123,27 @@ impl Error {
 
     /// A field of the call is wrong: names the field, the value and what is allowed.
     pub fn invalid(field: &str, value: impl fmt::Display, allowed: &str) -> Self {
-        let shown: String = value.to_string().chars().take(80).collect();
-        Error::new(Kind::Input, "input.invalid", format!("{field} is {shown:?}; allowed: {allowed}"))
+        let value = value.to_string().chars().take(80).collect();
+        let wrong = Wrong { field: field.to_owned(), value, allowed: allowed.to_owned() };
+        let message = wrong.said_of(field);
+        Error { wrong: Some(Box::new(wrong)), ..Error::new(Kind::Input, "input.invalid", message) }
+    }
+
+    /// The message, with the field as a language calls it.
+    pub fn message_in(&self, name: impl FnOnce(&str) -> String) -> String {
+        match &self.wrong {
+            Some(wrong) => {
+                let before = self.message.strip_suffix(&wrong.said_of(&wrong.field)).unwrap_or_default();
+                format!("{before}{}", wrong.said_of(&name(&wrong.field)))
+            }
+            None => self.message.clone(),
+        }
+    }
+
+    /// The same of one of many that a call names, counted from 0.
+    pub fn of_row(mut self, what: &str, index: usize) -> Self {
+        self.message = format!("{what} {index}: {}", self.message);
+        self
     }
 
     pub fn payload(path: &str, why: impl fmt::Display) -> Self {
@@ -171,7 +199,14 @@ impl Error {
             message: self.message.clone(),
             retry_after: self.retry_after,
             source: None,
+            wrong: None,
         }
+    }
+}
+
+impl Wrong {
+    fn said_of(&self, field: &str) -> String {
+        format!("{field} is {:?}; allowed: {}", self.value, self.allowed)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     json::Json,
+    tasks::check,
     team::Team,
 };
 use async_trait::async_trait;
@@ -74,6 +75,7 @@ impl Events {
             limit @ 1..=10_000 => limit,
             limit => return Err(Error::invalid("limit", limit, "1 to 10000")),
         };
+        filter.since.map_or(Ok(()), check::since)?;
         let mut news = self.team.news_of_events(filter.wait);
         loop {
             let events = self.look(&mut filter, limit).await?;

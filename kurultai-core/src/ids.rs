@@ -1,6 +1,7 @@
 //! Where ids are made and what they may look like.
 
 use crate::error::{Error, Result};
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// A new UUIDv7: sortable by the time it was made.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
@@ -28,8 +29,25 @@ pub fn check_text(field: &str, text: &str, most: usize) -> Result<()> {
     Err(Error::invalid(field, value, &format!("1 to {most} characters")))
 }
 
-/// The form in which names and aliases are compared: NFC, lower case, no diacritics (`Temüjin` = `temujin`).
+/// The form in which names and aliases are compared: lower case, and Latin, Greek and Cyrillic letters without their
+/// accents (`Temüjin` = `temujin`). The marks of other scripts make other letters: ハン is not バン.
 pub fn fold(name: &str) -> String {
-    use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
-    name.nfkd().filter(|c| !is_combining_mark(*c)).nfc().collect::<String>().to_lowercase()
+    let mut plain = false;
+    let kept = name.nfkd().filter(|c| {
+        let mark = is_combining_mark(*c);
+        plain = if mark { plain } else { has_accents(*c) };
+        !(mark && plain)
+    });
+    kept.nfc().collect::<String>().to_lowercase()
+}
+
+/// Whether two names are the same but for how their accents are encoded.
+pub(crate) fn is_same_name(a: &str, b: &str) -> bool {
+    a == b || a.nfc().eq(b.nfc())
+}
+
+/// Letters of the Latin, Greek and Cyrillic scripts.
+fn has_accents(c: char) -> bool {
+    matches!(c, 'A'..='Z' | 'a'..='z' | '\u{c0}'..='\u{2af}' | '\u{370}'..='\u{52f}' | '\u{1c80}'..='\u{1c8f}')
+        || matches!(c, '\u{1e00}'..='\u{1fff}' | '\u{2c60}'..='\u{2c7f}' | '\u{a640}'..='\u{a69f}' | '\u{a720}'..='\u{a7ff}')
 }

@@ -1,5 +1,7 @@
 //! JSON text that was checked once and is stored as it came.
 
+mod same;
+
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
@@ -9,6 +11,8 @@ use std::{fmt, sync::Arc};
 pub const MAX_BYTES: usize = 1 << 20;
 /// At most 64 levels, so that every language can read it back without a deep stack.
 pub const MAX_DEPTH: usize = 64;
+/// At most 4,300 digits a number, since Python reads no longer integer.
+pub const MAX_DIGITS: usize = 4300;
 
 /// A JSON document as text. Kept as it was written: key order and number forms survive.
 #[derive(Clone, PartialEq, Eq)]
@@ -35,12 +39,20 @@ impl Json {
         if bytes > MAX_BYTES {
             return Err(Error::payload("$", format!("{bytes} bytes; at most {MAX_BYTES} are allowed")));
         }
-        match too_deep(&self.0) {
-            Some(offset) => {
-                Err(Error::payload(&path_to(&self.0[..offset]), format!("deeper than {MAX_DEPTH} levels")))
-            }
+        let refuse = |offset: usize, why: String| Err(Error::payload(&path_to(&self.0[..offset]), why));
+        if let Some(offset) = too_deep(&self.0) {
+            return refuse(offset, format!("deeper than {MAX_DEPTH} levels"));
+        }
+        match too_long_number(&self.0) {
+            Some(offset) => refuse(offset, format!("a number of more than {MAX_DIGITS} digits")),
             None => Ok(()),
         }
+    }
+
+    /// Whether two documents say the same. Key order, white space and the spelling of texts do not count, and numbers
+    /// are equal where they are the same decimal number: 1, 1.0 and 1e0 are, 2^64 + 1 and 2^64 + 2 are not.
+    pub(crate) fn says_the_same(&self, other: &Json) -> bool {
+        same::same(&self.0, &other.0)
     }
 
     /// Text that is known to be JSON: what this library or a binding wrote. Size and depth are checked when it is used.
@@ -57,9 +69,12 @@ impl Json {
         serde_json::from_str(&self.0).map_err(|e| Error::payload("$", e))
     }
 
-    /// Read as a tree; text that another program stored and that is no JSON is given as a string.
+    /// Read as a tree. A number that neither 64 bits nor a double hold exactly becomes the nearest double, and one that
+    /// no double reaches a string of its digits; [`as_str`](Self::as_str) has all of them. Text that another program
+    /// stored and that is no JSON is given as a string.
     pub fn value(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or_else(|_| Value::String(self.0.to_string()))
+        let read = serde_json::from_str(&self.0).ok().or_else(|| same::tree(&self.0));
+        read.unwrap_or_else(|| Value::String(self.0.to_string()))
     }
 }
 
@@ -106,7 +121,7 @@ impl Serialize for Json {
 
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(Json::from)
+        Box::<RawValue>::deserialize(deserializer).map(Json::from)
     }
 }
 
@@ -118,23 +133,43 @@ fn too_deep(text: &str) -> Option<usize> {
     {
         return None;
     }
-    let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
-    for (offset, byte) in text.bytes().enumerate() {
+    let mut depth = 0usize;
+    outside_strings(text).find_map(|(offset, byte)| {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        (depth > MAX_DEPTH).then_some(offset)
+    })
+}
+
+/// Where the first number begins that has more digits than allowed.
+fn too_long_number(text: &str) -> Option<usize> {
+    // It would cover one of these places.
+    if !text.as_bytes().iter().step_by(MAX_DIGITS).skip(1).any(u8::is_ascii_digit) {
+        return None;
+    }
+    let mut run = 0;
+    outside_strings(text).find_map(|(offset, byte)| {
+        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
+        (run > MAX_DIGITS).then_some(offset + 1 - run)
+    })
+}
+
+/// The bytes that are part of no string.
+fn outside_strings(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let (mut in_string, mut escaped) = (false, false);
+    text.bytes().enumerate().filter(move |(_, byte)| {
+        let inside = in_string;
         match byte {
             _ if escaped => escaped = false,
             b'\\' if in_string => escaped = true,
             b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return Some(offset);
-                }
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
             _ => {}
         }
-    }
-    None
+        !inside && *byte != b'"'
+    })
 }
 
 /// The path of the place where `text` was cut off, as `$.a[0].b`.

@@ -62,8 +62,10 @@ impl Kurultai {
     }
 
     /// Waits until what was sent is committed and lets go of the store. Later calls, and those that wait for work or
-    /// for events, fail with `store.closed`.
+    /// for events, fail with `store.closed`. What was sent is what was polled once: a future that nobody has polled yet
+    /// has not begun.
     pub async fn close(self) {
+        self.team.calls.close().await;
         self.team.store.close().await;
         self.team.announce();
     }

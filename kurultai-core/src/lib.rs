@@ -11,6 +11,7 @@
 
 pub mod agents;
 mod batch;
+mod calls;
 pub mod clock;
 pub mod config;
 pub mod error;

@@ -2,6 +2,7 @@
 
 use crate::{
     batch::{Batch, Coalescer},
+    calls::Calls,
     clock::monotonic,
     config::Config,
     error::{Error, Result},
@@ -38,6 +39,8 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Team {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) config: Config,
+    /// What changes something; `close` waits for it.
+    pub(crate) calls: Calls,
     pub(crate) enqueue: Arc<Coalescer<Vec<NewTask>, Vec<Enqueued>>>,
     pub(crate) claim: Arc<Coalescer<ClaimRequest, Given>>,
     pub(crate) extend: Arc<Coalescer<Extend, Extended>>,
@@ -64,6 +67,7 @@ impl Team {
             polling: AtomicBool::new(false),
             store,
             config,
+            calls: Calls::default(),
         });
         if team.config.background {
             tokio::spawn(background(Arc::downgrade(&team)));
@@ -149,6 +153,7 @@ impl Team {
 
     /// Reads, decides and applies until the fence holds.
     pub(crate) async fn act(&self, id: &str, action: Action) -> Result<Status> {
+        let _call = self.calls.begin()?;
         loop {
             let facts = self.facts(id).await?;
             let Some(change) = rules::decide(&action, &facts, fastrand::f64())? else {

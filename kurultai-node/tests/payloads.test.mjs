@@ -20,6 +20,7 @@ const stored = {
   'the largest safe integer': [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER],
   'large doubles': [2 ** 53, 2 ** 60, 1e20, 1e21, 1e300, -(2 ** 70), 5e-324, 0.1],
   'integers above 2^53': [2n ** 53n, 2n ** 63n, -(2n ** 64n), 123456789012345678901234567890n],
+  'a BigInt of 4300 digits': [10n ** 4299n, -(10n ** 4299n) - 1n],
   'digits in strings': ['12345678901234567890', '#12345678901234567890', 'x:12345678901234567890,', '##'],
   'digits in strings beside large integers': ['12345678901234567890', '"12345678901234567890"', 12345678901234567890n, '#1'],
   '64 levels': nested(64),
@@ -61,6 +62,7 @@ const refused = {
   '65 levels': [nested(65), `$${'[0]'.repeat(64)}`, 'deeper'],
   '65 levels of objects': [Array.from({ length: 65 }).reduce((inner) => ({ a: inner }), 1), `$${'.a'.repeat(64)}`, 'deeper'],
   '100,000 levels': [nested(100_000), '$', 'deeper'],
+  'a BigInt that Python cannot read': [{ n: ['7'.repeat(5000), 10n ** 5000n] }, '$.n[1]', '4300 digits'],
   '1 MiB + 1': ['x'.repeat((1 << 20) - 1), '$', '1048577 bytes'],
 }
 
@@ -100,6 +102,13 @@ cases('what is refused names its path and changes nothing', async (k) => {
     }
   }
   assert.equal(await k.events.lastSeq(), seq)
+})
+
+cases('payloads of one key are compared to the last digit', async (k) => {
+  const once = (payload) => k.tasks.enqueue('once', payload, { uniqueKey: 'once' })
+  const { id } = await once({ id: 2n ** 64n + 1n, a: 1 })
+  assert.deepEqual(await once({ a: 1, id: 2n ** 64n + 1n }), { id, deduplicated: true })
+  assert.equal((await failure(once({ id: 2n ** 64n + 2n, a: 1 }))).code, 'task.conflict')
 })
 
 test('a getter that throws is the caller\'s own error', async () => {

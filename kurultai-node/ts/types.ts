@@ -338,7 +338,10 @@ export interface OpenOptions extends Waits {
   taskDefaults?: { maxAttempts?: number; timeoutMs?: number | null; leaseMs?: number }
   /** How long what is over is kept. Default for ever. */
   retention?: { tasksMs?: number; eventsMs?: number }
-  /** A claimable task rises one rank for each such span it has waited. Default 1 h; null for never. */
+  /**
+   * A task rises one rank for each such span since it can be claimed, and after a further one as P0 comes before every
+   * weight. Default 1 h; null for never.
+   */
   agingMs?: number | null
   /** Starts a clock that only `k.advance(ms)` moves: for tests. */
   clock?: Date

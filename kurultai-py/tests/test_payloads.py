@@ -39,7 +39,7 @@ EQUAL: dict[str, Any] = {
     "2^63": 2**63,
     "-2^63": -(2**63),
     "2^64": 2**64,
-    "4000 digits": 10**3999 + 7,
+    "4300 digits": 10**4299 + 7,
     "floats": [0.1, -0.0, 1e300, 5e-324, 1.7976931348623157e308, 1.0, 1e16, 1e-7],
     "text": "Temüjin 🐎 \u2028 \x00 \x1f \x7f \\ \" / </script>",
     "keys": {"": 1, "a.b": 2, 'quo"te': 3, "ключ": 4, "\n": 5},
@@ -132,6 +132,13 @@ class Payloads:
                         await call()
                     self.assertIn(f"payload at {path}: ", refused.exception.message)
         self.assertEqual(await self.k.events.last_seq(), before)
+
+    async def test_payloads_of_one_key_are_compared_to_the_last_digit(self: Any) -> None:
+        first = await self.k.tasks.enqueue("once", {"id": 2**64 + 1, "a": 1}, unique_key="once")
+        again = await self.k.tasks.enqueue("once", {"a": 1.0, "id": 2**64 + 1}, unique_key="once")
+        self.assertEqual((again.id, again.deduplicated), (first.id, True))
+        with self.assertCode("task.conflict"):
+            await self.k.tasks.enqueue("once", {"id": 2**64 + 2, "a": 1}, unique_key="once")
 
     async def test_a_circle_is_called_one(self: Any) -> None:
         with self.assertCode("input.payload") as refused:

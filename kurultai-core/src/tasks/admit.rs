@@ -127,7 +127,9 @@ fn sift(
     let (mut enqueued, mut aliases) = (Vec::with_capacity(tasks.len()), HashMap::new());
     for task in tasks {
         match known.twin(&task) {
-            Some((id, twin)) if twin.task_type == task.task_type && same(&twin.payload, &task.payload) => {
+            Some((id, twin))
+                if twin.task_type == task.task_type && twin.payload.says_the_same(&task.payload) =>
+            {
                 enqueued.push(Enqueued { id: id.clone(), deduplicated: true });
                 aliases.insert(task.id, id.clone());
             }
@@ -146,11 +148,6 @@ fn sift(
         }
     }
     Ok((enqueued, aliases))
-}
-
-/// Numbers and texts as written may differ in white space and key order.
-fn same(a: &Json, b: &Json) -> bool {
-    a == b || a.value() == b.value()
 }
 
 fn blocking(task: &NewTask) -> impl Iterator<Item = &str> {
@@ -191,39 +188,46 @@ fn resolve(tasks: &mut [NewTask], aliases: &HashMap<String, String>, known: &Kno
     Ok(())
 }
 
-/// What a task waits for within its batch: prerequisites, and children for their parent.
+/// What a task waits for within its batch: prerequisites that block it, and children for their parent.
 fn acyclic(tasks: &[NewTask]) -> Result<()> {
     let mut waits: HashMap<&str, Vec<&str>> = HashMap::new();
     for task in tasks {
-        waits.entry(&task.id).or_default().extend(task.depends_on.iter().map(|d| d.prerequisite.as_str()));
+        waits.entry(&task.id).or_default().extend(waited_for(task));
         if let Some(parent) = &task.parent_id {
             waits.entry(parent).or_default().push(&task.id);
         }
     }
-    let mut done = HashSet::new();
+    // What is not done is on the path.
+    let mut done: HashMap<&str, bool> = HashMap::with_capacity(tasks.len());
     for task in tasks {
-        let mut path: Vec<(&str, usize)> = vec![(&task.id, 0)];
-        while let Some((id, next)) = path.last_mut() {
-            let id = *id;
-            let target = waits.get(id).and_then(|targets| targets.get(*next)).copied();
-            *next += 1;
-            match target {
-                _ if done.contains(id) => drop(path.pop()),
-                None => {
-                    done.insert(id);
-                    path.pop();
+        let mut path: Vec<(&str, usize)> = vec![];
+        let mut next = Some(task.id.as_str());
+        loop {
+            match next.map(|id| (id, done.get(id))) {
+                Some((id, None)) => {
+                    done.insert(id, false);
+                    path.push((id, 0));
                 }
-                Some(target) => {
-                    if let Some(start) = path.iter().position(|(on_path, _)| *on_path == target) {
-                        let cycle = path[start..].iter().map(|(id, _)| *id).chain([target]);
-                        return Err(cycle_error(cycle));
-                    }
-                    path.push((target, 0));
+                Some((id, Some(false))) => {
+                    let start = path.iter().position(|(on_path, _)| *on_path == id).unwrap_or_default();
+                    let cycle = path[start..].iter().map(|(id, _)| *id).chain([id]);
+                    return Err(cycle_error(cycle));
                 }
+                Some((_, Some(true))) => {}
+                None => drop(path.pop().map(|(id, _)| done.insert(id, true))),
             }
+            let Some((id, place)) = path.last_mut() else { break };
+            next = waits.get(id).and_then(|targets| targets.get(*place)).copied();
+            *place += 1;
         }
     }
     Ok(())
+}
+
+/// The tasks without which a task waits; an edge to itself is never meant.
+pub(crate) fn waited_for(task: &NewTask) -> impl Iterator<Item = &str> {
+    let waits = |d: &&Dependency| d.dependency_type == DependencyType::Blocks || d.prerequisite == task.id;
+    task.depends_on.iter().filter(waits).map(|d| d.prerequisite.as_str())
 }
 
 /// `store.constraint`: what is there is of another namespace.

@@ -6,11 +6,16 @@ use crate::{
     error::{Error, Result},
     ids::{check_agent, check_text},
 };
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 
 /// The longest span that a task may be given: ten years.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MOST_NAMES: usize = 64;
+/// The first second of the year 10,000, which neither Python nor SQLite can write.
+const LAST: i64 = 253_402_300_800;
+/// What a span is still added to.
+const LAST_START: i64 = 253_086_768_000;
 
 /// Fills in the defaults and refuses what cannot be stored.
 pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()> {
@@ -22,8 +27,8 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     if !(0.0..=1.0).contains(&task.priority_weight) {
         return Err(Error::invalid("priority_weight", task.priority_weight, "0 to 1"));
     }
-    names("required_capabilities", &task.required_capabilities)?;
-    names("preferred_capabilities", &task.preferred_capabilities)?;
+    names("requires", &task.required_capabilities)?;
+    names("prefers", &task.preferred_capabilities)?;
     for (field, agent) in [("assigned_to", &task.assigned_to), ("delegated_by", &task.delegated_by)] {
         agent.as_deref().map_or(Ok(()), |agent| check_agent(field, agent))?;
     }
@@ -31,13 +36,15 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
         check_text("unique_key", key, 256)?;
     }
     if let Some(parent) = &task.parent_id {
-        check_text("parent_id", parent, 128)?;
+        check_text("parent", parent, 128)?;
     }
     for edge in &task.depends_on {
         check_text("depends_on", &edge.prerequisite, 128)?;
     }
-    if let Start::After(delay) = task.start {
-        span("delay", delay)?;
+    match task.start {
+        Start::Now => {}
+        Start::After(delay) => span("delay", delay)?,
+        Start::At(at) => time("run_at", at, LAST_START, "1970 to 9989")?,
     }
     task.expiry = match task.expiry {
         Expiry::Default => defaults.timeout.map_or(Expiry::Never, Expiry::After),
@@ -45,7 +52,11 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
             span("expiry", timeout)?;
             Expiry::After(timeout)
         }
-        fixed => fixed,
+        Expiry::At(at) => {
+            time("expires_at", at, LAST, "1970 to 9999")?;
+            Expiry::At(at)
+        }
+        Expiry::Never => Expiry::Never,
     };
     let attempts = *task.max_attempts.get_or_insert(defaults.max_attempts);
     if !(1..=1000).contains(&attempts) {
@@ -116,6 +127,19 @@ pub(crate) fn names(field: &str, names: &[String]) -> Result<()> {
 
 fn within(field: &str, text: &str, most: usize) -> Result<()> {
     if text.is_empty() { Ok(()) } else { check_text(field, text, most) }
+}
+
+/// A time that every language and both stores hold.
+fn time(field: &str, at: DateTime<Utc>, before: i64, allowed: &str) -> Result<()> {
+    if (0..before).contains(&at.timestamp()) {
+        return Ok(());
+    }
+    Err(Error::invalid(field, at.to_rfc3339(), &format!("a time of the years {allowed}, UTC")))
+}
+
+/// From when to look back at what happened.
+pub(crate) fn since(at: DateTime<Utc>) -> Result<()> {
+    time("since", at, LAST, "1970 to 9999")
 }
 
 fn span(field: &str, span: Duration) -> Result<()> {

@@ -98,12 +98,15 @@ impl Tasks {
     /// [`enqueue`](Self::enqueue).
     #[instrument(level = "debug", skip_all, fields(count = tasks.len()))]
     pub async fn enqueue_many(&self, mut tasks: Vec<NewTask>) -> Result<Vec<Enqueued>> {
-        for task in &mut tasks {
-            check::new_task(task, &self.team.config.defaults)?;
+        let many = tasks.len() > 1;
+        for (index, task) in tasks.iter_mut().enumerate() {
+            let sound = check::new_task(task, &self.team.config.defaults);
+            sound.map_err(|error| if many { error.of_row("task", index) } else { error })?;
         }
         if tasks.is_empty() {
             return Ok(vec![]);
         }
+        let _call = self.team.calls.begin()?;
         self.team.enqueue.call(tasks).await
     }
 
@@ -127,7 +130,9 @@ impl Tasks {
         let mut news = self.team.news(claim.wait);
         let mut again = true;
         loop {
+            let call = self.team.calls.begin()?;
             let given = self.team.claim.call(request.clone()).await?;
+            drop(call);
             let settled = given.settled;
             let claimed = given.take();
             if claimed.is_empty() && settled && std::mem::take(&mut again) {
@@ -170,8 +175,10 @@ impl Tasks {
     /// with `input.invalid` or `input.payload`.
     #[instrument(level = "debug", skip_all, fields(count = finishes.len()))]
     pub async fn finish_many(&self, mut finishes: Vec<Finish>) -> Result<Vec<Result<Finished>>> {
-        for finish in &mut finishes {
-            check::finish(finish)?;
+        let many = finishes.len() > 1;
+        for (index, finish) in finishes.iter_mut().enumerate() {
+            let sound = check::finish(finish);
+            sound.map_err(|error| if many { error.of_row("finish", index) } else { error })?;
             if let Outcome::Fail(failure) = &mut finish.outcome {
                 failure.error = check::shortened(std::mem::take(&mut failure.error));
             }
@@ -179,6 +186,7 @@ impl Tasks {
         if finishes.is_empty() {
             return Ok(vec![]);
         }
+        let _call = self.team.calls.begin()?;
         self.team.finish.call(finishes).await
     }
 
@@ -203,6 +211,7 @@ impl Tasks {
     #[instrument(level = "debug", skip_all, fields(task = request.lease.task_id))]
     pub async fn renew(&self, request: Extend) -> Result<Extended> {
         check::extend(&request)?;
+        let _call = self.team.calls.begin()?;
         self.team.extend.call(request).await
     }
 
@@ -249,6 +258,7 @@ impl Tasks {
         if let Some(task_type) = task_type {
             ids::check_text("type", task_type, 128)?;
         }
+        let _call = self.team.calls.begin()?;
         self.team.store.pause(task_type.unwrap_or(""), paused).await?;
         self.team.announce();
         Ok(())
@@ -264,6 +274,7 @@ impl Tasks {
         if dependency.prerequisite == dependent {
             return Err(admit::cycle_error([dependent, dependent].into_iter()));
         }
+        let _call = self.team.calls.begin()?;
         if self.team.store.depend(dependent, dependency).await? {
             self.team.settle().await?;
         }

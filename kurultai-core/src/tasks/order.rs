@@ -8,6 +8,8 @@ use std::{cmp::Reverse, collections::HashMap};
 pub const EPOCH: Micros = 1_577_836_800_000_000;
 /// A rank in a sort key.
 pub const RANK: i64 = 1 << 60;
+/// A thousandth of a weight in a sort key. Below it only age counts.
+pub const LIGHTEST: i64 = 1 << 50;
 
 /// A task's sort key is this plus the microseconds since [`EPOCH`]: rank, then weight, then age; lowest first.
 pub fn sort_base(priority: Priority, weight: f64) -> i64 {

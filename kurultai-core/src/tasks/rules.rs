@@ -142,7 +142,7 @@ impl Facts {
     /// To the queue, or to wait for what it depends on.
     fn to_waiting(&self, topic: &'static str) -> Change {
         if self.prerequisites == Tally::default() && self.children == Tally::default() {
-            self.to_pending(self.run_at, topic)
+            self.to_pending(unblocked(self.now, self.run_at, None, None).run_at, topic)
         } else {
             self.to_blocked(topic)
         }
@@ -176,6 +176,9 @@ pub fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change
         (Action::Settle, _) => settle(facts, draw),
 
         (Action::Cancel { .. }, Cancelled) => return Ok(None),
+        // Its holder is told already; a cancellation goes before a suspension.
+        (Action::Cancel { .. }, InProgress) if facts.control == Some(Signal::Cancel) => return Ok(None),
+        (Action::Suspend, InProgress) if facts.control.is_some() => return Ok(None),
         (Action::Cancel { reason }, InProgress) => Change {
             control: Some(Signal::Cancel),
             reason: reason.clone(),
@@ -189,7 +192,7 @@ pub fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change
 
         (Action::Suspend, Suspended) => return Ok(None),
         (Action::Suspend, InProgress) => Change {
-            control: Some(facts.control.unwrap_or(Signal::Suspend)),
+            control: Some(Signal::Suspend),
             topic: Some("task.suspend_requested"),
             ..facts.stay()
         },
@@ -342,7 +345,7 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change
             let ended = match facts.control {
                 Some(Signal::Cancel) => facts.to(Status::Cancelled, "task.cancelled"),
                 Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
-                _ => facts.to_pending(None, "task.released"),
+                _ => facts.to_pending(Some(facts.now), "task.released"),
             };
             let attempts = facts.attempts.saturating_sub(1);
             Change { attempts, source: facts.claimed_by.clone(), ..ended }

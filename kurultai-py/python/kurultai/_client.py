@@ -133,8 +133,8 @@ def open(
     without it KURULTAI_URL counts, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.
 
     ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
-    leases and overdue tasks to ``tasks.maintain()``. ``aging``: a claimable task rises one rank for each such span
-    that it has waited; None for never. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for;
+    leases and overdue tasks to ``tasks.maintain()``. ``aging``: a task rises one rank for each such span since
+    it can be claimed, and after a further one as P0 comes before every weight; None for never. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for;
     dataclasses and pydantic models need none. ``clock`` is for tests.
 
     Errors: ``config.url``, ``store.auth``, ``store.unavailable`` (retryable), ``store.schema_newer``,

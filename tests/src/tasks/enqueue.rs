@@ -100,6 +100,52 @@ cases! {
         assert_eq!(tasks.stats().await.unwrap().by_status[&Status::Pending], 2);
     }
 
+    async fn payloads_are_the_same_where_they_say_the_same(team: Team) {
+        let equal = [
+            ["1", "1.0"],
+            ["100", "1e2"],
+            ["1E+2", "1000e-1"],
+            ["-0", "0.0"],
+            ["18446744073709551617", "18446744073709551617.00"],
+            [r#"{"a":1,"b":[2]}"#, r#" { "b" : [ 2.0 ], "a" : 1 }"#],
+            [r#""\u00fc""#, r#""ü""#],
+        ];
+        let other = [
+            [r#"{"id":18446744073709551617}"#, r#"{"id":18446744073709551618}"#],
+            ["0.1", "0.10000000000000001"],
+            ["1", "-1"],
+            ["10", "100"],
+            ["1", "\"1\""],
+            ["[1]", "[1,1]"],
+            [r#"{"a":1}"#, r#"{"a":1,"b":null}"#],
+            [r#"{"a":1}"#, r#"{"b":1}"#],
+            ["null", "false"],
+        ];
+        let tasks = team.k.tasks();
+        let kinds = equal.into_iter().map(|pair| (pair, true)).chain(other.into_iter().map(|pair| (pair, false)));
+        for (n, ([first, second], same)) in kinds.enumerate() {
+            let new = |text: &str| task("once").unique_key(format!("key {n}")).payload(Json::text(text).unwrap());
+            tasks.enqueue(new(first)).await.unwrap();
+            let again = tasks.enqueue(new(second)).await;
+            assert_eq!(again.as_ref().is_ok_and(|again| again.deduplicated), same, "{first} {second}");
+            assert!(same || code(again) == "task.conflict", "{first} {second}");
+        }
+    }
+
+    async fn a_number_that_a_language_cannot_read_is_refused(team: Team) {
+        let number = |digits| Json::stored(format!(r#"{{"n":["{0}",{0}]}}"#, "7".repeat(digits)));
+        let tasks = team.k.tasks();
+        let id = tasks.enqueue(task("long").payload(number(4300))).await.unwrap().id;
+        let read = team.get(&id).await.payload;
+        assert_eq!(read, number(4300));
+        assert_eq!(read.value(), json!({"n": ["7".repeat(4300), "7".repeat(4300)]}));
+        let refused = tasks.enqueue(task("long").payload(number(4301))).await.unwrap_err();
+        assert_eq!(refused.code(), "input.payload");
+        assert!(refused.message().contains("$.n[1]: a number of more than 4300 digits"), "{refused}");
+        let texts = Json::text(format!(r#"["{}"]"#, "7".repeat(9000))).unwrap();
+        tasks.enqueue(task("text").payload(texts)).await.unwrap();
+    }
+
     async fn one_key_from_many_at_once_makes_one_task(team: Team) {
         let tasks = team.k.tasks();
         let calls = (0..24).map(|_| tasks.enqueue(task("once").unique_key("once")));

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 use rusqlite::params;
-use std::collections::{BTreeMap, HashMap, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     if units.iter().all(|unit| admit::is_plain(unit)) && plain(tx, &units)? {
@@ -89,14 +89,18 @@ type Waits = HashMap<String, Vec<String>>;
 /// A new task closes a circle only as the child of a task that was there before, which then waits for it. Remembers
 /// the edges of rows that close none.
 fn circle(tx: &Tx<'_>, rows: &[Row], waits: &mut Waits) -> Result<Option<Vec<String>>> {
-    let own = |id: &str| rows.iter().any(|row| row.task.id == id);
-    let is_child = |row: &&Row| row.task.parent_id.as_deref().is_some_and(|parent| !own(parent));
-    if waits.is_empty() && !rows.iter().any(|row| is_child(&row)) {
+    let own: HashSet<&str> = rows.iter().map(|row| row.task.id.as_str()).collect();
+    let mut children: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for Row { task, .. } in rows {
+        if let Some(parent) = task.parent_id.as_deref().filter(|parent| !own.contains(parent)) {
+            children.entry(parent).or_default().push(task.id.clone());
+        }
+    }
+    if waits.is_empty() && children.is_empty() {
         return Ok(None);
     }
-    let before = waits.clone();
     for Row { task, .. } in rows {
-        let edges = task.depends_on.iter().map(|edge| edge.prerequisite.clone());
+        let edges = admit::waited_for(task).map(str::to_owned);
         waits.entry(task.id.clone()).or_default().extend(edges);
         if let Some(parent) = &task.parent_id {
             waits.entry(parent.clone()).or_default().push(task.id.clone());
@@ -105,25 +109,29 @@ fn circle(tx: &Tx<'_>, rows: &[Row], waits: &mut Waits) -> Result<Option<Vec<Str
     if rows.iter().all(|row| row.task.depends_on.is_empty()) {
         return Ok(None);
     }
-    for row in rows.iter().filter(is_child) {
-        let Some(parent) = &row.task.parent_id else { continue };
-        if let Some(mut circle) = way(tx, &row.task.id, parent, waits)? {
-            *waits = before;
-            circle.push(row.task.id.clone());
+    for (parent, from) in &children {
+        if let Some(mut circle) = way(tx, from.clone(), parent, waits)? {
+            waits.retain(|id, _| !own.contains(id.as_str()));
+            for parent in children.keys() {
+                if let Some(waited_for) = waits.get_mut(*parent) {
+                    waited_for.retain(|id| !own.contains(id.as_str()));
+                }
+            }
+            circle.extend(circle.first().cloned());
             return Ok(Some(circle));
         }
     }
     Ok(None)
 }
 
-/// The ids on the way along which `from` waits for `to`, through edges and children; `None` where it does not.
-fn way(tx: &Tx<'_>, from: &str, to: &str, waits: &Waits) -> Result<Option<Vec<String>>> {
+/// The ids on the way along which one of `from` waits for `to`, through edges and children; `None` where none does.
+fn way(tx: &Tx<'_>, from: Vec<String>, to: &str, waits: &Waits) -> Result<Option<Vec<String>>> {
     let sql = "select d.id, p.id from rarray(?2) a cross join task d on d.id = a.value and d.ns = ?1
-          cross join edge e on e.dependent = d.n cross join task p on p.n = e.prerequisite
+          cross join edge e on e.dependent = d.n and e.type = 'blocks' cross join task p on p.n = e.prerequisite
         union all select d.id, c.id from rarray(?2) a cross join task d on d.id = a.value and d.ns = ?1
           cross join task c on c.parent = d.n";
-    let mut came_from: HashMap<String, String> = HashMap::from([(from.to_owned(), String::new())]);
-    let mut frontier = vec![from.to_owned()];
+    let mut came_from: HashMap<String, String> = from.iter().map(|id| (id.clone(), String::new())).collect();
+    let mut frontier = from;
     while !frontier.is_empty() && !came_from.contains_key(to) {
         let fresh = frontier
             .iter()
@@ -142,8 +150,8 @@ fn way(tx: &Tx<'_>, from: &str, to: &str, waits: &Waits) -> Result<Option<Vec<St
         return Ok(None);
     }
     let mut way = vec![to.to_owned()];
-    while let Some(last) = way.last().filter(|last| *last != from) {
-        way.push(came_from[last].clone());
+    while let Some(before) = way.last().map(|last| &came_from[last]).filter(|before| !before.is_empty()) {
+        way.push(before.clone());
     }
     way.reverse();
     Ok(Some(way))
@@ -265,7 +273,9 @@ pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<
         let message = format!("task {dependent} is {status} and cannot wait for another");
         return Err(Error::conflict("task.state", message));
     }
-    if let Some(cycle) = way(tx, &edge.prerequisite, dependent, &Waits::new())? {
+    if edge.dependency_type == DependencyType::Blocks
+        && let Some(cycle) = way(tx, vec![edge.prerequisite.clone()], dependent, &Waits::new())?
+    {
         return Err(admit::cycle_error([dependent].into_iter().chain(cycle.iter().map(String::as_str))));
     }
     insert_edge(tx, n, prerequisite, edge)?;

@@ -173,9 +173,9 @@ pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
         tx.rows("select status, count(*) from task where ns = ?1 group by status", [tx.ns], |row| {
             Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64))
         })?;
-    let sql = "select min(coalesce(run_at, created_at)) from task join task_data using(n) where claim_key is not null and ns = ?1";
+    let sql = "select min(max(created_at, coalesce(run_at, 0))) from task join task_data using(n) where claim_key is not null and ns = ?1";
     let oldest = tx.one(sql, [tx.ns], |row| row.get::<_, Option<i64>>(0))?.flatten();
-    let sql = "select claimed_at - coalesce(run_at, created_at), completed_at - claimed_at from task join task_data using(n)
+    let sql = "select claimed_at - max(created_at, coalesce(run_at, 0)), completed_at - claimed_at from task join task_data using(n)
         where ns = ?1 and completed_at is not null and status = 'completed' and claimed_at is not null
         order by completed_at desc limit 1000";
     let spans = tx.rows(sql, [tx.ns], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;

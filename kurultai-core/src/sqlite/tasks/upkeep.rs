@@ -5,23 +5,24 @@ use crate::{
     clock::{Micros, micros},
     error::Result,
     sqlite::events::{key, last_seq},
-    tasks::order::RANK,
+    tasks::order::{LIGHTEST, RANK},
 };
 use rusqlite::params;
 use std::time::Duration;
 
-/// What has waited so long that it should rise a rank.
+/// What could be claimed for so long that it should rise a rank, or of the first rank come before all weights.
 pub(super) fn aged(tx: &Tx<'_>, span: Duration, limit: usize) -> Result<Vec<i64>> {
     let sql = "select n from task join task_data using(n) where claim_key >= ?3 and claim_key is not null and ns = ?1
-        and created_at <= ?2 - ?4 * (priority - (claim_key >> 60) + 1) limit ?5";
-    tx.rows(sql, params![tx.ns, tx.now, RANK, micros(span), limit as i64], |row| row.get(0))
+        and max(created_at, coalesce(run_at, 0)) <= ?2 - ?4 * (priority - (claim_key >> 60) + 1) limit ?5";
+    tx.rows(sql, params![tx.ns, tx.now, LIGHTEST, micros(span), limit as i64], |row| row.get(0))
 }
 
-/// One rank up.
+/// One rank up, or of the first rank to where only age counts.
 pub(super) fn age(tx: &Tx<'_>, tasks: &[i64]) -> Result<usize> {
-    let sql = "update task set sort_key = sort_key - ?2, claim_key = claim_key - ?2, revision = revision + 1
-        where n in (select value from rarray(?1)) and claim_key >= ?2";
-    tx.run(sql, params![list(tasks.iter().copied()), RANK])
+    let sql = "update task set sort_key = iif(sort_key >= ?2, sort_key - ?2, sort_key % ?3),
+          claim_key = iif(claim_key >= ?2, claim_key - ?2, claim_key % ?3), revision = revision + 1
+        where n in (select value from rarray(?1)) and claim_key >= ?3";
+    tx.run(sql, params![list(tasks.iter().copied()), RANK, LIGHTEST])
 }
 
 pub(super) fn sweep(

@@ -1,0 +1,60 @@
+//! The calls under way, for which `close` waits.
+
+use crate::error::{Error, Result};
+use std::{
+    fmt,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+};
+use tokio::sync::Notify;
+
+/// Beside the number of calls: no further one begins.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+#[derive(Default)]
+pub(crate) struct Calls {
+    /// How many are under way, and whether it is closed.
+    state: AtomicUsize,
+    last: Notify,
+}
+
+/// Under way until it is dropped.
+#[must_use]
+pub(crate) struct Call<'a>(&'a Calls);
+
+impl Calls {
+    /// Fails with `store.closed`.
+    pub(crate) fn begin(&self) -> Result<Call<'_>> {
+        let before = self.state.fetch_add(1, SeqCst);
+        let call = Call(self);
+        if before & CLOSED == 0 { Ok(call) } else { Err(Error::closed()) }
+    }
+
+    /// Lets no call begin any more and waits for those under way.
+    pub(crate) async fn close(&self) {
+        self.state.fetch_or(CLOSED, SeqCst);
+        loop {
+            let last = self.last.notified();
+            tokio::pin!(last);
+            last.as_mut().enable();
+            if self.state.load(SeqCst) == CLOSED {
+                return;
+            }
+            last.await;
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if self.0.state.fetch_sub(1, SeqCst) == CLOSED | 1 {
+            self.0.last.notify_waiters();
+        }
+    }
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.load(SeqCst);
+        write!(f, "Calls({}, closed: {})", state & !CLOSED, state & CLOSED != 0)
+    }
+}
