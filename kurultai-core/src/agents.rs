@@ -164,7 +164,10 @@ impl Agents {
 
     #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
     pub async fn register_many(&self, agents: Vec<NewAgent>) -> Result<()> {
-        agents.iter().try_for_each(NewAgent::check)?;
+        let many = agents.len() > 1;
+        for (index, agent) in agents.iter().enumerate() {
+            agent.check().map_err(|error| if many { error.of_row("agent", index) } else { error })?;
+        }
         let _call = self.team.calls.begin()?;
         self.team.store.register(agents).await?;
         self.team.announce();
@@ -233,7 +236,8 @@ impl Agents {
 
 fn find(agents: Vec<Agent>, name: &str) -> Result<Agent> {
     let folded = ids::fold(name);
-    let called = |a: &Agent, is: &dyn Fn(&str) -> bool| is(&a.display_name) || a.aliases.iter().any(|x| is(x));
+    let called =
+        |a: &Agent, is: &dyn Fn(&str) -> bool| is(&a.display_name) || a.aliases.iter().any(|x| is(x));
     let by_id = agents.iter().position(|a| a.id == name);
     let exact = || agents.iter().position(|a| called(a, &|own| ids::is_same_name(own, name)));
     let alike = || agents.iter().position(|a| a.id == folded || called(a, &|own| ids::fold(own) == folded));

@@ -23,10 +23,8 @@ struct NewAgentArgs {
     id: String,
     display_name: Option<String>,
     role: Option<String>,
-    #[serde(default)]
-    aliases: Vec<String>,
-    #[serde(default)]
-    capabilities: Vec<String>,
+    aliases: Option<Vec<String>>,
+    capabilities: Option<Vec<String>>,
     max_concurrent: Option<f64>,
 }
 
@@ -36,8 +34,8 @@ impl NewAgentArgs {
             id: self.id,
             display_name: self.display_name,
             role: self.role,
-            aliases: self.aliases,
-            capabilities: self.capabilities,
+            aliases: self.aliases.unwrap_or_default(),
+            capabilities: self.capabilities.unwrap_or_default(),
             max_concurrent: self.max_concurrent.map(|most| whole("maxConcurrent", most)).transpose()?,
         })
     }

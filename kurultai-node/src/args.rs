@@ -34,7 +34,7 @@ pub(crate) fn date(field: &str, ms: f64) -> Result<DateTime<Utc>> {
     let micros = (ms * 1e3).round();
     // Beyond this a float no longer holds each millisecond, and no Date reaches it.
     let date = (micros.abs() < 8.64e18).then(|| DateTime::from_timestamp_micros(micros as i64)).flatten();
-    date.ok_or_else(|| Error::invalid(field, ms, "a Date"))
+    date.ok_or_else(|| Error::invalid(field, ms, "a Date before the year 10,000"))
 }
 
 pub(crate) fn maybe_date(field: &str, ms: Option<f64>) -> Result<Option<DateTime<Utc>>> {
@@ -66,17 +66,14 @@ impl Token {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsageArgs {
-    #[serde(default)]
-    tokens: f64,
-    #[serde(default)]
-    cost: f64,
-    #[serde(default)]
-    seconds: f64,
+    tokens: Option<f64>,
+    cost: Option<f64>,
+    seconds: Option<f64>,
 }
 
 impl UsageArgs {
     pub(crate) fn usage(&self) -> Result<Usage> {
-        let UsageArgs { tokens, cost, seconds } = *self;
+        let [tokens, cost, seconds] = [self.tokens, self.cost, self.seconds].map(Option::unwrap_or_default);
         if tokens.fract() != 0.0 || !(0.0..=9_007_199_254_740_991.0).contains(&tokens) {
             return Err(Error::invalid("usage.tokens", tokens, "a whole number, 0 or more"));
         }

@@ -76,8 +76,18 @@ impl Drop for Answer {
     }
 }
 
+/// No string of V8 is longer; to make one anyway ends the process.
+const LONGEST: usize = (1 << 29) - 24;
+
 fn deliver(done: Result<Answer>) -> Outcome {
     match done {
+        Ok(answer) if answer.text.len() > LONGEST => {
+            let message = format!(
+                "the answer has {} bytes, and a string of Node at most {LONGEST}; ask for fewer at once",
+                answer.text.len()
+            );
+            Either::B((&Error::new(kurultai_core::Kind::Input, "input.invalid", message)).into())
+        }
         Ok(answer) => Either::A(answer.deliver()),
         Err(error) => Either::B((&error).into()),
     }

@@ -20,11 +20,30 @@ impl From<&Error> for Failure {
         Failure {
             kind: error.kind().as_str().to_owned(),
             code: error.code().to_owned(),
-            message: error.message().to_owned(),
+            message: error.message_in(in_node),
             retryable: error.retryable(),
             retry_after_ms: error.retry_after().map(|pause| pause.as_secs_f64() * 1e3),
         }
     }
+}
+
+/// A field of the core as Node's callers write it.
+fn in_node(field: &str) -> String {
+    let named = match field {
+        "delay" => "delay_ms",
+        "expiry" => "expires_in_ms",
+        "lease" => "lease_ms",
+        "retry.base" => "retry.base_ms",
+        "retry.cap" => "retry.cap_ms",
+        "retry_after" => "retry_after_ms",
+        named => named,
+    };
+    let mut words = named.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |all, word| {
+        let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        all + &head.to_uppercase() + tail
+    })
 }
 
 impl Wire for Error {

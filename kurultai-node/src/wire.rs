@@ -112,6 +112,7 @@ wire!(Percentiles { p50 => "p50", p95 => "p95", p99 => "p99" });
 wire!(Explanation { id => "id", status => "status", reasons => "reasons", candidates => "candidates" });
 wire!(Prerequisite {
     id => "id", dependency_type => "dependencyType", status => "status", results => "results",
+    omitted => "omitted",
 });
 wire!(Task {
     id => "id", task_type => "type", title => "title", description => "description", status => "status",

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import * as kurultai from 'kurultai'
-import { KurultaiError, Lease, open } from 'kurultai'
+import { KurultaiError, Lease, NewTask, open } from 'kurultai'
 import { cases, codeOf, failure, folder } from './fixture.mjs'
 
 const require = createRequire(import.meta.url)
@@ -54,7 +54,7 @@ cases('calls that are wrong, missing or late', async (k) => {
   await bad(k.tasks.enqueue('x', null, { waitFor: 'some' }), 'input.invalid', 'waitFor')
   await bad(k.tasks.enqueue('x', null, { prority: 'P1' }), 'input.invalid', 'prority')
   await bad(k.tasks.enqueue('x', null, { title: 'half \ud800' }), 'input.invalid', 'title')
-  await bad(k.tasks.enqueueMany([{ type: 'x' }, { type: 'y', payload: { a: undefined } }]), 'input.payload', 'payload of task 1 at $.a')
+  await bad(k.tasks.enqueueMany([{ type: 'x' }, { type: 'y', payload: { a: [undefined] } }]), 'input.payload', 'payload of task 1 at $.a[0]')
   await bad(k.tasks.enqueueMany([{ type: 'x', signal: AbortSignal.timeout(1) }]), 'input.invalid', 'signal')
   await bad(k.tasks.enqueueMany([{ type: 'x', signal: null }]), 'input.invalid', 'signal')
   await bad(k.tasks.enqueue('x', null, { dependsOn: ['nobody'] }), 'task.dependency_unknown', 'nobody')
@@ -74,6 +74,111 @@ cases('calls that are wrong, missing or late', async (k) => {
   await k.tasks.complete(task)
   await bad(k.tasks.extend(task), 'lease.lost', id)
   assert.equal((await failure(k.tasks.extend(task))).constructor, kurultai.LeaseLostError)
+})
+
+cases('a wrong field is named with its value and what is allowed, in our own words', async (k) => {
+  await k.agents.register('temujin')
+  const { id } = await k.tasks.enqueue('x')
+  const [task] = await k.tasks.claim('temujin')
+  const one = (options) => k.tasks.enqueue('x', null, options)
+  const type = [
+    [one({ runAt: '2030-01-01' }), "runAt is '2030-01-01'; allowed: a Date"],
+    [one({ priority: 1 }), 'priority is 1; allowed: a string'],
+    [one({ dependsOn: 'id' }), "dependsOn is 'id'; allowed: an array of tasks, their ids or dependencies"],
+    [one({ dependsOn: [5] }), 'dependsOn[0] is 5; allowed: a task or its id'],
+    [one({ dependsOn: [{ prerequisite: id, type: 5 }] }), 'dependsOn[0].type is 5; allowed: a string'],
+    [one({ requires: 'rust' }), "requires is 'rust'; allowed: an array of strings"],
+    [one({ requires: ['rust', 5] }), 'requires[1] is 5; allowed: a string'],
+    [one({ parent: {} }), 'parent is {}; allowed: a task or its id'],
+    [one({ waitFor: 3 }), 'waitFor is 3; allowed: all, any or { quorum: n }'],
+    [one({ retry: { baseMs: '1' } }), "retry.baseMs is '1'; allowed: 0 or more milliseconds"],
+    [one({ retry: { base: 1 } }), 'retry.base is no field; allowed: baseMs, capMs, jitter'],
+    [one({ priorityWeight: '1' }), "priorityWeight is '1'; allowed: a finite number"],
+    [one({ timeout: 60 }), 'timeout is no field; allowed: id, title,'],
+    [one('urgent'), "options is 'urgent'; allowed: an object"],
+    [k.tasks.enqueue(5), 'type is 5; allowed: a string'],
+    [k.tasks.enqueueMany([{ type: 'x' }, { type: 'x', runAt: 5 }]), 'task 1: runAt is 5; allowed: a Date'],
+    [k.tasks.enqueueMany([{ type: 'x' }, {}]), 'task 1: type is undefined; allowed: a string'],
+    [k.tasks.enqueueMany([{ type: 'x' }, new NewTask('x', 1, { title: 5 })]), 'task 1: title is 5; allowed: a string'],
+    [k.tasks.enqueueMany(['x']), "tasks[0] is 'x'; allowed: an object of its fields"],
+    [k.tasks.enqueueMany('x'), "tasks is 'x'; allowed: an array"],
+    [k.tasks.claim('temujin', { types: 'x' }), "types is 'x'; allowed: an array of strings"],
+    [k.tasks.claim('temujin', { wait: 5 }), 'wait is no field; allowed: max, types, leaseMs, waitMs, signal'],
+    [k.tasks.claim(5), 'agent is 5; allowed: a string'],
+    [k.tasks.get(5), 'task is 5; allowed: a task or its id'],
+    [k.tasks.depend(id, 5), 'on is 5; allowed: a task or its id'],
+    [k.tasks.list({ status: 5 }), 'status is 5; allowed: a string'],
+    [k.tasks.progress(task, 'half'), "progress is 'half'; allowed: a finite number"],
+    [k.tasks.fail(task, 'x', { retryAfterMs: '5' }), "retryAfterMs is '5'; allowed: 0 or more milliseconds"],
+    [k.tasks.complete(task, 1, { usage: { tokens: '5' } }), "tokens is '5'; allowed: a whole number, 0 or more"],
+    [k.tasks.pause(5), 'type is 5; allowed: a string'],
+    [k.agents.register('x', { capabilities: 'rust' }), "capabilities is 'rust'; allowed: an array of strings"],
+    [k.agents.registerMany([{ id: 'x' }, { id: 5 }]), 'agent 1: id is 5; allowed: a string'],
+    [k.agents.beatMany('temujin'), "ids is 'temujin'; allowed: an array of strings"],
+    [k.events.read({ since: 'yesterday' }), "since is 'yesterday'; allowed: a Date"],
+    [open(5), 'url is 5; allowed: a string'],
+    [open('memory:', { taskDefaults: { timeoutMs: '5' } }), "taskDefaults.timeoutMs is '5'; allowed: 0 or more milliseconds"],
+  ]
+  for (const [promise] of type) promise.catch(() => {}) // awaited one after another
+  for (const [promise, message] of type) {
+    const error = await failure(promise)
+    assert.ok(error instanceof TypeError, `${error.stack}`)
+    assert.ok(error.message.startsWith(message), `${error.message}, not ${message}`)
+    assert.equal(error.code, 'input.invalid')
+  }
+  const value = [
+    [one({ maxAttempts: -1 }), 'maxAttempts is -1; allowed: a whole number, 0 or more'],
+    [one({ maxAttempts: 0 }), 'maxAttempts is "0"; allowed: 1 to 1000'],
+    [one({ delayMs: -1 }), 'delayMs is -1; allowed: 0 or more milliseconds'],
+    [one({ delayMs: NaN }), 'delayMs is NaN; allowed: 0 or more milliseconds'],
+    [one({ delayMs: 1e15 }), 'delayMs is "1000000000000 s"; allowed: at most ten years'],
+    [one({ expiresInMs: -1 }), 'expiresInMs is -1; allowed: 0 or more milliseconds, or Infinity'],
+    [one({ expiresInMs: 1e15 }), 'expiresInMs is "1000000000000 s"; allowed: at most ten years'],
+    [one({ retry: { capMs: -1 } }), 'retry.capMs is -1; allowed: 0 or more milliseconds'],
+    [one({ priorityWeight: 2 }), 'priorityWeight is "2"; allowed: 0 to 1'],
+    [one({ uniqueKey: '' }), 'uniqueKey is ""; allowed: 1 to 256 characters'],
+    [one({ waitFor: { quorum: -1 } }), 'waitFor.quorum is -1; allowed: a whole number, 0 or more'],
+    [one({ runAt: new Date(NaN) }), 'runAt is Invalid Date; allowed: a valid Date'],
+    [one({ runAt: new Date(-1) }), 'runAt is "1969-12-31T23:59:59.999+00:00"; allowed: a time of the years 1970 to 9989'],
+    [one({ runAt: new Date('+200000-01-01') }), 'runAt is "+200000-01-01T00:00:00+00:00"; allowed: a time of the years 1970 to 9989'],
+    [one({ runAt: new Date(8.64e15) }), 'runAt is "8640000000000000"; allowed: a Date before the year 10,000'],
+    [one({ expiresAt: new Date('+010000-01-01') }), 'expiresAt is "+10000-01-01T00:00:00+00:00"; allowed: a time of the years 1970 to 9999'],
+    [k.events.read({ since: new Date('0000-01-01') }), 'since is "0000-01-01T00:00:00+00:00"; allowed: a time of the years 1970'],
+    [k.tasks.enqueueMany([{ type: 'x' }, { type: 'x', maxAttempts: 0 }]), 'task 1: maxAttempts is "0"; allowed: 1 to 1000'],
+    [k.tasks.claim('temujin', { leaseMs: 5 }), 'leaseMs is "0.005 s"; allowed: 0.1 to 86,400 seconds'],
+    [k.tasks.claim('temujin', { max: -1 }), 'max is -1; allowed: a whole number, 0 or more'],
+    [open('memory:', { agingMs: -1 }), 'agingMs is -1; allowed: 0 or more milliseconds'],
+  ]
+  for (const [promise] of value) promise.catch(() => {})
+  for (const [promise, message] of value) {
+    const error = await failure(promise)
+    assert.ok(error instanceof kurultai.InputError, `${error.stack}`)
+    assert.ok(error.message.startsWith(message), `${error.message}, not ${message}`)
+    assert.equal(error.code, 'input.invalid')
+  }
+  // What is null counts as left out.
+  await k.tasks.enqueueMany([{ type: 'x', title: null, requires: null, runAt: null, retry: null, payload: null }])
+  await one({ title: null, dependsOn: null, expiresInMs: null })
+  await k.agents.register('x', { capabilities: null, role: null })
+})
+
+cases('times come back as they were', async (k) => {
+  const [run, end] = [new Date('9989-12-31T23:59:59.999Z'), new Date('9999-12-31T23:59:59.999Z')]
+  for (const [runAt, expiresAt] of [[run, end], [new Date(0), new Date(4e12)]]) {
+    const task = await k.tasks.get(await k.tasks.enqueue('x', null, { runAt, expiresAt }))
+    assert.deepEqual([task.runAt, task.expiresAt], [runAt, expiresAt])
+  }
+})
+
+cases('what was sent before a close is committed, and calls after it are refused', async (k, { url, namespace }) => {
+  const other = await open(url, { namespace })
+  const sent = Array.from({ length: 100 }, (_, n) => other.tasks.enqueue('x', n))
+  const closed = other.close()
+  const late = codeOf(other.tasks.enqueue('late'))
+  await Promise.all(sent)
+  await closed
+  assert.equal(await late, 'store.closed')
+  assert.equal((await k.tasks.stats()).byStatus.pending, 100)
 })
 
 test('a store that cannot be opened', async () => {

@@ -80,7 +80,7 @@ cases('a plan is one transaction, and results are handed on', async (k) => {
   const task = await claimOne(k, 'temujin', { types: ['code'] })
   await k.tasks.complete(task, { binary: 'a.out' })
   const next = await claimOne(k, 'temujin', { types: ['test'] })
-  assert.deepEqual(next.prerequisites, [{ id: build.id, dependencyType: 'blocks', status: 'completed', results: { binary: 'a.out' } }])
+  assert.deepEqual(next.prerequisites, [{ id: build.id, dependencyType: 'blocks', status: 'completed', results: { binary: 'a.out' }, omitted: false }])
 })
 
 cases('what claimed tasks share crosses once, and each has all of its own', async (k) => {

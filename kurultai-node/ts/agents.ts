@@ -1,10 +1,35 @@
 // Who is there: `k.agents`, the registry. An operation of the core is a method here, by the same word.
 
 import { call } from './bridge'
+import * as check from './check'
 import { encode, encodeArgs } from './json'
 import type { NativeAgents, Outcome } from './native'
 import * as results from './results'
 import type { AgentInfo, NewAgent, Waits } from './types'
+
+const AGENT: check.Fields = {
+  id: check.text, displayName: check.text, role: check.text, aliases: check.texts, capabilities: check.texts,
+  maxConcurrent: check.count,
+}
+
+function encodeAgents(agents: readonly NewAgent[]): string {
+  check.checkOne('agents', agents, check.objects)
+  const row = (agent: NewAgent, index: number) => {
+    check.checkFields(agent, AGENT, agents.length === 1 ? '' : `agent ${index}: `)
+    return encodeArgs(agent)
+  }
+  return `[${agents.map(row).join(',')}]`
+}
+
+function encodeText(name: string, value: string): string {
+  check.checkOne(name, value, check.text)
+  return encode(value, name)
+}
+
+function encodeIds(ids: readonly string[]): string {
+  check.checkOne('ids', ids, check.texts)
+  return encode(ids, 'ids')
+}
 
 /** The registry of one team. */
 export class Agents {
@@ -27,7 +52,7 @@ export class Agents {
 
   /** Registers many in one transaction. Errors: `input.invalid`. */
   async registerMany(agents: readonly NewAgent[], options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('registerMany', `[${agents.map((agent) => encodeArgs(agent)).join(',')}]`, options))
+    results.nothing(await this.#call('registerMany', encodeAgents(agents), options))
   }
 
   /**
@@ -35,7 +60,7 @@ export class Agents {
    * writes it by itself every 30 s. Errors: `agent.not_found`.
    */
   async beat(id: string, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('beat', encode(id, 'id'), options))
+    results.nothing(await this.#call('beat', encodeText('id', id), options))
   }
 
   /**
@@ -43,15 +68,16 @@ export class Agents {
    * registered; the others have their beat. Errors: `input.invalid`.
    */
   async beatMany(ids: readonly string[], options: Waits = {}): Promise<readonly string[]> {
-    return results.simpleList(await this.#call('beatMany', encode(ids, 'ids'), options))
+    return results.simpleList(await this.#call('beatMany', encodeIds(ids), options))
   }
 
   /**
-   * By id, name or alias, compared without case and diacritics (`Temüjin` = `temujin`). Errors: `agent.not_found`,
-   * with the nearest name.
+   * By id, name or alias. What is written exactly so comes first; otherwise they are compared without case and without
+   * the accents of Latin, Greek and Cyrillic letters (`Temüjin` = `temujin`). Errors: `agent.not_found`, with the
+   * nearest name.
    */
   async get(name: string, options: Waits = {}): Promise<AgentInfo> {
-    return results.agent(await this.#call('get', encode(name, 'name'), options))
+    return results.agent(await this.#call('get', encodeText('name', name), options))
   }
 
   async list(options: Waits = {}): Promise<readonly AgentInfo[]> {
@@ -60,16 +86,16 @@ export class Agents {
 
   /** The agents that have a capability. */
   async withCapability(capability: string, options: Waits = {}): Promise<readonly AgentInfo[]> {
-    return results.agents(await this.#call('withCapability', encode(capability, 'capability'), options))
+    return results.agents(await this.#call('withCapability', encodeText('capability', capability), options))
   }
 
   /** Lets an agent finish what it holds and gives it nothing new; `register` ends it. Errors: `agent.not_found`. */
   async drain(id: string, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('drain', encode(id, 'id'), options))
+    results.nothing(await this.#call('drain', encodeText('id', id), options))
   }
 
   /** Removes an agent. Its leases run out by themselves. Errors: `agent.not_found`. */
   async deregister(id: string, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('deregister', encode(id, 'id'), options))
+    results.nothing(await this.#call('deregister', encodeText('id', id), options))
   }
 }

@@ -1,11 +1,17 @@
 // What happened, in commit order: `k.events`, the log.
 
 import { call } from './bridge'
+import * as check from './check'
 import { encodeArgs } from './json'
 import type { NativeEvents } from './native'
 import { time } from './new_task'
 import * as results from './results'
 import type { Event, EventFilter, Waits } from './types'
+
+const FILTER: check.Fields = {
+  afterSeq: check.whole, topic: check.text, source: check.text, taskId: check.text, since: check.date,
+  limit: check.count, waitMs: check.ms, signal: check.anything,
+}
 
 /** The event log of one team. */
 export class Events {
@@ -21,7 +27,7 @@ export class Events {
    * `waitMs` and returns as soon as one comes; an empty list is no error. Errors: `input.invalid`.
    */
   async read(filter: EventFilter = {}): Promise<readonly Event[]> {
-    const args = encodeArgs(filter, { since: time(filter.since) })
+    const args = encodeArgs(filter, { since: time(filter.since) }, FILTER)
     return results.events(await call((id) => this.#native.read(id, args), filter.signal))
   }
 

@@ -1,11 +1,15 @@
 // Payloads, out and in: plain JSON values, and nothing is lost silently on the way.
 
+import { checkFields, type Fields } from './check'
 import { refused } from './errors'
 
-/** What can be stored: plain JSON. A BigInt is stored as an integer, a Date as its ISO string. */
+/**
+ * What can be stored: plain JSON. A BigInt is stored as an integer, a Date as its ISO string; a field that is undefined
+ * is left out.
+ */
 export type Payload =
   | null | boolean | number | bigint | string | Date
-  | readonly Payload[] | { readonly [key: string]: Payload }
+  | readonly Payload[] | { readonly [key: string]: Payload | undefined }
 
 const MAX_DEPTH = 64
 
@@ -22,10 +26,11 @@ export function encode(value: unknown, label = 'payload'): string {
 
 /**
  * JSON text of a call's own arguments: the caller's options, and what we add. A field that is undefined counts as left
- * out, and a signal does not cross. One loop over both is half the work of spreading them into a new object.
+ * out, and a signal does not cross. `allowed` says what the caller's may be. One loop over both is half the work of spreading them into a new object.
  * @internal
  */
-export function encodeArgs(options: object, fields: object = {}): string {
+export function encodeArgs(options: object, fields: object = {}, allowed?: Fields): string {
+  if (allowed !== undefined) checkFields(options, allowed)
   const given: Record<string, unknown> = {}
   for (const of of [options, fields] as Record<string, unknown>[]) {
     for (const key in of) if (of[key] !== undefined && key !== 'signal') given[key] = of[key]
@@ -43,7 +48,7 @@ export function encodeFields(fields: object): string {
  * @internal
  */
 export function quick(value: unknown): string | undefined {
-  if (!isSimple(value, 0)) return undefined
+  if (value === undefined || !isSimple(value, 0)) return undefined
   const text = JSON.stringify(value)
   return text.includes('\\ud') && LONE_SURROGATE.test(text) ? undefined : text
 }
@@ -60,6 +65,8 @@ function isSimple(value: unknown, depth: number): boolean {
   switch (typeof value) {
     case 'string':
     case 'boolean':
+    // Of a field, which JSON.stringify leaves out; items are looked at before.
+    case 'undefined':
       return true
     case 'number':
       return Number.isSafeInteger(value) || (Number.isFinite(value) && !Number.isInteger(value))
@@ -67,7 +74,7 @@ function isSimple(value: unknown, depth: number): boolean {
       if (value === null) return true
       if (depth >= MAX_DEPTH) return false
       if (Array.isArray(value)) {
-        for (let i = 0; i < value.length; i++) if (!isSimple(value[i], depth + 1)) return false
+        for (let i = 0; i < value.length; i++) if (value[i] === undefined || !isSimple(value[i], depth + 1)) return false
         return true
       }
       if (!isPlain(value)) return false
@@ -127,7 +134,8 @@ function writeObject(value: object, refused: Refuse, path: (string | number)[], 
     if (!key.isWellFormed()) throw refuse('a key with half of a surrogate pair')
     return `${JSON.stringify(key)}:${item(key)}`
   }
-  return `{${Object.keys(value).map(field).join(',')}}`
+  const given = (key: string) => (value as Record<string, unknown>)[key] !== undefined
+  return `{${Object.keys(value).filter(given).map(field).join(',')}}`
 }
 
 function shown(path: (string | number)[]): string {

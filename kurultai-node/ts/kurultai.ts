@@ -2,6 +2,7 @@
 
 import { Agents } from './agents'
 import { bridge, call } from './bridge'
+import * as check from './check'
 import { Events } from './events'
 import { encodeArgs } from './json'
 import { native, type NativeJobs, type NativeTeam } from './native'
@@ -9,6 +10,12 @@ import { time } from './new_task'
 import * as results from './results'
 import { Tasks } from './tasks'
 import type { OpenOptions } from './types'
+
+const OPEN: check.Fields = {
+  namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, clock: check.date,
+  taskDefaults: check.object({ maxAttempts: check.count, timeoutMs: check.ms, leaseMs: check.ms }),
+  retention: check.object({ tasksMs: check.ms, eventsMs: check.ms }), signal: check.anything,
+}
 
 /** One team on one store. */
 export class Kurultai {
@@ -69,7 +76,8 @@ export class Kurultai {
  */
 export async function open(url?: string, options: OpenOptions = {}): Promise<Kurultai> {
   const team = new native.Team(bridge)
-  const args = encodeArgs(options, { url, clock: time(options.clock) })
+  if (url !== undefined && url !== null) check.checkOne('url', url, check.text)
+  const args = encodeArgs(options, { url, clock: time(options.clock) }, OPEN)
   results.nothing(await call((id) => team.open(id, args), options.signal))
   return new Kurultai(team)
 }

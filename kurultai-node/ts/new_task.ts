@@ -1,5 +1,6 @@
 // A task to enqueue, as its author says it and as it crosses.
 
+import * as check from './check'
 import { encode, encodeArgs, encodeFields, quick } from './json'
 import { native } from './native'
 import type { Dependency, TaskLike, TaskOptions, Waits } from './types'
@@ -18,11 +19,31 @@ export type NewTaskLike = NewTask | ({ type: string; payload?: unknown } & TaskO
 
 /** @internal */
 export function idOf(task: TaskLike): string {
-  return typeof task === 'string' ? task : task?.id
+  if (typeof task === 'string') return task
+  check.checkOne('task', task, check.taskLike)
+  return task.id
 }
+
+const RETRY: check.Fields = { baseMs: check.ms, capMs: check.ms, jitter: check.flag }
+const OPTIONS: check.Fields = {
+  id: check.text, title: check.text, description: check.text, priority: check.text, priorityWeight: check.finite,
+  requires: check.texts, prefers: check.texts, assignedTo: check.text, delegatedBy: check.text, parent: check.taskLike,
+  waitFor: check.waitFor, dependsOn: check.dependencies, onPrerequisiteFailure: check.text, uniqueKey: check.text,
+  runAt: check.date, delayMs: check.ms, expiresAt: check.date, expiresInMs: check.msOrEver, maxAttempts: check.count,
+  retry: check.object(RETRY),
+}
+const ONE: check.Fields = { ...OPTIONS, signal: check.anything }
+const ROW: check.Fields = { ...OPTIONS, type: check.text, payload: check.anything }
 
 /** The arguments of `enqueueMany`: all at once where every payload is simple, as nearly all are. */
 export function encodeTasks(tasks: readonly NewTaskLike[]): string {
+  check.checkOne('tasks', tasks, check.objects)
+  tasks.forEach((task, index) => {
+    const before = tasks.length === 1 ? '' : `task ${index}: `
+    if (task instanceof NewTask) check.checkFields(task.options, OPTIONS, before)
+    else check.checkFields(task, ROW, before)
+    check.checkOne(`${before}type`, task.type, check.text)
+  })
   const simple = tasks.every(isAsItCrosses) ? quick(tasks) : undefined
   if (simple !== undefined) return simple
   const all = tasks.map(crossed)
@@ -33,12 +54,14 @@ export function encodeTasks(tasks: readonly NewTaskLike[]): string {
 /** Nothing in it has another form to cross in. */
 function isAsItCrosses(task: NewTaskLike): boolean {
   if (task instanceof NewTask) return false
-  for (const key in task) if (crossing.has(key)) return false
+  for (const key in task) if (crossing.has(key) || (task as any)[key] === null) return false
   return true
 }
 
 /** The arguments of `enqueue`. */
 export function encodeTask(type: string, payload: unknown, options: TaskOptions & Waits): string {
+  check.checkOne('type', type, check.text)
+  check.checkFields(options, ONE)
   const fields = { type, payload }
   add(fields, options, 'signal')
   return quick(fields) ?? written(fields, 'payload')
@@ -62,7 +85,7 @@ function crossed(task: NewTaskLike): Record<string, unknown> {
 function add(crossed: Record<string, unknown>, options: Record<string, any>, skipped?: string): void {
   for (const key in options) {
     const value = options[key]
-    if (value === undefined || key === 'payload' || key === 'type' || key === skipped) continue
+    if (value === undefined || value === null || key === 'payload' || key === 'type' || key === skipped) continue
     const other = crossing.get(key)
     crossed[key] = other === undefined ? value : other(value)
   }
@@ -79,6 +102,7 @@ const crossing = new Map<string, (value: any) => unknown>([
 
 /** @internal */
 export function encodeDependency(on: TaskLike | Dependency): object {
+  check.checkOne('on', on, check.dependency)
   if (typeof on === 'string') return { prerequisite: on }
   if (!('prerequisite' in on)) return { prerequisite: on.id }
   return JSON.parse(encodeArgs(on, { prerequisite: idOf(on.prerequisite) }))
@@ -86,7 +110,7 @@ export function encodeDependency(on: TaskLike | Dependency): object {
 
 /** @internal */
 export function time(value: unknown): unknown {
-  return value instanceof Date ? value.getTime() : value
+  return check.date(value) === undefined ? (value as Date).getTime() : value
 }
 
 /** A new task id, sortable by the time it was made. */

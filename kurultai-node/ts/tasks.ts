@@ -1,6 +1,7 @@
 // What must be done: `k.tasks`. An operation of the core is a method here, by the same word.
 
 import { call } from './bridge'
+import * as check from './check'
 import { refused } from './errors'
 import { encode, encodeArgs, quick } from './json'
 import { tokenOf, type LeaseLike } from './lease'
@@ -11,6 +12,22 @@ import type {
   Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
   Page, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, Usage, Waits,
 } from './types'
+
+const CLAIM: check.Fields = {
+  max: check.count, types: check.texts, leaseMs: check.ms, waitMs: check.ms, signal: check.anything,
+}
+const RENEWAL: check.Fields = { leaseMs: check.ms, progress: check.finite, checkpoint: check.anything }
+const FILTER: check.Fields = {
+  status: check.text, type: check.text, assignedTo: check.text, claimedBy: check.text, parent: check.taskLike,
+  cursor: check.text, limit: check.count, signal: check.anything,
+}
+const FAILURE: check.Fields = { retryable: check.flag, retryAfterMs: check.ms }
+const USAGE: check.Fields = { tokens: check.count, cost: check.finite, seconds: check.finite }
+
+function textOf(name: string, value: string): string {
+  check.checkOne(name, value, check.text)
+  return value
+}
 
 /** The queue of one team. */
 export class Tasks {
@@ -49,7 +66,7 @@ export class Tasks {
    * Errors: `agent.not_found`, `input.invalid`.
    */
   async claim(agent: string, options: ClaimOptions = {}): Promise<readonly Claimed[]> {
-    return results.claimedList(await this.#call('claim', encodeArgs(options, { agent }), options.signal))
+    return results.claimedList(await this.#call('claim', encodeArgs(options, { agent: textOf('agent', agent) }, CLAIM), options.signal))
   }
 
   /**
@@ -133,17 +150,20 @@ export class Tasks {
   /** `extend`, `progress` and `checkpoint` in one. */
   async renew(task: LeaseLike, renewal: Renewal, options: Waits = {}): Promise<Extended> {
     const { leaseMs: ttlMs, checkpoint, ...rest } = renewal
+    check.checkFields(renewal, RENEWAL)
     const fields = encodeArgs({ ...rest, ttlMs, lease: tokenOf(task) })
     const stored = checkpoint === undefined ? '' : `,"checkpoint":${encode(checkpoint, 'checkpoint')}`
     return results.extended(await this.#call('renew', `${fields.slice(0, -1)}${stored}}`, options.signal))
   }
 
   /**
-   * Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Returns the
-   * task's status. Errors: `task.not_found`, `task.state` where it is finished.
+   * Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
+   * stay: cancel those too that should not run. Returns the task's status. Errors: `task.not_found`, `task.state` where
+   * it is finished.
    */
   async cancel(task: TaskLike, options: { reason?: string } & Waits = {}): Promise<Status> {
-    const args = encode([idOf(task), options.reason ?? null], 'cancel')
+    const reason = options.reason ?? null
+    const args = encode([idOf(task), reason === null ? reason : textOf('reason', reason)], 'cancel')
     return results.simple(await this.#call('cancel', args, options.signal))
   }
 
@@ -175,12 +195,12 @@ export class Tasks {
 
   /** Stops giving out a task type, or with null every task: the emergency stop. Holders see it at their next `extend`. */
   async pause(type: string | null = null, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('pause', encode(type, 'type'), options.signal))
+    results.nothing(await this.#call('pause', encodeType(type), options.signal))
   }
 
   /** Ends a pause of the same type. */
   async unpause(type: string | null = null, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('unpause', encode(type, 'type'), options.signal))
+    results.nothing(await this.#call('unpause', encodeType(type), options.signal))
   }
 
   /**
@@ -249,12 +269,17 @@ export class Tasks {
   }
 }
 
+function encodeType(type: string | null | undefined): string {
+  return encode(type === null || type === undefined ? null : textOf('type', type), 'type')
+}
+
 function encodeId(task: TaskLike): string {
   return encode(idOf(task), 'id')
 }
 
 function encodeFilter(filter: Filter): string {
-  return encodeArgs(filter, { parent: filter.parent === undefined ? undefined : idOf(filter.parent) })
+  const parent = filter.parent === undefined || filter.parent === null ? undefined : idOf(filter.parent)
+  return encodeArgs(filter, { parent }, FILTER)
 }
 
 /** By columns where they are plain completions, as nearly all are. */
@@ -275,7 +300,7 @@ function encodeFinish(finish: Finish): string {
   const lease = JSON.stringify(tokenOf(finish.task))
   switch (finish.outcome) {
     case 'complete': {
-      const usage = finish.usage ? encodeArgs(finish.usage) : 'null'
+      const usage = finish.usage ? encodeArgs(finish.usage, {}, USAGE) : 'null'
       return `[${lease},{"complete":[${encode(finish.results ?? null, 'results')},${usage}]}]`
     }
     case 'fail': {
@@ -296,8 +321,9 @@ function encodeFinish(finish: Finish): string {
 export function encodeFailure(failure: { error: string | Error } & FailOptions): string {
   const { error, results: achieved, usage, ...rest } = failure
   const text = typeof error === 'string' ? error : (error.stack ?? String(error))
+  check.checkFields(rest, FAILURE)
   const fields = encodeArgs({ ...rest, error: text.toWellFormed() })
   const stored = achieved === undefined ? '' : `,"results":${encode(achieved, 'results')}`
-  const spent = usage === undefined ? '' : `,"usage":${encodeArgs(usage)}`
+  const spent = usage === undefined ? '' : `,"usage":${encodeArgs(usage, {}, USAGE)}`
   return `${fields.slice(0, -1)}${stored}${spent}}`
 }

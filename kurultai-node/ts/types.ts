@@ -54,7 +54,10 @@ export interface TaskOptions {
   dependsOn?: readonly (TaskLike | Dependency)[]
   /** Default `block`. */
   onPrerequisiteFailure?: OnPrerequisiteFailure
-  /** A second task of this key is not made: the first one's id is the answer. */
+  /**
+   * A second task of this key is not made: the first one's id is the answer. A task that was cancelled, expired or went
+   * to the dead letters gives its key to the next one; a completed one keeps it until retention removes it.
+   */
   uniqueKey?: string
   runAt?: Date
   delayMs?: number
@@ -98,6 +101,8 @@ export interface Prerequisite {
   readonly dependencyType: DependencyType
   readonly status: Status
   readonly results: any
+  /** Its results were left out, because those of the claim had more than 16 MiB without them; `get` has them. */
+  readonly omitted: boolean
 }
 
 export interface ClaimOptions extends Waits {
@@ -216,6 +221,7 @@ export interface Filter extends Waits {
   limit?: number
 }
 
+/** It may have fewer tasks than asked for where they have 16 MiB. */
 export interface Page {
   readonly tasks: readonly Task[]
   /** The cursor of the next page. */

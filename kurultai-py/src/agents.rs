@@ -1,6 +1,12 @@
 //! The room `agents`.
 
-use crate::{args::Names, new_task::of_fields, op::Op, runtime::Ours, view::view};
+use crate::{
+    args::{Count, Names, count},
+    new_task::of_fields,
+    op::Op,
+    runtime::Ours,
+    view::view,
+};
 use kurultai_core::{Agents as CoreAgents, NewAgent as CoreNewAgent, agents};
 use pyo3::prelude::*;
 
@@ -12,8 +18,8 @@ view! {
     }
 
     /// Whether either heartbeat is younger than two minutes.
-    fn is_alive(&self, now: crate::args::Time) -> bool {
-        self.inner.is_alive(now.0.timestamp_micros())
+    fn is_alive(&self, py: Python<'_>, now: crate::args::Time) -> PyResult<bool> {
+        Ok(self.inner.is_alive(now.named(py, "now")?.timestamp_micros()))
     }
 
     /// Whether a claim may give it anything.
@@ -34,16 +40,18 @@ impl NewAgent {
         id, *, display_name = None, role = None, aliases = None, capabilities = None, max_concurrent = None
     ))]
     fn new(
+        py: Python<'_>,
         id: String,
         display_name: Option<String>,
         role: Option<String>,
         aliases: Option<Names>,
         capabilities: Option<Names>,
-        max_concurrent: Option<u32>,
-    ) -> Self {
+        max_concurrent: Option<Count>,
+    ) -> PyResult<Self> {
+        let max_concurrent = count(py, "max_concurrent", max_concurrent)?;
         let names = |names: Option<Names>| names.map_or_else(Vec::new, |names| names.0);
         let (aliases, capabilities) = (names(aliases), names(capabilities));
-        NewAgent(CoreNewAgent { id, display_name, role, aliases, capabilities, max_concurrent })
+        Ok(NewAgent(CoreNewAgent { id, display_name, role, aliases, capabilities, max_concurrent }))
     }
 
     #[getter]

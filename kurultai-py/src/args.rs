@@ -7,7 +7,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use kurultai_core::{Error, tasks};
 use pyo3::{
-    exceptions::PyTypeError,
+    exceptions::{PyOverflowError, PyTypeError},
     intern,
     prelude::*,
     types::{PyList, PyString},
@@ -60,9 +60,24 @@ impl<'py> FromPyObject<'_, 'py> for TaskId {
     }
 }
 
-/// Seconds, or a timedelta.
+/// Seconds, or a timedelta; whoever names it learns whether it is sound.
 #[derive(Clone, Copy)]
-pub(crate) struct Span(pub(crate) Duration);
+pub(crate) struct Span(f64);
+
+impl Span {
+    /// Infinity is as long as can be.
+    pub(crate) fn named(self, py: Python<'_>, field: &str) -> PyResult<Duration> {
+        if self.0 == f64::INFINITY {
+            return Ok(Duration::MAX);
+        }
+        let span = Duration::try_from_secs_f64(self.0);
+        span.map_err(|_| errors::raised(py, Error::invalid(field, self.0, "seconds, 0 or more")))
+    }
+}
+
+pub(crate) fn span(py: Python<'_>, field: &str, span: Option<Span>) -> PyResult<Option<Duration>> {
+    span.map(|span| span.named(py, field)).transpose()
+}
 
 impl<'py> FromPyObject<'_, 'py> for Span {
     type Error = PyErr;
@@ -72,18 +87,54 @@ impl<'py> FromPyObject<'_, 'py> for Span {
         let seconds = value.extract::<f64>().or_else(|_| {
             value.call_method0(intern!(py, "total_seconds")).and_then(|seconds| seconds.extract::<f64>())
         });
-        let seconds = seconds.map_err(|_| wrong(value, "seconds or a timedelta"))?;
-        if seconds == f64::INFINITY {
-            return Ok(Span(Duration::MAX));
-        }
-        Duration::try_from_secs_f64(seconds)
-            .map(Span)
-            .map_err(|_| errors::raised(py, Error::invalid("a duration", seconds, "seconds, 0 or more")))
+        seconds.map(Span).map_err(|_| wrong(value, "seconds or a timedelta"))
     }
 }
 
-/// An aware datetime.
-pub(crate) struct Time(pub(crate) DateTime<Utc>);
+/// A whole number; whoever names it learns whether it is sound.
+#[derive(Clone, Copy)]
+pub(crate) struct Count(i128);
+
+impl Count {
+    pub(crate) fn named<T: TryFrom<i128>>(self, py: Python<'_>, field: &str) -> PyResult<T> {
+        let refused = |_| errors::raised(py, Error::invalid(field, self.0, "a whole number, 0 or more"));
+        T::try_from(self.0).map_err(refused)
+    }
+}
+
+pub(crate) fn count<T: TryFrom<i128>>(
+    py: Python<'_>,
+    field: &str,
+    count: Option<Count>,
+) -> PyResult<Option<T>> {
+    count.map(|count| count.named(py, field)).transpose()
+}
+
+impl<'py> FromPyObject<'_, 'py> for Count {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match value.extract::<i64>() {
+            Ok(number) => Ok(Count(number.into())),
+            // Too long for any count, in either direction.
+            Err(error) if error.is_instance_of::<PyOverflowError>(value.py()) => {
+                Ok(Count(if value.lt(0)? { i128::MIN } else { i128::MAX }))
+            }
+            Err(_) => Err(wrong(value, "a whole number")),
+        }
+    }
+}
+
+/// An aware datetime; whoever names it learns whether it is sound.
+pub(crate) struct Time(Result<DateTime<Utc>, String>);
+
+impl Time {
+    pub(crate) fn named(self, py: Python<'_>, field: &str) -> PyResult<DateTime<Utc>> {
+        let allowed =
+            "a datetime with a time zone, such as datetime.now(timezone.utc), in the years 1 to 9999, UTC";
+        self.0.map_err(|shown| errors::raised(py, Error::invalid(field, shown, allowed)))
+    }
+}
 
 impl<'py> FromPyObject<'_, 'py> for Time {
     type Error = PyErr;
@@ -91,14 +142,17 @@ impl<'py> FromPyObject<'_, 'py> for Time {
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let py = value.py();
         let offset = value.call_method0(intern!(py, "utcoffset")).map_err(|_| wrong(value, "a datetime"))?;
+        let shown = || value.str().map(|text| text.to_string_lossy().into_owned());
         if offset.is_none() {
-            let shown = value.str()?;
-            let allowed = "a datetime with a time zone, such as datetime.now(timezone.utc)";
-            return Err(errors::raised(py, Error::invalid("a time", shown.to_string_lossy(), allowed)));
+            return Ok(Time(Err(shown()?)));
         }
         let zone = Utc.into_pyobject(py)?;
-        let utc: DateTime<Utc> = value.call_method1(intern!(py, "astimezone"), (zone,))?.extract()?;
-        Ok(Time(utc))
+        match value.call_method1(intern!(py, "astimezone"), (zone,)) {
+            Ok(utc) => Ok(Time(Ok(utc.extract()?))),
+            // Its zone brings it before the first or after the last year.
+            Err(error) if error.is_instance_of::<PyOverflowError>(py) => Ok(Time(Err(shown()?))),
+            Err(error) => Err(error),
+        }
     }
 }
 

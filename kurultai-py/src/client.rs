@@ -2,7 +2,7 @@
 
 use crate::{
     agents::Agents,
-    args::{Names, Span, Time},
+    args::{Count, Names, Span, Time, count, span},
     errors::Raise,
     events::Events,
     jobs::Started,
@@ -16,6 +16,7 @@ use kurultai_core::{
     worker::Worker,
 };
 use pyo3::prelude::*;
+use std::time::Duration;
 
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Kurultai {
@@ -33,8 +34,8 @@ impl Answer for Opened {
 }
 
 /// Infinity is never.
-fn never(span: Option<Span>) -> Option<std::time::Duration> {
-    span.map(|span| span.0).filter(|span| *span != std::time::Duration::MAX)
+fn never(py: Python<'_>, field: &str, given: Option<Span>) -> PyResult<Option<Duration>> {
+    Ok(span(py, field, given)?.filter(|span| *span != Duration::MAX))
 }
 
 #[pyfunction]
@@ -45,7 +46,7 @@ fn open(
     namespace: Option<&str>,
     migrate: bool,
     background: bool,
-    max_attempts: Option<u32>,
+    max_attempts: Option<Count>,
     timeout: Option<Span>,
     lease: Option<Span>,
     keep_tasks: Option<Span>,
@@ -62,13 +63,16 @@ fn open(
         .migrate(migrate)
         .background(background)
         .clock(clock.map_or(Clock::Store, |clock| Clock::Manual(clock.get().0.clone())))
-        .retention(Retention { tasks: never(keep_tasks), events: never(keep_events) })
+        .retention(Retention {
+            tasks: never(py, "retention.tasks", keep_tasks)?,
+            events: never(py, "retention.events", keep_events)?,
+        })
         .task_defaults(TaskDefaults {
-            max_attempts: max_attempts.unwrap_or(attempts),
-            timeout: if timeout.is_some() { never(timeout) } else { wait },
-            lease: lease.map_or(usual, |span| span.0),
+            max_attempts: count(py, "task_defaults.max_attempts", max_attempts)?.unwrap_or(attempts),
+            timeout: if timeout.is_some() { never(py, "task_defaults.timeout", timeout)? } else { wait },
+            lease: span(py, "task_defaults.lease", lease)?.unwrap_or(usual),
         });
-    let config = if aging.is_some() { config.aging(never(aging)) } else { config };
+    let config = if aging.is_some() { config.aging(never(py, "aging", aging)?) } else { config };
     Ok(Op::new(async { Core::open_with(config).await.map(Opened) }))
 }
 
@@ -118,20 +122,21 @@ impl Kurultai {
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn start(
         &self,
+        py: Python<'_>,
         agent: String,
         types: Option<Names>,
         capabilities: Option<Names>,
         aliases: Option<Names>,
         display_name: Option<String>,
         role: Option<String>,
-        concurrency: usize,
-        max_concurrent: Option<u32>,
+        concurrency: Count,
+        max_concurrent: Option<Count>,
         lease: Option<Span>,
         wait: Option<Span>,
         grace: Option<Span>,
         heartbeat: Option<Span>,
-    ) -> Op {
-        let mut worker = Worker::builder(agent).concurrency(concurrency);
+    ) -> PyResult<Op> {
+        let mut worker = Worker::builder(agent).concurrency(concurrency.named(py, "concurrency")?);
         if let Some(types) = types {
             worker = worker.types(types.0);
         }
@@ -147,23 +152,23 @@ impl Kurultai {
         if let Some(role) = role {
             worker = worker.role(role);
         }
-        if let Some(most) = max_concurrent {
+        if let Some(most) = count(py, "max_concurrent", max_concurrent)? {
             worker = worker.max_concurrent(most);
         }
-        if let Some(lease) = lease {
-            worker = worker.lease(lease.0);
+        if let Some(lease) = span(py, "lease", lease)? {
+            worker = worker.lease(lease);
         }
-        if let Some(wait) = wait {
-            worker = worker.wait(wait.0);
+        if let Some(wait) = span(py, "wait", wait)? {
+            worker = worker.wait(wait);
         }
-        if let Some(grace) = grace {
-            worker = worker.grace(grace.0);
+        if let Some(grace) = span(py, "grace", grace)? {
+            worker = worker.grace(grace);
         }
-        if let Some(heartbeat) = heartbeat {
-            worker = worker.heartbeat(heartbeat.0);
+        if let Some(heartbeat) = span(py, "heartbeat", heartbeat)? {
+            worker = worker.heartbeat(heartbeat);
         }
         let core = self.core.clone();
-        Op::new(async move { worker.start(&core).await.map(Started) })
+        Ok(Op::new(async move { worker.start(&core).await.map(Started) }))
     }
 
     fn close(&self) -> Op {
@@ -182,13 +187,14 @@ pub(crate) struct ManualClock(CoreClock);
 #[pymethods]
 impl ManualClock {
     #[new]
-    fn new(at: Time) -> Self {
-        ManualClock(CoreClock::at(at.0))
+    fn new(py: Python<'_>, at: Time) -> PyResult<Self> {
+        at.named(py, "at").map(|at| ManualClock(CoreClock::at(at)))
     }
 
     /// Seconds or a timedelta.
-    fn advance(&self, by: Span) {
-        self.0.advance(by.0);
+    fn advance(&self, py: Python<'_>, by: Span) -> PyResult<()> {
+        self.0.advance(by.named(py, "by")?);
+        Ok(())
     }
 
     fn now(&self) -> chrono::DateTime<chrono::Utc> {

@@ -2,16 +2,22 @@
 //! subclass exceptions.
 
 use kurultai_core::{Error, Kind};
-use pyo3::{prelude::*, sync::PyOnceLock};
+use pyo3::{exceptions::PyTypeError, prelude::*, sync::PyOnceLock};
 
 /// `kurultai.errors.from_core(kind, code, message, retryable, retry_after)`.
 static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// A field of the core as Python's callers write it.
+fn in_python(field: &str) -> String {
+    if field == "expiry" { "expires_in".to_owned() } else { field.to_owned() }
+}
 
 /// The exception as a value, for calls that answer each item.
 pub(crate) fn value(py: Python<'_>, error: &Error) -> PyResult<Py<PyAny>> {
     let from_core = FROM_CORE.import(py, "kurultai.errors", "from_core")?;
     let retry_after = error.retry_after().map(|pause| pause.as_secs_f64());
-    let parts = (error.kind().as_str(), error.code(), error.message(), error.retryable(), retry_after);
+    let message = error.message_in(in_python);
+    let parts = (error.kind().as_str(), error.code(), message, error.retryable(), retry_after);
     Ok(from_core.call1(parts)?.unbind())
 }
 
@@ -20,6 +26,18 @@ pub(crate) fn raised(py: Python<'_>, error: Error) -> PyErr {
         Ok(exception) => PyErr::from_value(exception.into_bound(py)),
         Err(broken) => broken,
     }
+}
+
+/// The same error with what it is of before it: a field, or a row of many.
+pub(crate) fn of(py: Python<'_>, what: &str, error: &PyErr) -> PyErr {
+    if error.is_instance_of::<PyTypeError>(py) {
+        return PyTypeError::new_err(format!("{what}: {}", error.value(py)));
+    }
+    let of_ours = || -> PyResult<PyErr> {
+        let prefixed = py.import("kurultai.errors")?.getattr("of")?.call1((what, error.value(py)))?;
+        Ok(PyErr::from_value(prefixed))
+    };
+    of_ours().unwrap_or_else(|broken| broken)
 }
 
 pub(crate) trait Raise<T> {

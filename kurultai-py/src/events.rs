@@ -1,7 +1,7 @@
 //! The room `events`.
 
 use crate::{
-    args::{Span, TaskId, Time},
+    args::{Count, Span, TaskId, Time, span},
     op::Op,
     runtime::Ours,
     view::view,
@@ -32,19 +32,21 @@ impl Events {
     #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn read(
         &self,
+        py: Python<'_>,
         after_seq: i64,
         topic: Option<String>,
         source: Option<String>,
         task: Option<TaskId>,
         since: Option<Time>,
-        limit: usize,
+        limit: Count,
         wait: Option<Span>,
-    ) -> Op {
-        let wait = wait.map(|span| span.0).unwrap_or_default();
-        let (task_id, since) = (task.map(|task| task.0), since.map(|time| time.0));
+    ) -> PyResult<Op> {
+        let (wait, limit) = (span(py, "wait", wait)?.unwrap_or_default(), limit.named(py, "limit")?);
+        let since = since.map(|time| time.named(py, "since")).transpose()?;
+        let task_id = task.map(|task| task.0);
         let filter = EventFilter { after_seq, topic, source, task_id, since, limit, wait };
         let events = self.0.clone();
-        Op::new(async move { events.read(filter).await })
+        Ok(Op::new(async move { events.read(filter).await }))
     }
 
     fn last_seq(&self) -> Op {

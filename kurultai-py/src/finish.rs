@@ -1,7 +1,7 @@
 //! The ways an attempt ends, as items of `finish_many`.
 
 use crate::{
-    args::{LeaseArg, Span},
+    args::{LeaseArg, Span, span},
     json,
     new_task::usage,
 };
@@ -87,7 +87,7 @@ pub(crate) fn failure(
     Ok(Failure {
         error: error.str()?.to_string_lossy().into_owned(),
         retryable,
-        retry_after: retry_after.map(|span| span.0),
+        retry_after: span(error.py(), "retry_after", retry_after)?,
         results: json::write_some(results, default)?,
         usage: usage(usage_given)?,
     })

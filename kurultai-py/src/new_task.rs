@@ -1,7 +1,7 @@
 //! What a caller can say of a task to enqueue, checked where it is written.
 
 use crate::{
-    args::{Names, Span, TaskId, Time, wrong},
+    args::{Count, Names, Span, TaskId, Time, span, wrong},
     errors::{self, Raise},
     json,
     task_types::Usage,
@@ -9,7 +9,7 @@ use crate::{
 use kurultai_core::{Error, Expiry, Start, tasks};
 use pyo3::{
     PyClass,
-    exceptions::{PyOverflowError, PyRuntimeError, PyTypeError},
+    exceptions::{PyRuntimeError, PyTypeError},
     prelude::*,
     types::{PyDict, PyString},
 };
@@ -104,59 +104,76 @@ fn set(task: &mut tasks::NewTask, name: &str, value: &Bound<'_, PyAny>) -> PyRes
         Err(errors::raised(py, Error::invalid(field, format!("beside {other}"), "one of the two")))
     };
     match name {
-        "type" => task.task_type = field(name, value)?,
-        "id" => task.id = field(name, value)?,
-        "title" => task.title = field(name, value)?,
-        "description" => task.description = field(name, value)?,
-        "priority" => task.priority = field::<&str>(name, value)?.parse().raise(py)?,
-        "priority_weight" => task.priority_weight = field(name, value)?,
-        "requires" => task.required_capabilities = field::<Names>(name, value)?.0,
-        "prefers" => task.preferred_capabilities = field::<Names>(name, value)?.0,
-        "assigned_to" => task.assigned_to = field(name, value)?,
-        "delegated_by" => task.delegated_by = field(name, value)?,
-        "parent" => task.parent_id = Some(field::<TaskId>(name, value)?.0),
+        "type" => task.task_type = text(name, value)?,
+        "id" => task.id = text(name, value)?,
+        "title" => task.title = text(name, value)?,
+        "description" => task.description = text(name, value)?,
+        "priority" => task.priority = text::<&str>(name, value)?.parse().raise(py)?,
+        "priority_weight" => task.priority_weight = field(name, value, "a number")?,
+        "requires" => task.required_capabilities = field::<Names>(name, value, NAMES)?.0,
+        "prefers" => task.preferred_capabilities = field::<Names>(name, value, NAMES)?.0,
+        "assigned_to" => task.assigned_to = text(name, value)?,
+        "delegated_by" => task.delegated_by = text(name, value)?,
+        "parent" => task.parent_id = Some(field::<TaskId>(name, value, "a task or its id")?.0),
         "depends_on" => task.depends_on = dependencies(value)?,
-        "unique_key" => task.unique_key = field(name, value)?,
+        "unique_key" => task.unique_key = text(name, value)?,
         "run_at" | "delay" if !matches!(task.start, Start::Now) => return one_of("run_at", "delay"),
-        "run_at" => task.start = Start::At(field::<Time>(name, value)?.0),
-        "delay" => task.start = Start::After(field::<Span>(name, value)?.0),
+        "run_at" => task.start = Start::At(field::<Time>(name, value, TIME)?.named(py, name)?),
+        "delay" => task.start = Start::After(field::<Span>(name, value, SPAN)?.named(py, name)?),
         "expires_at" | "expires_in" if !matches!(task.expiry, Expiry::Default) => {
             return one_of("expires_at", "expires_in");
         }
-        "expires_at" => task.expiry = Expiry::At(field::<Time>(name, value)?.0),
+        "expires_at" => task.expiry = Expiry::At(field::<Time>(name, value, TIME)?.named(py, name)?),
         "expires_in" => {
-            task.expiry = match field::<Span>(name, value)?.0 {
+            task.expiry = match field::<Span>(name, value, SPAN)?.named(py, name)? {
                 Duration::MAX => Expiry::Never,
                 span => Expiry::After(span),
             }
         }
-        "max_attempts" => task.max_attempts = field(name, value)?,
+        "max_attempts" => {
+            task.max_attempts = Some(field::<Count>(name, value, "a whole number")?.named(py, name)?);
+        }
         "retry" => task.retry = retry_policy(value)?,
         "wait_for" => task.wait_for = wait_for_of(value)?,
         "on_prerequisite_failure" => {
-            task.on_prerequisite_failure = field::<&str>(name, value)?.parse().raise(py)?;
+            task.on_prerequisite_failure = text::<&str>(name, value)?.parse().raise(py)?;
         }
         _ => return Err(PyTypeError::new_err(format!("a task has no field '{name}'"))),
     }
     Ok(())
 }
 
-fn field<'a, 'py, T: FromPyObject<'a, 'py>>(name: &str, value: &'a Bound<'py, PyAny>) -> PyResult<T> {
+const NAMES: &str = "a list of names, such as [\"development\"]";
+const TIME: &str = "a datetime";
+const SPAN: &str = "seconds or a timedelta";
+
+fn field<'a, 'py, T: FromPyObject<'a, 'py>>(
+    name: &str,
+    value: &'a Bound<'py, PyAny>,
+    wanted: &str,
+) -> PyResult<T> {
     value.extract().map_err(|error: T::Error| {
         let (error, py): (PyErr, _) = (error.into(), value.py());
-        if error.is_instance_of::<PyTypeError>(py) || error.is_instance_of::<PyOverflowError>(py) {
-            PyErr::from_type(error.get_type(py), format!("{name}: {}", error.value(py)))
+        if error.is_instance_of::<PyTypeError>(py) {
+            errors::of(py, name, &wrong(value.as_borrowed(), wanted))
         } else {
             error
         }
     })
 }
 
+fn text<'a, 'py, T: FromPyObject<'a, 'py>>(name: &str, value: &'a Bound<'py, PyAny>) -> PyResult<T> {
+    field(name, value, "a str")
+}
+
+const EDGES: &str = "a list of tasks, ids or Dependency";
+
 fn dependencies(edges: &Bound<'_, PyAny>) -> PyResult<Vec<tasks::Dependency>> {
+    let refused = || errors::of(edges.py(), "depends_on", &wrong(edges.as_borrowed(), EDGES));
     if edges.is_instance_of::<PyString>() {
-        return Err(wrong(edges.as_borrowed(), "a list of tasks, ids or Dependency"));
+        return Err(refused());
     }
-    edges.try_iter()?.map(|edge| dependency(&edge?)).collect()
+    edges.try_iter().map_err(|_| refused())?.map(|edge| dependency(&edge?)).collect()
 }
 
 /// A Dependency, or a task or id that blocks.
@@ -169,8 +186,8 @@ pub(crate) fn dependency(edge: &Bound<'_, PyAny>) -> PyResult<tasks::Dependency>
 
 /// "all", "any", or how many.
 fn wait_for_of(value: &Bound<'_, PyAny>) -> PyResult<tasks::WaitFor> {
-    if let Ok(count) = value.extract::<u32>() {
-        return Ok(tasks::WaitFor::Quorum(count));
+    if let Ok(count) = value.extract::<Count>() {
+        return count.named(value.py(), "wait_for").map(tasks::WaitFor::Quorum);
     }
     match value.extract::<&str>() {
         Ok("all") => Ok(tasks::WaitFor::All),
@@ -218,10 +235,11 @@ pub(crate) struct RetryPolicy(tasks::RetryPolicy);
 impl RetryPolicy {
     #[new]
     #[pyo3(signature = (*, base = None, cap = None, jitter = true))]
-    fn new(base: Option<Span>, cap: Option<Span>, jitter: bool) -> Self {
+    fn new(py: Python<'_>, base: Option<Span>, cap: Option<Span>, jitter: bool) -> PyResult<Self> {
         let usual = tasks::RetryPolicy::default();
-        let (base, cap) = (base.map_or(usual.base, |s| s.0), cap.map_or(usual.cap, |s| s.0));
-        RetryPolicy(tasks::RetryPolicy { base, cap, jitter })
+        let base = span(py, "retry.base", base)?.unwrap_or(usual.base);
+        let cap = span(py, "retry.cap", cap)?.unwrap_or(usual.cap);
+        Ok(RetryPolicy(tasks::RetryPolicy { base, cap, jitter }))
     }
 
     fn __repr__(&self) -> String {

@@ -55,8 +55,9 @@ view! {
 }
 
 view! {
-    /// A task that this one waited for, or that feeds it, with its results.
-    Prerequisite of tasks::Prerequisite { id, dependency_type, status, results }
+    /// A task that this one waited for, or that feeds it, with its results; they are `omitted` where those of the claim
+    /// have more than 16 MiB without them, and `get` has them.
+    Prerequisite of tasks::Prerequisite { id, dependency_type, status, results, omitted }
 }
 
 view! {

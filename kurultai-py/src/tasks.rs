@@ -1,7 +1,8 @@
 //! The room `tasks`: each method checks and converts what it was given, and returns the call to await.
 
 use crate::{
-    args::{LeaseArg, Names, Span, TaskId, word},
+    args::{Count, LeaseArg, Names, Span, TaskId, span, word},
+    errors,
     finish::{FinishArg, failure},
     json, new_task,
     op::Op,
@@ -13,7 +14,6 @@ use kurultai_core::{
     tasks::{DependencyType, queue::Extend},
 };
 use pyo3::prelude::*;
-use std::time::Duration;
 
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Tasks {
@@ -52,31 +52,33 @@ impl Tasks {
         // What says how many it has may be wrong by any number.
         let mut all = Vec::with_capacity(tasks.len().unwrap_or_default().min(1000));
         for task in tasks.try_iter()? {
-            all.push(new_task::new_task(&task?, default.as_ref())?);
+            let read = new_task::new_task(&task?, default.as_ref());
+            all.push(read.map_err(|error| errors::of(py, &format!("task {}", all.len()), &error))?);
         }
         Ok(op!(self, tasks => tasks.enqueue_many(all)))
     }
 
     fn claim(
         &self,
+        py: Python<'_>,
         agent: String,
-        max: usize,
+        max: Count,
         types: Option<Names>,
         lease: Option<Span>,
         wait: Option<Span>,
-    ) -> Op {
+    ) -> PyResult<Op> {
         let claim = Claim {
             agent,
-            max,
+            max: max.named(py, "max")?,
             types: types.map(|names| names.0),
-            lease: lease.map(|span| span.0),
-            wait: wait.map_or(Duration::ZERO, |span| span.0),
+            lease: span(py, "lease", lease)?,
+            wait: span(py, "wait", wait)?.unwrap_or_default(),
         };
         let tasks = self.core.clone();
-        Op::new(async move {
+        Ok(Op::new(async move {
             let claimed = tasks.claim(claim).await?;
             Ok(Given::new(claimed, tasks))
-        })
+        }))
     }
 
     fn complete(
@@ -141,7 +143,7 @@ impl Tasks {
         checkpoint: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Op> {
         let checkpoint = json::write_some(checkpoint, self.default(py).as_ref())?;
-        let request = Extend { lease: task.0, ttl: ttl.map(|span| span.0), progress, checkpoint };
+        let request = Extend { lease: task.0, ttl: span(py, "lease", ttl)?, progress, checkpoint };
         Ok(op!(self, tasks => tasks.renew(request)))
     }
 
@@ -205,10 +207,11 @@ impl Tasks {
         claimed_by: Option<String>,
         parent: Option<TaskId>,
         cursor: Option<String>,
-        limit: usize,
+        limit: Count,
     ) -> PyResult<Op> {
         let status: Option<Status> = word(py, status)?;
         let parent_id = parent.map(|parent| parent.0);
+        let limit = limit.named(py, "limit")?;
         let filter = Filter { status, task_type: r#type, assigned_to, claimed_by, parent_id, cursor, limit };
         Ok(op!(self, tasks => tasks.list(filter)))
     }

@@ -140,6 +140,21 @@ class Payloads:
         with self.assertCode("task.conflict"):
             await self.k.tasks.enqueue("once", {"id": 2**64 + 2, "a": 1}, unique_key="once")
 
+    async def test_answers_end_where_they_would_be_too_long(self: Any) -> None:
+        big = "x" * ((1 << 20) - 2)
+        await self.k.agents.register("temujin")
+        ids = [(await self.k.tasks.enqueue("big", big)).id for _ in range(20)]
+        page = await self.k.tasks.list()
+        self.assertEqual((len(page), page.next), (16, ids[15]))
+        self.assertEqual([task.id async for task in self.k.tasks.each()], ids)
+        first = await self.k.tasks.claim("temujin", max=20)
+        self.assertEqual(len(first), 16)
+        await self.k.tasks.complete_many([(task, big) for task in first + await self.k.tasks.claim("temujin", max=20)])
+        await self.k.tasks.enqueue("sum", depends_on=ids)
+        [summed] = await self.k.tasks.claim("temujin")
+        told = [(one.omitted, one.results is None) for one in summed.prerequisites]
+        self.assertEqual((told.count((False, False)), told.count((True, True))), (16, 4))
+
     async def test_a_circle_is_called_one(self: Any) -> None:
         with self.assertCode("input.payload") as refused:
             await self.k.tasks.enqueue("t", CIRCLE)

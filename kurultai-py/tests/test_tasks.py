@@ -113,6 +113,76 @@ class Tasks:
             with self.assertRaises(TypeError):
                 await k.tasks.enqueue("t", **wrong)
 
+    async def test_a_wrong_value_is_named_with_what_is_allowed(self: Any) -> None:
+        tasks = self.k.tasks
+        late, early = datetime.max.replace(tzinfo=timezone.utc), datetime.min.replace(tzinfo=timezone.utc)
+        west, east = timezone(timedelta(hours=-9)), timezone(timedelta(hours=9))
+        calls = {
+            "max_attempts is '-1'": lambda: tasks.enqueue("t", max_attempts=-1),
+            "max_attempts is '9999": lambda: tasks.enqueue("t", max_attempts=9999),
+            "delay is '-1'": lambda: tasks.enqueue("t", delay=-1),
+            "delay is 'NaN'": lambda: tasks.enqueue("t", delay=math.nan),
+            "expires_in is '-1'": lambda: tasks.enqueue("t", expires_in=timedelta(seconds=-1)),
+            "expires_in is '1000000000000 s'": lambda: tasks.enqueue("t", expires_in=1e12),
+            "retry.base is '-1'": lambda: tasks.enqueue("t", retry={"base": -1}),
+            "wait_for is '-2'": lambda: tasks.enqueue("t", wait_for=-2),
+            "run_at is '2030-01-01 00:00:00'": lambda: tasks.enqueue("t", run_at=datetime(2030, 1, 1)),
+            "run_at is '9999-12-31T23:59:59.999999+00:00'": lambda: tasks.enqueue("t", run_at=late),
+            "run_at is '9999-12-31 23:59:59.999999-09:00'": lambda: tasks.enqueue("t", run_at=late.replace(tzinfo=west)),
+            "run_at is '0001-01-01T00:00:00+00:00'": lambda: tasks.enqueue("t", run_at=early),
+            "run_at is '0001-01-01 00:00:00+09:00'": lambda: tasks.enqueue("t", run_at=early.replace(tzinfo=east)),
+            "expires_at is '1969-12-31T": lambda: tasks.enqueue("t", expires_at=datetime(1969, 12, 31, tzinfo=timezone.utc)),
+            "since is '0001-01-01T00:00:00+00:00'": lambda: self.k.events.read(since=early),
+            "task 1: max_attempts is '-1'": lambda: tasks.enqueue_many([{"type": "t"}, {"type": "t", "max_attempts": -1}]),
+            "task 1: priority_weight is '2'": lambda: tasks.enqueue_many([{"type": "t"}, {"type": "t", "priority_weight": 2}]),
+            "max is '-1'": lambda: tasks.claim("temujin", max=-1),
+            "max is '1001'": lambda: tasks.claim("temujin", max=1001),
+            "lease is '-1'": lambda: tasks.claim("temujin", lease=-1),
+            "wait is '-1'": lambda: tasks.claim("temujin", wait=-1),
+            "limit is '-1'": lambda: tasks.list(limit=-1),
+            "max_concurrent is '-1'": lambda: self.k.agents.register("x", max_concurrent=-1),
+            "task_defaults.timeout is '-1'": lambda: self.open(task_defaults={"timeout": -1}),
+            "task_defaults.max_attempts is '-1'": lambda: self.open(task_defaults={"max_attempts": -1}),
+            "retention.tasks is '-1'": lambda: self.open(retention={"tasks": -1}),
+            "aging is '-1'": lambda: self.open(aging=-1),
+        }
+        for message, call in calls.items():
+            with self.subTest(message), self.assertCode("input.invalid") as refused:
+                await call()
+            said = refused.exception.message.replace('"', "'")
+            self.assertTrue(said.startswith(message) and "; allowed: " in said, said)
+        types = {
+            "task 1: run_at: expected a datetime, not '2030-01-01'": [{"type": "t"}, {"type": "t", "run_at": "2030-01-01"}],
+            "task 1: priority: expected a str, not 1": [{"type": "t"}, {"type": "t", "priority": 1}],
+            "task 0: depends_on: expected a list of tasks, ids or Dependency, not 'id'": [{"type": "t", "depends_on": "id"}],
+            "task 0: a task has no field 'typo'": [{"type": "t", "typo": 1}],
+        }
+        for message, rows in types.items():
+            with self.subTest(message), self.assertRaises(TypeError) as wrong:
+                await tasks.enqueue_many(rows)
+            self.assertEqual(str(wrong.exception), message)
+        self.assertEqual((await tasks.list()).tasks, [])
+
+    async def test_times_come_back_as_they_were(self: Any) -> None:
+        last = datetime.max.replace(tzinfo=timezone.utc)
+        for run_at, expires_at in [
+            (last.replace(year=9989), last),
+            (datetime(1970, 1, 1, tzinfo=timezone.utc), datetime(2100, 1, 1, 0, 0, 0, 1, tzinfo=timezone.utc)),
+        ]:
+            task = await self.k.tasks.get(await self.k.tasks.enqueue("t", run_at=run_at, expires_at=expires_at))
+            self.assertEqual((task.run_at, task.expires_at), (run_at, expires_at))
+        latest = await self.k.tasks.get(await self.k.tasks.enqueue("t", run_at=last.replace(year=9989)))
+        self.assertIn("9990", repr(latest))
+
+    async def test_what_was_sent_before_a_close_is_committed(self: Any) -> None:
+        k = await self.open()
+        sent = [asyncio.create_task(k.tasks.enqueue("t", n)) for n in range(100)]
+        await k.close()
+        await asyncio.gather(*sent)
+        with self.assertCode("store.closed"):
+            await k.tasks.enqueue("late")
+        self.assertEqual((await self.k.tasks.stats()).by_status, {"pending": 100})
+
     async def test_enqueue_many_is_all_or_none(self: Any) -> None:
         build = NewTask("build", {"pr": 42})
         added = await self.k.tasks.enqueue_many([build, {"type": "review", "depends_on": [build]}])

@@ -37,6 +37,27 @@ cases! {
         assert_eq!(testers.iter().map(|a| a.id.as_str()).collect::<Vec<_>>(), ["jochi"]);
     }
 
+    async fn an_exact_name_wins_and_only_accents_are_folded(team: Team) {
+        let agent = |id: &str, name: &str, alias: &str| NewAgent::new(id).display_name(name).aliases([alias]);
+        team.k.agents().register_many(vec![
+            agent("broom", "ハン", "ダイ"),
+            agent("crowd", "バン", "タイ"),
+            agent("plain", "Resume", "Ολγα"),
+            agent("written", "Résumé", "Όλγα"),
+            agent("loud", "OPS", "Пётр"),
+            agent("quiet", "Ops", "Петр"),
+        ]).await.unwrap();
+        let found = [
+            ("ハン", "broom"), ("バン", "crowd"), ("ハ\u{3099}ン", "crowd"), ("ﾊﾞﾝ", "crowd"), ("タイ", "crowd"), ("ダイ", "broom"),
+            ("Resume", "plain"), ("Résumé", "written"), ("Re\u{301}sume\u{301}", "written"), ("RESUMÉ", "plain"),
+            ("Ολγα", "plain"), ("Όλγα", "written"), ("OPS", "loud"), ("Ops", "quiet"), ("Пётр", "loud"), ("Петр", "quiet"),
+            ("ПЕТР", "loud"),
+        ];
+        for (name, id) in found {
+            assert_eq!(team.k.agents().get(name).await.unwrap().id, id, "{name}");
+        }
+    }
+
     async fn a_beat_is_a_sign_that_the_process_runs_and_no_sign_of_work(team: Team) {
         for id in ["temujin", "jochi", "mongke"] {
             team.agent(id, &[]).await;

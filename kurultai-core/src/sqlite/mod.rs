@@ -173,9 +173,25 @@ impl Tx<'_> {
         params: impl Params,
         row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>> {
+        self.rows_until(sql, params, row, |_| false)
+    }
+
+    /// Reads no further than to the first row that is the last one wanted.
+    pub(super) fn rows_until<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut is_last: impl FnMut(&T) -> bool,
+    ) -> Result<Vec<T>> {
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
-        let rows = statement.query_map(params, row).map_err(failed)?;
-        let rows = rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failed)?;
+        let mut rows = Vec::new();
+        for row in statement.query_map(params, row).map_err(failed)? {
+            rows.push(row.map_err(failed)?);
+            if rows.last().is_some_and(&mut is_last) {
+                break;
+            }
+        }
         self.count(&statement);
         Ok(rows)
     }

@@ -12,6 +12,8 @@ use std::collections::{HashMap, HashSet};
 pub(crate) struct Known {
     by_id: HashMap<String, Existing>,
     by_key: HashMap<String, String>,
+    /// Keys that new tasks took over, with the tasks that had them.
+    taken_over: HashMap<String, String>,
 }
 
 #[derive(Debug, Clone)]
@@ -35,14 +37,39 @@ impl Known {
             self.by_id.remove(&task.id);
             if let Some(key) = &task.unique_key {
                 self.by_key.remove(key);
+                self.by_key.extend(self.taken_over.remove_entry(key));
             }
         }
+    }
+
+    /// The tasks that lose their unique key to a new one.
+    pub(crate) fn without_key(&self) -> Vec<String> {
+        self.taken_over.values().cloned().collect()
     }
 
     /// The task that stands for a new one already, with its id.
     fn twin(&self, task: &NewTask) -> Option<(&String, &Existing)> {
         let by_key = task.unique_key.as_ref().and_then(|key| self.by_key.get(key));
+        let by_key = by_key.filter(|id| !self.gives_its_key(id));
         by_key.or(Some(&task.id)).and_then(|id| self.by_id.get_key_value(id))
+    }
+}
+
+impl Known {
+    /// What ended without being completed stands in nobody's way.
+    fn gives_its_key(&self, id: &str) -> bool {
+        self.by_id.get(id).is_some_and(|task| task.status.is_finished() && task.status != Status::Completed)
+    }
+
+    fn add_new(&mut self, task: &NewTask) {
+        if let Some(key) = &task.unique_key
+            && let Some(id) = self.by_key.get(key).filter(|id| self.gives_its_key(id))
+        {
+            self.taken_over.insert(key.clone(), id.clone());
+        }
+        let (task_type, payload) = (task.task_type.clone(), task.payload.clone());
+        let existing = Existing { task_type, payload, status: Status::Pending };
+        self.add(task.id.clone(), task.unique_key.clone(), existing);
     }
 }
 
@@ -140,9 +167,7 @@ fn sift(
             }
             None => {
                 enqueued.push(Enqueued { id: task.id.clone(), deduplicated: false });
-                let (task_type, payload) = (task.task_type.clone(), task.payload.clone());
-                let existing = Existing { task_type, payload, status: Status::Pending };
-                known.add(task.id.clone(), task.unique_key.clone(), existing);
+                known.add_new(&task);
                 fresh.push(task);
             }
         }

@@ -111,8 +111,8 @@ impl Tasks {
     }
 
     /// Takes at most `max` tasks for an agent, the most urgent first: those whose required capabilities it has,
-    /// that are assigned to it or to nobody, and no more than its `max_concurrent` allows. Where there is none it
-    /// waits up to `wait` and returns as soon as work arrives; an empty list is no error.
+    /// that are assigned to it or to nobody, and no more than its `max_concurrent` allows, nor than have 16 MiB. Where
+    /// there is none it waits up to `wait` and returns as soon as work arrives; an empty list is no error.
     ///
     /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
     #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
@@ -215,8 +215,8 @@ impl Tasks {
         self.team.extend.call(request).await
     }
 
-    /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`.
-    /// Returns the task's status. Errors: `task.not_found`, `task.state` where it is finished.
+    /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
+    /// stay: cancel those too that should not run. Returns the task's status. Errors: `task.not_found`, `task.state` where it is finished.
     pub async fn cancel(&self, id: &str, reason: Option<&str>) -> Result<Status> {
         self.act(id, Action::Cancel { reason: reason.map(str::to_owned) }).await
     }

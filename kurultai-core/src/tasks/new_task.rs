@@ -64,7 +64,7 @@ pub enum Expiry {
     Never,
     /// Counted from when it can be claimed: not while it is blocked, scheduled or backing off.
     After(Duration),
-    /// At this time, whatever it waits for.
+    /// At this time, whatever it waits for; in the years 1970 to 9999, kept to the microsecond.
     At(DateTime<Utc>),
 }
 
@@ -219,12 +219,14 @@ impl NewTask {
         self
     }
 
-    /// A second task of this key is not made: the first one's id is the answer.
+    /// A second task of this key is not made: the first one's id is the answer. A task that was cancelled, expired or
+    /// went to the dead letters gives its key to the next one; a completed one keeps it until retention removes it.
     pub fn unique_key(mut self, key: impl Into<String>) -> Self {
         self.unique_key = Some(key.into());
         self
     }
 
+    /// Not before this time, in the years 1970 to 9989; kept to the microsecond.
     pub fn run_at(mut self, time: DateTime<Utc>) -> Self {
         self.start = Start::At(time);
         self

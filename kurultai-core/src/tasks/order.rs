@@ -95,6 +95,21 @@ pub struct Share {
     pub max: usize,
 }
 
+/// Leaves each share the routes that its tasks can come from: as many as all shares take, those with the best heads.
+/// `heads` has each route's first sort key, in order of the routes.
+pub fn prune(shares: &mut [Share], heads: &[(usize, i64)]) {
+    let wanted = shares.iter().map(|share| share.max).fold(0, usize::saturating_add);
+    for share in shares.iter_mut().filter(|share| share.routes.len() > wanted) {
+        share.routes.sort_by_cached_key(|(route, preferred)| {
+            let place = heads.binary_search_by_key(route, |(route, _)| *route);
+            let key = place.map_or(i64::MAX, |place| heads[place].1);
+            (key >> 50, Reverse(*preferred), key)
+        });
+        share.routes.truncate(wanted);
+        share.routes.sort_unstable();
+    }
+}
+
 /// Who gets which head: first come, first served, each in the order rank, weight, preference, age.
 pub fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
     let mut taken = vec![false; heads.len()];

@@ -6,7 +6,11 @@
 
 use super::{handle::Filter, new_task::*, types::*};
 pub use crate::batch::Batch;
-use crate::{clock::Micros, error::Result, json::Json};
+use crate::{
+    clock::Micros,
+    error::Result,
+    json::{Json, MAX_BYTES},
+};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -17,6 +21,12 @@ pub struct Answers<T> {
     /// The store has left work for itself: call `due` and settle it.
     pub overdue: bool,
 }
+
+/// A page of a list, what one request claims, and the prerequisites' results of that end where they have so many bytes:
+/// each language has an answer in memory whole, and several times while it is read.
+pub const ANSWER_BYTES: usize = 16 << 20;
+/// So many tasks have fewer bytes in any case.
+pub const FEW_TASKS: usize = ANSWER_BYTES / MAX_BYTES;
 
 #[async_trait]
 pub trait TaskQueue: Send + Sync {

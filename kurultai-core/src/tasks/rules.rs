@@ -191,11 +191,9 @@ pub fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change
         }
 
         (Action::Suspend, Suspended) => return Ok(None),
-        (Action::Suspend, InProgress) => Change {
-            control: Some(Signal::Suspend),
-            topic: Some("task.suspend_requested"),
-            ..facts.stay()
-        },
+        (Action::Suspend, InProgress) => {
+            Change { control: Some(Signal::Suspend), topic: Some("task.suspend_requested"), ..facts.stay() }
+        }
         (Action::Suspend, Pending | Blocked) => facts.to(Suspended, "task.suspended"),
         (Action::Suspend, _) => return refuse("suspended"),
 

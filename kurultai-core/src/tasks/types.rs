@@ -114,7 +114,7 @@ impl FromStr for Lease {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let bad = || Error::invalid("lease", text, "the string that `claim` gave");
+        let bad = || Error::invalid("lease token", text, "the string that `claim` gave");
         let parts: Vec<&str> = text.splitn(5, ':').collect();
         let [claim_id, version, attempt, expires, task_id] = parts[..] else { return Err(bad()) };
         Ok(Lease {
@@ -153,7 +153,10 @@ pub struct Prerequisite {
     pub id: String,
     pub dependency_type: DependencyType,
     pub status: Status,
+    /// `None` where there are none yet, or where they are `omitted`.
     pub results: Option<Json>,
+    /// Its results were left out, because those of the claim had more than 16 MiB without them; `get` has them.
+    pub omitted: bool,
 }
 
 /// What work has cost.
@@ -276,6 +279,16 @@ pub struct Task {
     pub completed_at: Option<DateTime<Utc>>,
 }
 
+impl Task {
+    /// What of it may be long.
+    pub(crate) fn bytes(&self) -> usize {
+        let json = |json: &Option<Json>| json.as_ref().map_or(0, |json| json.as_str().len());
+        let errors: usize = self.errors.iter().map(|error| error.error.len()).sum();
+        let texts = self.payload.as_str().len() + self.title.len() + self.description.len();
+        texts + json(&self.results) + json(&self.checkpoint) + errors
+    }
+}
+
 /// One failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskError {
@@ -285,7 +298,8 @@ pub struct TaskError {
     pub at: DateTime<Utc>,
 }
 
-/// A page of a list; give `next` as the filter's cursor for the next one.
+/// A page of a list; give `next` as the filter's cursor for the next one. It may have fewer tasks than asked for where
+/// they have 16 MiB.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Page {
     pub tasks: Vec<Task>,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Generator
 from types import TracebackType
@@ -70,10 +71,15 @@ class Kurultai:
 
     async def close(self) -> None:
         """Waits until what was sent is committed and lets go of the store. Later calls fail with ``store.closed``.
+        Tasks that were made before (``asyncio.create_task(k.tasks.enqueue(...))``) count as sent.
 
         >>> team = await kurultai.open("memory:")
         >>> await team.close()
         """
+        await asyncio.sleep(0)  # in which those tasks begin
+        await self._close()
+
+    async def _close(self) -> None:
         await self._native.close()
 
     async def __aenter__(self) -> Kurultai:

@@ -289,7 +289,8 @@ class Claimed:
 
 @final
 class Prerequisite:
-    """A task that this one waited for, or that feeds it, with its results."""
+    """A task that this one waited for, or that feeds it, with its results; they are `omitted` where those of the claim
+    have more than 16 MiB without them, and `get` has them."""
 
     __match_args__: ClassVar[Any]
     @property
@@ -300,6 +301,8 @@ class Prerequisite:
     def status(self) -> Status: ...
     @property
     def results(self) -> Any: ...
+    @property
+    def omitted(self) -> bool: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __eq__(self, other: object, /) -> bool: ...
 

@@ -72,7 +72,8 @@ class Agents:
         return await self._native.beat_many(agents)
 
     async def get(self, name: str) -> AgentInfo:
-        """An agent by id, name or alias, compared without case and diacritics.
+        """An agent by id, name or alias. What is written exactly so comes first; otherwise they are compared without
+        case and without the accents of Latin, Greek and Cyrillic letters.
 
         Errors: ``agent.not_found``, with the nearest name.
 

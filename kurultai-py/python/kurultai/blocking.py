@@ -106,7 +106,11 @@ class Kurultai(_Proxy):
         return self
 
     def __exit__(self, *error: object) -> None:
-        _native.run(self._inner.close())
+        self.close()
+
+    @functools.wraps(_client.Kurultai.close)
+    def close(self) -> None:
+        _native.run(self._inner._close())
 
 
 @_blocking(AsyncContext)

@@ -126,6 +126,14 @@ def from_core(
     return BY_KIND[kind](message, code=code, retryable=retryable, retry_after=retry_after)
 
 
+def of(what: str, error: BaseException) -> BaseException:
+    """The same error, with the row that it is of; the native part calls this."""
+    if not isinstance(error, KurultaiError):
+        return error
+    message = f"{what}: {error.message}"
+    return type(error)(message, code=error.code, retryable=error.retryable, retry_after=error.retry_after)
+
+
 def _again(
     cls: type[KurultaiError], message: str, code: str, retryable: bool, retry_after: float | None
 ) -> KurultaiError:

@@ -323,8 +323,8 @@ class Tasks:
         return await self._native.renew(task, ttl, progress, checkpoint)
 
     async def cancel(self, task: TaskLike, reason: str | None = None) -> Status:
-        """Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next ``extend``.
-        Returns the task's status. Errors: ``task.not_found``, ``task.state`` where it is finished.
+        """Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next ``extend``. Its
+        children stay: cancel those too that should not run. Returns the task's status. Errors: ``task.not_found``, ``task.state`` where it is finished.
 
         >>> await k.tasks.cancel(await k.tasks.enqueue("review"), "not needed any more")
         'cancelled'

@@ -26,9 +26,11 @@ impl Model {
         ids: &[String],
     ) -> Result<Vec<(String, bool)>, Refused> {
         let before = self.tasks.len();
-        let added = self.admit(specs, names, ids);
+        let mut lost = Vec::new();
+        let added = self.admit(specs, names, ids, &mut lost);
         if added.is_err() {
             self.tasks.truncate(before);
+            lost.into_iter().for_each(|(task, key)| self.tasks[task].unique_key = key);
         }
         added
     }
@@ -38,12 +40,15 @@ impl Model {
         specs: &[Spec],
         names: &[Names],
         ids: &[String],
+        lost: &mut Vec<(usize, Option<String>)>,
     ) -> Result<Vec<(String, bool)>, Refused> {
         let before = self.tasks.len();
         let (mut answers, mut places, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (spec, id)) in specs.iter().zip(ids).enumerate() {
             let key = spec.unique_key.map(|key| format!("key{key}"));
-            let twin = self.tasks.iter().position(|task| key.is_some() && task.unique_key == key);
+            let keeps = |task: &Task| !task.status.is_finished() || task.status == Status::Completed;
+            let of_key = self.tasks.iter().position(|task| key.is_some() && task.unique_key == key);
+            let twin = of_key.filter(|twin| keeps(&self.tasks[*twin]));
             if let Some(twin) = twin {
                 let found = &self.tasks[twin];
                 if found.task_type != TYPES[spec.task_type] || found.payload != spec.payload {
@@ -55,6 +60,10 @@ impl Model {
                 answers.push((id.clone(), false));
                 places.push(self.tasks.len());
                 fresh.push((self.tasks.len(), index));
+                if let Some(before) = of_key {
+                    self.tasks[before].unique_key = None;
+                    lost.push((before, key.clone()));
+                }
                 self.tasks.push(self.new_task(spec, key, id));
             }
         }
@@ -79,9 +88,10 @@ impl Model {
     }
 
     fn is_on_a_cycle(&self, task: usize) -> bool {
-        let direct = self.tasks[task].edges.keys().copied();
+        let direct = blocking(&self.tasks[task].edges);
         let children = (0..self.tasks.len()).filter(|child| self.tasks[*child].parent == Some(task));
-        direct.chain(children).any(|next| self.waits_for(next, task))
+        let own = self.tasks[task].edges.contains_key(&task);
+        own || direct.chain(children).any(|next| self.waits_for(next, task))
     }
 
     fn connect(&mut self, index: usize) {
@@ -156,7 +166,7 @@ impl Model {
         if status == Status::InProgress || status.is_finished() {
             return Err("task.state");
         }
-        if self.waits_for(on, dependent) {
+        if kind == DependencyType::Blocks && self.waits_for(on, dependent) {
             return Err("task.dependency_cycle");
         }
         self.tasks[dependent].edges.insert(on, kind);

@@ -1,5 +1,6 @@
 //! The model: tasks in a vector, each rule written down once more from the documentation.
 
+use super::admission::blocking;
 use kurultai_core::{DependencyType, OnPrerequisiteFailure, Signal, Status, WaitFor};
 use std::collections::BTreeMap;
 
@@ -216,7 +217,7 @@ impl Model {
         before.into_iter().for_each(|on| self.raise(on, rank));
     }
 
-    /// Whether `from` waits for `to`, over any kind of edge and over children.
+    /// Whether `from` waits for `to`, over `blocks` edges and over children.
     pub(super) fn waits_for(&self, from: usize, to: usize) -> bool {
         let (mut seen, mut open) = (vec![false; self.tasks.len()], vec![from]);
         while let Some(task) = open.pop() {
@@ -226,7 +227,7 @@ impl Model {
             if std::mem::replace(&mut seen[task], true) {
                 continue;
             }
-            open.extend(self.tasks[task].edges.keys());
+            open.extend(blocking(&self.tasks[task].edges));
             open.extend((0..self.tasks.len()).filter(|child| self.tasks[*child].parent == Some(task)));
         }
         false

@@ -6,6 +6,34 @@ use kurultai_core::{Claim, NewAgent, NewTask, Priority, Status};
 use std::time::Duration;
 
 cases! {
+    async fn the_most_urgent_of_many_types_comes_first(team: Team) {
+        team.agent("temujin", &["rust"]).await;
+        team.agent("jochi", &[]).await;
+        // As many types as leave their routes behind, and some that live.
+        let swept = (0..400).map(|i| NewTask::new(format!("gone {i}"))).collect();
+        for gone in team.k.tasks().enqueue_many(swept).await.unwrap() {
+            team.k.tasks().cancel(&gone.id, None).await.unwrap();
+        }
+        assert!(team.claim("temujin", 5).await.is_empty());
+        let mut ids = Vec::new();
+        for i in 0..90 {
+            let priority = Priority::ALL[3 - i % 4];
+            let new = NewTask::new(format!("type {i}")).priority(priority);
+            ids.push((priority, usize::from(i % 8 != 1), i, team.add(if i % 8 == 1 { new.prefers(["rust"]) } else { new }).await));
+        }
+        ids.sort();
+        let mut ids = ids.into_iter().map(|(.., id)| id);
+        assert_eq!(team.claim_ids("temujin", 3).await, ids.by_ref().take(3).collect::<Vec<_>>());
+        assert_eq!(team.claim_ids("temujin", 40).await, ids.by_ref().take(40).collect::<Vec<_>>());
+        let (a, b) = futures::join!(team.claim_ids("temujin", 20), team.claim_ids("temujin", 20));
+        let mut both: Vec<String> = a.into_iter().chain(b).collect();
+        let mut rest: Vec<String> = ids.by_ref().take(40).collect();
+        both.sort();
+        rest.sort();
+        assert_eq!(both, rest);
+        assert_eq!(team.claim("jochi", 90).await.len(), 7);
+    }
+
     async fn the_most_urgent_comes_first(team: Team) {
         team.agent("temujin", &[]).await;
         let mut expected = Vec::new();

@@ -26,6 +26,23 @@ cases! {
         assert_eq!(team.k.tasks().release(&lease).await.unwrap().status, Status::Cancelled);
     }
 
+    async fn who_is_told_twice_is_told_once(team: Team) {
+        team.agent("temujin", &[]).await;
+        let id = team.add(task("one")).await;
+        team.claim_one("temujin").await;
+        let tasks = team.k.tasks();
+        for _ in 0..2 {
+            assert_eq!(tasks.suspend(&id).await.unwrap(), Status::InProgress);
+        }
+        for _ in 0..2 {
+            assert_eq!(tasks.cancel(&id, None).await.unwrap(), Status::InProgress);
+        }
+        // A cancellation goes before a suspension.
+        assert_eq!(tasks.suspend(&id).await.unwrap(), Status::InProgress);
+        let told = ["task.enqueued", "task.claimed", "task.suspend_requested", "task.cancel_requested"];
+        assert_eq!(team.topics(&id).await, told);
+    }
+
     async fn a_cancelled_task_that_fails_or_lapses_is_not_tried_again(team: Team) {
         team.agent("temujin", &[]).await;
         let (failing, lapsing) = (team.add(task("failing")).await, team.add(task("lapsing")).await);

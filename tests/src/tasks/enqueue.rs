@@ -2,7 +2,10 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Dependency, DependencyType, Expiry, Json, NewTask, Priority, Status, WaitFor};
+use chrono::{DateTime, Utc};
+use kurultai_core::{
+    Dependency, DependencyType, EventFilter, Expiry, Failure, Json, NewTask, Priority, Status, WaitFor,
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -146,6 +149,37 @@ cases! {
         tasks.enqueue(task("text").payload(texts)).await.unwrap();
     }
 
+    async fn a_task_that_came_to_nothing_gives_its_key_to_the_next(team: Team) {
+        team.agent("temujin", &[]).await;
+        let tasks = team.k.tasks();
+        let new = |key: &str| task("nightly").unique_key(key).expiry(Expiry::Never);
+        let cancelled = new("cancelled");
+        tasks.enqueue(cancelled.clone()).await.unwrap();
+        tasks.cancel(&cancelled.id, None).await.unwrap();
+        let expired = team.add(new("expired").expiry(Expiry::After(Duration::from_secs(10)))).await;
+        team.seconds(11);
+        tasks.maintain().await.unwrap();
+        let dead = team.add(new("dead").max_attempts(1)).await;
+        tasks.fail(&team.claim_one("temujin").await.lease, Failure::new("no")).await.unwrap();
+        let done = team.add(new("done")).await;
+        team.complete(&team.claim_one("temujin").await).await;
+        // The same task again is a repetition, whatever became of it.
+        assert!(tasks.enqueue(cancelled.clone()).await.unwrap().deduplicated);
+        // Who is refused takes no key.
+        let refused = vec![new("cancelled"), task("x").depends_on(["nobody"])];
+        assert_eq!(code(tasks.enqueue_many(refused).await), "task.dependency_unknown");
+        for (key, old) in [("cancelled", &cancelled.id), ("expired", &expired), ("dead", &dead)] {
+            assert_eq!(team.get(old).await.unique_key.as_deref(), Some(key));
+            let again = tasks.enqueue(new(key).payload(json!("another"))).await.unwrap();
+            assert!(!again.deduplicated && again.id != *old, "{key}");
+            assert_eq!(team.get(&again.id).await.unique_key.as_deref(), Some(key));
+            assert_eq!(code(tasks.enqueue(new(key)).await), "task.conflict");
+            tasks.requeue(old).await.unwrap();
+            assert_eq!(team.get(old).await.unique_key, None);
+        }
+        assert_eq!(tasks.enqueue(new("done")).await.unwrap().id, done);
+    }
+
     async fn one_key_from_many_at_once_makes_one_task(team: Team) {
         let tasks = team.k.tasks();
         let calls = (0..24).map(|_| tasks.enqueue(task("once").unique_key("once")));
@@ -203,6 +237,35 @@ cases! {
         assert_eq!(code(team.k.tasks().enqueue(own).await), "task.dependency_cycle");
     }
 
+    async fn only_what_waits_closes_a_circle(team: Team) {
+        team.agent("temujin", &[]).await;
+        let tasks = team.k.tasks();
+        for kind in [DependencyType::FeedsInto, DependencyType::ParallelOk] {
+            let edge = |on: &str| [Dependency::new(on, kind)];
+            let (a, b) = (task("a"), task("b"));
+            let ids = [a.id.clone(), b.id.clone()];
+            tasks.enqueue_many(vec![a.depends_on(edge(&ids[1])), b.depends_on(edge(&ids[0]))]).await.unwrap();
+            let (c, d) = (team.add(task("c")).await, team.add(task("d")).await);
+            tasks.depend(&c, Dependency::new(&d, kind)).await.unwrap();
+            tasks.depend(&d, Dependency::new(&c, kind)).await.unwrap();
+            let parent = team.add(task("parent")).await;
+            team.add(task("child").parent(&parent).depends_on(edge(&parent))).await;
+            let claimed = team.claim_ids("temujin", 9).await;
+            assert_eq!(claimed.len(), 5, "all but the parent");
+            // What waits in one direction and is fed in the other.
+            let (e, f) = (team.add(task("e")).await, team.add(task("f")).await);
+            tasks.depend(&e, f.as_str()).await.unwrap();
+            tasks.depend(&f, Dependency::new(&e, kind)).await.unwrap();
+            let refused = tasks.depend(&f, e.as_str()).await.unwrap_err();
+            assert_eq!(refused.code(), "task.dependency_cycle");
+            assert!(refused.message().ends_with(&format!("{f} -> {e} -> {f}")), "{refused}");
+            let under = task("under").parent(&f).depends_on([&e]);
+            assert_eq!(code(tasks.enqueue(under).await), "task.dependency_cycle");
+            tasks.cancel(&f, None).await.unwrap();
+            tasks.cancel(&e, None).await.unwrap();
+        }
+    }
+
     async fn a_parent_that_waits_for_its_child_cannot_be_what_the_child_waits_for(team: Team) {
         let parent = task("parent").wait_for(WaitFor::All);
         let child = task("child").parent(&parent.id).depends_on([&parent.id]);
@@ -230,8 +293,83 @@ cases! {
         team.add(task("beside").parent(&one)).await;
     }
 
+    async fn what_was_sent_before_a_close_is_committed(team: Team) {
+        let k = team.reopen(|config| config).await;
+        let tasks = k.tasks();
+        let mut sent: Vec<_> = (0..100).map(|i| Box::pin(tasks.enqueue(task(&i.to_string())))).collect();
+        for call in &mut sent {
+            assert!(futures::poll!(call).is_pending());
+        }
+        let (answers, ()) = futures::join!(futures::future::join_all(sent), k.clone().close());
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+        assert_eq!(code(tasks.enqueue(task("late")).await), "store.closed");
+        assert_eq!(team.k.tasks().stats().await.unwrap().by_status[&Status::Pending], 100);
+    }
+
     async fn an_unknown_parent_is_refused(team: Team) {
         assert_eq!(code(team.k.tasks().enqueue(task("child").parent("nobody")).await), "task.not_found");
+    }
+
+    async fn times_come_back_or_are_refused_by_name(team: Team) {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let kept = [
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+            ("2026-03-01T09:07:05.123456Z", "9999-12-31T23:59:59.999999Z"),
+            ("9989-12-31T23:59:59.999999Z", "2026-04-01T09:07:05.123456Z"),
+        ];
+        for (run_at, expires_at) in kept {
+            let new = task("timed").run_at(at(run_at)).expiry(Expiry::At(at(expires_at)));
+            let got = team.get(&team.add(new).await).await;
+            assert_eq!((got.run_at, got.expires_at), (Some(at(run_at)), Some(at(expires_at))));
+        }
+        let latest = task("latest").run_at(at(kept[2].0)).expiry(Expiry::After(Duration::from_secs(315_360_000)));
+        let got = team.get(&team.add(latest).await).await;
+        assert_eq!(got.expires_at, Some(at("9999-12-29T23:59:59.999999Z")));
+        let tasks = team.k.tasks();
+        for time in ["1969-12-31T23:59:59.999999Z", "9990-01-01T00:00:00Z", "+10000-01-01T00:00:00Z", "-0001-01-01T00:00:00Z", "0000-06-01T00:00:00Z"] {
+            let refused = tasks.enqueue(task("never").run_at(at(time))).await.unwrap_err();
+            assert_eq!(refused.code(), "input.invalid", "{time}");
+            assert!(refused.message().starts_with("run_at is "), "{refused}");
+        }
+        for time in ["1969-12-31T23:59:59.999999Z", "+10000-01-01T00:00:00Z", "0000-06-01T00:00:00Z"] {
+            let refused = tasks.enqueue(task("never").expiry(Expiry::At(at(time)))).await.unwrap_err();
+            assert!(refused.message().starts_with("expires_at is "), "{refused}");
+            let filter = EventFilter { since: Some(at(time)), ..EventFilter::default() };
+            let refused = team.k.events().read(filter).await.unwrap_err();
+            assert!(refused.message().starts_with("since is "), "{refused}");
+        }
+    }
+
+    async fn of_many_the_refused_one_is_named(team: Team) {
+        let bad = task("bad").priority_weight(2.0);
+        let refused = team.k.tasks().enqueue_many(vec![task("good"), bad.clone()]).await.unwrap_err();
+        assert_eq!(refused.message(), "task 1: priority_weight is \"2\"; allowed: 0 to 1");
+        assert_eq!(refused.message_in(|field| field.to_uppercase()), "task 1: PRIORITY_WEIGHT is \"2\"; allowed: 0 to 1");
+        let refused = team.k.tasks().enqueue(bad).await.unwrap_err();
+        assert_eq!(refused.message(), "priority_weight is \"2\"; allowed: 0 to 1");
+    }
+
+    async fn a_large_family_and_a_long_chain_are_looked_through_once(team: Team) {
+        // All of them are refused at the end, so that only the look is measured.
+        let old = team.add(task("old")).await;
+        let parent = task("parent").wait_for(WaitFor::Any);
+        let mut family: Vec<NewTask> = (0..50_000).map(|_| task("child").parent(&parent.id)).collect();
+        family.extend([parent, task("circle").parent(&old).depends_on([&old])]);
+        let mut chain: Vec<NewTask> = (0..50_000).map(|_| task("link")).collect();
+        for i in 0..chain.len() {
+            let before = chain[(i + chain.len() - 1) % chain.len()].id.clone();
+            chain[i] = chain[i].clone().depends_on([before]);
+        }
+        chain.reverse();
+        let started = kurultai_core::clock::monotonic();
+        for tasks in [family, chain] {
+            assert_eq!(code(team.k.tasks().enqueue_many(tasks).await), "task.dependency_cycle");
+        }
+        let took = started.elapsed();
+        assert!(took < Duration::from_secs(20), "{took:?}");
+        let first = team.add(task("first")).await;
+        let children = (0..300).map(|_| task("child").parent(&old).depends_on([&first]));
+        team.k.tasks().enqueue_many(children.collect()).await.unwrap();
     }
 
     async fn a_fixed_expiry_and_a_start_are_kept(team: Team) {

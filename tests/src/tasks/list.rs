@@ -2,10 +2,54 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Filter, NewTask, Status};
+use kurultai_core::{Expiry, Filter, Finish, Json, NewTask, Outcome, Status};
 use serde_json::json;
 
 cases! {
+    async fn answers_end_where_they_would_be_too_long(team: Team) {
+        team.agent("temujin", &[]).await;
+        let tasks = team.k.tasks();
+        let big = Json::stored(format!("\"{}\"", "x".repeat((1 << 20) - 2)));
+        let ids: Vec<String> = {
+            let mut ids = Vec::new();
+            for _ in 0..4 {
+                let ten = (0..10).map(|_| task("big").payload(big.clone()).expiry(Expiry::Never)).collect();
+                ids.extend(tasks.enqueue_many(ten).await.unwrap().into_iter().map(|e| e.id));
+            }
+            ids
+        };
+        let (mut seen, mut cursor, mut sizes) = (Vec::new(), None, Vec::new());
+        loop {
+            let page = tasks.list(Filter { limit: 30, cursor, ..Filter::default() }).await.unwrap();
+            sizes.push(page.tasks.len());
+            seen.extend(page.tasks.into_iter().map(|task| task.id));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!((seen, sizes), (ids.clone(), vec![16, 16, 8]));
+        let mut taken = Vec::new();
+        for fit in [16, 16, 8] {
+            let claimed = team.claim("temujin", 100).await;
+            assert_eq!(claimed.len(), fit);
+            let finishes = claimed.iter().map(|c| Finish {
+                lease: c.lease.clone(),
+                outcome: Outcome::Complete { results: big.clone(), usage: None },
+            });
+            assert!(tasks.finish_many(finishes.collect()).await.unwrap().iter().all(Result::is_ok));
+            taken.extend(claimed.into_iter().map(|c| c.id));
+        }
+        taken.sort();
+        assert_eq!(taken, ids);
+        // Of forty prerequisites the results of sixteen are handed over, and the others are told to be left out.
+        team.add(task("sum").depends_on(&ids)).await;
+        let sum = team.claim_one("temujin").await;
+        assert_eq!(sum.prerequisites.len(), 40);
+        assert_eq!(sum.prerequisites.iter().filter(|p| p.results.as_ref() == Some(&big)).count(), 16);
+        assert!(sum.prerequisites.iter().all(|p| p.omitted == p.results.is_none()));
+    }
+
     async fn lists_are_filtered_and_paged(team: Team) {
         team.agent("temujin", &[]).await;
         let mut ids = Vec::new();

@@ -1,5 +1,7 @@
 use crate::{cases, fixture::task};
-use kurultai_core::{Clock, EventFilter, Expiry, Priority, Status, config::Retention};
+use kurultai_core::{
+    Clock, EventFilter, Expiry, Failure, Json, Priority, RetryPolicy, Status, config::Retention,
+};
 use std::time::Duration;
 
 cases! {
@@ -149,6 +151,76 @@ cases! {
         let titles: Vec<String> = team.claim("temujin", 9).await.into_iter().map(|c| c.title).collect();
         assert_eq!(titles, ["old p3", "p2", "older p3", "p0"].into_iter().filter(|t| titles.contains(&(*t).to_owned())).collect::<Vec<_>>());
         assert_eq!(titles.last().unwrap(), "p0");
+    }
+
+    async fn only_time_in_the_queue_makes_a_task_rise(team: Team) {
+        team.agent("temujin", &[]).await;
+        let hours = |n: u64| Duration::from_secs(3_600 * n);
+        let low = |title: &str| task(title).priority(Priority::P3).expiry(Expiry::Never);
+        let gate = team.add(task("gate").expiry(Expiry::Never)).await;
+        team.add(low("delayed").delay(hours(4))).await;
+        team.add(low("blocked").depends_on([&gate])).await;
+        let suspended = team.add(low("suspended")).await;
+        team.k.tasks().suspend(&suspended).await.unwrap();
+        let dead = team.add(low("requeued").max_attempts(1)).await;
+        let retry = RetryPolicy { base: hours(4), cap: hours(4), jitter: false };
+        let failing = team.add(low("backing off").retry(retry)).await;
+        let held = team.add(low("released")).await;
+        let leases = team.claim("temujin", 9).await;
+        let lease = |id: &str| leases.iter().find(|c| c.id == id).unwrap().lease.clone();
+        team.k.tasks().fail(&lease(&failing), Failure::new("later")).await.unwrap();
+        team.k.tasks().fail(&lease(&dead), Failure::new("never")).await.unwrap();
+        for id in [&held, &gate] {
+            team.k.tasks().extend(&lease(id), hours(5)).await.unwrap();
+        }
+        team.seconds(4 * 3_600);
+        team.k.tasks().resume(&suspended).await.unwrap();
+        team.k.tasks().requeue(&dead).await.unwrap();
+        team.k.tasks().release(&lease(&held)).await.unwrap();
+        team.k.tasks().complete(&lease(&gate), Json::default()).await.unwrap();
+        team.add(task("urgent").priority(Priority::P1).expiry(Expiry::Never)).await;
+        for _ in 0..4 {
+            team.seconds(60);
+            team.k.tasks().maintain().await.unwrap();
+        }
+        assert_eq!(team.claim_one("temujin").await.title, "urgent");
+        // A time long past does not count either.
+        let past = team.clock.now() - hours(40);
+        team.add(low("past").run_at(past)).await;
+        team.k.tasks().maintain().await.unwrap();
+        let oldest = team.k.tasks().stats().await.unwrap().oldest_pending_seconds.unwrap();
+        assert!(oldest < 300.0, "{oldest}");
+        team.add(task("medium").expiry(Expiry::Never)).await;
+        assert_eq!(team.claim_one("temujin").await.title, "medium");
+        // Three ranks up take three hours, and a fourth brings it before every weight.
+        for (hours, rank) in [(3, 0), (4, 1)] {
+            for _ in 0..hours {
+                team.seconds(3_600);
+                team.k.tasks().maintain().await.unwrap();
+                team.k.tasks().maintain().await.unwrap();
+            }
+            let heavy = task("heavy").priority(Priority::P0).priority_weight(0.6).expiry(Expiry::Never);
+            let id = team.add(heavy).await;
+            let first = team.claim_one("temujin").await;
+            assert_eq!(usize::from(first.id != id), rank, "{}", first.title);
+        }
+    }
+
+    async fn a_light_task_beside_a_steady_stream_of_urgent_ones_is_served_some_day(team: Team) {
+        team.agent("temujin", &[]).await;
+        let light = team.add(task("light").priority(Priority::P3).priority_weight(0.4).expiry(Expiry::Never)).await;
+        let urgent = || task("urgent").priority(Priority::P0).expiry(Expiry::Never);
+        team.add(urgent()).await;
+        let mut served = 0;
+        while team.status(&light).await == Status::Pending && served < 9 {
+            team.add(urgent()).await;
+            team.seconds(3_600);
+            team.k.tasks().maintain().await.unwrap();
+            let claimed = team.claim_one("temujin").await;
+            team.complete(&claimed).await;
+            served += 1;
+        }
+        assert_eq!(team.status(&light).await, Status::Completed, "after {served} others");
     }
 
     async fn what_is_over_is_removed_when_asked_for(team: Team) {

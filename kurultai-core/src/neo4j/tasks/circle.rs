@@ -1,8 +1,8 @@
 //! Circles that new tasks would close. A new task closes one only as the child of a task that was there before, which
 //! then waits for it; the rest of the circle may lead through other units of the batch and through old tasks.
 
-use crate::tasks::admit::Row;
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use crate::tasks::admit::{self, Row};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 /// What new tasks wait for, and their parents: edges that are not in the database yet.
 pub(super) type Waits = HashMap<String, Vec<String>>;
@@ -27,25 +27,30 @@ impl Ways {
 /// The circle that the unit's rows close. Remembers the edges of rows that close none.
 pub(super) fn circle(rows: &[Row], waits: &mut Waits, ways: &Ways) -> Option<Vec<String>> {
     let own: HashSet<&str> = rows.iter().map(|row| row.task.id.as_str()).collect();
-    let before = waits.clone();
     join(rows, waits);
     if rows.iter().all(|row| row.task.depends_on.is_empty()) {
         return None;
     }
+    let mut children: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Row { task, .. } in rows {
-        let Some(parent) = task.parent_id.as_deref().filter(|parent| !own.contains(parent)) else { continue };
-        if let Some(mut circle) = way(&task.id, parent, waits, ways) {
-            *waits = before;
-            circle.push(task.id.clone());
-            return Some(circle);
+        if let Some(parent) = task.parent_id.as_deref().filter(|parent| !own.contains(parent)) {
+            children.entry(parent).or_default().push(&task.id);
         }
     }
-    None
+    let mut circle = children.iter().find_map(|(parent, from)| way(from, parent, waits, ways))?;
+    waits.retain(|id, _| !own.contains(id.as_str()));
+    for parent in children.keys() {
+        if let Some(waited_for) = waits.get_mut(*parent) {
+            waited_for.retain(|id| !own.contains(id.as_str()));
+        }
+    }
+    circle.extend(circle.first().cloned());
+    Some(circle)
 }
 
 fn join(rows: &[Row], waits: &mut Waits) {
     for Row { task, .. } in rows {
-        let edges = task.depends_on.iter().map(|edge| edge.prerequisite.clone());
+        let edges = admit::waited_for(task).map(str::to_owned);
         waits.entry(task.id.clone()).or_default().extend(edges);
         if let Some(parent) = &task.parent_id {
             waits.entry(parent.clone()).or_default().push(task.id.clone());
@@ -53,10 +58,10 @@ fn join(rows: &[Row], waits: &mut Waits) {
     }
 }
 
-/// The ids on the way along which `from` waits for `to`.
-fn way(from: &str, to: &str, waits: &Waits, ways: &Ways) -> Option<Vec<String>> {
-    let mut came_by: HashMap<&str, &[String]> = HashMap::from([(from, [].as_slice())]);
-    let (mut next, mut steps) = (vec![from], HashMap::new());
+/// The ids on the way along which one of `from` waits for `to`.
+fn way(from: &[&str], to: &str, waits: &Waits, ways: &Ways) -> Option<Vec<String>> {
+    let mut came_by: HashMap<&str, &[String]> = from.iter().map(|id| (*id, [].as_slice())).collect();
+    let (mut next, mut steps) = (from.to_vec(), HashMap::new());
     while let Some(id) = next.pop() {
         for on in waits.get(id).into_iter().flatten() {
             if let Entry::Vacant(entry) = came_by.entry(on) {
@@ -76,7 +81,7 @@ fn way(from: &str, to: &str, waits: &Waits, ways: &Ways) -> Option<Vec<String>> 
     }
     came_by.get(to)?;
     let (mut path, mut last) = (vec![to.to_owned()], to);
-    while let Some(before) = steps.get(last).filter(|_| last != from) {
+    while let Some(before) = steps.get(last) {
         path.extend(came_by[last].iter().rev().cloned());
         path.push((*before).to_owned());
         last = before;

@@ -15,7 +15,7 @@ use crate::{
     ids,
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
-        queue::{Answers, ClaimRequest},
+        queue::{ANSWER_BYTES, Answers, ClaimRequest},
     },
 };
 use std::sync::Arc;
@@ -36,8 +36,10 @@ macro_rules! claimed {
             ", ",
             $until,
             ",
-      CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' |
-        [q.id, e.type, q.status, q.results]] ELSE [] END]"
+      CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN reduce(all = [[], 0], q IN
+        [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' | [q.id, e.type, q.status, q.results]] |
+        [all[0] + [CASE WHEN all[1] >= 16777216 AND q[3] IS NOT NULL THEN [q[0], q[1], q[2], null, true] ELSE q END],
+          all[1] + size(coalesce(q[3], ''))])[0] ELSE [] END]"
         )
     };
 }
@@ -68,6 +70,9 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
       WHERE h.namespace = $ns AND h.held_by = g[6] AND h.due_at > now } END AS room
     WITH now, at, g, heads[..CASE WHEN room < 0 THEN 0 WHEN room < g[2] THEN room ELSE g[2] END] AS heads
     WHERE size(heads) > 0
+    WITH now, at, g, CASE WHEN size(heads) <= 16 THEN heads ELSE heads[..reduce(fit = [0, 0], t IN heads |
+      CASE WHEN fit[1] >= g[7] THEN fit ELSE [fit[0] + 1, fit[1] + size(coalesce(t.payload, ''))
+        + size(coalesce(t.checkpoint, ''))] END)[0]] END AS heads
     MATCH (a:Agent {namespace: $ns, id: g[0]})
     SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1
     WITH at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
@@ -87,6 +92,29 @@ FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base 
   source: agents[i - 1], task_id: tasks[i - 1][1], created_at: at}))
 RETURN [catalog, overdue, tasks] AS row"
 );
+
+/// With more routes than that, it is looked first which of them have tasks. Types that are made up for each task leave
+/// many behind.
+const MANY_ROUTES: usize = 256;
+/// Where more tasks than that can be claimed, all routes are looked at.
+const MANY_TASKS: usize = 5_000;
+const LIVE: &str = "CYPHER 5
+MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
+WHERE t.namespace = $ns AND t.route > -1 AND t.claim_key > -1
+WITH t.route AS route LIMIT $limit WITH route, count(*) AS tasks
+RETURN [sum(tasks), collect(route)] AS row";
+
+/// The routes that have tasks to claim, in order; `None` where there are few routes or many tasks.
+async fn live_routes(store: &Neo4jStore, catalog: &Catalog) -> Result<Option<Vec<i64>>> {
+    if catalog.routes.len() <= MANY_ROUTES {
+        return Ok(None);
+    }
+    let mut row = store.one(store.query(LIVE).param("limit", count(MANY_TASKS)), Repeat::Safe).await?;
+    let tasks: u64 = row.next()?;
+    let mut live: Vec<i64> = row.next()?;
+    live.sort_unstable();
+    Ok(Some(live).filter(|_| tasks < MANY_TASKS as u64))
+}
 
 /// The requests that differ in nothing but how much they want.
 struct Group<'a> {
@@ -131,10 +159,11 @@ async fn attempt(
     requests: &[ClaimRequest],
     groups: &[Group<'_>],
 ) -> Result<Option<Answers<Vec<Claimed>>>> {
+    let live = live_routes(store, catalog).await?;
     let (mut rows, mut most) = (Vec::new(), 0);
     for group in groups {
         let wanted = group.members.iter().map(|i| requests[*i].max).sum::<usize>().min(MOST);
-        let Some(row) = row(group, wanted, catalog) else { continue };
+        let Some(row) = row(group, wanted, catalog, live.as_deref()) else { continue };
         most = most.max(wanted);
         rows.push(row);
     }
@@ -145,6 +174,7 @@ async fn attempt(
     for claimed in tasks {
         give(claimed_of(claimed)?, groups, requests, &mut each)?;
     }
+    each.iter_mut().flatten().for_each(|claimed| omit(claimed));
     let unknown = |r: &ClaimRequest| !catalog.agents.contains_key(&r.agent);
     if requests.iter().any(unknown) {
         let agents = store.agents().await?;
@@ -185,14 +215,20 @@ async fn taken(
     }
 }
 
-fn row(group: &Group<'_>, wanted: usize, catalog: &Catalog) -> Option<neo4rs::BoltType> {
+fn row(
+    group: &Group<'_>,
+    wanted: usize,
+    catalog: &Catalog,
+    live: Option<&[i64]>,
+) -> Option<neo4rs::BoltType> {
     let ClaimRequest { agent, types, lease, .. } = group.first;
     let claimer = catalog.agents.get(agent)?;
     if matches!(claimer.status, AgentStatus::Draining | AgentStatus::Offline) {
         return None;
     }
     let mut served = Vec::new();
-    for (number, route) in &catalog.routes {
+    let is_live = |number: &i64| live.is_none_or(|live| live.binary_search(number).is_ok());
+    for (number, route) in catalog.routes.iter().filter(|(number, _)| is_live(number)) {
         let preference = route.served_by(agent, &claimer.capabilities, types.as_deref(), &catalog.paused);
         let Some(preference) = preference else { continue };
         served.push(cells![*number, count(preference)]);
@@ -206,7 +242,8 @@ fn row(group: &Group<'_>, wanted: usize, catalog: &Catalog) -> Option<neo4rs::Bo
             micros(*lease),
             claimer.max_concurrent.map(i64::from),
             list(served),
-            limited
+            limited,
+            count(ANSWER_BYTES * group.members.len())
         ]
     })
 }
@@ -228,6 +265,17 @@ fn give(
         }
     }
     Err(Error::internal(format!("task {} was claimed for nobody", claimed.id)))
+}
+
+/// Leaves out the results of prerequisites that would be too long an answer.
+fn omit(claimed: &mut [Claimed]) {
+    let mut bytes = 0;
+    for prerequisite in claimed.iter_mut().flat_map(|task| &mut task.prerequisites) {
+        let size = prerequisite.results.as_ref().map_or(0, |results| results.as_str().len());
+        prerequisite.omitted |= size > 0 && bytes >= ANSWER_BYTES;
+        prerequisite.results.take_if(|_| bytes >= ANSWER_BYTES);
+        bytes += size;
+    }
 }
 
 pub(super) fn claimed_of(mut row: Cells) -> Result<Claimed> {
@@ -267,6 +315,7 @@ pub(super) fn prerequisites(rows: Vec<Cells>) -> Result<Vec<Prerequisite>> {
             dependency_type: row.next::<String>()?.parse()?,
             status: row.next::<String>()?.parse()?,
             results: row.next()?,
+            omitted: row.next::<Option<bool>>()?.unwrap_or_default(),
         })
     };
     let mut found: Vec<Prerequisite> = rows.into_iter().map(prerequisite).collect::<Result<_>>()?;

@@ -47,6 +47,20 @@ macro_rules! raise {
     };
 }
 
+/// The way along which one task waits for another. Of edges only `blocks` counts; those to children have no type.
+macro_rules! way {
+    ($from:literal, $to:literal) => {
+        concat!(
+            "way = shortestPath((",
+            $from,
+            ")-[:DEPENDS_ON|SPAWNED*..10000]->(",
+            $to,
+            "))
+  WHERE all(r IN relationships(way) WHERE coalesce(r.type, 'blocks') = 'blocks')"
+        )
+    };
+}
+
 /// Inserts nothing where a parent is finished or gone, where a prerequisite is gone, or where there is a way between
 /// guarded tasks that the writer did not know when it looked for circles. A parent's revision grows whatever its
 /// status, as who decides about it must know of the child. Guards and ways are [from, to], raises [task, rank].
@@ -54,7 +68,9 @@ const LINKED: &str = concat!(
     lock!(),
     "CALL () { UNWIND $guards AS g
   MATCH (a:Task {namespace: $ns, id: g[0]}), (b:Task {namespace: $ns, id: g[1]}) WHERE a <> b
-  MATCH way = shortestPath((a)-[:DEPENDS_ON|SPAWNED*..10000]->(b))
+  MATCH ",
+    way!("a", "b"),
+    "
   RETURN collect([x IN nodes(way) | x.id]) AS ways }
 CALL () { UNWIND $hosts AS id OPTIONAL MATCH (p:Task {namespace: $ns, id: id})
     WHERE NOT p.status IN ",
@@ -66,6 +82,9 @@ CALL () { UNWIND $prerequisites AS id OPTIONAL MATCH (p:Task {namespace: $ns, id
 CALL (ns, now, at, ways, gone, lost) {
 WITH ns, now, at, ways, gone, lost
 WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone + lost = 0
+CALL () { UNWIND $without_key AS id MATCH (t:Task {namespace: $ns, id: id})
+  WHERE t.status IN ['dead_letter', 'cancelled', 'expired']
+  SET t.unique_key = null, t.revision = coalesce(t.revision, 0) + 1 RETURN count(*) AS freed }
 CALL (ns, now, at) {
 ",
     insert!(more!()),
@@ -116,7 +135,9 @@ const DEPEND: &str = concat!(
     lock!(),
     "OPTIONAL MATCH (d:Task {namespace: $ns, id: $dependent})
 OPTIONAL MATCH (p:Task {namespace: $ns, id: $prerequisite})
-CALL (d, p) { OPTIONAL MATCH way = shortestPath((p)-[:DEPENDS_ON|SPAWNED*..10000]->(d))
+CALL (d, p) { OPTIONAL MATCH ",
+    way!("p", "d"),
+    " AND $type = 'blocks'
   RETURN [x IN nodes(way) | x.id] AS circle LIMIT 1 }
 WITH ns, now, at, d, p, circle, d.status AS was, p.status AS theirs, ns.event_seq AS base,
   CASE WHEN circle IS NULL AND p IS NOT NULL AND d.status IN ['pending', 'blocked', 'suspended', 'pending_review']
@@ -236,7 +257,8 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
         if rows.is_empty() {
             return Ok(Answers { each, overdue: false });
         }
-        let query = links(insertion(store, &rows).await?.query(store, LINKED), &rows, &ways);
+        let query = links(insertion(store, &rows).await?.query(store, LINKED), &rows, &ways)
+            .param("without_key", known.without_key());
         match store.one(query, Repeat::Unsafe).await {
             Ok(mut row) => {
                 let (found, loose): (Vec<Vec<String>>, Vec<i64>) = (row.next()?, row.next()?);

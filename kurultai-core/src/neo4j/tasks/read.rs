@@ -12,7 +12,7 @@ use crate::{
     tasks::{
         Filter, OnPrerequisiteFailure, Page, Percentiles, Prerequisite, Priority, RetryPolicy, Stats, Status,
         Task, WaitFor,
-        queue::{Due, Facts, Tally},
+        queue::{ANSWER_BYTES, Due, Facts, Tally},
     },
 };
 use chrono::{DateTime, Utc};
@@ -70,7 +70,12 @@ macro_rules! list {
             " AND ($type IS NULL OR t.type = $type) AND ($assigned_to IS NULL OR t.assigned_to = $assigned_to)
   AND ($claimed_by IS NULL OR t.claimed_by = $claimed_by)
 WITH t ORDER BY t.id LIMIT $limit
-RETURN [properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row ORDER BY t.id"
+WITH collect(t) AS page
+WITH page, reduce(fit = [0, 0], t IN page | CASE WHEN fit[1] >= $bytes THEN fit ELSE [fit[0] + 1,
+  fit[1] + size(coalesce(t.payload, '')) + size(coalesce(t.results, '')) + size(coalesce(t.checkpoint, ''))
+  + size(coalesce(t.description, '')) + reduce(text = 0, e IN coalesce(t.errors, []) | text + size(e))] END)[0] AS fit
+UNWIND page[..fit] AS t
+RETURN [fit < size(page), properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row ORDER BY t.id"
         )
     };
 }
@@ -231,10 +236,12 @@ pub(super) async fn list(store: &Neo4jStore, filter: Filter) -> Result<Page> {
         .param("claimed_by", filter.claimed_by)
         .param("parent", filter.parent_id)
         .param("cursor", filter.cursor.unwrap_or_default())
-        .param("limit", count(filter.limit) + 1);
-    let found = whole(store, query, |mut row| Ok((0, task(row.next()?, row.next()?)?)));
-    let mut tasks: Vec<Task> = found.await?.into_iter().map(|(_, task)| task).collect();
-    let more = tasks.len() > filter.limit;
+        .param("limit", count(filter.limit) + 1)
+        .param("bytes", count(ANSWER_BYTES));
+    let cut = |mut row: Cells| Ok((u64::from(row.next::<bool>()?), task(row.next()?, row.next()?)?));
+    let found = whole(store, query, cut).await?;
+    let more = found.len() > filter.limit || found.iter().any(|(cut, _)| *cut > 0);
+    let mut tasks: Vec<Task> = found.into_iter().map(|(_, task)| task).collect();
     tasks.truncate(filter.limit);
     let next = tasks.last().filter(|_| more).map(|task: &Task| task.id.clone());
     Ok(Page { tasks, next })

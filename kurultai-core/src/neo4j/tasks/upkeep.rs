@@ -7,12 +7,16 @@ use crate::{
 };
 use std::{sync::PoisonError, time::Duration};
 
-/// Whether t has waited for its next rank.
+/// Whether t could be claimed for so long that it should rise a rank, or of the first rank come before all weights.
 macro_rules! is_old {
     () => {
-        "t.claim_key >= 1152921504606846976
-    AND now - t.created_at.epochSeconds * 1000000 >
-      $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)"
+        concat!(
+            "t.claim_key >= 1125899906842624 AND now - CASE WHEN t.run_at > t.created_at THEN ",
+            micros!("t.run_at"),
+            " ELSE ",
+            micros!("t.created_at"),
+            " END >= $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)"
+        )
     };
 }
 
@@ -35,7 +39,8 @@ const RAISE: &str = concat!(
   WHERE ",
     is_old!(),
     "
-  SET t.claim_key = t.claim_key - 1152921504606846976,
+  SET t.claim_key = CASE WHEN t.claim_key >= 1152921504606846976 THEN t.claim_key - 1152921504606846976
+      ELSE t.claim_key % 1125899906842624 END,
     t.due_at = coalesce(t.due_at, ",
     micros!("t.expires_at"),
     "), t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at

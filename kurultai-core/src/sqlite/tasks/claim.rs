@@ -9,7 +9,7 @@ use crate::{
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
         order::{self, Head, Route, Served, Share},
-        queue::{Answers, ClaimRequest},
+        queue::{ANSWER_BYTES, Answers, ClaimRequest, FEW_TASKS},
     },
 };
 use rusqlite::{Row, params};
@@ -24,10 +24,14 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     names.dedup();
     let agents = registry::of(tx, &names)?;
     learn_routes(tx)?;
-    let (shares, routes) = shares(tx, requests, &agents)?;
+    let live = live_routes(tx)?;
+    let (mut shares, routes) = shares(tx, requests, &agents, live.as_deref())?;
     let overdue = overdue(tx)?;
+    if let Some(live) = live.filter(|_| !overdue) {
+        order::prune(&mut shares, &live);
+    }
     let heads = heads(tx, &shares, &routes, overdue)?;
-    let given = order::assign(&shares, &heads);
+    let given = cut(tx, order::assign(&shares, &heads))?;
     let claims = take(tx, requests, &given, &agents)?;
     let mut claimed = claimed(tx, &given, &claims)?.into_iter();
     let everybody = if agents.len() == names.len() { None } else { Some(registry::all(tx)?) };
@@ -70,9 +74,42 @@ fn learn_routes(tx: &Tx<'_>) -> Result<()> {
     Ok(())
 }
 
+/// With more routes than that, it is looked first which of them have tasks. Types that are made up for each task leave
+/// many behind.
+const MANY_ROUTES: usize = 64;
+
+/// The places of the routes that have tasks to claim, each with its first sort key. `None` where there are few routes,
+/// which are all looked at.
+fn live_routes(tx: &Tx<'_>) -> Result<Option<Vec<(usize, i64)>>> {
+    let Some(memory) = tx.memory else { return Ok(None) };
+    let routes = &memory.borrow().routes.all;
+    if routes.len() <= MANY_ROUTES {
+        return Ok(None);
+    }
+    // From one route in the index to the next, instead of through all tasks.
+    let sql = "with recursive live(route) as (
+          select min(route) from task where claim_key is not null
+          union all
+          select (select min(route) from task where claim_key is not null and route > live.route)
+          from live where route is not null)
+        select route, (select min(claim_key) from task where route = live.route and claim_key is not null)
+        from live where route is not null";
+    let live = tx.rows(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
+    let known = live.into_iter().filter_map(|(id, key)| {
+        let place = routes.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some((place, key))
+    });
+    Ok(Some(known.collect()))
+}
+
 /// What each request may take: the routes its agent serves, and no more tasks than the agent has room for.
 /// Returns the route numbers that the shares' indexes stand for.
-fn shares(tx: &Tx<'_>, requests: &[ClaimRequest], agents: &[Agent]) -> Result<(Vec<Share>, Vec<i64>)> {
+fn shares(
+    tx: &Tx<'_>,
+    requests: &[ClaimRequest],
+    agents: &[Agent],
+    live: Option<&[(usize, i64)]>,
+) -> Result<(Vec<Share>, Vec<i64>)> {
     let Some(memory) = tx.memory else { return Ok((vec![], vec![])) };
     let (routes, paused) = (&memory.borrow().routes, paused(tx)?);
     let mut served: HashMap<(&str, &Option<Vec<String>>), Served> = HashMap::new();
@@ -84,11 +121,14 @@ fn shares(tx: &Tx<'_>, requests: &[ClaimRequest], agents: &[Agent]) -> Result<(V
             continue;
         };
         let mine = served.entry((&request.agent, &request.types)).or_insert_with(|| {
-            let serves = |(index, (_, route)): (usize, &(i64, Route))| {
-                let types = request.types.as_deref();
+            let serves = |index: usize| {
+                let (types, (_, route)) = (request.types.as_deref(), &routes.all[index]);
                 Some((index, route.served_by(&agent.id, &agent.capabilities, types, &paused)?))
             };
-            routes.all.iter().enumerate().filter_map(serves).collect()
+            match live {
+                Some(live) => live.iter().filter_map(|(index, _)| serves(*index)).collect(),
+                None => (0..routes.all.len()).filter_map(serves).collect(),
+            }
         });
         let left = room.entry(&request.agent).or_default();
         let max = request.max.min(*left);
@@ -122,6 +162,22 @@ fn heads(tx: &Tx<'_>, shares: &[Share], routes: &[i64], overdue: bool) -> Result
         });
     }
     Ok(heads)
+}
+
+/// Leaves in the queue what would be too long an answer.
+fn cut(tx: &Tx<'_>, mut given: Vec<Vec<i64>>) -> Result<Vec<Vec<i64>>> {
+    let sql = "select octet_length(d.payload) + coalesce(octet_length(r.checkpoint), 0) from rarray(?1) a
+        cross join task_data d on d.n = a.value left join task_result r on r.n = d.n";
+    for tasks in given.iter_mut().filter(|tasks| tasks.len() > FEW_TASKS) {
+        let mut bytes = 0;
+        let size = |row: &Row<'_>| row.get::<_, u32>(0);
+        let fit = tx.rows_until(sql, [list(tasks.iter().copied())], size, |size| {
+            bytes += *size as usize;
+            bytes >= ANSWER_BYTES
+        })?;
+        tasks.truncate(fit.len());
+    }
+    Ok(given)
 }
 
 /// Gives the tasks out: one statement an agent. Returns the claim that each request's tasks are held under.
@@ -201,28 +257,42 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
         })
     })?;
     if fed {
-        let places: HashMap<i64, usize> = numbers.into_iter().zip(0..).collect();
-        for (dependent, prerequisite) in prerequisites(tx, &tasks)? {
-            claimed[places[&dependent]].prerequisites.push(prerequisite);
+        let requests =
+            given.iter().enumerate().flat_map(|(request, tasks)| tasks.iter().map(move |_| request));
+        let places = numbers.into_iter().zip(requests.enumerate()).collect();
+        for (place, prerequisite) in prerequisites(tx, &tasks, &places)? {
+            claimed[place].prerequisites.push(prerequisite);
         }
     }
     Ok(claimed)
 }
 
-/// What the tasks waited for or are fed by, each with the number of its dependent, in order of their ids.
-fn prerequisites(tx: &Tx<'_>, tasks: &List) -> Result<Vec<(i64, Prerequisite)>> {
+/// What the tasks waited for or are fed by, each with the place of its dependent, in order of their ids. `places` has
+/// each task's place and its request.
+fn prerequisites(
+    tx: &Tx<'_>,
+    tasks: &List,
+    places: &HashMap<i64, (usize, usize)>,
+) -> Result<Vec<(usize, Prerequisite)>> {
+    let mut bytes: HashMap<usize, usize> = HashMap::new();
     let sql = "select e.dependent, p.id, e.type, p.status, r.results
         from rarray(?1) a cross join edge e on e.dependent = a.value cross join task p on p.n = e.prerequisite
         left join task_result r on r.n = p.n
         where e.type <> 'parallel_ok'";
     let mut prerequisites = tx.rows(sql, [tasks], |row| {
+        let (place, request) = places[&row.get(0)?];
+        let results = row.get_ref(4)?.as_str_or_null()?;
+        let bytes = bytes.entry(request).or_default();
+        let omitted = results.is_some() && *bytes >= ANSWER_BYTES;
+        *bytes += results.map_or(0, str::len);
         let prerequisite = Prerequisite {
             id: row.get(1)?,
             dependency_type: word(row, 2)?,
             status: word(row, 3)?,
-            results: row.get::<_, Option<String>>(4)?.map(Json::stored),
+            results: results.filter(|_| !omitted).map(Json::stored),
+            omitted,
         };
-        Ok((row.get(0)?, prerequisite))
+        Ok((place, prerequisite))
     })?;
     prerequisites.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
     Ok(prerequisites)

@@ -64,6 +64,12 @@ fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>
             admitted.enqueued
         }));
     }
+    let without_key = known.without_key();
+    if !without_key.is_empty() {
+        let sql = "update task set unique_key = null, revision = revision + 1
+            where ns = ?1 and id in (select value from rarray(?2))";
+        tx.run(sql, params![tx.ns, list(without_key)])?;
+    }
     let (mut insertion, mut sources) = (Insertion::new(tx)?, Sources::new());
     for Row { task, rank, blocked } in &rows {
         let n = insertion.insert(task, *rank, *blocked)?.ok_or_else(admit::id_taken)?;

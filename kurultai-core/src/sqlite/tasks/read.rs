@@ -6,7 +6,7 @@ use crate::{
     sqlite::{json as stored, names, word},
     tasks::{
         Filter, Page, Percentiles, Prerequisite, Priority, Stats, Status, Task,
-        queue::{Due, Facts, Tally},
+        queue::{ANSWER_BYTES, Due, Facts, Tally},
     },
 };
 use rusqlite::{Row, params};
@@ -120,7 +120,7 @@ pub(super) fn get(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Task>>> {
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
-pub(super) fn list_tasks(tx: &Tx<'_>, filter: &Filter) -> Result<Vec<Task>> {
+pub(super) fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Page> {
     let dead = if filter.status == Some(Status::DeadLetter) { "t.links & 8 and" } else { "" };
     let sql = format!(
         "{TASK} where {dead} t.ns = ?1 and (?2 is null or t.id > ?2) and (?3 is null or t.status = ?3)
@@ -139,12 +139,12 @@ pub(super) fn list_tasks(tx: &Tx<'_>, filter: &Filter) -> Result<Vec<Task>> {
         filter.parent_id,
         filter.limit as i64 + 1
     ];
-    tx.rows(&sql, params, task)
-}
-
-pub(super) fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Page> {
-    let mut tasks = list_tasks(tx, filter)?;
-    let more = tasks.len() > filter.limit;
+    let mut bytes = 0;
+    let mut tasks = tx.rows_until(&sql, params, task, |task| {
+        bytes += task.bytes();
+        bytes >= ANSWER_BYTES
+    })?;
+    let more = tasks.len() > filter.limit || bytes >= ANSWER_BYTES;
     tasks.truncate(filter.limit);
     let next = if more { tasks.last().map(|task| task.id.clone()) } else { None };
     Ok(Page { tasks, next })
@@ -152,7 +152,8 @@ pub(super) fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Page> {
 
 fn prerequisite(row: &Row<'_>) -> rusqlite::Result<Prerequisite> {
     let results = row.get::<_, Option<String>>(3)?.map(Json::stored);
-    Ok(Prerequisite { id: row.get(0)?, dependency_type: word(row, 1)?, status: word(row, 2)?, results })
+    let (id, dependency_type, status) = (row.get(0)?, word(row, 1)?, word(row, 2)?);
+    Ok(Prerequisite { id, dependency_type, status, results, omitted: false })
 }
 
 pub(super) fn prerequisites(tx: &Tx<'_>, id: &str) -> Result<Vec<Prerequisite>> {
