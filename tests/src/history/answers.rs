@@ -18,7 +18,8 @@ pub(super) fn check(case: &Case<'_>, call: &Call) -> Vec<Violation> {
         Outcome::Answered(at, answer) => wrong = explain(case, call, *at, answer),
     }
     let told = |(task, why): (Option<String>, String)| {
-        let what = format!("{} called {:?} at {}: {why}", call.by, call.op, call.called);
+        let op = serde_json::to_string(&call.op).unwrap_or_default();
+        let what = format!("{} called {op}: {why}", call.by);
         Violation::of(task.as_deref(), what)
     };
     wrong.into_iter().map(told).collect()
@@ -55,7 +56,7 @@ fn explain(case: &Case<'_>, call: &Call, at: Nanos, answer: &Answer) -> Vec<(Opt
         Answer::LastSeq(seq) if window.contains(seq) => vec![],
         Answer::LastSeq(seq) => vec![(None, format!("last_seq was {seq}, but must be within {window:?}"))],
         Answer::Nothing => vec![],
-        Answer::Refused(code) => one(call.task(), refused(case, call, &window, at, code)),
+        Answer::Refused(code) => one(call.first_task(), refused(case, call, &window, at, code)),
     }
 }
 
@@ -150,7 +151,12 @@ fn finished(
     {
         return Err(format!("it answered {status}, but the log says {:?}", timeline.at(*seq).phase));
     }
-    match case.lasts(&task, version) {
+    in_time(case, call, &task, version)
+}
+
+/// A lease that has run out is lost, whether anybody has noticed or not.
+fn in_time(case: &Case<'_>, call: &Call, task: &str, version: i64) -> Result<(), String> {
+    match case.lasts(task, version, call) {
         Some(end) if call.called > end + DRIFT => {
             Err("it was accepted after its lease had run out".to_owned())
         }
@@ -163,7 +169,7 @@ fn extended(case: &Case<'_>, call: &Call, window: &Window, signal: Signal) -> Re
     let asked = Some(signal).filter(|signal| matches!(signal, Signal::Cancel | Signal::Suspend));
     let held = |state: &State| state.phase == Phase::Held && state.version == version && state.asked == asked;
     if case.was(&task, window, held) {
-        return Ok(());
+        return in_time(case, call, &task, version);
     }
     Err(format!("it answered {signal}, but version {version} was not held so within {window:?}"))
 }

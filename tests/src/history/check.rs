@@ -200,11 +200,15 @@ impl<'a> Case<'a> {
         extended.chain([claim.called + lease_of(claim)]).max()
     }
 
-    /// Until when it lasted at most; `None` where nobody can say.
-    pub(super) fn lasts(&self, task: &str, version: i64) -> Option<Nanos> {
+    /// Until when it lasted at most, as far as other calls than this one go; `None` where nobody can say.
+    pub(super) fn lasts(&self, task: &str, version: i64, this: &Call) -> Option<Nanos> {
         let claim = self.claim(task, version)?;
         let mut latest = claim.answered()?.0 + lease_of(claim);
-        for (call, ttl) in self.extensions(task, version).filter(|(call, _)| call.may_have_happened()) {
+        let until = this.answered().map_or(Nanos::MAX, |(at, _)| at);
+        let others = self.extensions(task, version).filter(|(call, _)| {
+            call.may_have_happened() && call.called < until && !std::ptr::eq(*call, this)
+        });
+        for (call, ttl) in others {
             latest = latest.max(call.answered()?.0 + ttl);
         }
         Some(latest)

@@ -77,7 +77,7 @@ impl Play {
                 .map(|task| Op::Read { after: 0, topic: None, task: Some(task), limit: 1000, wait: 0.0 })
                 .into_iter()
                 .collect(),
-            _ => self.old.pop_front().map(end).into_iter().collect(),
+            _ => self.late(),
         }
     }
 
@@ -142,8 +142,15 @@ impl Play {
         Some(held)
     }
 
+    /// Some are forgotten, and remembered when it may be too late.
     fn finish(&mut self) -> Vec<Op> {
-        self.held(false).map(|held| end(held.lease)).into_iter().collect()
+        let held = self.held(false).filter(|_| usize(..8) > 0);
+        held.map(|held| end(held.lease)).into_iter().collect()
+    }
+
+    fn late(&mut self) -> Vec<Op> {
+        let Some(lease) = self.old.pop_front() else { return vec![] };
+        vec![if usize(..3) == 0 { Op::Extend { lease, ttl: 0.5 } } else { end(lease) }]
     }
 
     /// Calls on one task that cannot both have their way.

@@ -147,6 +147,14 @@ impl Call {
         }
     }
 
+    /// The task that it is about, or the first of them.
+    pub fn first_task(&self) -> Option<String> {
+        match &self.op {
+            Op::Enqueue { tasks } => tasks.first().map(|spec| spec.id.clone()),
+            _ => self.task(),
+        }
+    }
+
     /// Whether a task's story is incomplete without it.
     pub fn concerns(&self, task: &str) -> bool {
         let claimed = match &self.outcome {

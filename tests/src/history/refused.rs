@@ -157,6 +157,9 @@ fn a_task_that_is_claimed_while_its_lease_lives() {
 fn a_lease_that_is_lost_too_early_or_lives_too_long() {
     let story = Story::claimed().call(40, 50, complete("x", 1), lost());
     story.left("x", Status::InProgress, 1, None).refuse("refused with lease.lost");
+    let extend = Op::Extend { lease: lease("x", 1), ttl: 9.0 };
+    let story = Story::claimed().call(600, 610, extend, Answer::Extended(Signal::Continue));
+    story.left("x", Status::InProgress, 1, None).refuse("after its lease had run out");
     let story = Story::claimed().complete(600, "x", 1).event("completed", "x");
     story.left("x", Status::Completed, 1, Some(7)).refuse("after its lease had run out");
 }
