@@ -9,7 +9,7 @@
 //! Reading order: [`record`] (calls and answers), [`log`] (what the events make of a task), [`window`] (which beginnings
 //! of the log the clock allows), [`check`] (the verdict) with [`answers`], [`causes`] and [`ends`], [`story`] (how a
 //! violation is told); then what makes histories: [`participant`] (the process in Rust; `tests/history` has the others),
-//! [`players`] (starts, kills and hears them), [`play`] (what they are told to do), [`run`]; [`liveness`], which measures
+//! [`players`] (starts, kills and hears them), [`play`] (what they are told to do), [`run`] with [`rest`] and [`report`]; [`liveness`], which measures
 //! how soon a process hears of what another has committed; [`cases`], which are faults that were found; and [`command`],
 //! by which `cargo xtask chaos` asks for each.
 
@@ -28,6 +28,8 @@ pub mod players;
 pub mod record;
 #[cfg(test)]
 mod refused;
+pub mod report;
+pub mod rest;
 pub mod run;
 pub mod story;
 pub mod window;

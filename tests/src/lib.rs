@@ -27,8 +27,7 @@ mod network;
 mod opening;
 #[cfg(test)]
 mod plans;
-#[cfg(test)]
-mod proxy;
+pub mod proxy;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A door between a store and its Neo4j server that fails as networks do. Open the store by [`Proxy::url`], choose what
 //! happens with [`Proxy::set`].
+#![allow(clippy::unwrap_used, reason = "for tests: what fails here fails the run")]
 
 use std::{
     io::Result,
@@ -16,17 +17,17 @@ use tokio::{
 use url::Url;
 
 /// How many bytes of its answers the server sends before those to a statement.
-pub(crate) const RESET_ANSWER: usize = 7;
+pub const RESET_ANSWER: usize = 7;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// From the store to the server.
     Up,
     Down,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Everything passes.
     None,
     /// Open connections are reset, new ones too.
@@ -43,7 +44,7 @@ pub(crate) enum Fault {
 }
 
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     url: String,
     fault: Arc<watch::Sender<Fault>>,
     connections: Arc<AtomicUsize>,
@@ -52,7 +53,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// Before the server of this URL, for as long as the runtime lives.
-    pub(crate) async fn before(server: &str) -> Proxy {
+    pub async fn before(server: &str) -> Proxy {
         let mut url = Url::parse(server).unwrap();
         let address = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(7687));
         let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -80,22 +81,22 @@ impl Proxy {
     }
 
     /// The same database, through the door.
-    pub(crate) fn url(&self) -> &str {
+    pub fn url(&self) -> &str {
         &self.url
     }
 
     /// From now on, also for the connections that are open.
-    pub(crate) fn set(&self, fault: Fault) {
+    pub fn set(&self, fault: Fault) {
         self.fault.send_replace(fault);
     }
 
     /// As a firewall does with what was silent too long: nothing arrives any more over the connections that are open.
-    pub(crate) fn forget(&self) {
+    pub fn forget(&self) {
         self.forgotten.store(self.connections(), Ordering::SeqCst);
     }
 
     /// How many were made so far.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }

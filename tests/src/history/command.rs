@@ -15,21 +15,23 @@ use tokio::task::spawn_blocking;
 use xtask::server::Server;
 
 const HELP: &str = "\
-chaos history [--seconds 60] [--namespaces 2] [--store sqlite|neo4j|both] [--languages rust,python,node]
+chaos history [--seconds 60] [--namespaces 2] [--network on|off]
+              [--store sqlite|neo4j|both] [--languages rust,python,node]
 chaos liveness [--rounds 2000] [--store sqlite|neo4j|both] [--languages rust,python,node]
 chaos cases [--store sqlite|neo4j|both] [--languages rust,python,node]
 
 history: processes of these languages call everything at once on one store, some are killed, some are
-stopped for longer than their leases; whatever they were told must have been possible. liveness: how soon
-a process that waits hears of what another has committed. cases: faults that were found once. Neo4j is the
-server that KURULTAI_TEST_NEO4J names, or a fresh one. Exit code 1 where a promise was broken. The packages
-must be built: `cargo xtask chaos history` builds them.
+stopped for longer than their leases, of some the network to Neo4j fails; whatever they were told must
+have been possible. liveness: how soon a process that waits hears of what another has committed. cases:
+faults that were found once. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a fresh one. Exit code
+1 where a promise was broken. The packages must be built, as `cargo xtask chaos history` does.
 ";
 
 #[derive(Debug)]
 struct Given {
     seconds: f64,
     namespaces: usize,
+    network: bool,
     rounds: usize,
     store: String,
     languages: Vec<Language>,
@@ -52,13 +54,20 @@ pub fn main(args: &[String]) -> ExitCode {
 
 fn given(args: &[String]) -> Option<Given> {
     let all = vec![Language::Rust, Language::Python, Language::Node];
-    let mut given =
-        Given { seconds: 60.0, namespaces: 2, rounds: 2_000, store: "both".to_owned(), languages: all };
+    let mut given = Given {
+        seconds: 60.0,
+        namespaces: 2,
+        network: true,
+        rounds: 2_000,
+        store: "both".to_owned(),
+        languages: all,
+    };
     for pair in args.chunks(2) {
         let [name, value] = pair else { return None };
         match name.as_str() {
             "--seconds" => given.seconds = value.parse().ok()?,
             "--namespaces" => given.namespaces = value.parse().ok()?,
+            "--network" if ["on", "off"].contains(&value.as_str()) => given.network = value == "on",
             "--rounds" => given.rounds = value.parse().ok()?,
             "--languages" => given.languages = value.split(',').map(Language::of).collect::<Option<_>>()?,
             "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => {
@@ -94,7 +103,8 @@ async fn on(what: &str, given: &Given, arena: &Arena) -> Result {
         let report = told(liveness::run(arena, &languages, given.rounds).await?)?;
         return report.check();
     }
-    let options = Options { seconds: given.seconds, languages, namespaces: given.namespaces };
+    let options =
+        Options { seconds: given.seconds, languages, namespaces: given.namespaces, network: given.network };
     let report = told(run::run(arena, &options).await?)?;
     for story in &report.stories {
         writeln!(io::stdout(), "{story}\n")?;

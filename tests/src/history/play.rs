@@ -58,6 +58,7 @@ impl Play {
         // Neither a dry queue nor an endless one.
         let share = if self.held.len() > 12 { 30 } else { 0 };
         match usize(share..100) {
+            0 if usize(..10) == 0 => vec![bulk()],
             0..18 => vec![self.enqueue()],
             18..40 => vec![claim(agent)],
             40..64 => self.finish(),
@@ -84,7 +85,7 @@ impl Play {
     /// What an answer, or a call without one, lets one say next.
     pub fn note(&mut self, call: &Call) {
         if let Op::Enqueue { tasks } = &call.op {
-            self.recent.extend(tasks.iter().map(|spec| spec.id.clone()));
+            self.recent.extend(tasks.iter().take(5).map(|spec| spec.id.clone()));
             let many = self.recent.len().saturating_sub(RECENT);
             self.recent.drain(..many);
         }
@@ -182,6 +183,18 @@ impl Play {
             _ => vec![],
         }
     }
+}
+
+/// A large commit, and soon after it another.
+fn bulk() -> Op {
+    let spec = || Spec {
+        id: ids::new_id(),
+        r#type: "bulk".to_owned(),
+        payload: 1,
+        expires_in: Some(0.1),
+        ..Spec::default()
+    };
+    Op::Enqueue { tasks: (0..300).map(|_| spec()).collect() }
 }
 
 fn claim(agent: &str) -> Op {

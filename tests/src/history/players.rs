@@ -130,7 +130,8 @@ struct Player {
 
 #[derive(Debug)]
 pub struct Players {
-    url: String,
+    /// Of each player.
+    urls: Vec<String>,
     namespaces: Vec<String>,
     players: Vec<Player>,
     open: HashMap<u64, Open>,
@@ -142,10 +143,20 @@ pub struct Players {
 }
 
 impl Players {
+    /// One of each language, all on one store.
     pub fn start(url: &str, namespaces: &[String], languages: &[Language]) -> Result<Self> {
+        Players::by_their_own_ways(vec![url.to_owned(); languages.len()], namespaces, languages)
+    }
+
+    /// The same, with a URL for each.
+    pub fn by_their_own_ways(
+        urls: Vec<String>,
+        namespaces: &[String],
+        languages: &[Language],
+    ) -> Result<Self> {
         let (sender, lines) = unbounded_channel();
         let mut players = Players {
-            url: url.to_owned(),
+            urls,
             namespaces: namespaces.to_vec(),
             players: vec![],
             open: HashMap::new(),
@@ -164,7 +175,7 @@ impl Players {
     fn launch(&self, index: usize, language: Language, life: usize) -> Result<Player> {
         let mut child = language
             .command()?
-            .arg(&self.url)
+            .arg(&self.urls[index])
             .args(&self.namespaces)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

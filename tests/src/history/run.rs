@@ -1,58 +1,63 @@
-//! One run: participants play, some are killed, some are stopped for longer than their leases last; then the verdict.
+//! One run: participants play, some are killed, some are stopped for longer than their leases last, of some the network
+//! fails; then the verdict.
 
 use super::{
-    check::{self, History, Left},
-    log::Event,
+    check::History,
     play::{Play, Reader},
     players::{Heard, Language, Players, now},
-    record::{Answer, Call, Nanos, Op, Outcome},
-    story,
+    record::{Answer, Call, Nanos, Op, Outcome, nanos},
+    report::Report,
+    rest::rest,
 };
-use crate::chaos::{Arena, Result, arena};
-use kurultai_core::{Event as Logged, EventFilter, Filter, Kurultai, Task, ids};
-use std::{collections::BTreeMap, fmt, time::Duration};
-use tokio::time::{sleep, timeout};
+use crate::{
+    chaos::{Arena, Result, arena},
+    proxy::{Fault, Proxy, Way},
+};
+use kurultai_core::ids;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// How many calls of one participant run beside each other, its readers not counted.
 const BESIDE: usize = 6;
 /// Longer than any lease of the play.
 const STOP: (f64, f64) = (1.6, 2.2);
+const FAULT: (f64, f64) = (0.1, 2.0);
 /// Between two kills or stops, on the average.
 const PAUSE: f64 = 1.2;
+/// With fewer calls than these a run goes on for up to four times as long.
+const ENOUGH: usize = 500;
 /// How long the last answers may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How many violations are told.
-const TOLD: usize = 8;
 
 #[derive(Debug)]
 pub struct Options {
     pub seconds: f64,
     pub languages: Vec<Language>,
     pub namespaces: usize,
-}
-
-#[derive(Debug, Default)]
-pub struct Report {
-    pub store: &'static str,
-    pub calls: usize,
-    pub events: usize,
-    pub tasks: usize,
-    pub kills: usize,
-    pub stops: usize,
-    /// Calls that may have happened or not.
-    pub unknown: usize,
-    pub refused: BTreeMap<String, usize>,
-    pub violations: usize,
-    /// The first of them, told.
-    pub stories: Vec<String>,
+    /// Whether the network fails too, where there is one.
+    pub network: bool,
 }
 
 pub async fn run(arena: &Arena, options: &Options) -> Result<Report> {
     let namespaces: Vec<String> =
         (0..options.namespaces).map(|_| format!("play-{}", ids::new_id())).collect();
     let seed = ids::new_id();
+    let mut doors = Vec::new();
+    if options.network && !arena.url.starts_with("sqlite") {
+        for _ in &options.languages {
+            doors.push(Proxy::before(&arena.url.replacen("neo4j:", "bolt:", 1)).await);
+        }
+    }
+    let players = if doors.is_empty() {
+        Players::start(&arena.url, &namespaces, &options.languages)?
+    } else {
+        let urls = doors.iter().map(|door| door.url().to_owned()).collect();
+        Players::by_their_own_ways(urls, &namespaces, &options.languages)?
+    };
     let mut run = Run {
-        players: Players::start(&arena.url, &namespaces, &options.languages)?,
+        players,
+        doors,
+        cut_off: None,
         teams: namespaces.iter().map(|_| Team { play: Play::new(&seed), calls: vec![] }).collect(),
         asleep: None,
         report: Report::default(),
@@ -78,8 +83,7 @@ pub async fn run(arena: &Arena, options: &Options) -> Result<Report> {
     for (team, (log, left)) in teams.into_iter().zip(logs) {
         report.judge(&History { calls: team.calls, log, left });
     }
-    report.violations += strange.len();
-    report.stories.extend(strange.into_iter().take(TOLD));
+    report.add(strange);
     for store in stores {
         store.close().await;
     }
@@ -95,6 +99,10 @@ struct Team {
 struct Run {
     players: Players,
     teams: Vec<Team>,
+    /// The network of each player, where it may fail.
+    doors: Vec<Proxy>,
+    /// Whose network fails, and until when.
+    cut_off: Option<(usize, Nanos)>,
     /// Who is stopped, and until when.
     asleep: Option<(usize, Nanos)>,
     report: Report,
@@ -117,20 +125,24 @@ impl Run {
     }
 
     async fn play(&mut self, seconds: f64) -> Result {
-        let end = now() + (seconds * 1e9) as Nanos;
-        let mut mischief = now() + (PAUSE * 1e9) as Nanos;
-        while now() < end {
+        let end = now() + nanos(seconds);
+        let mut mischief = now() + nanos(PAUSE);
+        while now() < end || (self.calls() < ENOUGH && now() < end + 3 * nanos(seconds)) {
             self.speak().await?;
             if now() > mischief {
-                mischief = now() + (PAUSE * (0.5 + fastrand::f64()) * 1e9) as Nanos;
+                mischief = later((PAUSE * 0.5, PAUSE * 1.5));
                 self.harm()?;
             }
-            self.wake()?;
+            self.heal()?;
             if let Ok(heard) = timeout(Duration::from_millis(20), self.players.hear()).await {
                 self.take(heard?).await?;
             }
         }
         Ok(())
+    }
+
+    fn calls(&self) -> usize {
+        self.teams.iter().map(|team| team.calls.len()).sum()
     }
 
     /// Gives everybody who is free something to do.
@@ -165,28 +177,40 @@ impl Run {
         Ok(true)
     }
 
-    /// Kills somebody, or stops somebody for longer than a lease.
+    /// Kills somebody, stops somebody for longer than a lease, or breaks somebody's network.
     fn harm(&mut self) -> Result {
         let player = fastrand::usize(..self.players.count());
-        if !self.players.is_ready(player) || self.players.is_stopped(player) {
+        let is_cut_off = self.cut_off.is_some_and(|(cut_off, _)| cut_off == player);
+        if !self.players.is_ready(player) || self.players.is_stopped(player) || is_cut_off {
             return Ok(());
         }
-        if fastrand::bool() {
-            self.report.kills += 1;
-            return self.players.kill(player);
-        }
-        if self.asleep.is_none() {
-            self.report.stops += 1;
-            let until = STOP.0 + fastrand::f64() * (STOP.1 - STOP.0);
-            self.asleep = Some((player, now() + (until * 1e9) as Nanos));
-            self.players.stop(player)?;
+        match fastrand::usize(..3) {
+            0 => {
+                self.report.kills += 1;
+                self.players.kill(player)?;
+            }
+            1 if self.asleep.is_none() => {
+                self.report.stops += 1;
+                self.asleep = Some((player, later(STOP)));
+                self.players.stop(player)?;
+            }
+            2 if self.cut_off.is_none() && !self.doors.is_empty() => {
+                self.report.faults += 1;
+                self.cut_off = Some((player, later(FAULT)));
+                self.doors[player].set(fault());
+            }
+            _ => {}
         }
         Ok(())
     }
 
-    fn wake(&mut self) -> Result {
+    /// Ends what is over.
+    fn heal(&mut self) -> Result {
         if let Some((player, _)) = self.asleep.take_if(|(_, until)| now() > *until) {
             self.players.go_on(player)?;
+        }
+        if let Some((player, _)) = self.cut_off.take_if(|(_, until)| now() > *until) {
+            self.doors[player].set(Fault::None);
         }
         Ok(())
     }
@@ -230,9 +254,10 @@ impl Run {
 
     /// Nobody is told any more; everybody ends what they do.
     async fn come_to_rest(&mut self) -> Result {
-        if let Some((player, _)) = self.asleep.take() {
-            self.players.go_on(player)?;
+        for (_, until) in self.asleep.iter_mut().chain(&mut self.cut_off) {
+            *until = 0;
         }
+        self.heal()?;
         let end = now() + PATIENCE.as_nanos() as Nanos;
         while now() < end {
             let resting =
@@ -274,101 +299,23 @@ impl Run {
     }
 }
 
+/// A moment between so many seconds and so many from now.
+fn later((least, most): (f64, f64)) -> Nanos {
+    now() + nanos(least + fastrand::f64() * (most - least))
+}
+
+fn fault() -> Fault {
+    match fastrand::usize(..5) {
+        0 => Fault::Reset,
+        1 => Fault::Swallow,
+        2 => Fault::Stall,
+        3 => Fault::NoAnswers(fastrand::usize(..200)),
+        _ => Fault::Cut(if fastrand::bool() { Way::Up } else { Way::Down }, fastrand::usize(..2_000)),
+    }
+}
+
 /// `by` is a player's name: `python-2.1`.
 fn reads_on(by: &str, reader: &Reader) -> bool {
     let player = by.split(['-', '.']).nth(1).and_then(|number| number.parse().ok());
     player == reader.on
-}
-
-/// The log and the tasks, once nothing moves any more.
-async fn rest(store: &Kurultai) -> Result<(Vec<Event>, Vec<Left>)> {
-    loop {
-        store.tasks().maintain().await?;
-        let last = store.events().last_seq().await?;
-        sleep(Duration::from_millis(300)).await;
-        let (log, left) = (every_event(store).await?, every_task(store).await?);
-        let held = left.iter().any(|task| task.status == kurultai_core::Status::InProgress);
-        if !held && store.events().last_seq().await? == last {
-            return Ok((log, left));
-        }
-    }
-}
-
-async fn every_event(store: &Kurultai) -> Result<Vec<Event>> {
-    let mut log: Vec<Event> = Vec::new();
-    loop {
-        let after_seq = log.last().map_or(0, |event| event.seq);
-        let page =
-            store.events().read(EventFilter { after_seq, limit: 1_000, ..EventFilter::default() }).await?;
-        if page.is_empty() {
-            return Ok(log);
-        }
-        log.extend(page.into_iter().map(|Logged { seq, topic, task_id: task, source, .. }| Event {
-            seq,
-            topic,
-            task,
-            source,
-        }));
-    }
-}
-
-async fn every_task(store: &Kurultai) -> Result<Vec<Left>> {
-    let (mut left, mut filter) = (Vec::new(), Filter { limit: 1_000, ..Filter::default() });
-    loop {
-        let page = store.tasks().list(filter.clone()).await?;
-        left.extend(page.tasks.into_iter().map(kept));
-        match page.next {
-            Some(next) => filter.cursor = Some(next),
-            None => return Ok(left),
-        }
-    }
-}
-
-fn kept(task: Task) -> Left {
-    let Task {
-        id, status, lease_version: version, claimed_by, results, parent_id: parent, depends_on, ..
-    } = task;
-    let results = results.and_then(|results| results.value().as_u64());
-    Left { id, status, version, claimed_by, results, parent, depends_on }
-}
-
-impl Report {
-    fn judge(&mut self, history: &History) {
-        self.calls += history.calls.len();
-        self.events += history.log.len();
-        self.tasks += history.left.len();
-        for call in &history.calls {
-            match &call.outcome {
-                Outcome::Unknown => self.unknown += 1,
-                Outcome::Answered(_, Answer::Refused(code)) => {
-                    *self.refused.entry(code.clone()).or_default() += 1;
-                }
-                _ => {}
-            }
-        }
-        let violations = check::check(history);
-        self.violations += violations.len();
-        let room = TOLD.saturating_sub(self.stories.len());
-        self.stories.extend(story::tell(history, &violations).into_iter().take(room));
-    }
-
-    /// Fails where something was violated, or where the run was too tame to show anything.
-    pub fn check(&self) -> Result {
-        let busy = self.calls > 100 && self.unknown > 0 && self.refused.contains_key("lease.lost");
-        match self.violations {
-            0 if busy => Ok(()),
-            0 => Err(format!("too little happened: {self}").into()),
-            count => Err(format!("{count} violations on {}", self.store).into()),
-        }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let figures = serde_json::json!({
-            "history": self.store, "calls": self.calls, "events": self.events, "tasks": self.tasks, "kills": self.kills,
-            "stops": self.stops, "unknown": self.unknown, "refused": self.refused, "violations": self.violations,
-        });
-        write!(f, "{figures}")
-    }
 }
