@@ -106,7 +106,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Done {
+async fn run(mut cli: Cli) -> Done {
+    // Of an empty variable clap makes an empty URL.
+    cli.place.url = cli.place.url.filter(|url| !url.is_empty());
     let place = &cli.place;
     match &cli.command {
         Command::Migrate(migrate) => return migrate.run(place).await,

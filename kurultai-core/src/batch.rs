@@ -84,6 +84,7 @@ type Reply<A> = oneshot::Sender<Result<A>>;
 pub(crate) struct Coalescer<Q, A> {
     run: Run<Q, A>,
     limit: usize,
+    weigh: fn(&Q) -> usize,
     open: Mutex<Option<Arc<Open<Q, A>>>>,
 }
 
@@ -94,18 +95,21 @@ struct Open<Q, A> {
 }
 
 struct Gathered<Q, A> {
+    weight: usize,
     requests: Vec<Q>,
     replies: Vec<Reply<A>>,
     closed: bool,
 }
 
 impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
-    /// `run` answers each request in order; at most `limit` go into one batch.
+    /// `run` answers each request in order. A batch takes requests until they weigh `limit`, so that no large one makes
+    /// many others wait.
     pub(crate) fn new(
         limit: usize,
+        weigh: fn(&Q) -> usize,
         run: impl Fn(Batch<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Coalescer { run: Box::new(run), limit, open: Mutex::default() })
+        Arc::new(Coalescer { run: Box::new(run), limit, weigh, open: Mutex::default() })
     }
 
     /// Joins the open batch or opens one. A caller that stops waiting leaves its request running; the answer is
@@ -122,17 +126,19 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
 
     /// Returns the batch, if this is its first request.
     fn join(&self, request: Q, reply: Reply<A>) -> Option<Arc<Open<Q, A>>> {
+        let weight = (self.weigh)(&request);
         let mut open = lock(&self.open);
         if let Some(open) = &*open {
             let mut gathered = lock(&open.gathered);
-            if !gathered.closed && gathered.requests.len() < self.limit {
+            if !gathered.closed && gathered.weight + weight <= self.limit {
+                gathered.weight += weight;
                 gathered.requests.push(request);
                 gathered.replies.push(reply);
                 open.crowd.grows_to(gathered.requests.len());
                 return None;
             }
         }
-        let gathered = Gathered { requests: vec![request], replies: vec![reply], closed: false };
+        let gathered = Gathered { weight, requests: vec![request], replies: vec![reply], closed: false };
         let opened = Arc::new(Open { gathered: Mutex::new(gathered), crowd: Arc::default() });
         opened.crowd.grows_to(1);
         *open = Some(opened.clone());

@@ -2,10 +2,11 @@
 
 use crate::{
     clock::Clock,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     ids,
 };
-use std::{env, fmt, path::PathBuf, time::Duration};
+use percent_encoding::percent_decode_str;
+use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
 
 /// How a team's store is opened. `Config::new(url)` has every default.
 #[derive(Debug, Clone)]
@@ -71,8 +72,8 @@ impl fmt::Debug for Neo4j {
 
 impl Config {
     /// `memory:`, `sqlite:PATH?durability=full|process` or `neo4j://user:password@host:7687/database` (also `bolt`;
-    /// with `+s` by TLS to a server whose certificate this machine trusts, with `+ssc` to any). Fails with
-    /// `config.url`.
+    /// with `+s` by TLS to a server whose certificate this machine trusts, with `+ssc` to any). User, password and
+    /// database may be percent-encoded; what follows the last `@` is the host. Fails with `config.url`.
     pub fn new(url: &str) -> Result<Self> {
         Ok(Config {
             location: location(url)?,
@@ -87,15 +88,16 @@ impl Config {
         })
     }
 
-    /// KURULTAI_URL, or else NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.
+    /// KURULTAI_URL, or else NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD. A variable that is empty counts as not set.
+    /// Fails with `config.url`, or with `config.env` where a variable cannot be read.
     pub fn from_env() -> Result<Self> {
-        if let Ok(url) = env::var("KURULTAI_URL") {
-            return Config::new(&url);
-        }
-        let uri = env::var("NEO4J_URI").map_err(|_| {
+        let url = match set("KURULTAI_URL")? {
+            None => set("NEO4J_URI")?,
+            url => url,
+        };
+        Config::new(&url.ok_or_else(|| {
             Error::config("no store is named: set KURULTAI_URL, for example to sqlite:team.db")
-        })?;
-        Config::new(&uri)
+        })?)
     }
 
     /// The team. Two namespaces of one database never see each other. Default `default`.
@@ -157,7 +159,7 @@ impl Config {
 }
 
 impl TaskDefaults {
-    /// The defaults, as TASK_QUEUE_MAX_RETRIES and TASK_TIMEOUT_MINUTES change them.
+    /// The defaults, as TASK_QUEUE_MAX_RETRIES and TASK_TIMEOUT_MINUTES change them. Fails with `config.env`.
     pub fn from_env() -> Result<Self> {
         let minutes = number("TASK_TIMEOUT_MINUTES", 30)?;
         Ok(TaskDefaults {
@@ -168,11 +170,27 @@ impl TaskDefaults {
     }
 }
 
-pub(crate) fn number(name: &str, default: u64) -> Result<u64> {
-    match env::var(name) {
-        Ok(text) => text.parse().map_err(|_| Error::invalid(name, text, "a whole number")),
-        Err(_) => Ok(default),
+/// A variable of the environment; an empty one is not set.
+fn set(name: &str) -> Result<Option<String>> {
+    match env::var_os(name).filter(|text| !text.is_empty()).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(text)) => Ok(Some(text)),
+        Some(Err(_)) => Err(environment(format!("the environment variable {name} is no Unicode text"))),
     }
+}
+
+pub(crate) fn number(name: &str, default: u64) -> Result<u64> {
+    let Some(text) = set(name)? else { return Ok(default) };
+    text.trim().parse::<u32>().map(u64::from).map_err(|_| {
+        let most = u32::MAX;
+        environment(format!(
+            "the environment variable {name} is {text:?}; allowed: a whole number from 0 to {most}"
+        ))
+    })
+}
+
+fn environment(message: String) -> Error {
+    Error::new(Kind::Config, "config.env", message)
 }
 
 fn location(url: &str) -> Result<Location> {
@@ -193,6 +211,11 @@ fn sqlite(rest: &str) -> Result<Location> {
     if path.is_empty() {
         return Err(Error::config("sqlite: needs a path, for example sqlite:team.db"));
     }
+    // As SQLite itself and other libraries call it.
+    let in_memory = matches!(path, ":memory:" | "file::memory:");
+    if path.starts_with("file:") && !in_memory {
+        return Err(Error::config("sqlite: takes a path and no file: URI, for example sqlite:team.db"));
+    }
     let mut durability = Durability::Full;
     for option in options.split('&').filter(|o| !o.is_empty()) {
         durability = match option {
@@ -205,38 +228,40 @@ fn sqlite(rest: &str) -> Result<Location> {
             }
         };
     }
-    Ok(Location::Sqlite { path: path.into(), durability })
+    Ok(if in_memory { Location::Memory } else { Location::Sqlite { path: path.into(), durability } })
 }
 
 fn neo4j(text: &str) -> Result<Location> {
-    let url =
-        url::Url::parse(text).map_err(|e| Error::config(format!("the Neo4j URL cannot be read: {e}")))?;
     const SCHEMES: [&str; 6] = ["neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc"];
-    if !SCHEMES.contains(&url.scheme()) {
+    let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
+    let scheme = scheme.to_ascii_lowercase();
+    // What was given is not shown: it may be a part of a password.
+    if !SCHEMES.contains(&scheme.as_str()) {
         return Err(Error::config(format!(
-            "unknown scheme {:?}; allowed: {}",
-            url.scheme(),
+            "a Neo4j URL begins with one of {} and then ://",
             SCHEMES.join(", ")
         )));
     }
+    // A password may hold anything, also what ends a host elsewhere; a host holds no @.
+    let (credentials, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let url = url::Url::parse(&format!("{scheme}://{place}"))
+        .map_err(|e| Error::config(format!("the Neo4j URL cannot be read: {e}")))?;
     let host = url.host_str().ok_or_else(|| Error::config("the Neo4j URL names no host"))?;
-    let part = |given: &str, name: &str, default: &str| {
-        if given.is_empty() { env::var(name).unwrap_or_else(|_| default.to_owned()) } else { decode(given) }
+    let part = |given: &str, name: &str| {
+        if given.is_empty() { set(name) } else { decode(given).map(Some) }
     };
     let database = url.path().trim_matches('/');
     Ok(Location::Neo4j(Neo4j {
-        uri: format!("{}://{host}:{}", url.scheme(), url.port().unwrap_or(7687)),
-        user: part(url.username(), "NEO4J_USER", "neo4j"),
-        password: part(url.password().unwrap_or(""), "NEO4J_PASSWORD", ""),
-        database: if database.is_empty() { "neo4j".to_owned() } else { decode(database) },
+        uri: format!("{scheme}://{host}:{}", url.port().unwrap_or(7687)),
+        user: part(user, "NEO4J_USER")?.unwrap_or_else(|| "neo4j".to_owned()),
+        password: part(password, "NEO4J_PASSWORD")?.unwrap_or_default(),
+        database: if database.is_empty() { "neo4j".to_owned() } else { decode(database)? },
     }))
 }
 
-/// Percent-decoding, as user and password may need it in a URL.
-fn decode(text: &str) -> String {
-    let pairs = format!("x={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(pairs.as_bytes())
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
+/// Percent-decoding and nothing else: `&` and `+` stay.
+fn decode(text: &str) -> Result<String> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    decoded.map(Into::into).map_err(|_| Error::config("a percent-encoded part of the Neo4j URL is no UTF-8"))
 }

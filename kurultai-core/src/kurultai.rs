@@ -13,8 +13,8 @@ impl Kurultai {
     /// Opens a store and brings its schema up to date: `memory:`, `sqlite:PATH?durability=full|process` or
     /// `neo4j://user:password@host:7687/database`.
     ///
-    /// Errors: `config.url`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`,
-    /// `store.read_only`, `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
+    /// Errors: `config.url`, `config.env`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`,
+    /// `store.schema_conflict` (the file holds another program's things under our names), `store.read_only`, `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
     pub async fn open(url: &str) -> Result<Self> {
         Kurultai::open_with(Config::new(url)?).await
     }

@@ -57,10 +57,10 @@ impl Team {
     pub(crate) fn new(store: Arc<dyn Store>, config: Config) -> Arc<Self> {
         let limit = store.batch_limit();
         let team = Arc::new_cyclic(|weak: &Weak<Team>| Team {
-            enqueue: coalesce(weak, limit, |team, units| Box::pin(team.run_enqueue(units))),
-            claim: coalesce(weak, limit, |team, requests| Box::pin(team.run_claim(requests))),
-            extend: coalesce(weak, limit, |team, requests| Box::pin(team.run_extend(requests))),
-            finish: coalesce(weak, limit, |team, units| Box::pin(team.run_finish(units))),
+            enqueue: coalesce(weak, limit, Vec::len, |team, units| Box::pin(team.run_enqueue(units))),
+            claim: coalesce(weak, limit, |_| 1, |team, requests| Box::pin(team.run_claim(requests))),
+            extend: coalesce(weak, limit, |_| 1, |team, requests| Box::pin(team.run_extend(requests))),
+            finish: coalesce(weak, limit, Vec::len, |team, units| Box::pin(team.run_finish(units))),
             news: watch::Sender::new(0),
             log: watch::Sender::new(0),
             waiting: AtomicUsize::new(0),
@@ -281,10 +281,11 @@ impl Team {
 fn coalesce<Q: Send + 'static, A: Send + 'static>(
     team: &Weak<Team>,
     limit: usize,
+    weigh: fn(&Q) -> usize,
     run: impl Fn(Arc<Team>, Batch<Q>) -> BoxFuture<'static, Result<Vec<Result<A>>>> + Send + Sync + 'static,
 ) -> Arc<Coalescer<Q, A>> {
     let team = team.clone();
-    Coalescer::new(limit, move |requests| match team.upgrade() {
+    Coalescer::new(limit, weigh, move |requests| match team.upgrade() {
         Some(team) => run(team, requests),
         None => Box::pin(async { Err(Error::closed()) }),
     })

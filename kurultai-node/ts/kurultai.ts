@@ -71,7 +71,8 @@ export class Kurultai {
  * `neo4j://user:password@host:7687/database`. Without a URL, the one that KURULTAI_URL, or NEO4J_URI with
  * NEO4J_USER and NEO4J_PASSWORD, name.
  *
- * Errors: `config.url`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`, `store.read_only`,
+ * Errors: `config.url`, `config.env`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`,
+ * `store.schema_conflict` (the file holds another program's things under our names), `store.read_only`,
  * `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
  */
 export async function open(url?: string, options: OpenOptions = {}): Promise<Kurultai> {

@@ -25,7 +25,7 @@ create table pause(
 
 create table task(
   n integer primary key,
-  id text not null unique,
+  id text not null,
   ns integer not null,
   type text not null,
   status text not null,
@@ -47,7 +47,8 @@ create table task(
   links integer not null default 0,
   revision integer not null default 0,
   updated_at integer not null,
-  completed_at integer
+  completed_at integer,
+  unique(ns, id)
 ) strict;
 create index task_ready on task(route, claim_key) where claim_key is not null;
 create index task_due on task(ns, due_at) where due_at is not null;

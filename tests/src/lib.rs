@@ -31,6 +31,8 @@ pub mod proxy;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod sqlite;
+#[cfg(test)]
 mod statements;
 #[cfg(test)]
 mod tasks;

@@ -1,6 +1,9 @@
 //! What opening a store can end with.
 
-use crate::fixture::{code, neo4j_url, task};
+use crate::{
+    fixture::{code, neo4j_url, task},
+    sqlite::child::play_in,
+};
 use kurultai_core::{Config, Kind, Kurultai};
 use std::time::Duration;
 
@@ -20,6 +23,56 @@ fn urls_are_refused_without_their_password() {
     }
     let config = Config::new("neo4j://neo4j:s3cret@localhost:1/db").unwrap();
     assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+/// What follows the last @ is the host, and a password is never shown, not even a part of it.
+#[test]
+fn a_password_that_is_not_quoted_is_still_no_host() {
+    for (url, read) in [
+        ("neo4j://neo4j:p@word/3@db.example:7688/team", "neo4j://db.example:7688/team as neo4j"),
+        ("bolt://neo4j:wo?r#d@db.example", "bolt://db.example:7687/neo4j as neo4j"),
+        ("neo4j+s://a&b+c%40d:p:word%2F@db.example/x", "neo4j+s://db.example:7687/x as a&b+c@d"),
+        ("neo4j://[::1]:7690", "neo4j://[::1]:7690/neo4j as neo4j"),
+    ] {
+        let shown = format!("{:?}", Config::new(url).unwrap());
+        assert!(shown.contains(read) && !shown.contains("word"), "{shown}");
+    }
+    for url in ["neo4j://neo4j:p@word/3", "neo4j+word://a@b", "neo4j:word@host"] {
+        match Config::new(url) {
+            Ok(config) => assert!(format!("{config:?}").contains("neo4j://word:7687/3"), "{config:?}"),
+            Err(error) => assert!(!format!("{error} {error:?}").contains("word"), "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn sqlites_own_names_of_a_database_in_memory_are_understood() {
+    for url in ["sqlite::memory:", "sqlite:file::memory:", "sqlite://:memory:"] {
+        let k = Kurultai::open(url).await.unwrap();
+        let id = k.tasks().enqueue(task("one")).await.unwrap().id;
+        assert_eq!(k.tasks().get(&id).await.unwrap().title, "one");
+        k.tasks().stats().await.unwrap();
+        k.close().await;
+    }
+    assert_eq!(code(Config::new("sqlite:file:team.db?mode=memory")), "config.url");
+}
+
+#[test]
+fn an_empty_variable_is_not_set_and_a_bad_one_is_named() {
+    let read = |environment: &[(&str, &str)]| play_in(&["environment"], environment).remove(0);
+    let empty = [("KURULTAI_URL", ""), ("NEO4J_URI", ""), ("NEO4J_USER", ""), ("NEO4J_PASSWORD", "")];
+    assert!(read(&empty).starts_with("Config config.url no store is named"), "{}", read(&empty));
+    let numbers = [("KURULTAI_URL", "memory:"), ("TASK_TIMEOUT_MINUTES", ""), ("TASK_QUEUE_MAX_RETRIES", "")];
+    assert!(read(&numbers).contains("max_attempts: 3"), "{}", read(&numbers));
+    let server = [("KURULTAI_URL", ""), ("NEO4J_URI", "neo4j://host"), ("NEO4J_USER", "")];
+    assert!(read(&server).contains("neo4j://host:7687/neo4j as neo4j"), "{}", read(&server));
+    for bad in [("TASK_TIMEOUT_MINUTES", "soon"), ("TASK_QUEUE_MAX_RETRIES", "-1")] {
+        let error = read(&[("KURULTAI_URL", "memory:"), bad]);
+        assert!(
+            error.starts_with("Config config.env") && error.contains(bad.0) && error.contains(bad.1),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl Demo {
 fn stage(place: &Place) -> Done<Stage> {
     let namespace: String = std::iter::repeat_with(fastrand::alphanumeric).take(6).collect();
     let namespace = format!("demo-{}", namespace.to_lowercase());
-    let named = place.url.is_some() || std::env::var_os("NEO4J_URI").is_some();
+    let named = place.url.is_some() || std::env::var_os("NEO4J_URI").is_some_and(|uri| !uri.is_empty());
     if named {
         let url = match &place.url {
             Some(url) => without_secret(url),

@@ -1,69 +1,137 @@
-//! Opening a file: settings and migrations.
+//! Opening a file: settings, locks, and what a store holds while it has the file open.
 
-use super::{checkpoint, failed};
+use super::{
+    checkpoint::{self, Checkpoints},
+    failure::{failed, is_busy},
+    files::Files,
+    guard::{Guard, Opening},
+    job::Job,
+    schema,
+    share::{self, Share},
+    writer::Memory,
+};
 use crate::{
-    clock,
+    clock::{self, monotonic},
     config::{Config, Durability, Location},
-    error::{Error, Kind, Result},
+    error::Result,
 };
 use rusqlite::{Connection, OpenFlags, config::DbConfig, vtab::array};
-use std::{thread::JoinHandle, time::Duration};
+use std::{
+    cell::RefCell,
+    path::Path,
+    sync::{Arc, Weak, mpsc},
+    time::{Duration, Instant},
+};
 
-pub(super) struct Opened {
-    pub(super) writer: Connection,
-    /// Of a file, which other processes may write to.
-    pub(super) watcher: Option<Connection>,
-    /// Where commits do not wait for the disk, checkpoints should not let them wait either.
-    pub(super) checkpoints: Option<JoinHandle<()>>,
+/// A writer's connection and what goes with it.
+pub(super) struct Session {
+    pub(super) connection: Connection,
     pub(super) ns: i64,
+    pub(super) memory: RefCell<Memory>,
+    /// None in memory.
+    pub(super) file: Option<FileSession>,
 }
 
-pub(super) fn open(config: &Config) -> Result<Opened> {
-    let connection = match &config.location {
-        Location::Sqlite { path, .. } => Connection::open(path),
-        _ => Connection::open_in_memory(),
+pub(super) struct FileSession {
+    pub(super) files: Arc<Files>,
+    pub(super) guard: Arc<Guard>,
+    pub(super) checkpoints: Checkpoints,
+    share: Share,
+}
+
+/// Opens the team's database. Only `create` makes a file that is not there.
+pub(super) fn open(config: &Config, create: bool, jobs: &Weak<mpsc::Sender<Job>>) -> Result<Session> {
+    let deadline = monotonic() + config.call_timeout;
+    let Location::Sqlite { path, durability } = &config.location else {
+        let connection = prepared(Connection::open_in_memory().map_err(failed)?)?;
+        set_up(&connection, config, "normal", deadline)?;
+        return Session::new(connection, config, deadline, None);
     };
-    let mut connection = prepared(connection.map_err(failed)?)?;
-    let synchronous = match config.location {
-        Location::Sqlite { durability: Durability::Full, .. } => "full",
-        _ => "normal",
-    };
-    // 8 MiB: a commit scans the whole page cache, so a larger one costs more than it saves. Temporary things stay in
-    // memory: a job that may be undone alone copies what it changes, beyond 64 KiB into a file. The longer a checkpoint
-    // waits, the more pages it writes only once.
-    let settings = format!(
-        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192;
-         pragma temp_store=memory; pragma wal_autocheckpoint={};",
-        checkpoint::MOST
-    );
-    patiently(|| connection.execute_batch(&settings))?;
-    migrate(&connection, config.migrate)?;
-    patiently(|| connection.execute("insert or ignore into namespace(id) values(?1)", [&config.namespace]))?;
-    let ns = connection
-        .query_row("select n from namespace where id = ?1", [&config.namespace], |row| row.get(0))
-        .map_err(failed)?;
-    let watcher = match &config.location {
-        Location::Sqlite { .. } => Some(reader(&config.location)?),
-        _ => None,
-    };
-    let checkpoints = match &config.location {
-        Location::Sqlite { path, durability: Durability::Process } => {
-            let own = prepared(Connection::open(path).map_err(failed)?)?;
-            Some(checkpoint::start(&mut connection, own)?)
-        }
-        _ => None,
-    };
+    let opening = Opening::begin(path);
+    if !create {
+        Files::of(path)?;
+    }
+    share::settle(path, deadline)?;
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, create);
+    let mut connection = prepared(Connection::open_with_flags(path, flags).map_err(failed)?)?;
+    let synchronous = if *durability == Durability::Full { "full" } else { "normal" };
+    set_up(&connection, config, synchronous, deadline)?;
+    // SQLite lays the log beside the file itself, not beside a link to it.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let guard = Arc::new(opening.guard(&path));
+    let files = Arc::new(Files::of(&path)?);
+    let checkpoints = Checkpoints::start(&mut connection, &files, &guard, *durability)?;
+    let share = Share::of(&files, jobs.clone());
     // Waiting is the writer's own business: SQLite's handler sleeps for up to 100 ms at a time.
     connection.busy_timeout(Duration::ZERO).map_err(failed)?;
-    Ok(Opened { writer: connection, watcher, checkpoints, ns })
+    Session::new(connection, config, deadline, Some(FileSession { files, guard, checkpoints, share }))
 }
 
-pub(super) fn reader(location: &Location) -> Result<Connection> {
-    let Location::Sqlite { path, .. } = location else {
-        return Err(Error::internal("a database in memory has no readers"));
-    };
+fn set_up(connection: &Connection, config: &Config, synchronous: &str, deadline: Instant) -> Result<()> {
+    // 8 MiB: a commit scans the whole page cache, so a larger one costs more than it saves. Temporary things stay in
+    // memory: a job that may be undone alone copies what it changes, beyond 64 KiB into a file.
+    let settings = format!(
+        "pragma journal_mode=wal; pragma synchronous={synchronous}; pragma cache_size=-8192;
+         pragma temp_store=memory; pragma wal_autocheckpoint=0; pragma journal_size_limit={};",
+        checkpoint::LARGEST
+    );
+    patiently(deadline, || connection.execute_batch(&settings))?;
+    schema::migrate(connection, config.migrate, deadline)
+}
+
+impl Session {
+    fn new(
+        connection: Connection,
+        config: &Config,
+        deadline: Instant,
+        file: Option<FileSession>,
+    ) -> Result<Self> {
+        let name = &config.namespace;
+        patiently(deadline, || connection.execute("insert or ignore into namespace(id) values(?1)", [name]))?;
+        let ns = connection
+            .query_row("select n from namespace where id = ?1", [name], |row| row.get(0))
+            .map_err(failed)?;
+        Ok(Session { connection, ns, memory: RefCell::default(), file })
+    }
+
+    /// The last one to close a file moves its log into the database and removes it; never into a database that is
+    /// another one by now.
+    pub(super) fn close(self) {
+        let Session { connection, file, .. } = self;
+        let Some(FileSession { files, guard, checkpoints, share }) = file else { return };
+        checkpoints.end();
+        if !files.are_ours() {
+            leave_log(&connection);
+        }
+        if let Some(guard) = Arc::into_inner(guard) {
+            guard.release(|| drop(connection));
+        }
+        drop(share);
+    }
+}
+
+pub(super) fn reader(database: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    prepared(Connection::open_with_flags(path, flags).map_err(failed)?)
+    let reader = prepared(Connection::open_with_flags(database, flags).map_err(failed)?)?;
+    leave_log(&reader);
+    Ok(reader)
+}
+
+/// A connection for checkpoints beside the writer, which never waits.
+pub(super) fn helper(database: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let helper = Connection::open_with_flags(database, flags).map_err(failed)?;
+    // Until it has read something it does not know of a log.
+    helper.query_row("pragma schema_version", [], |_| Ok(())).map_err(failed)?;
+    helper.busy_timeout(Duration::ZERO).map_err(failed)?;
+    leave_log(&helper);
+    Ok(helper)
+}
+
+/// This connection does not put the log away when it is closed.
+fn leave_log(connection: &Connection) {
+    drop(connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
 }
 
 fn prepared(connection: Connection) -> Result<Connection> {
@@ -76,56 +144,13 @@ fn prepared(connection: Connection) -> Result<Connection> {
 }
 
 /// Tries again while another process opens the same file: switching to WAL does not wait by itself.
-fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T> {
-    for _ in 0..500 {
-        match attempt().map_err(failed) {
-            Err(error) if error.retryable() => clock::block(Duration::from_millis(5 + fastrand::u64(..20))),
-            done => return done,
+pub(super) fn patiently<T>(deadline: Instant, mut attempt: impl FnMut() -> rusqlite::Result<T>) -> Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if is_busy(&error) && monotonic() < deadline => {
+                clock::block(Duration::from_millis(5 + fastrand::u64(..20)));
+            }
+            done => return done.map_err(failed),
         }
     }
-    attempt().map_err(failed)
-}
-
-fn migrate(connection: &Connection, allowed: bool) -> Result<()> {
-    let steps = kurultai_migrations::SQLITE;
-    let newest = steps.last().map_or(0, |(version, ..)| *version);
-    let version = || -> Result<u32> {
-        let ledger = "select count(*) from sqlite_schema where name = 'kurultai_schema'";
-        if connection.query_row(ledger, [], |row| row.get::<_, u32>(0)).map_err(failed)? == 0 {
-            return Ok(0);
-        }
-        let highest = "select coalesce(max(version), 0) from kurultai_schema";
-        connection.query_row(highest, [], |row| row.get(0)).map_err(failed)
-    };
-    if version()? < newest {
-        if !allowed {
-            let message = "the database lacks the newest schema; run `kurultai migrate`";
-            return Err(Error::new(Kind::Storage, "store.schema_older", message));
-        }
-        patiently(|| connection.execute_batch("begin immediate"))?;
-        let applied = apply(connection, version()?);
-        connection.execute_batch(if applied.is_ok() { "commit" } else { "rollback" }).map_err(failed)?;
-        applied?;
-    }
-    let found = version()?;
-    if found > newest {
-        let message =
-            format!("the database has schema {found}, this library knows {newest}; install a newer kurultai");
-        return Err(Error::new(Kind::Storage, "store.schema_newer", message));
-    }
-    Ok(())
-}
-
-fn apply(connection: &Connection, version: u32) -> Result<()> {
-    let ledger = "create table if not exists kurultai_schema(
-        version integer primary key, name text not null, applied_at integer not null) strict";
-    connection.execute_batch(ledger).map_err(failed)?;
-    for (number, name, statements) in
-        kurultai_migrations::SQLITE.iter().filter(|(number, ..)| *number > version)
-    {
-        connection.execute_batch(statements).map_err(failed)?;
-        let entry = "insert into kurultai_schema values(?1, ?2, ?3)";
-        connection.execute(entry, (number, name, clock::machine_now())).map_err(failed)?;
-    }
-    Ok(())
 }

@@ -4,36 +4,47 @@ pub(crate) mod agents;
 mod checkpoint;
 mod connect;
 pub(crate) mod events;
+mod failure;
+mod files;
+mod guard;
+mod job;
+mod readers;
+mod schema;
+mod share;
 mod tasks;
 mod writer;
 
 use crate::{
     clock::Clock,
     config::{Config, Location},
-    error::{Error, Kind, Result},
+    error::{Error, Result},
     json::Json,
     store::Store,
 };
 use async_trait::async_trait;
-use rusqlite::{CachedStatement, Connection, ErrorCode, Params, Row, types::Value};
+use failure::failed;
+use readers::{Reader, Readers};
+use rusqlite::{CachedStatement, Params, Row, types::Value};
 use std::{
     rc::Rc,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
+use tokio::runtime::Handle;
 pub(super) use writer::Tx;
 use writer::Writer;
 
 #[derive(Debug)]
 pub(crate) struct SqliteStore {
-    ns: i64,
     clock: Clock,
-    writer: Writer,
-    readers: Arc<Readers>,
+    writer: Arc<Writer>,
+    /// None where the database is in memory and only its writer sees it.
+    readers: Option<Arc<Readers>>,
     counts: Arc<Counts>,
+    call_timeout: Duration,
 }
 
 /// What the store has done so far.
@@ -44,32 +55,22 @@ struct Counts {
     scans: AtomicU64,
 }
 
-/// Connections for reads; none where the database is in memory and only its writer sees it.
-#[derive(Debug)]
-struct Readers {
-    location: Location,
-    closed: AtomicBool,
-    free: Mutex<Vec<Connection>>,
-    /// Sees by its `data_version` that somebody wrote.
-    watcher: Option<Mutex<Connection>>,
-}
-
 impl SqliteStore {
     pub(crate) async fn open(config: &Config) -> Result<Self> {
-        let opened = config.clone();
-        let connect::Opened { writer, watcher, checkpoints, ns } =
-            blocking(move || connect::open(&opened)).await?;
-        let counts = Arc::new(Counts::default());
-        let (clock, location) = (config.clock.clone(), config.location.clone());
-        let patience = config.call_timeout;
-        let writer = Writer::start(writer, checkpoints, ns, clock.clone(), counts.clone(), patience)?;
-        let readers = Readers {
-            location,
-            closed: AtomicBool::new(false),
-            free: Mutex::default(),
-            watcher: watcher.map(Mutex::new),
+        let (mut config, counts) = (config.clone(), Arc::new(Counts::default()));
+        let readers = match &mut config.location {
+            Location::Sqlite { path, .. } => {
+                // The working directory may be another one later.
+                *path = std::path::absolute(&path)
+                    .map_err(|e| Error::config("the working directory is gone").caused_by(e))?;
+                Some(Arc::new(Readers::new()))
+            }
+            _ => None,
         };
-        Ok(SqliteStore { ns, clock, writer, readers: Arc::new(readers), counts })
+        let (clock, call_timeout) = (config.clock.clone(), config.call_timeout);
+        let (theirs, counted) = (readers.clone(), counts.clone());
+        let writer = Arc::new(blocking(move || Writer::start(config, theirs, counted)).await?);
+        Ok(SqliteStore { clock, writer, readers, counts, call_timeout })
     }
 
     /// Runs a job in the writer's next transaction and answers after the commit.
@@ -85,25 +86,42 @@ impl SqliteStore {
         &self,
         job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        if self.readers.watcher.is_none() {
-            return self.write(job).await;
-        }
-        let (readers, ns, counts) = (self.readers.clone(), self.ns, self.counts.clone());
-        let now = self.clock.now();
-        blocking(move || {
-            if readers.closed.load(Ordering::SeqCst) {
-                return Err(Error::closed());
-            }
-            let free = readers.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let connection = free.map_or_else(|| connect::reader(&readers.location), Ok)?;
-            connection.execute_batch("begin").map_err(failed)?;
-            let answer = job(&Tx::new(&connection, ns, now, &counts, None));
-            connection.execute_batch("rollback").map_err(failed)?;
-            readers.free.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-            answer
-        })
-        .await
+        let Some(readers) = self.readers.clone() else { return self.write(job).await };
+        let (writer, counts, now) = (self.writer.clone(), self.counts.clone(), self.clock.now());
+        let read = async move {
+            let turn = readers.turn().await?;
+            let runtime = Handle::current();
+            blocking(move || {
+                let _turn = turn;
+                let reader = ours(&readers, || runtime.block_on(writer.write(|_| Ok(()))))?;
+                reader.run(|connection| job(&Tx::new(connection, reader.ns, now, &counts, None)))
+            })
+            .await
+        };
+        let waited = self.call_timeout;
+        tokio::time::timeout(waited, read)
+            .await
+            .unwrap_or_else(|_| Err(Error::unavailable(format!("the file could not be read for {waited:?}"))))
     }
+
+    fn data_version(&self) -> Result<i64> {
+        let Some(readers) = &self.readers else { return Ok(0) };
+        readers.version()?.ok_or_else(|| {
+            self.writer.look();
+            Error::unavailable("the files are opened anew")
+        })
+    }
+}
+
+/// A connection to the files that are there. Opening them anew is the writer's business.
+fn ours(readers: &Readers, reopen: impl Fn() -> Result<()>) -> Result<Reader<'_>> {
+    for _ in 0..3 {
+        if let Some(reader) = readers.take()? {
+            return Ok(reader);
+        }
+        reopen()?;
+    }
+    Err(Error::unavailable("the files are replaced again and again"))
 }
 
 async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
@@ -122,13 +140,11 @@ impl Store for SqliteStore {
     }
 
     fn poll(&self) -> Option<(Duration, Duration)> {
-        self.readers.watcher.as_ref().map(|_| (Duration::from_millis(1), Duration::from_millis(5)))
+        self.readers.as_ref().map(|_| (Duration::from_millis(1), Duration::from_millis(5)))
     }
 
     async fn changed(&self) -> Result<i64> {
-        let Some(watcher) = &self.readers.watcher else { return Ok(0) };
-        let watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        watcher.pragma_query_value(None, "data_version", |row| row.get(0)).map_err(failed)
+        self.data_version()
     }
 
     fn statements(&self) -> u64 {
@@ -140,8 +156,6 @@ impl Store for SqliteStore {
     }
 
     async fn close(&self) {
-        self.readers.closed.store(true, Ordering::SeqCst);
-        self.readers.free.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.writer.close().await;
     }
 }
@@ -234,26 +248,4 @@ pub(super) fn word<T: std::str::FromStr<Err = Error>>(row: &Row<'_>, column: usi
 pub(super) fn names(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<String>> {
     let text: String = row.get(column)?;
     Ok(serde_json::from_str(&text).unwrap_or_default())
-}
-
-pub(super) fn failed(error: rusqlite::Error) -> Error {
-    let text = error.to_string();
-    let storage = |code, hint: &str| Error::new(Kind::Storage, code, format!("{hint}: {text}"));
-    let mapped = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            Error::unavailable("another process has written to the file for too long")
-        }
-        Some(ErrorCode::DiskFull) => storage("store.full", "the disk is full; free space and repeat"),
-        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            storage("store.read_only", "the file cannot be written; check its rights and its folder's")
-        }
-        Some(ErrorCode::CannotOpen) => {
-            storage("store.read_only", "the file cannot be opened; check the path and its rights")
-        }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            storage("store.corrupt", "the file is no intact SQLite database; restore a copy")
-        }
-        _ => Error::internal(format!("SQLite failed: {text}")),
-    };
-    mapped.caused_by(error)
 }

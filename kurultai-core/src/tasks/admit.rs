@@ -255,11 +255,6 @@ pub(crate) fn waited_for(task: &NewTask) -> impl Iterator<Item = &str> {
     task.depends_on.iter().filter(waits).map(|d| d.prerequisite.as_str())
 }
 
-/// `store.constraint`: what is there is of another namespace.
-pub(crate) fn id_taken() -> Error {
-    Error::conflict("store.constraint", "a task with this id belongs to another namespace")
-}
-
 /// `task.dependency_cycle`, naming the tasks in the order they would wait.
 pub(crate) fn cycle_error<'a>(cycle: impl Iterator<Item = &'a str>) -> Error {
     let named = cycle.collect::<Vec<_>>().join(" -> ");

@@ -143,8 +143,9 @@ def open(
     it can be claimed, and after a further one as P0 comes before every weight; None for never. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for;
     dataclasses and pydantic models need none. ``clock`` is for tests.
 
-    Errors: ``config.url``, ``store.auth``, ``store.unavailable`` (retryable), ``store.schema_newer``,
-    ``store.read_only``, ``store.tls`` (only one side wants TLS, or the server's certificate is not trusted).
+    Errors: ``config.url``, ``config.env``, ``store.auth``, ``store.unavailable`` (retryable), ``store.schema_newer``,
+    ``store.schema_conflict`` (the file holds another program's things under our names), ``store.read_only``,
+    ``store.tls`` (only one side wants TLS, or the server's certificate is not trusted).
 
     >>> async with kurultai.open("memory:") as k:
     ...     await k.agents.register("temujin")

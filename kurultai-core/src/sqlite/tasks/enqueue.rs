@@ -72,7 +72,8 @@ fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>
     }
     let (mut insertion, mut sources) = (Insertion::new(tx)?, Sources::new());
     for Row { task, rank, blocked } in &rows {
-        let n = insertion.insert(task, *rank, *blocked)?.ok_or_else(admit::id_taken)?;
+        let n = insertion.insert(task, *rank, *blocked)?;
+        let n = n.ok_or_else(|| Error::internal("a task was there that no look has shown"))?;
         numbers.insert(task.id.clone(), n);
         sources.entry(task.delegated_by.as_deref()).or_default().push(n);
     }

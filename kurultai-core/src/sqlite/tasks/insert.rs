@@ -16,7 +16,7 @@ const INSERT_TASK: &str =
     "insert into task(id, ns, type, status, route, sort_key, claim_key, unique_key, run_at,
       expires_at, due_at, updated_at)
     values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-    on conflict(id) do nothing";
+    on conflict(ns, id) do nothing";
 
 const INSERT_DATA: &str =
     "insert into task_data(n, priority, priority_weight, max_attempts, timeout, assigned_to, created_at, title,

@@ -1,0 +1,93 @@
+//! How long a call waits for others.
+
+use super::Place;
+use crate::fixture::{code, task};
+use kurultai_core::{Claim, Kurultai, NewAgent, NewTask, clock::monotonic};
+use std::time::Duration;
+
+/// They are told one after the other only if each had to wait for the one before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_queued_call_has_a_deadline_of_its_own() {
+    let place = Place::new();
+    let k = Kurultai::open_with(place.config().call_timeout(Duration::from_secs(1))).await.unwrap();
+    let other = rusqlite::Connection::open(place.path()).unwrap();
+    other.execute_batch("begin immediate").unwrap();
+    let begun = monotonic();
+    let calls = futures::future::join_all((0..12).map(|i| {
+        let (tasks, agents) = (k.tasks(), k.agents());
+        async move {
+            tokio::time::sleep(Duration::from_millis(i * 20)).await;
+            let done = match i % 4 {
+                0 => tasks.pause(Some("deploy")).await,
+                1 => agents.register(NewAgent::new("temujin")).await.map(drop),
+                2 => tasks.enqueue(task("one")).await.map(drop),
+                _ => tasks.depend("a", "b").await.map(drop),
+            };
+            done.unwrap_err()
+        }
+    }));
+    let errors = calls.await;
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    for error in errors {
+        assert_eq!((error.code(), error.retryable()), ("store.unavailable", true), "{error}");
+    }
+    assert_eq!(k.tasks().list(Default::default()).await.unwrap().tasks.len(), 0, "reads go on");
+    other.execute_batch("rollback").unwrap();
+    k.tasks().enqueue(task("two")).await.unwrap();
+    assert_eq!(
+        k.tasks().list(Default::default()).await.unwrap().tasks.len(),
+        1,
+        "what was given up is not done later"
+    );
+    k.close().await;
+}
+
+/// Everybody in a transaction waits for all of it, so one must not take on any amount of work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_not_used_up_by_large_enqueues_beside_the_claim() {
+    let place = Place::new();
+    let url = format!("{}?durability=process", place.url());
+    let k = super::child::open(&url).await;
+    k.agents().register(NewAgent::new("temujin")).await.unwrap();
+    k.tasks().enqueue(task("wanted")).await.unwrap();
+    let batch = || (0..1000).map(|i| task(&i.to_string())).collect::<Vec<NewTask>>();
+    let (mut before, tasks) = (Vec::new(), k.tasks());
+    // While this one is written, everything else gathers.
+    for new in [batch(), batch(), batch()] {
+        let tasks = k.tasks();
+        before.push(tokio::spawn(async move { tasks.enqueue_many(new).await.map(drop) }));
+    }
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let claim = tokio::spawn(async move {
+        let claimed = tasks.claim(Claim::new("temujin").lease(Duration::from_secs(30))).await.unwrap();
+        (claimed[0].lease.expires_at - chrono::Utc::now()).num_milliseconds()
+    });
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let begun = monotonic();
+    for _ in 0..40 {
+        let (tasks, new) = (k.tasks(), batch());
+        before.push(tokio::spawn(async move { tasks.enqueue_many(new).await.map(drop) }));
+    }
+    let left = claim.await.unwrap();
+    let answered = begun.elapsed();
+    for done in before {
+        done.await.unwrap().unwrap();
+    }
+    let all = begun.elapsed();
+    assert!(answered < all * 2 / 3, "the claim was answered after {answered:?} of {all:?}");
+    assert!(
+        left > 30_000 - (all.as_millis() / 4) as i64 - 500,
+        "{left} ms of 30 s are left; all took {all:?}"
+    );
+    k.close().await;
+}
+
+/// Not an error of a file that nobody may write, and not the last word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_store_is_not_waited_for() {
+    let place = Place::new();
+    let k = place.open().await;
+    k.clone().close().await;
+    assert_eq!(code(k.tasks().stats().await), "store.closed");
+    assert_eq!(code(k.tasks().enqueue(task("late")).await), "store.closed");
+}
