@@ -274,10 +274,10 @@ impl Thread {
             Ok(()) => commit(session),
             Err(error) => Err(error),
         };
-        let ended = ended.or_else(|error| {
+        let ended = ended.map_err(|error| {
             session.memory.take();
             drop(rollback(&session.connection));
-            Err(make_room(session, error))
+            make_room(session, error)
         });
         if let Some(file) = &session.file {
             file.guard.unlock_writer();
