@@ -1,6 +1,7 @@
 // Errors arrive with their class, their code and the caller's stack.
 
 import assert from 'node:assert/strict'
+import { readdirSync, readlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -179,6 +180,23 @@ cases('what was sent before a close is committed, and calls after it are refused
   await closed
   assert.equal(await late, 'store.closed')
   assert.equal((await k.tasks.stats()).byStatus.pending, 100)
+})
+
+test('a closed store holds no file any more', { skip: process.platform !== 'linux' }, async () => {
+  const path = join(folder(), 'closed.db')
+  const opened = () => readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith(path)
+    } catch {
+      return false
+    }
+  })
+  const k = await open(`sqlite:${path}`)
+  await k.tasks.enqueue('x')
+  await Promise.all(Array.from({ length: 20 }, () => k.tasks.stats()))
+  assert.ok(opened().length > 0)
+  await k.close()
+  assert.deepEqual(opened(), [])
 })
 
 test('a store that cannot be opened', async () => {
