@@ -1,16 +1,29 @@
 //! What happened, in commit order: the event log. Types, the store's contract, the handle, the rules.
 
+mod reader;
+mod topic;
+
 use crate::{
-    error::{Error, Result},
+    clock::monotonic,
+    error::{Error, Kind, Result},
     json::Json,
     tasks::check,
     team::Team,
+    worker::pause,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+pub(crate) use reader::LogReader;
+use reader::{Joined, Wanted};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+use topic::Pattern;
+pub use topic::matches;
 use tracing::instrument;
+
+/// The highest number that an event can have.
+pub(crate) const MOST_EVENTS: i64 = 1 << 44;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
@@ -31,8 +44,9 @@ pub struct Event {
 /// What to read; every field that is given must match.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct EventFilter {
+    /// Only later ones. 0, the default, is the first that the log still has.
     pub after_seq: i64,
-    /// Dotted; `*` is one word, `**` any number: `task.*`.
+    /// Dotted, at most 64 words; `*` is one word, `**` any number: `task.*`.
     pub topic: Option<String>,
     pub source: Option<String>,
     pub task_id: Option<String>,
@@ -47,12 +61,24 @@ pub struct EventFilter {
 /// The store's contract for events.
 #[async_trait]
 pub trait SubscriptionManager: Send + Sync {
-    /// The events after `filter.after_seq`, oldest first, at most `filter.limit`. The store may leave `topic` to
-    /// the caller; it respects every other field. The number says up to which `seq` it has looked.
-    async fn read(&self, filter: EventFilter) -> Result<(Vec<Event>, i64)>;
+    /// The events after `filter.after_seq`, oldest first, at most `filter.limit`, and none beyond one that cannot be
+    /// seen yet. The store may leave `topic` to the caller; it respects every other field.
+    async fn read(&self, filter: EventFilter) -> Result<Look>;
 
     /// The last `seq` given out; 0 where nothing happened yet.
     async fn last_seq(&self) -> Result<i64>;
+}
+
+/// What one look at the log saw.
+#[derive(Debug)]
+pub struct Look {
+    pub events: Vec<Event>,
+    /// Every event up to here was looked at, whether it matched or not.
+    pub looked_to: i64,
+    /// The first `seq` that the log still has, or that it will give out next.
+    pub first: i64,
+    /// The last `seq` given out, also by a commit of which nothing can be seen yet.
+    pub newest: i64,
 }
 
 /// The event log of one team. Cheap to clone.
@@ -66,37 +92,67 @@ impl Events {
         Events { team }
     }
 
-    /// The events that match, oldest first. Read on with `after_seq` of the last one. Where there is none it waits up to
-    /// `wait` and returns as soon as one comes; an empty list is no error. Errors: `input.invalid`. Cancel safe.
+    /// The events that match, oldest first, without a gap. Read on with `after_seq` of the last one. Where there is none
+    /// it waits up to `wait` and returns as soon as one comes; an empty list is no error. However many wait, each event
+    /// is read from the store once.
+    ///
+    /// Errors: `input.invalid`; `event.cursor_too_old` where retention has removed events after `after_seq`, which names
+    /// the first that there is. Cancel safe.
     #[instrument(level = "debug", skip_all)]
-    pub async fn read(&self, mut filter: EventFilter) -> Result<Vec<Event>> {
-        let limit = match filter.limit {
-            0 => 1_000,
-            limit @ 1..=10_000 => limit,
-            limit => return Err(Error::invalid("limit", limit, "1 to 10000")),
-        };
-        filter.since.map_or(Ok(()), check::since)?;
-        let mut news = self.team.news_of_events(filter.wait);
+    pub async fn read(&self, filter: EventFilter) -> Result<Vec<Event>> {
+        let mut wanted = checked(filter)?;
+        let wait = wanted.filter.wait.min(Duration::from_secs(86_400));
+        if wait.is_zero() { self.look(&mut wanted).await } else { self.wait(&mut wanted, wait).await }
+    }
+
+    /// Events as they come, from `filter.after_seq` on; `filter.wait` does not matter. Errors: `input.invalid`.
+    pub fn follow(&self, filter: EventFilter) -> Result<Follow> {
+        Ok(Follow { events: self.clone(), wanted: checked(filter)? })
+    }
+
+    async fn wait(&self, wanted: &mut Wanted, wait: Duration) -> Result<Vec<Event>> {
+        let deadline = monotonic() + wait;
+        let mut looked = false;
         loop {
-            let events = self.look(&mut filter, limit).await?;
-            if !events.is_empty() || !news.come().await {
-                return Ok(events);
+            match self.team.reader.join(wanted, looked) {
+                Joined::Found(events) => return Ok(events),
+                Joined::TooFarBack => {
+                    let events = self.look(wanted).await?;
+                    if !events.is_empty() || monotonic() >= deadline {
+                        return Ok(events);
+                    }
+                    looked = true;
+                }
+                Joined::Waits(mut ticket) => {
+                    self.team.read_on();
+                    return match ticket.events(deadline).await? {
+                        Some(events) => Ok(events),
+                        // The last word is the store's, which may have gone meanwhile.
+                        None => self.look(wanted).await,
+                    };
+                }
             }
         }
     }
 
     /// What matches now. Moves `after_seq` on: what is not among the events up to there does not match and need not be
     /// looked at again.
-    async fn look(&self, filter: &mut EventFilter, limit: usize) -> Result<Vec<Event>> {
-        let pattern = filter.topic.clone();
-        let last = self.last_seq().await?;
-        let mut events = Vec::new();
-        while events.len() < limit && filter.after_seq < last {
-            filter.limit = 1_000;
-            let (page, looked_to) = self.team.store.read(filter.clone()).await?;
-            events
-                .extend(page.into_iter().filter(|e| pattern.as_deref().is_none_or(|p| matches(p, &e.topic))));
-            filter.after_seq = looked_to;
+    async fn look(&self, wanted: &mut Wanted) -> Result<Vec<Event>> {
+        let (mut events, mut newest) = (Vec::new(), i64::MAX);
+        let limit = wanted.filter.limit;
+        while events.len() < limit && wanted.filter.after_seq < newest {
+            let before = wanted.filter.after_seq;
+            let filter = EventFilter { limit: 1_000, topic: None, ..wanted.filter.clone() };
+            let look = self.team.store.read(filter).await?;
+            check_cursor(before, look.first)?;
+            events.extend(look.events.into_iter().filter(|event| wanted.fits(event)));
+            wanted.filter.after_seq = look.looked_to;
+            if newest == i64::MAX {
+                newest = look.newest;
+            }
+            if look.looked_to == before {
+                break;
+            }
         }
         events.truncate(limit);
         Ok(events)
@@ -109,17 +165,69 @@ impl Events {
     }
 }
 
-/// Whether a topic fits a pattern: words between dots, `*` for one word, `**` for any number of words.
-pub fn matches(pattern: &str, topic: &str) -> bool {
-    fn fits(pattern: &[&str], topic: &[&str]) -> bool {
-        match (pattern.split_first(), topic.split_first()) {
-            (None, None) => true,
-            (Some((&"**", rest)), _) => {
-                fits(rest, topic) || (!topic.is_empty() && fits(pattern, &topic[1..]))
+/// A reader that goes on for ever. It reads no event twice, whether it matched or not, and an outage of the store does
+/// not end it.
+#[derive(Debug)]
+pub struct Follow {
+    events: Events,
+    wanted: Wanted,
+}
+
+impl Follow {
+    /// How long it waits before it has a look of its own.
+    const TURN: Duration = Duration::from_secs(60);
+
+    /// The next events that match, at least one, as soon as there is one. What the store may do later is tried again,
+    /// with a warning in the log.
+    ///
+    /// Errors: `event.cursor_too_old` where it came too late for what retention has removed; `store.closed`. Cancel safe: a
+    /// dropped call loses no event.
+    pub async fn next(&mut self) -> Result<Vec<Event>> {
+        let mut failures = 0;
+        loop {
+            match self.events.wait(&mut self.wanted, Self::TURN).await {
+                Ok(events) => {
+                    failures = 0;
+                    if let Some(last) = events.last() {
+                        self.wanted.filter.after_seq = last.seq;
+                        return Ok(events);
+                    }
+                }
+                Err(error) if error.retryable() => {
+                    self.events.team.complain(&error, "events cannot be followed now; trying again");
+                    sleep(pause(&error, failures)).await;
+                    failures += 1;
+                }
+                Err(error) => return Err(error),
             }
-            (Some((word, rest)), Some((head, tail))) => (*word == "*" || word == head) && fits(rest, tail),
-            _ => false,
         }
     }
-    fits(&pattern.split('.').collect::<Vec<_>>(), &topic.split('.').collect::<Vec<_>>())
+}
+
+fn checked(mut filter: EventFilter) -> Result<Wanted> {
+    filter.limit = match filter.limit {
+        0 => 1_000,
+        limit @ 1..=10_000 => limit,
+        limit => return Err(Error::invalid("limit", limit, "1 to 10000")),
+    };
+    if !(0..MOST_EVENTS).contains(&filter.after_seq) {
+        return Err(Error::invalid("after_seq", filter.after_seq, "0, or the seq of an event"));
+    }
+    filter.since.map_or(Ok(()), check::since)?;
+    let pattern = filter.topic.as_deref().map(Pattern::new).transpose()?;
+    Ok(Wanted { filter, pattern })
+}
+
+/// Whether a reader may go on after this `seq`. 0 is no cursor yet, but the wish to begin with what there is.
+fn check_cursor(after_seq: i64, first: i64) -> Result<()> {
+    if after_seq == 0 || after_seq + 1 >= first {
+        return Ok(());
+    }
+    let message = format!(
+        "events {} to {} were removed by retention; go on with after_seq {}, which the first that is left follows",
+        after_seq + 1,
+        first - 1,
+        first - 1
+    );
+    Err(Error::new(Kind::Conflict, "event.cursor_too_old", message))
 }

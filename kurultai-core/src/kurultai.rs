@@ -67,6 +67,6 @@ impl Kurultai {
     pub async fn close(self) {
         self.team.calls.close().await;
         self.team.store.close().await;
-        self.team.announce();
+        self.team.close();
     }
 }

@@ -5,7 +5,8 @@
 //! 1. [`kurultai`]: `Kurultai::open(url)`, the door; [`config`] says what it can be told.
 //! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`].
 //! 3. [`worker`]: an agent's loop, from which jobs are pulled or handlers called.
-//! 4. `team` and `batch`: what the handles share; how concurrent calls become one transaction.
+//! 4. `team`, `batch` and `news`: what the handles share; how concurrent calls become one transaction; how those who
+//!    wait are told.
 //! 5. [`store`]: what a store is; `sqlite` and `neo4j`, which mirror each other file by file.
 //! 6. [`error`], [`ids`], [`clock`], [`json`]: one place each.
 
@@ -20,6 +21,7 @@ pub mod ids;
 pub mod json;
 pub mod kurultai;
 mod neo4j;
+mod news;
 mod sqlite;
 pub mod store;
 pub mod tasks;
@@ -33,7 +35,7 @@ pub use agents::{Agent, AgentStatus, Agents, HeartbeatWriter, NewAgent};
 pub use clock::{Clock, ManualClock};
 pub use config::Config;
 pub use error::{Error, Kind, Result};
-pub use events::{Event, EventFilter, Events, SubscriptionManager};
+pub use events::{Event, EventFilter, Events, Follow, SubscriptionManager};
 pub use json::Json;
 pub use kurultai::Kurultai;
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! What the handles of one opened store share: the coalescers, the news of work, the maintenance.
+//! What the handles of one opened store share: the coalescers, the settling, the maintenance.
 
 use crate::{
     batch::{Batch, Coalescer},
@@ -6,6 +6,8 @@ use crate::{
     clock::monotonic,
     config::Config,
     error::{Error, Result},
+    events::LogReader,
+    news::{self, News, PORTION},
     store::Store,
     tasks::{
         Claimed, Enqueued, Extended, Finish, Finished, NewTask, Outcome, Status,
@@ -17,24 +19,16 @@ use futures::future::BoxFuture;
 use std::{
     collections::HashSet,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
-use tokio::{sync::watch, time::sleep};
 
-/// How many due tasks one pass settles.
+/// How many due tasks one step settles: a claim waits for no more than that.
+const STEP: usize = 200;
+/// How many tasks or events one statement of the maintenance looks at.
 const PASS: usize = 500;
-/// From how many events one statement draws edges: a claim waits for it no longer than for another batch.
-const PORTION: usize = 100;
-/// How many of them the background draws at each tick.
-const PORTIONS: usize = 5;
-/// Whoever waits hears of new work first, and reads and writes alone for as long.
-const COURTESY: Duration = Duration::from_millis(1);
-/// How often the background looks after the queue.
-const TICK: Duration = Duration::from_secs(1);
+/// What goes wrong again and again is said once in that time.
+const COMPLAINTS: Duration = Duration::from_secs(1);
 
 pub(crate) struct Team {
     pub(crate) store: Arc<dyn Store>,
@@ -45,12 +39,17 @@ pub(crate) struct Team {
     pub(crate) claim: Arc<Coalescer<ClaimRequest, Given>>,
     pub(crate) extend: Arc<Coalescer<Extend, Extended>>,
     pub(crate) finish: Arc<Coalescer<Vec<Finish>, Vec<Result<Finished>>>>,
-    /// Counts the moments at which there may be new work.
-    news: watch::Sender<u64>,
-    /// Counts the moments at which there may be new events, which are more.
-    log: watch::Sender<u64>,
-    waiting: AtomicUsize,
-    polling: AtomicBool,
+    pub(crate) news: Arc<News>,
+    pub(crate) reader: Arc<LogReader>,
+    complained: Mutex<Option<Instant>>,
+}
+
+/// What one step of settling did.
+pub(crate) struct Settled {
+    /// It changed something, so another step may find more.
+    pub(crate) progressed: bool,
+    /// There was something that follows from a change that is done, and not only from the time.
+    marked: bool,
 }
 
 impl Team {
@@ -61,17 +60,14 @@ impl Team {
             claim: coalesce(weak, limit, |_| 1, |team, requests| Box::pin(team.run_claim(requests))),
             extend: coalesce(weak, limit, |_| 1, |team, requests| Box::pin(team.run_extend(requests))),
             finish: coalesce(weak, limit, Vec::len, |team, units| Box::pin(team.run_finish(units))),
-            news: watch::Sender::new(0),
-            log: watch::Sender::new(0),
-            waiting: AtomicUsize::new(0),
-            polling: AtomicBool::new(false),
+            news: News::new(),
+            reader: Arc::default(),
+            complained: Mutex::default(),
             store,
             config,
             calls: Calls::default(),
         });
-        if team.config.background {
-            tokio::spawn(background(Arc::downgrade(&team)));
-        }
+        news::watch(&team, &team.config);
         team
     }
 
@@ -83,13 +79,16 @@ impl Team {
 
     async fn run_claim(self: Arc<Self>, requests: Batch<ClaimRequest>) -> Result<Vec<Result<Given>>> {
         let Answers { each, overdue } = self.store.claim(requests).await?;
+        let given = |answer: &Result<Vec<Claimed>>| answer.as_ref().is_ok_and(|claimed| !claimed.is_empty());
+        if each.iter().any(given) {
+            self.read_on();
+        }
+        // Whoever got something waits for none of it.
+        let settled = overdue && !each.iter().all(given) && self.settle_what_follows().await;
         if overdue {
-            self.after(true).await;
+            self.news.look_soon();
         }
-        if each.iter().flatten().any(|claimed| !claimed.is_empty()) {
-            self.log.send_modify(|count| *count += 1);
-        }
-        let given = |claimed| Given { claimed, settled: overdue, team: Arc::downgrade(&self) };
+        let given = |claimed| Given { claimed, settled, team: Arc::downgrade(&self) };
         Ok(each.into_iter().map(|answer| answer.map(given)).collect())
     }
 
@@ -122,33 +121,61 @@ impl Team {
         }
     }
 
-    /// Follows up on a write: what is overdue is settled before the writer gets its answer. What fails here is
+    /// Follows up on a write: what follows from it is settled before the writer gets its answer. What fails here is
     /// still due, so the next pass does it.
     async fn after(&self, overdue: bool) {
-        if overdue && let Err(error) = self.settle().await {
-            tracing::warn!(%error, "overdue work stays for the next pass");
+        if overdue {
+            self.settle_what_follows().await;
+            self.news.look_soon();
         }
         self.announce();
     }
 
+    /// Settles what follows from changes that are done, and of what has come due by time one step; the rest is for the
+    /// background, since a backlog may take minutes. Returns whether anything was settled.
+    async fn settle_what_follows(&self) -> bool {
+        let mut progressed = false;
+        loop {
+            match self.settle_some().await {
+                Ok(settled) => {
+                    progressed |= settled.progressed;
+                    if !settled.progressed || !settled.marked {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.complain(&error, "overdue work stays for the next pass");
+                    break;
+                }
+            }
+        }
+        progressed
+    }
+
     /// Looks at every task that is due until none is left.
     pub(crate) async fn settle(&self) -> Result<()> {
-        loop {
-            let due = self.store.due(PASS).await?;
-            if due.ids.is_empty() {
-                return Ok(());
-            }
-            let facts = self.store.facts(due.ids).await?;
-            let mut changes = Vec::new();
-            for facts in facts.iter().flatten() {
-                changes.extend(rules::decide(&Action::Settle, facts, fastrand::f64())?);
-            }
-            if changes.is_empty() {
-                return Ok(());
-            }
-            self.store.apply(changes).await?;
-            self.announce();
+        while self.settle_some().await?.progressed {}
+        Ok(())
+    }
+
+    /// Looks at the first tasks that are due.
+    pub(crate) async fn settle_some(&self) -> Result<Settled> {
+        let due = self.store.due(STEP).await?;
+        let nothing = Settled { progressed: false, marked: due.marked };
+        if due.ids.is_empty() {
+            return Ok(nothing);
         }
+        let facts = self.store.facts(due.ids).await?;
+        let mut changes = Vec::new();
+        for facts in facts.iter().flatten() {
+            changes.extend(rules::decide(&Action::Settle, facts, fastrand::f64())?);
+        }
+        if changes.is_empty() {
+            return Ok(nothing);
+        }
+        self.store.apply(changes).await?;
+        self.announce();
+        Ok(Settled { progressed: true, ..nothing })
     }
 
     /// Reads, decides and applies until the fence holds.
@@ -174,11 +201,12 @@ impl Team {
     }
 
     pub(crate) async fn maintain(&self) -> Result<()> {
-        self.look_after_all().await?;
+        self.settle().await?;
+        self.keep().await?;
         self.link(usize::MAX).await
     }
 
-    async fn link(&self, portions: usize) -> Result<()> {
+    pub(crate) async fn link(&self, portions: usize) -> Result<()> {
         for _ in 0..portions {
             if self.store.link(PORTION).await? < PORTION {
                 break;
@@ -187,16 +215,11 @@ impl Team {
         Ok(())
     }
 
-    /// What may look at many tasks.
-    async fn look_after_all(&self) -> Result<()> {
-        self.settle().await?;
+    /// Aging and retention, which may look at many tasks.
+    pub(crate) async fn keep(&self) -> Result<()> {
         if let Some(span) = self.config.aging {
             self.store.age(span, PASS).await?;
         }
-        self.sweep().await
-    }
-
-    async fn sweep(&self) -> Result<()> {
         let keep = &self.config.retention;
         if keep.tasks.is_some() || keep.events.is_some() {
             while self.store.sweep(keep.tasks, keep.events, PASS).await? == PASS {}
@@ -204,77 +227,38 @@ impl Team {
         Ok(())
     }
 
-    /// There may be new work in this process.
+    /// There may be new work in this process, and there are new events.
     pub(crate) fn announce(&self) {
-        self.news.send_modify(|count| *count += 1);
-        self.log.send_modify(|count| *count += 1);
+        self.news.announce();
+        self.read_on();
     }
 
-    /// News of work for at most `wait`.
-    pub(crate) fn news(self: &Arc<Self>, wait: Duration) -> News {
-        self.listen(&self.news, wait)
-    }
-
-    /// News of events for at most `wait`.
-    pub(crate) fn news_of_events(self: &Arc<Self>, wait: Duration) -> News {
-        self.listen(&self.log, wait)
-    }
-
-    fn listen(self: &Arc<Self>, to: &watch::Sender<u64>, wait: Duration) -> News {
-        News((!wait.is_zero()).then(|| Listener {
-            team: self.clone(),
-            seen: to.subscribe(),
-            deadline: monotonic() + wait.min(Duration::from_secs(86_400)),
-            counted: false,
-        }))
-    }
-
-    /// One poller a process, only while somebody waits: what other processes wrote, and what comes due.
-    async fn poll(self: Arc<Self>) {
-        let mut seen = self.store.changed().await.unwrap_or_default();
-        let mut news = self.news.subscribe();
-        while self.waiting.load(Ordering::SeqCst) > 0 {
-            let next = match self.store.due(1).await {
-                Ok(due) if due.ids.is_empty() => due.next.unwrap_or(TICK).min(TICK),
-                Ok(_) => match self.settle().await {
-                    Ok(()) => continue,
-                    Err(_) => TICK,
-                },
-                Err(_) => TICK,
-            };
-            let (mut pause, most) = self.store.poll().unwrap_or((TICK, TICK));
-            let mut left = next.max(Duration::from_millis(1));
-            while !left.is_zero() && self.waiting.load(Ordering::SeqCst) > 0 {
-                let step = left.min(pause.mul_f64(0.75 + fastrand::f64() / 2.0));
-                tokio::select! {
-                    () = sleep(step) => {}
-                    _ = news.changed() => {
-                        sleep(COURTESY).await;
-                        news.mark_unchanged();
-                        break;
-                    }
-                }
-                left = left.saturating_sub(step);
-                pause = (pause * 2).min(most);
-                if let Ok(now) = self.store.changed().await
-                    && now != seen
-                {
-                    seen = now;
-                    self.announce();
-                    break;
-                }
-            }
+    /// There are events that somebody may wait for.
+    pub(crate) fn read_on(&self) {
+        if self.reader.is_wanted() {
+            self.news.ring();
         }
-        self.polling.store(false, Ordering::SeqCst);
-        // Somebody may have begun to wait while this poller was ending.
-        self.ensure_poller();
     }
 
-    fn ensure_poller(self: &Arc<Self>) {
-        if self.waiting.load(Ordering::SeqCst) > 0 && !self.polling.swap(true, Ordering::SeqCst) {
-            let poll: BoxFuture<'static, ()> = Box::pin(self.clone().poll());
-            tokio::spawn(poll);
+    pub(crate) fn close(&self) {
+        self.news.close();
+        self.reader.close();
+    }
+
+    /// Warns, at most once a second.
+    pub(crate) fn complain(&self, error: &Error, of: &str) {
+        let mut last = self.complained.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= COMPLAINTS) {
+            *last = Some(monotonic());
+            tracing::warn!(%error, "{of}");
         }
+    }
+}
+
+/// The loop that watches for it ends.
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.news.ring();
     }
 }
 
@@ -336,56 +320,6 @@ impl Rounds {
             Ok(unit.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect())
         };
         self.answers.into_iter().map(unit).collect()
-    }
-}
-
-/// Settles and draws some edges at each tick; the rest of the maintenance, which may look at many tasks, at each
-/// sixtieth.
-async fn background(team: Weak<Team>) {
-    for tick in 1u64.. {
-        sleep(TICK.mul_f64(0.9 + fastrand::f64() / 5.0)).await;
-        let Some(team) = team.upgrade() else { return };
-        let settled = if tick % 60 == 0 { team.look_after_all().await } else { team.settle().await };
-        let linked = team.link(PORTIONS).await;
-        if let Err(error) = settled.and(linked) {
-            tracing::warn!(%error, "maintenance failed; the next pass tries again");
-        }
-    }
-}
-
-/// Waits for news of work or of events. What came after it was made is never missed.
-pub(crate) struct News(Option<Listener>);
-
-/// Only who may wait has one: most callers do not, and it is not free.
-struct Listener {
-    team: Arc<Team>,
-    seen: watch::Receiver<u64>,
-    deadline: Instant,
-    counted: bool,
-}
-
-impl News {
-    /// Waits until it is worth looking again; false where the time is over.
-    pub(crate) async fn come(&mut self) -> bool {
-        let Some(Listener { team, seen, deadline, counted }) = &mut self.0 else { return false };
-        let left = deadline.saturating_duration_since(monotonic());
-        if left.is_zero() {
-            return false;
-        }
-        if !std::mem::replace(counted, true) {
-            team.waiting.fetch_add(1, Ordering::SeqCst);
-        }
-        team.ensure_poller();
-        drop(tokio::time::timeout(left, seen.changed()).await);
-        true
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if self.counted {
-            self.team.waiting.fetch_sub(1, Ordering::SeqCst);
-        }
     }
 }
 

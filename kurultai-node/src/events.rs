@@ -8,13 +8,32 @@ use crate::{
 use kurultai_core::{self as core, EventFilter, Result};
 use napi_derive::napi;
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync;
 
 #[napi]
 #[derive(Debug)]
 pub struct Events {
     calls: Arc<Calls>,
     events: core::Events,
+    following: Arc<Mutex<Following>>,
+}
+
+/// Who follows the log, by number.
+#[derive(Debug, Default)]
+struct Following {
+    last: u32,
+    all: HashMap<u32, Arc<sync::Mutex<core::Follow>>>,
+}
+
+/// How many events a follower takes at once.
+const PAGE: usize = 256;
+
+fn lock(following: &Mutex<Following>) -> MutexGuard<'_, Following> {
+    following.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Deserialize)]
@@ -45,7 +64,7 @@ impl EventFilterArgs {
 
 impl Events {
     pub(crate) fn new(calls: Arc<Calls>, events: core::Events) -> Self {
-        Events { calls, events }
+        Events { calls, events, following: Arc::default() }
     }
 }
 
@@ -57,6 +76,37 @@ impl Events {
         self.calls.start(call, async move {
             answer(&events.read(read::<EventFilterArgs>(&args)?.filter()?).await?)
         })
+    }
+
+    /// Follows the log; the answer is the number by which `next` knows it.
+    #[napi(catch_unwind)]
+    pub fn follow(&self, call: u32, args: String) -> Now {
+        let (events, following) = (self.events.clone(), self.following.clone());
+        self.calls.start(call, async move {
+            let filter = EventFilter { limit: PAGE, ..read::<EventFilterArgs>(&args)?.filter()? };
+            let follow = events.follow(filter)?;
+            let mut following = lock(&following);
+            following.last += 1;
+            let number = following.last;
+            following.all.insert(number, Arc::new(sync::Mutex::new(follow)));
+            answer(&number)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn next(&self, call: u32, follow: u32) -> Now {
+        let follow = lock(&self.following).all.get(&follow).cloned();
+        self.calls.start(call, async move {
+            match follow {
+                Some(follow) => answer(&follow.lock().await.next().await?),
+                None => answer(&Vec::<core::Event>::new()),
+            }
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn forget(&self, follow: u32) {
+        lock(&self.following).all.remove(&follow);
     }
 
     #[napi(catch_unwind)]

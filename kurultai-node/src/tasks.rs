@@ -29,6 +29,7 @@ struct ClaimArgs {
     types: Option<Vec<String>>,
     lease_ms: Option<f64>,
     wait_ms: Option<f64>,
+    persistent: Option<bool>,
 }
 
 impl ClaimArgs {
@@ -39,6 +40,7 @@ impl ClaimArgs {
             types: self.types,
             lease: maybe_millis("leaseMs", self.lease_ms)?,
             wait: millis("waitMs", self.wait_ms.unwrap_or(0.0))?,
+            persistent: self.persistent.unwrap_or(false),
         })
     }
 }

@@ -1,6 +1,8 @@
 // Every operation of the rooms, on every store; the last test names one that nobody called.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, newId, open } from 'kurultai'
 import { cases, codeOf, stores } from './fixture.mjs'
@@ -302,4 +304,26 @@ test('every operation was called', () => {
     Object.getOwnPropertyNames(room.prototype).filter((name) => name !== 'constructor').map((name) => `${room.name}.${name}`))
   assert.ok(all.length > 30)
   assert.deepEqual(all.filter((name) => !called.has(name)), [])
+})
+
+cases('who follows or streams can stop at any moment, also while nothing comes', async (k) => {
+  await k.agents.register('temujin')
+  for (const pages of [k.events.follow(), k.tasks.stream('temujin')]) {
+    const next = pages.next()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.deepEqual(await pages.return(), { done: true, value: undefined })
+    assert.deepEqual(await next, { done: true, value: undefined })
+    assert.deepEqual(await pages.next(), { done: true, value: undefined })
+  }
+  const stream = Readable.from(k.events.follow())
+  stream.resume()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  const closed = once(stream, 'close')
+  stream.destroy()
+  await closed
+  const [task] = await k.tasks.enqueueMany([{ type: 'x' }, { type: 'x' }, { type: 'x' }])
+  const pages = k.tasks.stream('temujin', { batch: 3 })
+  assert.equal((await pages.next()).value.id, task.id)
+  await pages.return()
+  assert.equal((await k.tasks.stats()).byStatus.pending, 2, 'what nobody took is released')
 })

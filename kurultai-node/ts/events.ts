@@ -5,6 +5,7 @@ import * as check from './check'
 import { encodeArgs } from './json'
 import type { NativeEvents } from './native'
 import { time } from './new_task'
+import { Pages } from './pages'
 import * as results from './results'
 import type { Event, EventFilter, Waits } from './types'
 
@@ -48,15 +49,23 @@ export class Events {
 
   /**
    * Events as they happen: `for await (const event of k.events.follow({ topic: 'task.*' }))`. Starts after `afterSeq`,
-   * or now where none is given. An abort ends it with the signal's reason.
+   * or now where none is given. It reads each event once, whether it matches or not, and goes on through an outage of
+   * the store. `return()`, or the end of the loop, ends it at once; an abort ends it with the signal's reason.
    */
-  async *follow(filter: Omit<EventFilter, 'limit' | 'waitMs' | 'since'> = {}): AsyncGenerator<Event, void, undefined> {
-    let seen = filter.afterSeq ?? (await this.lastSeq({ signal: filter.signal }))
-    for (;;) {
-      for (const event of await this.read({ ...filter, afterSeq: seen, limit: 256, waitMs: 60_000 })) {
-        yield event
-        seen = event.seq
+  follow(filter: Omit<EventFilter, 'limit' | 'waitMs' | 'since'> = {}): AsyncGenerator<Event, void, undefined> {
+    const { signal, ...rest } = filter
+    let following: number | undefined
+    const pull = async (signal: AbortSignal) => {
+      if (following === undefined) {
+        const afterSeq = rest.afterSeq ?? (await this.lastSeq({ signal }))
+        const args = encodeArgs({ ...rest, afterSeq })
+        following = results.value(await call((id) => this.#native.follow(id, args), signal)) as number
       }
+      const number = following
+      return results.events(await call((id) => this.#native.next(id, number), signal))
     }
+    return new Pages(pull, signal, () => {
+      if (following !== undefined) this.#native.forget(following)
+    })
   }
 }

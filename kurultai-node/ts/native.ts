@@ -28,6 +28,9 @@ export interface NativeAgents extends Record<
 export interface NativeEvents {
   read: Operation
   lastSeq(call: number): Now
+  follow: Operation
+  next(call: number, follow: number): Now
+  forget(follow: number): void
 }
 
 export interface NativeJobs {

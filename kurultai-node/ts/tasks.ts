@@ -7,6 +7,7 @@ import { encode, encodeArgs, quick } from './json'
 import { tokenOf, type LeaseLike } from './lease'
 import type { NativeTasks, Outcome } from './native'
 import { encodeDependency, encodeTask, encodeTasks, idOf, type NewTaskLike } from './new_task'
+import { Pages } from './pages'
 import * as results from './results'
 import type {
   Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
@@ -71,19 +72,19 @@ export class Tasks {
 
   /**
    * Claimed tasks, one after another, for as long as you take them: `for await (const task of k.tasks.stream('jochi'))`.
-   * Finish each before you take the next, or renew its lease. Those of a batch that are not reached are released.
-   * An abort ends it with the signal's reason. Errors as `claim`.
+   * Finish each before you take the next, or renew its lease. Those of a batch that are not reached are released. It goes
+   * on through an outage of the store. `return()`, or the end of the loop, ends it at once; an abort ends it with the
+   * signal's reason. Errors as `claim`.
    */
-  async *stream(agent: string, options: StreamOptions = {}): AsyncGenerator<Claimed, void, undefined> {
-    const { batch = 1, waitMs = 30_000, ...rest } = options
-    for (;;) {
-      const left = [...(await this.claim(agent, { ...rest, waitMs, max: batch }))]
-      try {
-        while (left.length > 0) yield left.shift()!
-      } finally {
-        if (left.length > 0) await this.finishMany(left.map((task) => ({ task, outcome: 'release' })))
-      }
+  stream(agent: string, options: StreamOptions = {}): AsyncGenerator<Claimed, void, undefined> {
+    const { batch = 1, waitMs = 30_000, signal, ...rest } = options
+    const pull = async (signal: AbortSignal) => {
+      const args = encodeArgs({ ...rest, waitMs, max: batch, persistent: true }, { agent })
+      return results.claimedList(await this.#call('claim', args, signal))
     }
+    return new Pages(pull, signal, async (left) => {
+      if (left.length > 0) await this.finishMany(left.map((task) => ({ task, outcome: 'release' })))
+    })
   }
 
   /**

@@ -2,12 +2,15 @@
 
 use crate::{
     args::{Count, Span, TaskId, Time, span},
+    errors::Raise,
     op::Op,
     runtime::Ours,
     view::view,
 };
 use kurultai_core::{EventFilter, Events as CoreEvents, events};
 use pyo3::prelude::*;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 view! {
     /// Something that happened. `seq` grows in commit order within the namespace, without a gap.
@@ -24,6 +27,21 @@ pub(crate) struct Events(Ours<CoreEvents>);
 impl Events {
     pub(crate) fn new(core: CoreEvents) -> Self {
         Events(Ours::new(core))
+    }
+}
+
+/// A reader that goes on for ever.
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Follow(Ours<Arc<Mutex<events::Follow>>>);
+
+/// How many events it takes at once.
+const PAGE: usize = 256;
+
+#[pymethods]
+impl Follow {
+    fn next(&self) -> Op {
+        let follow = self.0.clone();
+        Op::new(async move { follow.lock().await.next().await })
     }
 }
 
@@ -49,6 +67,20 @@ impl Events {
         Ok(Op::new(async move { events.read(filter).await }))
     }
 
+    fn follow(
+        &self,
+        py: Python<'_>,
+        after_seq: i64,
+        topic: Option<String>,
+        source: Option<String>,
+        task: Option<TaskId>,
+    ) -> PyResult<Follow> {
+        let task_id = task.map(|task| task.0);
+        let filter = EventFilter { after_seq, topic, source, task_id, limit: PAGE, ..EventFilter::default() };
+        let follow = self.0.follow(filter).raise(py)?;
+        Ok(Follow(Ours::new(Arc::new(Mutex::new(follow)))))
+    }
+
     fn last_seq(&self) -> Op {
         let events = self.0.clone();
         Op::new(async move { events.last_seq().await })
@@ -64,5 +96,6 @@ fn matches(pattern: &str, topic: &str) -> bool {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Event>()?;
     module.add_class::<Events>()?;
+    module.add_class::<Follow>()?;
     module.add_function(pyo3::wrap_pyfunction!(matches, module)?)
 }

@@ -66,6 +66,7 @@ impl Tasks {
         types: Option<Names>,
         lease: Option<Span>,
         wait: Option<Span>,
+        persistent: bool,
     ) -> PyResult<Op> {
         let claim = Claim {
             agent,
@@ -73,6 +74,7 @@ impl Tasks {
             types: types.map(|names| names.0),
             lease: span(py, "lease", lease)?,
             wait: span(py, "wait", wait)?.unwrap_or_default(),
+            persistent,
         };
         let tasks = self.core.clone();
         Ok(Op::new(async move {

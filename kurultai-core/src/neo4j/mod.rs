@@ -12,13 +12,14 @@ mod schema;
 mod sockets;
 mod tasks;
 mod verdict;
+mod watch;
 
 use crate::{
     batch::Batch,
     clock::Clock,
     config::{self, Config},
     error::{Error, Result},
-    store::Store,
+    store::{Pulse, Store, Wanted},
 };
 use async_trait::async_trait;
 use catalog::Catalog;
@@ -123,7 +124,6 @@ pub(crate) struct Shared {
 const NAMESPACE: &str = "CYPHER 5 MERGE (ns:Namespace {id: $ns})
 SET ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
     ns.paused = coalesce(ns.paused, []) RETURN [] AS row";
-const CHANGED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [ns.event_seq + ns.catalog_seq] AS row";
 
 impl Neo4jStore {
     pub(crate) async fn open(config: &Config, server: &config::Neo4j) -> Result<Self> {
@@ -188,12 +188,16 @@ impl Store for Neo4jStore {
         64
     }
 
-    fn poll(&self) -> Option<(Duration, Duration)> {
-        Some((Duration::from_millis(25), Duration::from_millis(400)))
+    async fn version(&self) -> Result<i64> {
+        Ok(0)
     }
 
-    async fn changed(&self) -> Result<i64> {
-        self.one(self.query(CHANGED), Repeat::Safe).await?.next()
+    async fn changed(&self, _version: i64, quiet: Duration) {
+        self.until_changed(quiet).await;
+    }
+
+    async fn pulse(&self, wanted: &[Wanted]) -> Result<Pulse> {
+        self.pulse_of(wanted).await
     }
 
     fn statements(&self) -> u64 {

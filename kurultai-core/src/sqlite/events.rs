@@ -2,7 +2,7 @@ use super::{SqliteStore, Tx, list};
 use crate::{
     clock::time,
     error::Result,
-    events::{Event, EventFilter, SubscriptionManager},
+    events::{Event, EventFilter, Look, MOST_EVENTS, SubscriptionManager},
     json::Json,
 };
 use async_trait::async_trait;
@@ -48,7 +48,7 @@ fn take(tx: &Tx<'_>, count: usize) -> Result<i64> {
 
 #[async_trait]
 impl SubscriptionManager for SqliteStore {
-    async fn read(&self, filter: EventFilter) -> Result<(Vec<Event>, i64)> {
+    async fn read(&self, filter: EventFilter) -> Result<Look> {
         let event = |row: &rusqlite::Row<'_>| {
             Ok(Event {
                 seq: row.get(0)?,
@@ -70,14 +70,15 @@ impl SubscriptionManager for SqliteStore {
                 order by e.key limit ?6";
             let since = filter.since.map(|since| since.timestamp_micros());
             let limit = filter.limit as i64;
-            let (first, end) = (key(tx, filter.after_seq), (tx.ns + 1) << 44);
-            let params = params![tx.ns, first, filter.source, filter.task_id, since, limit, end];
+            let (after, end) = (key(tx, filter.after_seq), key(tx, MOST_EVENTS));
+            let params = params![tx.ns, after, filter.source, filter.task_id, since, limit, end];
             let events = tx.rows(sql, params, event)?;
+            let newest = last_seq(tx)?;
             let looked_to = match events.last() {
                 Some(last) if events.len() == filter.limit => last.seq,
-                _ => last_seq(tx)?,
+                _ => newest.max(filter.after_seq),
             };
-            Ok((events, looked_to))
+            Ok(Look { events, looked_to, first: first_seq(tx, newest)?, newest })
         })
         .await
     }
@@ -85,6 +86,13 @@ impl SubscriptionManager for SqliteStore {
     async fn last_seq(&self) -> Result<i64> {
         self.query(last_seq).await
     }
+}
+
+/// The first that retention has left, or that will be given out next.
+fn first_seq(tx: &Tx<'_>, newest: i64) -> Result<i64> {
+    let sql = "select key - ?1 from event where key > ?1 and key < ?2 order by key limit 1";
+    let first = tx.one(sql, [key(tx, 0), key(tx, MOST_EVENTS)], |row| row.get(0))?;
+    Ok(first.unwrap_or(newest + 1))
 }
 
 pub(super) fn last_seq(tx: &Tx<'_>) -> Result<i64> {

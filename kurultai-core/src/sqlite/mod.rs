@@ -12,6 +12,7 @@ mod readers;
 mod schema;
 mod share;
 mod tasks;
+mod watch;
 mod writer;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     config::{Config, Location},
     error::{Error, Result},
     json::Json,
-    store::Store,
+    store::{Pulse, Store, Wanted},
 };
 use async_trait::async_trait;
 use failure::failed;
@@ -28,12 +29,14 @@ use rusqlite::{CachedStatement, Params, Row, types::Value};
 use std::{
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
+use tasks::Routes;
 use tokio::runtime::Handle;
+use watch::FileWatch;
 pub(super) use writer::Tx;
 use writer::Writer;
 
@@ -45,6 +48,10 @@ pub(crate) struct SqliteStore {
     readers: Option<Arc<Readers>>,
     counts: Arc<Counts>,
     call_timeout: Duration,
+    /// Of a file, which other processes may write to.
+    watch: Option<FileWatch>,
+    /// What `pulse` knows of the routes.
+    routes: Arc<Mutex<Routes>>,
 }
 
 /// What the store has done so far.
@@ -67,10 +74,14 @@ impl SqliteStore {
             }
             _ => None,
         };
+        let watch = match &config.location {
+            Location::Sqlite { path, .. } => Some(FileWatch::of_log(path)),
+            _ => None,
+        };
         let (clock, call_timeout) = (config.clock.clone(), config.call_timeout);
         let (theirs, counted) = (readers.clone(), counts.clone());
         let writer = Arc::new(blocking(move || Writer::start(config, theirs, counted)).await?);
-        Ok(SqliteStore { clock, writer, readers, counts, call_timeout })
+        Ok(SqliteStore { clock, writer, readers, counts, call_timeout, watch, routes: Arc::default() })
     }
 
     /// Runs a job in the writer's next transaction and answers after the commit.
@@ -139,12 +150,20 @@ impl Store for SqliteStore {
         1024
     }
 
-    fn poll(&self) -> Option<(Duration, Duration)> {
-        self.readers.as_ref().map(|_| (Duration::from_millis(1), Duration::from_millis(5)))
+    async fn version(&self) -> Result<i64> {
+        self.data_version()
     }
 
-    async fn changed(&self) -> Result<i64> {
-        self.data_version()
+    async fn changed(&self, version: i64, quiet: Duration) {
+        self.until_changed(version, quiet).await;
+    }
+
+    async fn pulse(&self, wanted: &[Wanted]) -> Result<Pulse> {
+        let (wanted, routes) = (wanted.to_vec(), self.routes.clone());
+        self.query(move |tx| {
+            tasks::pulse(tx, &wanted, &mut routes.lock().unwrap_or_else(PoisonError::into_inner))
+        })
+        .await
     }
 
     fn statements(&self) -> u64 {

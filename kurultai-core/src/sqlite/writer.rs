@@ -14,13 +14,11 @@ use crate::{
     clock::{self, Micros, monotonic},
     config::Config,
     error::{Error, Result},
-    sqlite::tasks::Range,
-    tasks::order::Route,
+    sqlite::tasks::{Range, Routes},
 };
 use rusqlite::{Connection, Statement, StatementStatus, wal::CheckpointMode};
 use std::{
     cell::RefCell,
-    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering, mpsc},
     thread::JoinHandle,
@@ -51,15 +49,6 @@ pub(crate) struct Memory {
     pub(super) routes: Routes,
     /// The last range of `expiry`, which may grow.
     pub(super) expiring: Option<Range>,
-}
-
-/// Routes never change and are never removed, so a writer reads each once.
-#[derive(Debug, Default)]
-pub(crate) struct Routes {
-    pub(super) all: Vec<(i64, Route)>,
-    pub(super) ids: HashMap<String, i64>,
-    /// The last one looked at, of whatever namespace.
-    pub(super) last: i64,
 }
 
 impl<'a> Tx<'a> {

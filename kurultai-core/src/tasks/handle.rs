@@ -12,9 +12,13 @@ use crate::{
     error::{Error, Result},
     ids,
     json::Json,
+    news::Waiting,
+    store::Wanted,
     team::Team,
+    worker::pause,
 };
 use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
 use tracing::instrument;
 
 /// The queue of one team. Cheap to clone.
@@ -35,11 +39,21 @@ pub struct Claim {
     pub lease: Option<Duration>,
     /// How long to wait for work where there is none. Default zero.
     pub wait: Duration,
+    /// What the store may do later is tried again until `wait` is over, with a warning in the log, instead of ending the
+    /// call: for loops that go on through an outage. Default false.
+    pub persistent: bool,
 }
 
 impl Claim {
     pub fn new(agent: impl Into<String>) -> Self {
-        Claim { agent: agent.into(), max: 1, types: None, lease: None, wait: Duration::ZERO }
+        Claim {
+            agent: agent.into(),
+            max: 1,
+            types: None,
+            lease: None,
+            wait: Duration::ZERO,
+            persistent: false,
+        }
     }
 
     pub fn max(mut self, max: usize) -> Self {
@@ -59,6 +73,11 @@ impl Claim {
 
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
         self
     }
 }
@@ -127,18 +146,36 @@ impl Tasks {
             check::names("types", types)?;
         }
         let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease };
-        let mut news = self.team.news(claim.wait);
-        let mut again = true;
+        let wanted = || Wanted { agent: request.agent.clone(), types: request.types.clone() };
+        let mut waiting = self.team.news.waiting(wanted, claim.wait);
+        let (mut again, mut failures) = (true, 0);
         loop {
             let call = self.team.calls.begin()?;
-            let given = self.team.claim.call(request.clone()).await?;
+            let given = self.team.claim.call(request.clone()).await;
             drop(call);
+            let given = match given {
+                Ok(given) => given,
+                Err(error) if claim.persistent && error.retryable() => {
+                    self.team.complain(&error, "nothing can be claimed now; trying again");
+                    sleep(pause(&error, failures)).await;
+                    failures += 1;
+                    if waiting.as_ref().is_some_and(Waiting::is_over) {
+                        return Ok(vec![]);
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let settled = given.settled;
             let claimed = given.take();
             if claimed.is_empty() && settled && std::mem::take(&mut again) {
                 continue;
             }
-            if !claimed.is_empty() || !news.come().await {
+            if !claimed.is_empty() {
+                return Ok(claimed);
+            }
+            let Some(waiting) = &mut waiting else { return Ok(claimed) };
+            if !waiting.come().await {
                 return Ok(claimed);
             }
         }
@@ -321,7 +358,7 @@ impl Tasks {
         let facts = self.team.facts(id).await?;
         let prerequisites = store.prerequisites(id).await?;
         let children = store.children(id).await?;
-        let paused = store.stats().await?.paused;
+        let paused = store.paused().await?;
         let agents = store.agents().await?;
         Ok(explain::explain(&task, &facts, &prerequisites, &children, &paused, &agents))
     }

@@ -47,7 +47,8 @@ pub trait TaskQueue: Send + Sync {
     /// its dependents in the same transaction. No two of a batch name the same task.
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied>;
 
-    /// The tasks whose `due_at` has come, oldest first, and how long until the next one after them.
+    /// The first tasks whose `due_at` has come, oldest first. Those whose time-outs are kept by the range come when no
+    /// others are there, in portions.
     async fn due(&self, limit: usize) -> Result<Due>;
 
     /// Adds an edge to a task that is there already. Returns whether work is overdue.
@@ -55,6 +56,9 @@ pub trait TaskQueue: Send + Sync {
 
     /// Stops or starts giving out a task type; an empty type is the whole namespace.
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()>;
+
+    /// The paused types, in order; an empty one is the whole namespace.
+    async fn paused(&self) -> Result<Vec<String>>;
 
     async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>>;
 
@@ -206,5 +210,6 @@ pub struct Applied {
 #[derive(Debug)]
 pub struct Due {
     pub ids: Vec<String>,
-    pub next: Option<Duration>,
+    /// Some of them are due because of a change that is done, and not because of the time.
+    pub marked: bool,
 }

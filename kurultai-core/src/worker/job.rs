@@ -278,7 +278,7 @@ fn is_gone(error: &Error) -> bool {
 }
 
 /// What the store asks for, or else longer each time up to 5 s; never the same for two callers.
-pub(super) fn pause(error: &Error, failures: u32) -> Duration {
+pub(crate) fn pause(error: &Error, failures: u32) -> Duration {
     let longer = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
     error.retry_after().unwrap_or(longer).mul_f64(0.75 + fastrand::f64() / 2.0)
 }

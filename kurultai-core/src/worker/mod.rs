@@ -16,6 +16,7 @@ use crate::{
 };
 use handlers::Handlers;
 pub use handlers::{BoxError, Limits, Reject, Retry};
+pub(crate) use job::pause;
 pub use job::{Context, Job, Stop};
 pub use jobs::Jobs;
 use std::time::Duration;

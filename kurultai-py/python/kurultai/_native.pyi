@@ -124,7 +124,13 @@ class Tasks:
     def enqueue(self, task: NewTask | NewTaskFields) -> Awaitable[Enqueued]: ...
     def enqueue_many(self, tasks: Iterable[NewTask | NewTaskFields]) -> Awaitable[list[Enqueued]]: ...
     def claim(
-        self, agent: str, max: int, types: Iterable[str] | None, lease: Duration | None, wait: Duration | None
+        self,
+        agent: str,
+        max: int,
+        types: Iterable[str] | None,
+        lease: Duration | None,
+        wait: Duration | None,
+        persistent: bool,
     ) -> Awaitable[list[Claimed]]: ...
     def complete(
         self, task: LeaseLike, results: Any, usage: Usage | UsageFields | None
@@ -198,7 +204,14 @@ class Events:
         limit: int,
         wait: Duration | None,
     ) -> Awaitable[list[Event]]: ...
+    def follow(
+        self, after_seq: int, topic: str | None, source: str | None, task: TaskLike | None
+    ) -> Follow: ...
     def last_seq(self) -> Awaitable[int]: ...
+
+@final
+class Follow:
+    def next(self) -> Awaitable[list[Event]]: ...
 
 @final
 class Jobs:

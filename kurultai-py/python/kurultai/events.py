@@ -32,7 +32,8 @@ class Events:
         is one word, ``**`` any number. ``limit``: 1 to 10,000. Where there is none it waits up to ``wait`` seconds and
         returns as soon as one comes; an empty list is no error.
 
-        Errors: ``input.invalid``. Cancel safe.
+        Errors: ``input.invalid``; ``event.cursor_too_old`` where retention has removed events after ``after_seq``. Cancel
+        safe.
 
         >>> task = await k.tasks.enqueue("review")
         >>> [event.topic for event in await k.events.read(topic="task.*", task=task)]
@@ -72,8 +73,8 @@ class Events:
         source: str | None = None,
         task: TaskLike | None = None,
     ) -> AsyncIterator[Event]:
-        """Events as they happen, for as long as you take them; from now on, or from ``after_seq`` on. Parameters and
-        errors as ``read``.
+        """Events as they happen, for as long as you take them; from now on, or from ``after_seq`` on. It reads each event
+        once, whether it matches or not, and goes on through an outage of the store. Parameters and errors as ``read``.
 
         >>> task = await k.tasks.enqueue("review")
         >>> async for event in k.events.follow("task.*", after_seq=0):
@@ -82,10 +83,10 @@ class Events:
         1 task.enqueued
         """
         seen = await self._native.last_seq() if after_seq is None else after_seq
+        following = self._native.follow(seen, topic, source, task)
         while True:
-            for event in await self._native.read(seen, topic, source, task, None, 256, 60):
+            for event in await following.next():
                 yield event
-                seen = event.seq
 
     async def last_seq(self) -> int:
         """The number of the newest event; 0 where nothing happened yet.

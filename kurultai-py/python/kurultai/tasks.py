@@ -149,7 +149,7 @@ class Tasks:
         >>> done.status
         'completed'
         """
-        return await self._native.claim(agent, max, types, lease, wait)
+        return await self._native.claim(agent, max, types, lease, wait, False)
 
     async def stream(
         self,
@@ -160,7 +160,8 @@ class Tasks:
         lease: Duration | None = None,
     ) -> AsyncIterator[Claimed]:
         """Claimed tasks, one after another, for as long as you take them. Finish each before you take the next, or renew
-        its lease. Those of a ``batch`` that are not reached are released. Parameters and errors as ``claim``.
+        its lease. Those of a ``batch`` that are not reached are released. It goes on through an outage of the store.
+        Parameters and errors as ``claim``.
 
         >>> await k.agents.register("jochi")
         >>> added = await k.tasks.enqueue("analysis")
@@ -171,7 +172,7 @@ class Tasks:
         'completed'
         """
         while True:
-            left = await self.claim(agent, max=batch, types=types, lease=lease, wait=30)
+            left = await self._native.claim(agent, batch, types, lease, 30, True)
             try:
                 while left:
                     yield left.pop(0)

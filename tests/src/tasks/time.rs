@@ -60,6 +60,7 @@ cases! {
         team.seconds(3);
         // The released ones wait anew.
         assert_eq!(team.claim("temujin", 1_000).await.len(), 400 + 5);
+        team.k.tasks().maintain().await.unwrap();
         assert_eq!(count(Status::Expired).await, Some(765));
     }
 

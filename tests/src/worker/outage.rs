@@ -3,7 +3,7 @@
 use super::{LONG, next, prompt, soon};
 use crate::{cases, fixture::Team};
 use kurultai_core::{
-    Clock, Config, Kurultai, Status,
+    Claim, Clock, Config, EventFilter, Kurultai, Status,
     worker::{Stop, Worker},
 };
 use rusqlite::Connection;
@@ -118,5 +118,42 @@ cases! {
         jobs.drain();
         drop(job);
         team.becomes(&id, Status::Pending).await;
+    }
+
+    async fn who_follows_goes_on_after_an_outage(team: Team) {
+        team.agent("temujin", &[]).await;
+        let outage = Outage::of(&team).await;
+        let k = outage.open(&team).await;
+        let mut follow = k.events().follow(EventFilter { after_seq: 1, ..Default::default() }).unwrap();
+        let following = tokio::spawn(async move {
+            let mut seen = Vec::new();
+            while seen.len() < 3 {
+                seen.extend(follow.next().await.unwrap().into_iter().map(|event| event.topic));
+            }
+            seen
+        });
+        let tasks = k.tasks();
+        let claiming = tokio::spawn(async move {
+            loop {
+                let claim = Claim::new("temujin").wait(Duration::from_millis(200)).persistent(true);
+                let claimed = tasks.claim(claim).await.unwrap();
+                if !claimed.is_empty() {
+                    return claimed;
+                }
+            }
+        });
+        team.becomes(&team.add(prompt("one")).await, Status::InProgress).await;
+        assert_eq!(soon(claiming).await.unwrap().len(), 1);
+        outage.begin();
+        let tasks = k.tasks();
+        let claiming = tokio::spawn(async move {
+            let claim = Claim::new("temujin").wait(Duration::from_secs(60)).persistent(true);
+            tasks.claim(claim).await.unwrap()
+        });
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        outage.end();
+        let id = team.add(prompt("two")).await;
+        assert_eq!(soon(claiming).await.unwrap()[0].id, id);
+        assert_eq!(soon(following).await.unwrap()[..3], ["task.enqueued", "task.claimed", "task.enqueued"]);
     }
 }

@@ -13,7 +13,7 @@ mod lost;
 mod read;
 mod upkeep;
 
-use super::{Neo4jStore, catalog, exec::Repeat};
+use super::{Neo4jStore, catalog, exec::Repeat, watch};
 use crate::{
     error::Result,
     tasks::{
@@ -77,8 +77,10 @@ const PAUSE: &str = concat!(
 RETURN [] AS row"
 );
 
+const PAUSED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [coalesce(ns.paused, [])] AS row";
+
 /// For the test of their plans.
-pub fn hot_statements() -> [(&'static str, &'static str); 9] {
+pub fn hot_statements() -> [(&'static str, &'static str); 10] {
     [
         ("enqueue", insert::BARE),
         ("enqueue with more", insert::PLAIN),
@@ -89,6 +91,7 @@ pub fn hot_statements() -> [(&'static str, &'static str); 9] {
         ("due", read::DUE),
         ("spread", expiry::SPREAD),
         ("catalog", catalog::LOAD),
+        ("pulse", watch::PULSE),
     ]
 }
 
@@ -145,6 +148,12 @@ impl TaskQueue for Neo4jStore {
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
         let query = self.query(PAUSE).param("type", task_type).param("paused", paused);
         self.exec(query, Repeat::Safe).await.map(drop)
+    }
+
+    async fn paused(&self) -> Result<Vec<String>> {
+        let mut paused: Vec<String> = self.one(self.query(PAUSED), Repeat::Safe).await?.next()?;
+        paused.sort();
+        Ok(paused)
     }
 
     async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>> {

@@ -3,7 +3,9 @@
 use super::super::{
     Neo4jStore,
     bolt::{Cells, Properties, count},
-    clock, finished, lock, micros,
+    clock,
+    exec::Repeat,
+    finished, lock, micros,
 };
 use super::{claim, expiry};
 use crate::{
@@ -17,7 +19,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use std::{cmp::max, collections::BTreeMap, time::Duration};
+use std::{cmp::max, collections::BTreeMap};
 
 /// Locked, since decisions follow: the server shows the commit of another property by property, so a fence could be
 /// new and what it should guard old.
@@ -46,14 +48,11 @@ pub(super) const DUE: &str = concat!(
     clock!(),
     "CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
   WHERE t.namespace = $ns AND t.due_at <= now
-  WITH t ORDER BY t.namespace, t.due_at LIMIT $limit RETURN collect(t.id) AS ids }
-CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
-  WHERE t.namespace = $ns AND t.due_at > now
-  WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS next }
+  WITH t ORDER BY t.namespace, t.due_at LIMIT $limit RETURN collect(t.id) AS ids, min(t.due_at) AS first }
 CALL (now) { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
-  WHERE x.namespace = $ns AND x.due_at > 0
-  WITH x ORDER BY x.namespace, x.due_at LIMIT 1 RETURN collect(x.due_at - now) AS range }
-RETURN [ids, next[0], range[0]] AS row"
+  WHERE x.namespace = $ns AND x.due_at <= now
+  WITH x ORDER BY x.namespace, x.due_at LIMIT 1 RETURN count(x) > 0 AS ranges }
+RETURN [ids, coalesce(first = 0, false), ranges] AS row"
 );
 
 const GET: &str = "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
@@ -175,15 +174,12 @@ fn tally(counts: Vec<u32>) -> Tally {
 
 pub(super) async fn due(store: &Neo4jStore, limit: usize) -> Result<Due> {
     loop {
-        let mut rows = store.look(store.query(DUE).param("limit", count(limit))).await?;
-        let Some(mut row) = rows.pop() else { return Ok(Due { ids: vec![], next: None }) };
-        let (ids, task, range) = (row.next()?, row.next::<Option<i64>>()?, row.next::<Option<i64>>()?);
-        if range.is_some_and(|left| left <= 0) {
-            expiry::spread(store).await?;
-            continue;
+        let mut row = store.one(store.query(DUE).param("limit", count(limit)), Repeat::Safe).await?;
+        let (due, ranges) = (Due { ids: row.next()?, marked: row.next()? }, row.next::<bool>()?);
+        if !due.ids.is_empty() || !ranges {
+            return Ok(due);
         }
-        let next = task.into_iter().chain(range).min();
-        return Ok(Due { ids, next: next.map(|left| Duration::from_micros(left.unsigned_abs())) });
+        expiry::spread(store).await?;
     }
 }
 

@@ -48,13 +48,21 @@ const RAISE: &str = concat!(
 RETURN [raised] AS row"
 );
 
+/// Only from the log's beginning on, so that it has no gap even where a clock once went back; `event_first` says where
+/// it begins now.
 const SWEEP_EVENTS: &str = concat!(
     lock!(),
-    "CALL (at) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq) WHERE e.namespace = $ns AND e.seq > 0
+    "CALL (ns, at) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
+  WHERE e.namespace = $ns AND e.seq >= coalesce(ns.event_first, 1)
   WITH e, at ORDER BY e.namespace, e.seq LIMIT $limit
-  WITH e, at WHERE e.created_at < at - duration({microseconds: $span})
-  DELETE e RETURN count(*) AS gone }
-RETURN [gone] AS row"
+  WITH collect(e) AS events, at
+  WITH events, reduce(old = 0, e IN events | CASE WHEN old >= 0 AND e.created_at < at - duration({microseconds: $span})
+    THEN old + 1 WHEN old >= 0 THEN -old - 1 ELSE old END) AS old
+  WITH events[..CASE WHEN old < 0 THEN -old - 1 ELSE old END] AS events
+  RETURN events, events[-1].seq AS last }
+FOREACH (x IN CASE WHEN last IS NULL THEN [] ELSE [last] END | SET ns.event_first = x + 1)
+FOREACH (e IN events | DELETE e)
+RETURN [size(events)] AS row"
 );
 
 /// A finished task stays while an unfinished one waits for it or is its parent.
@@ -92,8 +100,6 @@ const SWEEP_TASKS: &str = concat!(
 RETURN [gone] AS row"
 );
 
-const IS_LINKED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns})
-RETURN [coalesce(ns.edges_seq, 0) >= ns.event_seq] AS row";
 /// `edges_seq` moves in the same transaction, so no edge is drawn twice. The event does not tell its claim: the task
 /// does, as long as it is its last.
 const LINK: &str = concat!(
@@ -118,8 +124,7 @@ RETURN [size(events)] AS row"
 
 /// Gives way to whoever works.
 pub(super) async fn link(store: &Neo4jStore, limit: usize) -> Result<usize> {
-    let busy = store.writer.try_lock().is_err();
-    if busy || store.one(store.query(IS_LINKED), Repeat::Safe).await?.next()? {
+    if store.writer.try_lock().is_err() {
         return Ok(0);
     }
     let query = store.query(LINK).param("limit", count(limit));

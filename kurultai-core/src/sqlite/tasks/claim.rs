@@ -8,7 +8,7 @@ use crate::{
     sqlite::{List, agents as registry, events, json, list, word},
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
-        order::{self, Head, Route, Served, Share},
+        order::{self, Head, Served, Share},
         queue::{ANSWER_BYTES, Answers, ClaimRequest, FEW_TASKS},
     },
 };
@@ -23,8 +23,14 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     names.sort_unstable();
     names.dedup();
     let agents = registry::of(tx, &names)?;
-    learn_routes(tx)?;
-    let live = live_routes(tx)?;
+    let live = match tx.memory {
+        Some(memory) => {
+            let routes = &mut memory.borrow_mut().routes;
+            routes.learn(tx)?;
+            routes.live(tx)?
+        }
+        None => None,
+    };
     let (mut shares, routes) = shares(tx, requests, &agents, live.as_deref())?;
     let overdue = overdue(tx)?;
     if let Some(live) = live.filter(|_| !overdue) {
@@ -54,54 +60,6 @@ pub(super) fn row_of(claim_id: &str) -> Option<i64> {
     claim_id.rsplit_once(ROW)?.1.parse().ok()
 }
 
-/// Reads the routes that came since the last claim.
-fn learn_routes(tx: &Tx<'_>) -> Result<()> {
-    let Some(memory) = tx.memory else { return Ok(()) };
-    let routes = &mut memory.borrow_mut().routes;
-    let fresh = tx.rows("select id, key, ns from route where id > ?1 order by id", [routes.last], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
-    })?;
-    for (id, key, ns) in fresh {
-        routes.last = id;
-        if ns != tx.ns {
-            continue;
-        }
-        if let Some(route) = Route::from_key(&key) {
-            routes.all.push((id, route));
-        }
-        routes.ids.insert(key, id);
-    }
-    Ok(())
-}
-
-/// With more routes than that, it is looked first which of them have tasks. Types that are made up for each task leave
-/// many behind.
-const MANY_ROUTES: usize = 64;
-
-/// The places of the routes that have tasks to claim, each with its first sort key. `None` where there are few routes,
-/// which are all looked at.
-fn live_routes(tx: &Tx<'_>) -> Result<Option<Vec<(usize, i64)>>> {
-    let Some(memory) = tx.memory else { return Ok(None) };
-    let routes = &memory.borrow().routes.all;
-    if routes.len() <= MANY_ROUTES {
-        return Ok(None);
-    }
-    // From one route in the index to the next, instead of through all tasks.
-    let sql = "with recursive live(route) as (
-          select min(route) from task where claim_key is not null
-          union all
-          select (select min(route) from task where claim_key is not null and route > live.route)
-          from live where route is not null)
-        select route, (select min(claim_key) from task where route = live.route and claim_key is not null)
-        from live where route is not null";
-    let live = tx.rows(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)))?;
-    let known = live.into_iter().filter_map(|(id, key)| {
-        let place = routes.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        Some((place, key))
-    });
-    Ok(Some(known.collect()))
-}
-
 /// What each request may take: the routes its agent serves, and no more tasks than the agent has room for.
 /// Returns the route numbers that the shares' indexes stand for.
 fn shares(
@@ -120,16 +78,9 @@ fn shares(
             shares.push(Share { routes: vec![], max: 0 });
             continue;
         };
-        let mine = served.entry((&request.agent, &request.types)).or_insert_with(|| {
-            let serves = |index: usize| {
-                let (types, (_, route)) = (request.types.as_deref(), &routes.all[index]);
-                Some((index, route.served_by(&agent.id, &agent.capabilities, types, &paused)?))
-            };
-            match live {
-                Some(live) => live.iter().filter_map(|(index, _)| serves(*index)).collect(),
-                None => (0..routes.all.len()).filter_map(serves).collect(),
-            }
-        });
+        let mine = served
+            .entry((&request.agent, &request.types))
+            .or_insert_with(|| routes.served_by(agent, request.types.as_deref(), &paused, live));
         let left = room.entry(&request.agent).or_default();
         let max = request.max.min(*left);
         *left -= max;

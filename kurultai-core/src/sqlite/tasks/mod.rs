@@ -5,11 +5,15 @@ mod expiry;
 mod extend;
 mod finish;
 mod insert;
+mod pulse;
 mod read;
+mod routes;
 mod upkeep;
 
 use super::{SqliteStore, Tx, list};
 pub(super) use expiry::Range;
+pub(super) use pulse::pulse;
+pub(super) use routes::Routes;
 
 use crate::{
     error::Result,
@@ -49,10 +53,17 @@ impl TaskQueue for SqliteStore {
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {
-        while self.query(|tx| Ok(expiry::next(tx)?.is_some_and(|at| at <= tx.now))).await? {
+        loop {
+            let (due, ranges) = self
+                .query(move |tx| {
+                    Ok((read::due(tx, limit)?, expiry::next(tx)?.is_some_and(|at| at <= tx.now)))
+                })
+                .await?;
+            if !due.ids.is_empty() || !ranges {
+                return Ok(due);
+            }
             self.write(expiry::spread).await?;
         }
-        self.query(move |tx| read::due(tx, limit)).await
     }
 
     async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
@@ -71,6 +82,10 @@ impl TaskQueue for SqliteStore {
             tx.run(sql, params![tx.ns, task_type]).map(drop)
         })
         .await
+    }
+
+    async fn paused(&self) -> Result<Vec<String>> {
+        self.query(paused).await
     }
 
     async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>> {

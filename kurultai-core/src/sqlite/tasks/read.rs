@@ -1,16 +1,17 @@
 use super::{Tx, expiry, list as values, paused};
 use crate::{
-    clock::time,
+    clock::{Micros, time},
     error::Result,
     json::Json,
     sqlite::{json as stored, names, word},
     tasks::{
         Filter, Page, Percentiles, Prerequisite, Priority, Stats, Status, Task,
         queue::{ANSWER_BYTES, Due, Facts, Tally},
+        rules::NOW,
     },
 };
 use rusqlite::{Row, params};
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
     let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.due_at, t.attempts,
@@ -52,15 +53,20 @@ pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
 }
 
 pub(super) fn due(tx: &Tx<'_>, limit: usize) -> Result<Due> {
-    let sql = "select id, due_at from task where ns = ?1 and due_at is not null order by due_at limit ?2";
-    let first = tx.rows(sql, params![tx.ns, limit as i64 + 1], |row| {
+    let sql = "select id, due_at from task where ns = ?1 and due_at is not null and due_at <= ?3
+        order by due_at limit ?2";
+    let due = tx.rows(sql, params![tx.ns, limit as i64, tx.now], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
     })?;
-    let times = first.iter().map(|(_, at)| *at).chain(expiry::next(tx)?);
-    let later = times.map(|at| at - tx.now).filter(|left| *left > 0).min();
-    let next = later.map(|left| Duration::from_micros(left.unsigned_abs()));
-    let come = first.into_iter().filter(|(_, at)| *at <= tx.now).take(limit);
-    Ok(Due { ids: come.map(|(id, _)| id).collect(), next })
+    let marked = due.first().is_some_and(|(_, at)| *at == NOW);
+    Ok(Due { ids: due.into_iter().map(|(id, _)| id).collect(), marked })
+}
+
+/// When the store has work for itself next.
+pub(super) fn next_due(tx: &Tx<'_>) -> Result<Option<Micros>> {
+    let sql = "select due_at from task where ns = ?1 and due_at is not null order by due_at limit 1";
+    let first = tx.one(sql, [tx.ns], |row| row.get::<_, i64>(0))?;
+    Ok(first.into_iter().chain(expiry::next(tx)?).min())
 }
 
 /// Everything of a task; the statements below add whose.

@@ -4,6 +4,7 @@ use super::{Tx, list};
 use crate::{
     clock::{Micros, micros},
     error::Result,
+    events::MOST_EVENTS,
     sqlite::events::{key, last_seq},
     tasks::order::{LIGHTEST, RANK},
 };
@@ -33,10 +34,11 @@ pub(super) fn sweep(
 ) -> Result<usize> {
     let mut gone = 0;
     if let Some(span) = events {
-        let sql = "delete from event where key in
-            (select key from (select key, created_at from event where key > ?1 and key < ?4 order by key limit ?3)
-             where created_at < ?2)";
-        let (first, end) = (key(tx, 0), (tx.ns + 1) << 44);
+        // Only from the log's beginning on, so that it has no gap even where a clock once went back.
+        let (first, end) = (key(tx, 0), key(tx, MOST_EVENTS));
+        let sql = "with old as (select key, created_at from event where key > ?1 and key < ?4 order by key limit ?3)
+            delete from event where key > ?1 and key <= (select max(key) from old)
+              and key < coalesce((select min(key) from old where created_at >= ?2), ?4)";
         gone += tx.run(sql, params![first, tx.now - micros(span), limit as i64, end])?;
         let sql = "delete from swept where ns = ?1 and last_event <
             coalesce((select min(key) from event where key > ?2 and key < ?3), ?3)";

@@ -1,0 +1,243 @@
+//! The one reader of the log for everybody in this process who waits for an event: it reads each event once and hands
+//! it out in memory, so that what is sent to the store does not grow with those who wait.
+
+use super::{Event, EventFilter, topic::Pattern};
+use crate::{
+    clock::monotonic,
+    error::{Error, Result},
+    events::SubscriptionManager,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+
+/// How many events are kept for readers who come back for the next ones.
+const RECENT: usize = 4_096;
+/// How long the reader goes on when nobody waits any more: whoever follows the log comes back soon.
+const LINGER: Duration = Duration::from_secs(2);
+/// How many events one look reads.
+const PAGE: usize = 1_000;
+
+#[derive(Default)]
+pub(crate) struct LogReader(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Every event up to here was handed out; `None` while nobody waits.
+    at: Option<i64>,
+    /// The newest events up to `at`, without a gap.
+    recent: VecDeque<Event>,
+    /// Who waits for events of one task, and everybody else.
+    by_task: HashMap<String, Vec<Waiter>>,
+    others: Vec<Waiter>,
+    waiting: usize,
+    left: Option<Instant>,
+    last_id: u64,
+}
+
+struct Waiter {
+    id: u64,
+    wanted: Wanted,
+    found: Vec<Event>,
+    reply: oneshot::Sender<Result<Vec<Event>>>,
+}
+
+/// Which events a reader waits for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(super) filter: EventFilter,
+    pub(super) pattern: Option<Pattern>,
+}
+
+impl Wanted {
+    pub(super) fn fits(&self, event: &Event) -> bool {
+        let EventFilter { after_seq, source, task_id, since, .. } = &self.filter;
+        event.seq > *after_seq
+            && task_id.as_ref().is_none_or(|id| event.task_id.as_ref() == Some(id))
+            && source.as_ref().is_none_or(|source| event.source.as_ref() == Some(source))
+            && since.is_none_or(|since| event.created_at >= since)
+            && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.topic))
+    }
+}
+
+/// What there is for somebody who begins to wait.
+pub(super) enum Joined {
+    /// These have been read already.
+    Found(Vec<Event>),
+    /// They will come.
+    Waits(Ticket),
+    /// The reader is beyond what it still remembers: look at the store first.
+    TooFarBack,
+}
+
+/// A place among those who wait; dropped, it is given up.
+pub(super) struct Ticket {
+    reader: Arc<LogReader>,
+    id: u64,
+    task_id: Option<String>,
+    answer: oneshot::Receiver<Result<Vec<Event>>>,
+}
+
+impl Ticket {
+    /// The next events that match, or `None` where there is no such one in time. Cancel safe.
+    pub(super) async fn events(&mut self, deadline: Instant) -> Result<Option<Vec<Event>>> {
+        match tokio::time::timeout_at(deadline.into(), &mut self.answer).await {
+            Ok(Ok(events)) => events.map(Some),
+            Ok(Err(_)) => Err(Error::closed()),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.reader.leave(self.id, self.task_id.as_deref());
+    }
+}
+
+impl LogReader {
+    /// Waits for what comes after `wanted.filter.after_seq`, and moves that on over what is known not to match. `looked`:
+    /// the caller has just seen that the store has nothing more.
+    pub(super) fn join(self: &Arc<Self>, wanted: &mut Wanted, looked: bool) -> Joined {
+        let mut state = self.state();
+        let after = wanted.filter.after_seq;
+        match state.at {
+            None if looked => state.at = Some(after),
+            None => return Joined::TooFarBack,
+            Some(at) if at > after => {
+                if state.recent.front().is_none_or(|oldest| oldest.seq > after + 1) {
+                    return Joined::TooFarBack;
+                }
+                let fitting = state.recent.iter().filter(|event| wanted.fits(event));
+                let found: Vec<Event> = fitting.take(wanted.filter.limit).cloned().collect();
+                if !found.is_empty() {
+                    return Joined::Found(found);
+                }
+                wanted.filter.after_seq = at;
+            }
+            Some(_) => {}
+        }
+        let (reply, answer) = oneshot::channel();
+        state.last_id += 1;
+        state.waiting += 1;
+        let (id, task_id) = (state.last_id, wanted.filter.task_id.clone());
+        let waiter = Waiter { id, wanted: wanted.clone(), found: vec![], reply };
+        state.room(task_id.as_deref()).push(waiter);
+        Joined::Waits(Ticket { reader: self.clone(), id, task_id, answer })
+    }
+
+    fn leave(&self, id: u64, task_id: Option<&str>) {
+        let mut state = self.state();
+        state.waiting -= 1;
+        if state.waiting == 0 {
+            state.left = Some(monotonic());
+        }
+        let room = state.room(task_id);
+        if let Some(place) = room.iter().position(|waiter| waiter.id == id) {
+            room.swap_remove(place);
+        }
+        if room.is_empty()
+            && let Some(task_id) = task_id
+        {
+            state.by_task.remove(task_id);
+        }
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.state().waiting > 0
+    }
+
+    /// Whether there are events up to `newest` that were not handed out.
+    pub(crate) fn lacks(&self, newest: i64) -> bool {
+        self.state().position().is_some_and(|at| at < newest)
+    }
+
+    /// Reads on and hands out, as far as events can be seen. `None` where nobody has waited for a while; otherwise
+    /// whether a commit is under way of which a part could not be seen yet.
+    pub(crate) async fn read_on(&self, store: &dyn SubscriptionManager) -> Result<Option<bool>> {
+        loop {
+            let Some(after_seq) = self.state().position() else { return Ok(None) };
+            let filter = EventFilter { after_seq, limit: PAGE, ..EventFilter::default() };
+            let look = store.read(filter).await?;
+            let ends = look.events.len() < PAGE || look.looked_to == after_seq;
+            self.hand_out(look.events, look.looked_to, look.first);
+            if ends {
+                return Ok(Some(look.newest > look.looked_to));
+            }
+        }
+    }
+
+    fn hand_out(&self, events: Vec<Event>, looked_to: i64, first: i64) {
+        let mut state = self.state();
+        let too_old = |waiter: &Waiter| super::check_cursor(waiter.wanted.filter.after_seq, first).is_err();
+        if state.at.is_some_and(|at| at + 1 < first) {
+            state.recent.clear();
+            state.answer_all(too_old, |waiter| super::check_cursor(waiter.wanted.filter.after_seq, first));
+        }
+        for event in &events {
+            state.offer(event);
+        }
+        state.answer_all(|waiter| !waiter.found.is_empty(), |_| Ok(()));
+        state.at = Some(looked_to);
+        let surplus = (state.recent.len() + events.len()).saturating_sub(RECENT);
+        let surplus = surplus.min(state.recent.len());
+        state.recent.drain(..surplus);
+        state.recent.extend(events);
+    }
+
+    /// The store was closed: nothing comes any more.
+    pub(crate) fn close(&self) {
+        self.state().answer_all(|_| true, |_| Err(Error::closed()));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn room(&mut self, task_id: Option<&str>) -> &mut Vec<Waiter> {
+        match task_id {
+            Some(id) => self.by_task.entry(id.to_owned()).or_default(),
+            None => &mut self.others,
+        }
+    }
+
+    /// From where to read on; forgets everything where nobody has waited for a while.
+    fn position(&mut self) -> Option<i64> {
+        if self.waiting == 0 && self.left.is_none_or(|left| left.elapsed() > LINGER) {
+            self.at = None;
+            self.recent.clear();
+        }
+        self.at
+    }
+
+    fn offer(&mut self, event: &Event) {
+        let of_task = event.task_id.as_ref().and_then(|id| self.by_task.get_mut(id));
+        for waiter in of_task.into_iter().flatten().chain(&mut self.others) {
+            if waiter.found.len() < waiter.wanted.filter.limit && waiter.wanted.fits(event) {
+                waiter.found.push(event.clone());
+            }
+        }
+    }
+
+    /// Answers those whom `whom` names with what they found, or with an error.
+    fn answer_all(&mut self, whom: impl Fn(&Waiter) -> bool, verdict: impl Fn(&Waiter) -> Result<()>) {
+        let rooms = self.by_task.values_mut().chain([&mut self.others]);
+        for waiter in rooms.flat_map(|room| room.extract_if(.., |waiter| whom(waiter))) {
+            let answer = verdict(&waiter).map(|()| waiter.found);
+            drop(waiter.reply.send(answer));
+        }
+        self.by_task.retain(|_, room| !room.is_empty());
+    }
+}
+
+impl fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader").field("at", &self.state().at).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,69 @@
+//! What those who wait are told: one statement that takes no lock, for everybody in this process.
+
+use super::{Neo4jStore, clock, exec::Repeat};
+use crate::{
+    agents::AgentStatus,
+    error::Result,
+    store::{Pulse, Wanted},
+};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::sleep;
+
+/// Between two looks, at first and at the most. A hundred idle processes send two hundred statements a second.
+const SOON: Duration = Duration::from_millis(25);
+const LATER: Duration = Duration::from_millis(480);
+
+/// `routes` are the numbers of those that somebody waits for.
+pub(super) const PULSE: &str = concat!(
+    clock!(),
+    "MATCH (ns:Namespace {id: $ns})
+CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > -1
+  WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS task }
+CALL (now) { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
+  WHERE x.namespace = $ns AND x.due_at > -1
+  WITH x ORDER BY x.namespace, x.due_at LIMIT 1 RETURN collect(x.due_at - now) AS range }
+CALL () { UNWIND $routes AS route
+  CALL (route) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
+    WHERE t.namespace = $ns AND t.route = route AND t.claim_key > -1
+    WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT 1 RETURN t.claim_key AS head }
+  RETURN count(head) AS ready, min(head) AS head }
+RETURN [ns.event_seq, ns.catalog_seq, coalesce(ns.edges_seq, 0) >= ns.event_seq, task[0], range[0], ready, head] AS row"
+);
+
+impl Neo4jStore {
+    /// As `Store::changed`: there is nothing that tells, so it is time to look.
+    pub(super) async fn until_changed(&self, quiet: Duration) {
+        sleep((quiet / 2).clamp(SOON, LATER).mul_f64(0.9 + fastrand::f64() / 5.0)).await;
+    }
+
+    pub(super) async fn pulse_of(&self, wanted: &[Wanted]) -> Result<Pulse> {
+        let catalog = self.cached();
+        let mut routes = BTreeSet::new();
+        for Wanted { agent, types } in wanted {
+            let Some(claimer) = catalog.agents.get(agent) else { continue };
+            if matches!(claimer.status, AgentStatus::Draining | AgentStatus::Offline) {
+                continue;
+            }
+            for (number, route) in &catalog.routes {
+                let serves = route.served_by(agent, &claimer.capabilities, types.as_deref(), &catalog.paused);
+                routes.extend(serves.map(|_| *number));
+            }
+        }
+        let query = self.query(PULSE).param("routes", routes.into_iter().collect::<Vec<i64>>());
+        let mut row = self.one(query, Repeat::Safe).await?;
+        let (event_seq, catalog_seq, linked) = (row.next()?, row.next::<i64>()?, row.next()?);
+        let (task, range) = (row.next::<Option<i64>>()?, row.next::<Option<i64>>()?);
+        let (mut ready, head) = (row.next::<u64>()? as usize, row.next::<Option<i64>>()?);
+        if !wanted.is_empty() && catalog_seq != catalog.seq {
+            // New routes, agents or pauses: a claim learns them.
+            ready += 1;
+        }
+        let due = task.into_iter().chain(range).min();
+        Ok(Pulse {
+            event_seq,
+            ready: (ready > 0).then(|| (ready, head.unwrap_or(0))),
+            due: due.map(|left| Duration::from_micros(left.max(0).unsigned_abs())),
+            linked,
+        })
+    }
+}
