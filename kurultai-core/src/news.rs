@@ -240,7 +240,7 @@ impl Watcher {
     async fn tick(&mut self, team: &Team, linked: bool) {
         self.ticks += 1;
         let kept = async {
-            if self.ticks % TICKS_A_MINUTE == 0 {
+            if self.ticks.is_multiple_of(TICKS_A_MINUTE) {
                 team.keep().await?;
             }
             if linked { Ok(()) } else { team.link(PORTIONS).await }

@@ -58,6 +58,7 @@ impl Tasks {
         Ok(op!(self, tasks => tasks.enqueue_many(all)))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn claim(
         &self,
         py: Python<'_>,
