@@ -1,4 +1,3 @@
-CREATE CONSTRAINT kurultai_namespace IF NOT EXISTS FOR (n:Namespace) REQUIRE n.id IS UNIQUE;
 CREATE CONSTRAINT kurultai_task_unique IF NOT EXISTS FOR (t:Task) REQUIRE (t.namespace, t.unique_key) IS UNIQUE;
 CREATE CONSTRAINT kurultai_agent IF NOT EXISTS FOR (a:Agent) REQUIRE (a.namespace, a.id) IS UNIQUE;
 CREATE CONSTRAINT kurultai_route IF NOT EXISTS FOR (t:TaskRoute) REQUIRE (t.namespace, t.key) IS UNIQUE;

@@ -1,5 +1,5 @@
 // A task carries its route's number instead of its text: a shorter key in the index that claims read.
-MATCH (ns:Namespace) SET ns._lock = 0
+MATCH (ns:Namespace) WHERE ns.event_seq IS NOT NULL SET ns._lock = 0
 WITH ns MATCH (r:TaskRoute {namespace: ns.id}) WHERE r.number IS NULL
 WITH ns, collect(r) AS routes, coalesce(ns.catalog_seq, 0) AS base
 SET ns.catalog_seq = base + size(routes)

@@ -11,4 +11,5 @@ pub const NEO4J: &[Step] = &[
     (2, "route_numbers", include_str!("../neo4j/0002_route_numbers.cypher")),
     (3, "task_expiry", include_str!("../neo4j/0003_task_expiry.cypher")),
     (4, "ids_in_a_namespace", include_str!("../neo4j/0004_ids_in_a_namespace.cypher")),
+    (5, "namespace_nodes", include_str!("../neo4j/0005_namespace_nodes.cypher")),
 ];

@@ -17,7 +17,7 @@ const WINDOW: i64 = 2_000;
 /// Nothing beyond the first number that is missing: the server shows `event_seq` and a part of a commit's events before
 /// the rest of them, and no number is ever left out. What retention removed ends before `event_first`.
 const READ: &str = "CYPHER 5
-MATCH (ns:Namespace {id: $ns})
+MATCH (ns:Namespace {namespace: $ns})
 WITH ns.event_seq AS newest, coalesce(ns.event_first, 1) AS first
 WITH newest, first, CASE WHEN $after < first THEN first - 1 ELSE $after END AS after
 WITH newest, first, after, CASE WHEN newest < after + $window THEN newest ELSE after + $window END AS last
@@ -34,7 +34,7 @@ CALL (events, seen) { UNWIND events AS e WITH e, seen WHERE e.seq <= seen
   RETURN collect([e.seq, e.topic, e.source, e.task_id, e.payload, e.created_at]) AS found }
 RETURN [newest, first, seen, found] AS row";
 
-const LAST_SEQ: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [ns.event_seq] AS row";
+const LAST_SEQ: &str = "CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [ns.event_seq] AS row";
 
 fn event(mut row: Cells) -> Result<Event> {
     Ok(Event {

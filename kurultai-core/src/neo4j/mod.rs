@@ -47,7 +47,7 @@ const MOMENT: Duration = Duration::from_micros(500);
 macro_rules! locked {
     () => {
         "
-MATCH (ns:Namespace {id: $ns}) SET ns._lock = 0
+MATCH (ns:Namespace {namespace: $ns}) SET ns._lock = 0
 WITH ns, datetime.realtime() AS c
 WITH ns, coalesce($now, c.epochSeconds * 1000000 + c.microsecond) AS now
 WITH ns, now, datetime({epochSeconds: now / 1000000, nanosecond: now % 1000000 * 1000}) AS at
@@ -121,8 +121,8 @@ pub(crate) struct Shared {
     aged: Mutex<Option<Instant>>,
 }
 
-const NAMESPACE: &str = "CYPHER 5 MERGE (ns:Namespace {id: $ns})
-SET ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
+const NAMESPACE: &str = "CYPHER 5 MERGE (ns:Namespace {namespace: $ns})
+SET ns.id = $ns, ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
     ns.paused = coalesce(ns.paused, []) RETURN [] AS row";
 
 impl Neo4jStore {

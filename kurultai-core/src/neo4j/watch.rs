@@ -16,7 +16,7 @@ const LATER: Duration = Duration::from_millis(480);
 /// `routes` are the numbers of those that somebody waits for.
 pub(super) const PULSE: &str = concat!(
     clock!(),
-    "MATCH (ns:Namespace {id: $ns})
+    "MATCH (ns:Namespace {namespace: $ns})
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > -1
   WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS task }
 CALL (now) { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)

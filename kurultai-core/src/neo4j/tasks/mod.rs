@@ -77,7 +77,7 @@ const PAUSE: &str = concat!(
 RETURN [] AS row"
 );
 
-const PAUSED: &str = "CYPHER 5 MATCH (ns:Namespace {id: $ns}) RETURN [coalesce(ns.paused, [])] AS row";
+const PAUSED: &str = "CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [coalesce(ns.paused, [])] AS row";
 
 /// For the test of their plans.
 pub fn hot_statements() -> [(&'static str, &'static str); 10] {

@@ -97,7 +97,7 @@ RETURN [p.id, 'blocks', p.status, p.results] AS row";
 
 const STATS: &str = concat!(
     clock!(),
-    "MATCH (ns:Namespace {id: $ns})
+    "MATCH (ns:Namespace {namespace: $ns})
 WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
 CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
   WITH t.status AS s, count(*) AS tasks RETURN collect([s, tasks]) AS by_status }
