@@ -1,53 +1,9 @@
 //! The program as its users run it.
 
-use serde_json::Value;
-use std::{
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+mod shell;
 
-struct Shell {
-    folder: tempfile::TempDir,
-}
-
-impl Shell {
-    fn new() -> Self {
-        Shell { folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kurultai"));
-        let url = format!("sqlite:{}?durability=process", self.folder.path().join("team.db").display());
-        command.args(args).env_remove("NEO4J_URI").env("KURULTAI_URL", url).current_dir(self.folder.path());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("the program starts")
-    }
-
-    /// What it prints; it must end well.
-    fn out(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("text")
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-        serde_json::from_str(&self.out(&args)).expect("one JSON document")
-    }
-
-    /// Its exit code and the error's code.
-    fn error(&self, args: &[&str]) -> (i32, String) {
-        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-        let output = self.run(&args);
-        assert!(output.stdout.is_empty(), "an error prints nothing on stdout");
-        let error: Value = serde_json::from_slice(&output.stderr).expect("one line of JSON");
-        let code = error["error"]["code"].as_str().unwrap_or_default().to_owned();
-        (output.status.code().unwrap_or(-1), code)
-    }
-}
+use shell::Shell;
+use std::{path::Path, process::Stdio};
 
 #[test]
 fn an_agent_in_a_shell_is_a_full_member() {

@@ -31,8 +31,8 @@ pub struct Event {
     pub seq: i64,
     /// `task.` and what happened: enqueued, unblocked, claimed, released, failed (and will be tried again), lapsed (a
     /// lease ran out, and it will be tried again), completed, dead_letter, cancelled, expired, waiting (for its
-    /// children), suspended, resumed, requeued, discarded, blocked, cancel_requested, suspend_requested; or
-    /// `agent.registered`.
+    /// children), suspended, resumed, requeued, discarded, blocked, cancel_requested, suspend_requested, adopted (with what it
+    /// was before); or `agent.registered`, `agent.adopted`.
     pub topic: String,
     /// The agent, where one caused it.
     pub source: Option<String>,

@@ -41,8 +41,9 @@ pub use kurultai::Kurultai;
 #[doc(hidden)]
 pub use neo4j::hot_statements as neo4j_statements;
 pub use tasks::{
-    Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation, Extended, Failure, Filter,
-    Finish, Finished, Lease, NewTask, OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason,
-    RetryPolicy, Signal, Start, Stats, Status, Task, TaskError, TaskQueue, Tasks, Usage, WaitFor,
+    AdoptOptions, Adoption, Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation,
+    Extended, Failure, Filter, Finding, FindingKind, Finish, Finished, Lease, NewTask, OnPrerequisiteFailure,
+    Outcome, Page, Prerequisite, Priority, Reason, RetryPolicy, Signal, Start, Stats, Status, Task,
+    TaskError, TaskQueue, Tasks, Usage, WaitFor,
 };
 pub use worker::Worker;

@@ -7,7 +7,8 @@ use crate::{
     wire::{Batch, answer, text},
 };
 use kurultai_core::{
-    self as core, Claim, Claimed, Failure, Filter, Finish, Outcome, Result, tasks::queue::Extend,
+    self as core, AdoptOptions, Claim, Claimed, Failure, Filter, Finish, Outcome, Result,
+    tasks::queue::Extend,
 };
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -143,6 +144,28 @@ impl FilterArgs {
             cursor: self.cursor,
             limit: whole("limit", self.limit.unwrap_or(0.0))? as usize,
         })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AdoptArgs {
+    dry_run: Option<bool>,
+    labels: Option<Vec<String>>,
+    ids: Option<Vec<String>>,
+    types: Option<Vec<String>>,
+    statuses: Option<Vec<String>>,
+}
+
+impl AdoptArgs {
+    fn options(self) -> AdoptOptions {
+        AdoptOptions {
+            dry_run: self.dry_run.unwrap_or_default(),
+            labels: self.labels.unwrap_or_default(),
+            ids: self.ids.unwrap_or_default(),
+            types: self.types.unwrap_or_default(),
+            statuses: self.statuses.unwrap_or_default(),
+        }
     }
 }
 
@@ -318,6 +341,8 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn adopt(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, (): ()| async move { answer(&(tasks.adopt().await? as u64)) })
+        self.run(call, args, |tasks, options: AdoptArgs| async move {
+            answer(&tasks.adopt(options.options()).await?)
+        })
     }
 }

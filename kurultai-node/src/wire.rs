@@ -4,9 +4,9 @@
 use crate::bridge::Answer;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, Finished, Json,
-    Lease, Page, Prerequisite, Priority, Reason, Result, Signal, Stats, Status, Task, TaskError, Usage,
-    tasks::Percentiles,
+    Adoption, Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, Finding,
+    FindingKind, Finished, Json, Lease, Page, Prerequisite, Priority, Reason, Result, Signal, Stats, Status,
+    Task, TaskError, Usage, tasks::Percentiles,
 };
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -130,6 +130,10 @@ wire!(Stats {
     by_status => "byStatus", oldest_pending_seconds => "oldestPendingSeconds", wait_seconds => "waitSeconds",
     run_seconds => "runSeconds", paused => "paused",
 });
+wire!(Adoption {
+    dry_run => "dryRun", tasks => "tasks", agents => "agents", by_status => "byStatus", findings => "findings",
+});
+wire!(Finding { kind => "kind", what => "what", count => "count", examples => "examples" });
 wire!(Agent {
     id => "id", display_name => "displayName", role => "role", aliases => "aliases",
     capabilities => "capabilities", status => "status", max_concurrent => "maxConcurrent",
@@ -274,7 +278,7 @@ macro_rules! as_serde {
     )+ };
 }
 as_serde!(String, str, bool, f64, u32, u64, i64);
-as_serde!(Status, Priority, Signal, DependencyType, AgentStatus);
+as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, FindingKind);
 
 /// Nothing to say but that it is done.
 impl Wire for () {

@@ -244,7 +244,7 @@ cases('every operation throws its failure, also where it answers nothing', async
     fail: [task, 'why'], finish: [{ task, outcome: 'release' }], finishMany: [[{ task, outcome: 'release' }]],
     completeMany: [[[task, null]]], progress: [task, 0.5], renew: [task, { progress: 0.5 }], depend: [task, other],
     pause: ['x'], unpause: ['x'], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
-    registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
+    adopt: [{}], registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
   }
   for (const [room, first] of [[gone.tasks, task], [gone.agents, 'temujin'], [gone.events, undefined]]) {
     for (const operation of Object.getOwnPropertyNames(Object.getPrototypeOf(room)).slice(1)) {

@@ -209,7 +209,9 @@ cases('families, lists and pages', async (k) => {
   assert.equal(typeof stats.runSeconds.p99, 'number')
   assert.ok(stats.oldestPendingSeconds >= 0)
   await k.tasks.maintain()
-  assert.equal(await k.tasks.adopt(), 0)
+  const plan = await k.tasks.adopt({ dryRun: true, ids: ['nobody'], types: ['none'] })
+  assert.deepEqual([plan.dryRun, plan.tasks, plan.agents, plan.byStatus], [true, 0, 0, {}])
+  await assert.rejects(k.tasks.adopt({ labels: [''] }), { code: 'input.invalid' })
 })
 
 cases('the registry', async (k) => {

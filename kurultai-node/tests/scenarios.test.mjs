@@ -145,11 +145,12 @@ async function perform(k, operation, given) {
       const { task, ...filter } = args
       return call({ ...filter, taskId: task?.id ?? task })
     }
+    case 'tasks.adopt':
     case 'tasks.list':
     case 'tasks.dead_letters': return call(args)
     case 'tasks.release': case 'tasks.suspend': case 'tasks.resume': case 'tasks.requeue': case 'tasks.discard':
     case 'tasks.get': case 'tasks.explain': return call(task)
-    case 'tasks.stats': case 'tasks.maintain': case 'tasks.adopt': case 'agents.list': case 'events.last_seq': return call()
+    case 'tasks.stats': case 'tasks.maintain': case 'agents.list': case 'events.last_seq': return call()
     case 'agents.get': return call(args.name)
     case 'agents.with_capability': return call(args.capability)
     case 'agents.beat': case 'agents.drain': case 'agents.deregister': return call(args.agent)

@@ -5,7 +5,7 @@ import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
 import type { Outcome } from './native'
-import type { AgentInfo, Claimed, Each, Event, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
+import type { Adoption, AgentInfo, Claimed, Each, Event, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
 
 type Raw = any
 
@@ -120,6 +120,14 @@ export function finishedList(outcome: Outcome): readonly Each<Finished>[] {
 export function stats(outcome: Outcome): Stats {
   const raw = value(outcome)
   for (const part of Object.values(raw)) Object.freeze(part)
+  return Object.freeze(raw)
+}
+
+export function adoption(outcome: Outcome): Adoption {
+  const raw = value(outcome)
+  for (const finding of raw.findings) Object.freeze(finding.examples)
+  frozen(raw.findings)
+  Object.freeze(raw.byStatus)
   return Object.freeze(raw)
 }
 

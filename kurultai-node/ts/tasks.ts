@@ -10,7 +10,7 @@ import { encodeDependency, encodeTask, encodeTasks, idOf, type NewTaskLike } fro
 import { Pages } from './pages'
 import * as results from './results'
 import type {
-  Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
+  AdoptOptions, Adoption, Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
   Page, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, Usage, Waits,
 } from './types'
 
@@ -262,11 +262,16 @@ export class Tasks {
   }
 
   /**
-   * Takes over tasks and agents that other programs wrote under the contract's names into this namespace. Returns
-   * how many.
+   * Takes over tasks and agents that other programs wrote under the same names: on Neo4j, nodes labelled `Task` or
+   * `Agent` that have no `namespace`. What is read as what is a table in ADOPTING.md. Each node has an event,
+   * `task.adopted` or `agent.adopted`, with what was changed as it was before. Repeating it changes nothing more. A
+   * file of SQLite has nothing to take over.
+   *
+   * Errors: `input.invalid`, `store.unavailable` where the other program changes the same nodes too quickly. After an
+   * abort a repetition goes on where the call was.
    */
-  async adopt(options: Waits = {}): Promise<number> {
-    return results.simple(await this.#call('adopt', 'null', options.signal))
+  async adopt(options: AdoptOptions = {}): Promise<Adoption> {
+    return results.adoption(await this.#call('adopt', encodeArgs(options), options.signal))
   }
 }
 

@@ -246,6 +246,45 @@ export interface Stats {
   readonly paused: readonly string[]
 }
 
+/** What to take over; every field that is given must match. The default is every task and agent without a namespace. */
+export interface AdoptOptions extends Waits {
+  /** Only report; nothing is changed. Default false. */
+  dryRun?: boolean
+  /** Only nodes that have one of these labels. `Task` and `Agent` are labels too. */
+  labels?: readonly string[]
+  /** Only these, by the `id`, `task_id` or `agent_id` that they have now. */
+  ids?: readonly string[]
+  /** Only tasks of these types, and no agent. */
+  types?: readonly string[]
+  /** Only tasks whose status is one of these words, as the other program wrote it, and no agent. */
+  statuses?: readonly string[]
+}
+
+/** What was taken over; after a dry run, what would be. */
+export interface Adoption {
+  readonly dryRun: boolean
+  readonly tasks: number
+  readonly agents: number
+  /** The tasks by the status that they have now. */
+  readonly byStatus: Readonly<Partial<Record<Status, number>>>
+  /** What a person should know of it. */
+  readonly findings: readonly Finding[]
+}
+
+/** Something that happened to nodes in the same way. */
+export interface Finding {
+  /**
+   * `read`: another name for something known; `guessed`: look whether it is right; `suspended`: until somebody resumes or
+   * cancels it; `dropped`: an edge or a value was taken away; `unresolved`: a name stands for nobody; `left_out`: nothing
+   * was done.
+   */
+  readonly kind: 'read' | 'guessed' | 'suspended' | 'dropped' | 'unresolved' | 'left_out'
+  readonly what: string
+  readonly count: number
+  /** The first five, by their ids. */
+  readonly examples: readonly string[]
+}
+
 interface TaskState {
   readonly id: string
   readonly status: Status

@@ -143,6 +143,16 @@ view! {
 }
 
 view! {
+    /// What was taken over; after a dry run, what would be.
+    Adoption of tasks::Adoption { dry_run, tasks, agents, by_status, findings }
+}
+
+view! {
+    /// Something that happened to nodes in the same way, with the first five of them.
+    Finding of tasks::Finding { kind, what, count, examples }
+}
+
+view! {
     /// What work has cost.
     Usage of tasks::Usage { tokens, cost, seconds }
 
@@ -262,6 +272,8 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Page>()?;
     module.add_class::<Stats>()?;
     module.add_class::<Percentiles>()?;
+    module.add_class::<Adoption>()?;
+    module.add_class::<Finding>()?;
     module.add_class::<Usage>()?;
     module.add_class::<Explanation>()?;
     module.add_class::<Reason>()

@@ -10,7 +10,7 @@ use crate::{
     task_types::Given,
 };
 use kurultai_core::{
-    Claim, Filter, Outcome, Status, Tasks as CoreTasks,
+    AdoptOptions, Claim, Filter, Outcome, Status, Tasks as CoreTasks,
     tasks::{DependencyType, queue::Extend},
 };
 use pyo3::prelude::*;
@@ -231,8 +231,18 @@ impl Tasks {
         op!(self, tasks => tasks.maintain())
     }
 
-    fn adopt(&self) -> Op {
-        op!(self, tasks => tasks.adopt())
+    fn adopt(
+        &self,
+        dry_run: bool,
+        labels: Option<Names>,
+        ids: Option<Names>,
+        types: Option<Names>,
+        statuses: Option<Names>,
+    ) -> Op {
+        let [labels, ids, types, statuses] =
+            [labels, ids, types, statuses].map(|names| names.map(|names| names.0).unwrap_or_default());
+        let options = AdoptOptions { dry_run, labels, ids, types, statuses };
+        op!(self, tasks => tasks.adopt(options))
     }
 }
 

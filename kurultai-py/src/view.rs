@@ -3,7 +3,9 @@
 
 use crate::{json, op::Answer};
 use chrono::{DateTime, Utc};
-use kurultai_core::{AgentStatus, DependencyType, Json, Priority, Result, Signal, Status, worker::Stop};
+use kurultai_core::{
+    AgentStatus, DependencyType, FindingKind, Json, Priority, Result, Signal, Status, worker::Stop,
+};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyList, PyString},
@@ -35,7 +37,7 @@ macro_rules! by_word {
         })+
     };
 }
-by_word!(Status, Priority, Signal, DependencyType, AgentStatus, Stop);
+by_word!(Status, Priority, Signal, DependencyType, AgentStatus, FindingKind, Stop);
 
 impl Show for Json {
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {

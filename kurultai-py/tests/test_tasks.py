@@ -334,7 +334,12 @@ class Tasks:
         with self.assertCode("task.state"):
             await k.tasks.resume(task)
         await k.tasks.maintain()
-        self.assertEqual(await k.tasks.adopt(), 0)
+        plan = await k.tasks.adopt(dry_run=True, ids=["nobody"], types=["none"])
+        self.assertEqual((plan.dry_run, plan.tasks, plan.agents, plan.by_status), (True, 0, 0, {}))
+        with self.assertCode("input.invalid"):
+            await k.tasks.adopt(labels=[""])
+        with self.assertRaises(TypeError):
+            await k.tasks.adopt(labels="Task")
 
     async def test_depend(self: Any) -> None:
         a, b, c = await self.k.tasks.enqueue_many([{"type": "a"}, {"type": "b"}, {"type": "c"}])

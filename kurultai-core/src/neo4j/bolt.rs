@@ -150,7 +150,10 @@ impl Cell for DateTime<Utc> {
     fn of(value: BoltType) -> Option<Self> {
         match value {
             BoltType::DateTime(time) => DateTime::<Utc>::try_from(&time).ok(),
-            BoltType::DateTimeZoneId(time) => DateTime::<Utc>::try_from(&time).ok(),
+            // Into UTC the driver would take the local time as it is.
+            BoltType::DateTimeZoneId(time) => {
+                DateTime::<FixedOffset>::try_from(&time).ok().map(|t| t.to_utc())
+            }
             BoltType::LocalDateTime(time) => NaiveDateTime::try_from(&time).ok().map(|naive| naive.and_utc()),
             BoltType::String(text) => parse_time(&text.value),
             _ => None,

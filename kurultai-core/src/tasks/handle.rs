@@ -1,7 +1,9 @@
 //! What users call: `kurultai.tasks()`.
 
 use super::{
-    admit, check,
+    admit,
+    adoption::{AdoptOptions, Adoption},
+    check,
     explain::{self, Explanation},
     new_task::*,
     queue::*,
@@ -376,10 +378,23 @@ impl Tasks {
         self.team.act(id, action).await
     }
 
-    /// Takes over tasks and agents that other programs wrote under the contract's names into this namespace.
-    /// Returns how many.
+    /// Takes over tasks and agents that other programs wrote under the contract's names: on Neo4j, nodes labelled
+    /// `Task` or `Agent` that have no `namespace`. What is read as what is a table in ADOPTING.md. Each node that is
+    /// taken over has an event, `task.adopted` or `agent.adopted`, with what was changed as it was before. Repeating
+    /// it changes nothing more. A file of SQLite has nothing to take over.
+    ///
+    /// Errors: `input.invalid`, `store.unavailable` where the other program changes the same nodes too quickly. What
+    /// was taken over before an error stays so. Cancel safe: a repetition goes on where a dropped call was.
     #[instrument(level = "debug", skip_all)]
-    pub async fn adopt(&self) -> Result<usize> {
-        self.team.store.adopt().await
+    pub async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
+        options.check()?;
+        let _call = self.team.calls.begin()?;
+        let dry_run = options.dry_run;
+        let adoption = self.team.store.adopt(options).await?;
+        if !dry_run {
+            self.team.settle().await?;
+            self.team.announce();
+        }
+        Ok(adoption)
     }
 }

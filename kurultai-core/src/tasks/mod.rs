@@ -5,6 +5,7 @@
 //! [`explain`] (why is it not claimed).
 
 pub(crate) mod admit;
+pub mod adoption;
 pub(crate) mod check;
 pub mod explain;
 pub mod handle;
@@ -14,6 +15,7 @@ pub mod queue;
 pub mod rules;
 pub mod types;
 
+pub use adoption::{AdoptOptions, Adoption, Finding, FindingKind};
 pub use explain::{Explanation, Reason};
 pub use handle::{Claim, Filter, Tasks};
 pub use new_task::*;

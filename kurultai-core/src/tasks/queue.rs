@@ -4,7 +4,12 @@
 //! is ready for it. Everything else that moves a
 //! task reads its [`Facts`], lets a pure rule decide a [`Change`], and applies it behind a fence.
 
-use super::{handle::Filter, new_task::*, types::*};
+use super::{
+    adoption::{AdoptOptions, Adoption},
+    handle::Filter,
+    new_task::*,
+    types::*,
+};
 pub use crate::batch::Batch;
 use crate::{
     clock::Micros,
@@ -82,8 +87,8 @@ pub trait TaskQueue: Send + Sync {
         Ok(0)
     }
 
-    /// Takes over tasks and agents that other programs wrote under the contract's names. Returns how many.
-    async fn adopt(&self) -> Result<usize>;
+    /// Takes over tasks and agents that other programs wrote under the contract's names.
+    async fn adopt(&self, options: AdoptOptions) -> Result<Adoption>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

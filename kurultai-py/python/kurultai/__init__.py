@@ -13,6 +13,7 @@ from .errors import KurultaiError
 from .events import Events
 from .tasks import Tasks
 from .types import (
+    Adoption,
     AgentInfo,
     Claimed,
     Complete,
@@ -22,6 +23,7 @@ from .types import (
     Explanation,
     Extended,
     Fail,
+    Finding,
     Finished,
     Lease,
     ManualClock,
@@ -40,6 +42,7 @@ from .types import (
 )
 
 __all__ = [
+    "Adoption",
     "Agent",
     "AgentInfo",
     "Agents",
@@ -53,6 +56,7 @@ __all__ = [
     "Explanation",
     "Extended",
     "Fail",
+    "Finding",
     "Finished",
     "Kurultai",
     "KurultaiError",

@@ -12,6 +12,7 @@ from .types import (
     DependencyFields,
     DependencyType,
     Duration,
+    FindingKind,
     LeaseLike,
     NewAgentFields,
     NewTaskFields,
@@ -29,8 +30,8 @@ _Stop = Literal["lost", "cancelled", "suspended", "drained"]
 _Default = Callable[[Any], Any]
 
 __all__ = [
-    "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "Events",
-    "Explanation", "Extended", "Fail", "Finished", "Job", "Jobs", "Kurultai", "Lease", "ManualClock",
+    "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "Events",
+    "Explanation", "Extended", "Fail", "Finding", "Finished", "Job", "Jobs", "Kurultai", "Lease", "ManualClock",
     "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "dependency_types", "emit",
     "hop", "kinds", "matches", "open", "provoke", "ready", "run", "sample", "statuses",
@@ -179,7 +180,14 @@ class Tasks:
     def stats(self) -> Awaitable[Stats]: ...
     def explain(self, task: TaskLike) -> Awaitable[Explanation]: ...
     def maintain(self) -> Awaitable[None]: ...
-    def adopt(self) -> Awaitable[int]: ...
+    def adopt(
+        self,
+        dry_run: bool,
+        labels: Iterable[str] | None,
+        ids: Iterable[str] | None,
+        types: Iterable[str] | None,
+        statuses: Iterable[str] | None,
+    ) -> Awaitable[Adoption]: ...
 
 @final
 class Agents:
@@ -485,6 +493,40 @@ class Percentiles:
     def p95(self) -> float: ...
     @property
     def p99(self) -> float: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Adoption:
+    """What was taken over; after a dry run, what would be."""
+
+    __match_args__: ClassVar[Any]
+    @property
+    def dry_run(self) -> bool: ...
+    @property
+    def tasks(self) -> int: ...
+    @property
+    def agents(self) -> int: ...
+    @property
+    def by_status(self) -> dict[Status, int]: ...
+    @property
+    def findings(self) -> list[Finding]: ...
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Finding:
+    """Something that happened to nodes in the same way, with the first five of them."""
+
+    __match_args__: ClassVar[Any]
+    @property
+    def kind(self) -> FindingKind: ...
+    @property
+    def what(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def examples(self) -> list[str]: ...
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __eq__(self, other: object, /) -> bool: ...
 

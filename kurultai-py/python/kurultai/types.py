@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypedDict, Union
 
 from ._native import (
+    Adoption,
     AgentInfo,
     Claimed,
     Complete,
@@ -22,6 +23,7 @@ from ._native import (
     Explanation,
     Extended,
     Fail,
+    Finding,
     Finished,
     Lease,
     ManualClock,
@@ -40,6 +42,7 @@ from ._native import (
 )
 
 __all__ = [
+    "Adoption",
     "AgentInfo",
     "AgentStatus",
     "Claimed",
@@ -52,6 +55,8 @@ __all__ = [
     "Explanation",
     "Extended",
     "Fail",
+    "Finding",
+    "FindingKind",
     "Finished",
     "HasId",
     "HasLease",
@@ -91,6 +96,7 @@ Status = Literal[
 Priority = Literal["P0", "P1", "P2", "P3"]
 Signal = Literal["continue", "cancel", "suspend", "pause"]
 AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
+FindingKind = Literal["read", "guessed", "suspended", "dropped", "unresolved", "left_out"]
 DependencyType = Literal["blocks", "feeds_into", "parallel_ok"]
 OnPrerequisiteFailure = Literal["block", "cancel", "continue"]
 

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Claim, Dependency, EventFilter, Expiry, Failure, Filter, Finish, Json, Kurultai, Lease, NewAgent,
-    NewTask, Outcome, Result, RetryPolicy, Start, Usage, WaitFor, tasks::queue::Extend,
+    AdoptOptions, Claim, Dependency, EventFilter, Expiry, Failure, Filter, Finish, Json, Kurultai, Lease,
+    NewAgent, NewTask, Outcome, Result, RetryPolicy, Start, Usage, WaitFor, tasks::queue::Extend,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -82,7 +82,16 @@ pub(super) async fn call(
         "tasks.stats" => answer(tasks.stats().await?),
         "tasks.explain" => answer(tasks.explain(&args.id("task")).await?),
         "tasks.maintain" => answer(tasks.maintain().await?),
-        "tasks.adopt" => answer(tasks.adopt().await?),
+        "tasks.adopt" => {
+            let options = AdoptOptions {
+                dry_run: args.take("dry_run").unwrap_or_default(),
+                labels: args.take("labels").unwrap_or_default(),
+                ids: args.take("ids").unwrap_or_default(),
+                types: args.take("types").unwrap_or_default(),
+                statuses: args.take("statuses").unwrap_or_default(),
+            };
+            answer(tasks.adopt(options).await?)
+        }
         "agents.register" => answer(agents.register(new_agent(args)).await?),
         "agents.register_many" => answer(agents.register_many(args.many("agents", new_agent)).await?),
         "agents.beat" => answer(agents.beat(&args.need::<String>("agent")).await?),

@@ -17,8 +17,8 @@ use super::{Neo4jStore, catalog, exec::Repeat, watch};
 use crate::{
     error::Result,
     tasks::{
-        Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask, Page, Prerequisite,
-        Stats, Task, TaskQueue, queue::*,
+        AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
+        Page, Prerequisite, Stats, Task, TaskQueue, queue::*,
     },
 };
 use async_trait::async_trait;
@@ -188,7 +188,7 @@ impl TaskQueue for Neo4jStore {
         upkeep::link(self, limit).await
     }
 
-    async fn adopt(&self) -> Result<usize> {
-        adopt::adopt(self).await
+    async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
+        adopt::adopt(self, options).await
     }
 }

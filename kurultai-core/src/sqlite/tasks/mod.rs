@@ -18,8 +18,8 @@ pub(super) use routes::Routes;
 use crate::{
     error::Result,
     tasks::{
-        Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask, Page, Prerequisite,
-        Stats, Task, queue::*,
+        AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
+        Page, Prerequisite, Stats, Task, queue::*,
     },
 };
 use async_trait::async_trait;
@@ -123,8 +123,8 @@ impl TaskQueue for SqliteStore {
     }
 
     /// Nobody else writes such files.
-    async fn adopt(&self) -> Result<usize> {
-        self.query(|_| Ok(0)).await
+    async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
+        self.query(move |_| Ok(Adoption { dry_run: options.dry_run, ..Adoption::default() })).await
     }
 }
 
