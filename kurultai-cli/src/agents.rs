@@ -2,7 +2,7 @@
 
 use crate::{
     output::{Done, number, say, say_all, say_json, table, text, whole},
-    text::{ago, clean, now, utc},
+    text::{ago, clean, natural, now, utc},
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{Agent, AgentStatus, Kurultai, NewAgent, agents::council};
@@ -45,7 +45,7 @@ pub(crate) struct Register {
     #[arg(long, value_delimiter = ',')]
     aliases: Vec<String>,
     /// How many tasks it may hold at once
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = natural::<u32>)]
     max_concurrent: Option<u32>,
 }
 

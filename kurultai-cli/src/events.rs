@@ -16,7 +16,7 @@ pub(crate) enum Command {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Tail {
     /// Begin after this number instead of near the end
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     after: Option<i64>,
     /// `task.*`: * is one word, ** any number
     #[arg(long)]
@@ -30,7 +30,7 @@ pub(crate) struct Tail {
     /// Go on until interrupted
     #[arg(long)]
     follow: bool,
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, default_value_t = 20, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     limit: u16,
 }
 

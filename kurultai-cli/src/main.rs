@@ -7,6 +7,7 @@ mod migrate;
 mod output;
 mod plan;
 mod status;
+mod stdin;
 mod tasks;
 mod text;
 
@@ -27,6 +28,7 @@ Exit codes:
   7  an operator must act: URL, password, schema, disk
 
 Durations are a number and a unit: 500ms, 30s, 5m, 2h, 1d.
+A payload, result, checkpoint or error text that is - is read from stdin; 1 MiB at most.
 Without --url the store is what KURULTAI_URL names, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.";
 
 /// A shared, durable picture for a team of AI agents: who is alive and what must be done.
@@ -143,11 +145,22 @@ fn usage(error: &clap::Error) -> ExitCode {
             let text = error.to_string();
             let first: Vec<&str> = text.lines().take_while(|l| !l.trim().is_empty()).map(str::trim).collect();
             let message = first.join(" ");
-            let message = message.strip_prefix("error: ").unwrap_or(&message);
-            let json = std::env::args().any(|arg| arg == "--json");
+            let message = match error.kind() {
+                ErrorKind::InvalidUtf8 => no_text(),
+                _ => message.strip_prefix("error: ").unwrap_or(&message).to_owned(),
+            };
+            let json = std::env::args_os().any(|arg| arg == "--json");
             output::failure(&Error::new(Kind::Input, "input.usage", message), json);
             ExitCode::from(2)
         }
+    }
+}
+
+/// Which of the program's words is no text.
+fn no_text() -> String {
+    match std::env::args_os().find(|argument| argument.to_str().is_none()) {
+        Some(argument) => format!("the argument {:?} is not UTF-8", argument.to_string_lossy()),
+        None => "KURULTAI_URL is not UTF-8".to_owned(),
     }
 }
 

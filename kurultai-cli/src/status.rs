@@ -12,7 +12,7 @@ use std::{io::IsTerminal, time::Duration};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     /// Again and again, every so many seconds
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", allow_negative_numbers = true,
         value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
 }

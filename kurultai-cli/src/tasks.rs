@@ -3,7 +3,8 @@
 use crate::{
     output::{Done, remark, say, say_all, say_json, table, text, whole},
     status::{name, numbers},
-    text::{clean, duration, now, span, utc, word},
+    stdin,
+    text::{clean, duration, natural, now, span, utc, word},
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{
@@ -23,24 +24,27 @@ pub(crate) enum Command {
     Complete {
         #[arg(value_parser = word::<Lease>)]
         lease: Lease,
-        /// JSON
+        /// JSON, or - for stdin
+        #[arg(value_parser = stdin::text, allow_negative_numbers = true)]
         result: Option<String>,
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true, value_parser = natural::<u64>)]
         tokens: Option<u64>,
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true)]
         cost: Option<f64>,
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true)]
         seconds: Option<f64>,
     },
     /// End an attempt badly
     Fail {
         #[arg(value_parser = word::<Lease>)]
         lease: Lease,
+        /// - for stdin
+        #[arg(value_parser = stdin::text)]
         error: String,
         /// To the dead letters at once
         #[arg(long = "final")]
         fatal: bool,
-        #[arg(long, value_parser = duration)]
+        #[arg(long, allow_hyphen_values = true, value_parser = duration)]
         retry_after: Option<Duration>,
     },
     /// Give a task back; the attempt does not count
@@ -53,13 +57,13 @@ pub(crate) enum Command {
         #[arg(value_parser = word::<Lease>)]
         lease: Lease,
         /// Default 30s, where no progress and no checkpoint is given
-        #[arg(long, value_parser = duration)]
+        #[arg(long, allow_hyphen_values = true, value_parser = duration)]
         ttl: Option<Duration>,
         /// 0 to 1
-        #[arg(long)]
+        #[arg(long, allow_negative_numbers = true)]
         progress: Option<f64>,
-        /// JSON from which the next attempt can go on
-        #[arg(long, value_name = "JSON")]
+        /// JSON from which the next attempt can go on, or - for stdin
+        #[arg(long, value_name = "JSON", value_parser = stdin::text, allow_hyphen_values = true)]
         checkpoint: Option<String>,
     },
     /// Tasks in the order in which they were made
@@ -94,7 +98,7 @@ pub(crate) enum Command {
     },
     /// The tasks that failed for good
     DeadLetters {
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, allow_negative_numbers = true, value_parser = natural::<usize>)]
         limit: usize,
         #[arg(long)]
         cursor: Option<String>,
@@ -107,7 +111,8 @@ pub(crate) enum Command {
 pub(crate) struct Enqueue {
     #[arg(value_name = "TYPE")]
     task_type: String,
-    /// JSON
+    /// JSON, or - for stdin
+    #[arg(value_parser = stdin::text, allow_negative_numbers = true)]
     payload: Option<String>,
     #[arg(long, default_value = "")]
     title: String,
@@ -115,7 +120,7 @@ pub(crate) struct Enqueue {
     #[arg(long, default_value = "P2", value_parser = word::<Priority>)]
     priority: Priority,
     /// 0 to 1, higher first within a priority
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     weight: f64,
     /// Capabilities that its claimer must have
     #[arg(long, value_delimiter = ',')]
@@ -135,31 +140,31 @@ pub(crate) struct Enqueue {
     /// A second task of this key is not made
     #[arg(long)]
     key: Option<String>,
-    #[arg(long, value_parser = duration, conflicts_with = "run_at")]
+    #[arg(long, allow_hyphen_values = true, value_parser = duration, conflicts_with = "run_at")]
     delay: Option<Duration>,
     /// As 2026-03-01T09:00:00Z
     #[arg(long, value_name = "TIME")]
     run_at: Option<DateTime<Utc>>,
     /// How long it may wait to be claimed, or `never`
-    #[arg(long, value_parser = expiry)]
+    #[arg(long, allow_hyphen_values = true, value_parser = expiry)]
     expires: Option<Expiry>,
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = natural::<u32>)]
     max_attempts: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Take {
     agent: String,
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = natural::<usize>)]
     max: usize,
     /// Only these task types
     #[arg(long, value_delimiter = ',')]
     types: Vec<String>,
     /// How long the claim lasts without `extend`; default 30s
-    #[arg(long, value_parser = duration)]
+    #[arg(long, allow_hyphen_values = true, value_parser = duration)]
     lease: Option<Duration>,
     /// How long to wait for work
-    #[arg(long, value_parser = duration, default_value = "0s")]
+    #[arg(long, allow_hyphen_values = true, value_parser = duration, default_value = "0s")]
     wait: Duration,
 }
 
@@ -175,7 +180,7 @@ pub(crate) struct List {
     claimed_by: Option<String>,
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, allow_negative_numbers = true, value_parser = natural::<usize>)]
     limit: usize,
     /// What the page before ended with
     #[arg(long)]

@@ -53,6 +53,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
 }
 
+/// A count.
+pub(crate) fn natural<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "a whole number, not negative and not too large".to_owned())
+}
+
 /// A word of the library, with its own account of what is allowed.
 pub(crate) fn word<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|e: Error| e.message().to_owned())
