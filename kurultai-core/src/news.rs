@@ -75,10 +75,15 @@ impl News {
         self.ring();
     }
 
+    /// Who waits hears of it, and the loop ends.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.announce();
         self.ring();
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// Waits for work for at most `wait`, counted from now. What is announced from now on is not missed.
@@ -181,14 +186,14 @@ impl Watcher {
         loop {
             while !self.background && !self.somebody_waits() {
                 self.news.bell.notified().await;
-                if team.strong_count() == 0 {
+                if self.news.is_closed() {
                     return;
                 }
             }
             // Before the look: what is written after it makes `changed` return.
             let version = self.store.version().await.ok();
             let next = match team.upgrade() {
-                Some(team) if !self.news.closed.load(Ordering::SeqCst) => self.look(&team).await,
+                Some(team) if !self.news.is_closed() => self.look(&team).await,
                 _ => return,
             };
             self.rest(version, next).await;
@@ -266,7 +271,7 @@ impl Watcher {
             tokio::select! {
                 () = self.news.bell.notified() => {
                     let has_come = !waits && self.somebody_waits();
-                    if has_come || self.news.look.load(Ordering::SeqCst) || self.news.closed.load(Ordering::SeqCst) {
+                    if has_come || self.news.look.load(Ordering::SeqCst) || self.news.is_closed() {
                         return;
                     }
                     match self.reader.read_on(&*self.store).await {

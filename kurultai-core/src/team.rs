@@ -258,7 +258,7 @@ impl Team {
 /// The loop that watches for it ends.
 impl Drop for Team {
     fn drop(&mut self) {
-        self.news.ring();
+        self.news.close();
     }
 }
 
