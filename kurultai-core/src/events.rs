@@ -1,5 +1,6 @@
 //! What happened, in commit order: the event log. Types, the store's contract, the handle, the rules.
 
+mod follow;
 mod reader;
 mod topic;
 
@@ -9,15 +10,14 @@ use crate::{
     json::Json,
     tasks::check,
     team::Team,
-    worker::pause,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+pub use follow::Follow;
 pub(crate) use reader::LogReader;
 use reader::{Joined, Wanted};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
 use topic::Pattern;
 pub use topic::matches;
 use tracing::instrument;
@@ -107,7 +107,7 @@ impl Events {
 
     /// Events as they come, from `filter.after_seq` on; `filter.wait` does not matter. Errors: `input.invalid`.
     pub fn follow(&self, filter: EventFilter) -> Result<Follow> {
-        Ok(Follow { events: self.clone(), wanted: checked(filter)? })
+        Ok(Follow::new(self.clone(), checked(filter)?))
     }
 
     async fn wait(&self, wanted: &mut Wanted, wait: Duration) -> Result<Vec<Event>> {
@@ -162,45 +162,6 @@ impl Events {
     #[instrument(level = "debug", skip_all)]
     pub async fn last_seq(&self) -> Result<i64> {
         self.team.store.last_seq().await
-    }
-}
-
-/// A reader that goes on for ever. It reads no event twice, whether it matched or not, and an outage of the store does
-/// not end it.
-#[derive(Debug)]
-pub struct Follow {
-    events: Events,
-    wanted: Wanted,
-}
-
-impl Follow {
-    /// How long it waits before it has a look of its own.
-    const TURN: Duration = Duration::from_secs(60);
-
-    /// The next events that match, at least one, as soon as there is one. What the store may do later is tried again,
-    /// with a warning in the log.
-    ///
-    /// Errors: `event.cursor_too_old` where it came too late for what retention has removed; `store.closed`. Cancel safe: a
-    /// dropped call loses no event.
-    pub async fn next(&mut self) -> Result<Vec<Event>> {
-        let mut failures = 0;
-        loop {
-            match self.events.wait(&mut self.wanted, Self::TURN).await {
-                Ok(events) => {
-                    failures = 0;
-                    if let Some(last) = events.last() {
-                        self.wanted.filter.after_seq = last.seq;
-                        return Ok(events);
-                    }
-                }
-                Err(error) if error.retryable() => {
-                    self.events.team.complain(&error, "events cannot be followed now; trying again");
-                    sleep(pause(&error, failures)).await;
-                    failures += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
     }
 }
 

@@ -31,8 +31,8 @@ _Default = Callable[[Any], Any]
 
 __all__ = [
     "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "Events",
-    "Explanation", "Extended", "Fail", "Finding", "Finished", "Job", "Jobs", "Kurultai", "Lease", "ManualClock",
-    "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
+    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
+    "ManualClock", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "dependency_types", "emit",
     "hop", "kinds", "matches", "open", "provoke", "ready", "run", "sample", "statuses",
 ]
