@@ -54,6 +54,8 @@ def proxy(path: str, name: str) -> str:
             lines.append(ast.unparse(member) if name == "Kurultai" else kept)
         elif isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)) and not member.name.startswith("_"):
             lines.append(stub(member))
+    if name == "Context":
+        lines.append("def _hand_over(self) -> None: ...")
     if name == "Kurultai":
         lines.append("def __enter__(self) -> Kurultai: ...\ndef __exit__(self, *error: object) -> None: ...")
     body = "\n".join(lines).replace("\n", "\n    ")

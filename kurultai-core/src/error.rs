@@ -150,6 +150,14 @@ impl Error {
         Error::new(Kind::Input, "input.payload", format!("payload at {path}: {why}"))
     }
 
+    /// The same of JSON that is no payload, but results or a checkpoint.
+    pub fn about(mut self, what: &str) -> Self {
+        if let Some(rest) = self.message.strip_prefix("payload at ") {
+            self.message = format!("{what} at {rest}");
+        }
+        self
+    }
+
     pub fn config(message: impl Into<String>) -> Self {
         Error::new(Kind::Config, "config.url", message)
     }

@@ -4,12 +4,11 @@
 use crate::{
     args::{UsageArgs, json, millis, read, whole},
     bridge::{Answer, Calls, Now},
-    tasks::FailureArgs,
     wire::{Batch, Wire, answer, object, text},
 };
 use kurultai_core::{
-    Error, Kurultai, Result,
-    worker::{Job, Jobs as CoreJobs, Stop, Worker},
+    Error, Json, Kurultai, Result,
+    worker::{Ended, Job, Jobs as CoreJobs, Limits, Stop, Wish, Worker},
 };
 use napi_derive::napi;
 use serde::Deserialize;
@@ -151,23 +150,42 @@ impl Jobs {
         })
     }
 
+    /// What the attempt may take; its time counts from here. Both were checked when the handler was added.
     #[napi(catch_unwind)]
-    pub fn complete(&self, call: u32, number: u32, args: String) -> Now {
-        let table = self.table.clone();
-        self.calls.start(call, async move {
-            let (results, usage): (Box<RawValue>, Option<UsageArgs>) = read(&args)?;
-            let usage = usage.as_ref().map(UsageArgs::usage).transpose()?;
-            answer(&job(&table, number)?.complete(json(results), usage).await?)
-        })
+    pub fn limit(&self, number: u32, timeout_ms: Option<f64>, retries: Option<u32>) {
+        let timeout = timeout_ms.and_then(|ms| millis("timeoutMs", ms).ok());
+        if let Ok(job) = job(&self.table, number) {
+            job.limit(Limits { timeout, retries });
+        }
+    }
+
+    /// The handler returned, and its results are written as JSON.
+    #[napi(catch_unwind)]
+    pub fn returned(&self, call: u32, number: u32, results: String) -> Now {
+        self.end(call, number, Ended::Returned(Json::stored(results)))
     }
 
     #[napi(catch_unwind)]
-    pub fn fail(&self, call: u32, number: u32, args: String) -> Now {
-        let table = self.table.clone();
-        self.calls.start(call, async move {
-            let failure = read::<FailureArgs>(&args)?.failure()?;
-            answer(&job(&table, number)?.fail(failure).await?)
-        })
+    pub fn unstorable(&self, call: u32, number: u32, why: String) -> Now {
+        self.end(call, number, Ended::Unstorable(why))
+    }
+
+    /// The handler threw; its `wish` is retry or reject.
+    #[napi(catch_unwind)]
+    pub fn raised(
+        &self,
+        call: u32,
+        number: u32,
+        error: String,
+        wish: Option<String>,
+        after_ms: Option<f64>,
+    ) -> Now {
+        let wish = match wish.as_deref() {
+            Some("retry") => Some(Wish::Retry { after: after_ms.map(|ms| ms / 1e3) }),
+            Some("reject") => Some(Wish::Reject),
+            _ => None,
+        };
+        self.end(call, number, Ended::Raised { error, wish })
     }
 
     #[napi(catch_unwind)]
@@ -196,7 +214,9 @@ impl Jobs {
     pub fn usage(&self, call: u32, number: u32, args: String) -> Now {
         let table = self.table.clone();
         self.calls.start(call, async move {
-            job(&table, number)?.usage(read::<UsageArgs>(&args)?.usage()?);
+            let usage = read::<UsageArgs>(&args)?.usage()?;
+            usage.check()?;
+            job(&table, number)?.usage(usage);
             answer(&())
         })
     }
@@ -226,6 +246,13 @@ impl Jobs {
     pub fn finished(&self, call: u32) -> Now {
         let jobs = self.jobs.clone();
         self.calls.start(call, async move { answer(&(started(&jobs)?.finished().await as u64)) })
+    }
+}
+
+impl Jobs {
+    fn end(&self, call: u32, number: u32, ended: Ended) -> Now {
+        let table = self.table.clone();
+        self.calls.start(call, async move { answer(&job(&table, number)?.end(ended).await?) })
     }
 }
 

@@ -59,11 +59,11 @@ pub(crate) struct FailureArgs {
 impl FailureArgs {
     pub(crate) fn failure(self) -> Result<Failure> {
         Ok(Failure {
-            error: self.error,
             retryable: self.retryable.unwrap_or(true),
             retry_after: maybe_millis("retryAfterMs", self.retry_after_ms)?,
             results: self.results.map(json),
             usage: self.usage.as_ref().map(UsageArgs::usage).transpose()?,
+            ..Failure::new(self.error)
         })
     }
 }

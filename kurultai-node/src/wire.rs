@@ -4,7 +4,7 @@
 use crate::bridge::Answer;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Adoption, Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, Finding,
+    Adoption, Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, FailureKind, Finding,
     FindingKind, Finished, Json, Lease, Page, Prerequisite, Priority, Reason, Result, Signal, Stats, Status,
     Task, TaskError, Usage, tasks::Percentiles,
 };
@@ -106,7 +106,7 @@ wire!(Enqueued { id => "id", deduplicated => "deduplicated" });
 wire!(Finished { id => "id", status => "status", repeated => "repeated" });
 wire!(Extended { lease => "lease", signal => "signal" });
 wire!(Usage { tokens => "tokens", cost => "cost", seconds => "seconds" });
-wire!(TaskError { attempt => "attempt", agent => "agent", error => "error", at => "at" });
+wire!(TaskError { attempt => "attempt", agent => "agent", kind => "kind", error => "error", at => "at" });
 wire!(Page { tasks => "tasks", next => "next" });
 wire!(Percentiles { p50 => "p50", p95 => "p95", p99 => "p99" });
 wire!(Explanation { id => "id", status => "status", reasons => "reasons", candidates => "candidates" });
@@ -278,7 +278,7 @@ macro_rules! as_serde {
     )+ };
 }
 as_serde!(String, str, bool, f64, u32, u64, i64);
-as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, FindingKind);
+as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind);
 
 /// Nothing to say but that it is done.
 impl Wire for () {

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Agent, Reject, Retry, Stopped } from 'kurultai'
+import { Agent, InputError, Reject, Retry, Stopped, open } from 'kurultai'
 import { cases, codeOf, folder, until } from './fixture.mjs'
 
 /** Runs an agent while `body` does something, then drains it; the answer is how the run went. */
@@ -81,6 +81,41 @@ cases('failures carry the stack; Retry, Reject and retries are understood', asyn
   assert.deepEqual([attempts, (await k.tasks.get(again)).results], [2, 3])
 })
 
+cases('an error is stored with its causes, and without what hangs on it', async (k) => {
+  const inner = new Error('inner', { cause: 'a text' })
+  const outer = Object.assign(new Error('outer', { cause: inner }), { request: { headers: { authorization: 'secret' } } })
+  const [caused, grouped] = await k.tasks.enqueueMany([{ type: 'caused' }, { type: 'grouped' }])
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 2 })
+    .task('caused', { retries: 0 }, () => { throw outer })
+    .task('grouped', { retries: 0 }, () => Promise.any([Promise.reject(new Error('first')), Promise.reject(new Error('second'))]))
+  await during(agent, async () => { for (const { id } of [caused, grouped]) await ended(k, id, 'dead_letter') })
+  const [one, two] = (await k.tasks.getMany([caused, grouped])).map(({ errorMessage }) => errorMessage)
+  assert.match(one, /^Error: outer\n +at [^]* {\n  \[cause\]: Error: inner\n +at [^]*\[cause\]: a text\n/)
+  assert.doesNotMatch(one, /secret/)
+  assert.match(two, /^AggregateError[^]*\[errors 0\]: Error: first[^]*\[errors 1\]: Error: second/)
+  const { id } = await k.tasks.enqueue('by hand')
+  const [claimed] = await k.tasks.claim('temujin', { types: ['by hand'] })
+  await k.tasks.fail(claimed, outer, { retryable: false })
+  assert.match((await k.tasks.get(id)).errorMessage, /outer[^]*\[cause\]: Error: inner/)
+})
+
+cases('a time-out may be none, and longer than a timer of JavaScript', async (k) => {
+  const agent = new Agent('temujin', { kurultai: k }).task('ever', { timeoutMs: Infinity }, () => 1)
+    .task('long', { timeoutMs: 2 ** 31 }, async () => { await new Promise((resolve) => setTimeout(resolve, 50)); return 2 })
+  const tasks = await k.tasks.enqueueMany([{ type: 'ever' }, { type: 'long' }])
+  await during(agent, async () => { for (const { id } of tasks) await ended(k, id, 'completed') })
+  assert.deepEqual((await k.tasks.getMany(tasks)).map(({ attempts, results }) => [attempts, results]), [[1, 1], [1, 2]])
+})
+
+test('a store that is closed ends its agent', async () => {
+  const k = await open('memory:')
+  const running = new Agent('temujin', { kurultai: k }).task('x', () => 1).run()
+  const { id } = await k.tasks.enqueue('x')
+  await ended(k, id, 'completed')
+  await k.close()
+  assert.deepEqual(await running, { handled: 1, stopped: 0 })
+})
+
 cases('a cancel, a suspend, a lost lease and a time-out abort the signal', async (k) => {
   const reasons = {}
   const agent = new Agent('temujin', { kurultai: k, concurrency: 4, leaseMs: 3000 })
@@ -103,7 +138,8 @@ cases('a cancel, a suspend, a lost lease and a time-out abort the signal', async
   assert.ok(reasons.cancelled instanceof Stopped)
   assert.deepEqual([reasons.cancelled.stop, reasons.suspended.stop], ['cancelled', 'suspended'])
   assert.equal(reasons.late.name, 'TimeoutError')
-  assert.match((await k.tasks.get(slow)).errorMessage, /timed out after 50 ms/)
+  const [error] = (await k.tasks.get(slow)).errors
+  assert.deepEqual([error.error, error.kind], ['timed out after 0.05 s', 'timeout'])
 })
 
 cases('a lost lease aborts the signal, and what the handler does then counts for nothing', async (k) => {
@@ -159,9 +195,54 @@ cases('what cannot work is said at once', async (k) => {
   assert.throws(() => agent.task('x', () => {}), { code: 'input.invalid' })
   assert.throws(() => agent.task('y', 'no function'), { code: 'input.invalid' })
   assert.equal(await codeOf(new Agent('Not An Id', { kurultai: k }).task('x', () => {}).run()), 'input.invalid')
-  assert.equal(await codeOf(new Agent('temujin', { kurultai: k, concurency: 2 }).task('x', () => {}).run()), 'input.invalid')
+  const refuses = (kind, make, ...texts) => assert.throws(make, (error) => {
+    assert.deepEqual([error.constructor, error.code], [kind, 'input.invalid'], String(error))
+    for (const text of texts) assert.ok(error.message.includes(text), error.message)
+    return true
+  })
+  refuses(TypeError, () => new Agent('temujin', { kurultai: k, concurency: 2 }), 'concurency is no field', 'concurrency')
+  for (const [field, value] of Object.entries({
+    capabilities: 'development', aliases: 'x', concurrency: '4', heartbeatMs: '1', url: 7, displayName: 7, role: 7, signals: 1,
+    kurultai: 7,
+  })) refuses(TypeError, () => new Agent('temujin', { [field]: value }), `${field} is`, 'allowed: ')
+  for (const [field, value] of Object.entries({ maxConcurrent: NaN, leaseMs: -1, graceMs: NaN, waitMs: Infinity })) {
+    refuses(InputError, () => new Agent('temujin', { [field]: value }), `${field} is`, 'allowed: ')
+  }
+  refuses(TypeError, () => new Agent(7), 'id is 7')
+  refuses(TypeError, () => new Agent('temujin', 'sqlite:team.db'), 'sqlite:team.db')
+  for (const [kind, values] of [[InputError, [NaN, -5, 0]], [TypeError, ['60', true, 10n]]]) {
+    for (const timeoutMs of values) refuses(kind, () => agent.task('z', { timeoutMs }, () => {}), 'timeoutMs is', 'allowed: ')
+  }
+  for (const [kind, values] of [[InputError, [NaN, -1, 1.5, Infinity]], [TypeError, ['1', true]]]) {
+    for (const retries of values) refuses(kind, () => agent.task('z', { retries }, () => {}), 'retries is', 'allowed: ')
+  }
+  refuses(TypeError, () => agent.task('z', { timeout: 60 }, () => {}), 'timeout is no field', 'timeoutMs, retries')
+  refuses(TypeError, () => agent.task('z', 60, () => {}), '60')
+  refuses(TypeError, () => agent.task(7, () => {}), 'type is 7')
+  refuses(TypeError, () => new Retry(5000), '5000')
+  refuses(TypeError, () => new Retry({ after: 5 }), 'after is no field', 'afterMs')
+  refuses(TypeError, () => new Retry({ afterMs: '5' }), 'afterMs', 'a number')
   await assert.rejects(agent.run({ signal: AbortSignal.abort(new Error('never')) }), /never/)
 })
+
+for (const [first, second] of [['SIGINT', 'SIGTERM'], ['SIGTERM', 'SIGINT']]) {
+  test(`${second} after ${first} ends at once`, async () => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', `
+      import { Agent, open } from 'kurultai'
+      const k = await open('memory:')
+      await k.tasks.enqueue('x')
+      const agent = new Agent('temujin', { kurultai: k, graceMs: 60_000 })
+      process.on(${JSON.stringify(first)}, () => setTimeout(() => console.log('asked'), 50))
+      agent.task('x', () => { console.log('begun'); return new Promise(() => {}) })
+      await agent.run()`,
+    ], { cwd: fileURLToPath(new URL('.', import.meta.url)), timeout: 20_000, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'inherit'] })
+    await once(child.stdout, 'data')
+    child.kill(first)
+    await once(child.stdout, 'data')
+    child.kill(second)
+    assert.deepEqual(await once(child, 'close'), [null, second])
+  })
+}
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
   test(`${signal} drains a program, which then exits by itself`, async () => {

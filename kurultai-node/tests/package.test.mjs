@@ -36,7 +36,7 @@ test('an operation that the core has is here too', () => {
   const doors = ['open', 'openWith', 'fromEnv'] // all three are `open`
   has(Kurultai.prototype, operations('kurultai.rs').filter((name) => !doors.includes(name)))
   // `stopped` is ctx.signal; the ends are what a handler returns or throws.
-  const ends = ['stopped', 'complete', 'fail', 'release']
+  const ends = ['stopped', 'end', 'complete', 'fail', 'release']
   has(Context.prototype, operations('worker/job.rs').filter((name) => !ends.includes(name)))
 })
 

@@ -1,14 +1,15 @@
 // An agent as a program: handlers by task type. The core registers, beats, claims, renews, drains and releases.
 
 import { call } from './bridge'
-import { Context, Reject, Retry, Stopped, type Pulled, type StopReason } from './context'
-import { KurultaiError, refused } from './errors'
+import * as check from './check'
+import { Context, Stopped, type Pulled, type StopReason } from './context'
+import { InputError, KurultaiError, refused } from './errors'
 import { encode, encodeArgs } from './json'
 import { Kurultai, open } from './kurultai'
 import type { NativeJobs } from './native'
 import * as results from './results'
-import { encodeFailure } from './tasks'
-import type { FailOptions, OpenOptions } from './types'
+import { textOf, wishOf } from './thrown'
+import type { OpenOptions } from './types'
 
 export interface AgentOptions {
   /** The store, where none is given as `kurultai`. Default KURULTAI_URL. */
@@ -38,16 +39,31 @@ export interface AgentOptions {
   signals?: boolean
 }
 
+const AGENT: check.Fields = {
+  url: check.text, open: check.anything,
+  kurultai: (value) => (value instanceof Kurultai ? undefined : { allowed: 'what `open` gave', type: true }),
+  capabilities: check.texts, concurrency: check.count, maxConcurrent: check.count, displayName: check.text, role: check.text,
+  aliases: check.texts, leaseMs: check.ms, waitMs: check.ms, graceMs: check.ms, heartbeatMs: check.ms, signals: check.flag,
+}
+
 export interface TaskHandlerOptions {
-  /** After this time the attempt has failed and `ctx.signal` aborts. Default none. */
+  /**
+   * After this time the attempt has failed, also where its handler blocks the thread or never ends: `ctx.signal` aborts,
+   * and what comes later counts for nothing. More than 0; Infinity for none. Default none.
+   */
   timeoutMs?: number
   /** How often this handler is tried again at most, whatever the task itself allows. Default: as the task says. */
   retries?: number
 }
 
+const HANDLER: check.Fields = { timeoutMs: check.msOfWork, retries: check.count }
+
 /**
- * Returns the task's results. An error fails the attempt and is stored with its stack; `Retry` and `Reject` say more.
- * When `ctx.signal` aborts, the task has been given back: what the handler still does counts for nothing.
+ * Returns the task's results. However it ends, the attempt is over and counted. An error fails it and is stored with its
+ * stack and its causes; `Retry` and `Reject` say more, also as the cause of another error or among those of an
+ * AggregateError: the outermost counts. Results that cannot be stored send the task to the dead letters: the work is
+ * done, and another attempt would return the same. When `ctx.signal` aborts, the task has been given back: what the
+ * handler still does counts for nothing.
  */
 export type Handler<P = any> = (payload: P, ctx: Context<P>) => unknown
 
@@ -69,33 +85,41 @@ interface Handling {
   options: TaskHandlerOptions
 }
 
-/** How work on a job ended. */
-type Ending = { results: unknown } | { error: unknown } | { stop: StopReason }
+/** How a handler ended. */
+type Ended = { results: unknown } | { error: unknown }
+
+/** So long after its end nobody but who blocks the thread is late. */
+const DEAF_MS = 5000
 
 export class Agent {
   readonly id: string
   readonly #options: AgentOptions
   readonly #handlers = new Map<string, Handling>()
 
+  /** What cannot be is a TypeError or `input.invalid` that names the field, the value and what is allowed. */
   constructor(id: string, options: AgentOptions = {}) {
+    check.checkOne('id', id, check.text)
+    check.checkFields(options, AGENT)
     this.id = id
     this.#options = options
   }
 
-  /** Handles a type of tasks; only types with a handler are claimed. */
+  /** Handles a type of tasks; only types with a handler are claimed. Wrong options as of `new Agent`. */
   task<P = any>(type: string, handler: Handler<P>): this
   task<P = any>(type: string, options: TaskHandlerOptions, handler: Handler<P>): this
   task(type: string, ...rest: [Handler] | [TaskHandlerOptions, Handler]): this {
+    check.checkOne('type', type, check.text)
     const [options, handler] = rest.length === 1 ? [{}, rest[0]] : rest
-    if (typeof handler !== 'function') throw refused('input.invalid', `the handler of ${type} is no function`)
+    check.checkFields(options, HANDLER)
+    check.checkOne(`the handler of ${type}`, handler, check.callable)
     if (this.#handlers.has(type)) throw refused('input.invalid', `${type} has a handler already; one type has one`)
     this.#handlers.set(type, { handler, options })
     return this
   }
 
   /**
-   * Works until it is drained: by the signal, or by SIGTERM or SIGINT. Errors: those of `open`, `input.invalid`, and
-   * what no repetition mends, for example `store.full`.
+   * Works until it is drained: by the signal, by SIGTERM or SIGINT, or since its store was closed. Errors: those of
+   * `open`, `input.invalid`, and what no repetition mends, for example `store.full`.
    */
   async run(options: RunOptions = {}): Promise<Run> {
     options.signal?.throwIfAborted()
@@ -135,43 +159,53 @@ export class Agent {
     return Object.freeze(run)
   }
 
+  /** Whether the attempt ended; otherwise the handler was stopped. */
   async #handle(kurultai: Kurultai, jobs: NativeJobs, pulled: Pulled): Promise<boolean> {
     const { handler, options } = this.#handlers.get(pulled.task.type)!
+    const { job } = pulled
     const stop = new AbortController()
     const over = new AbortController()
-    const ctx = new Context(kurultai, jobs, stop.signal, pulled)
     try {
-      const ending = await Promise.race([
-        work(handler, ctx),
-        stopped(jobs, pulled.job, stop, over.signal),
-        timedOut(options.timeoutMs, stop, over.signal),
-      ])
-      return await end(jobs, pulled, options, ending)
+      const ctx = new Context(kurultai, jobs, stop.signal, pulled)
+      jobs.limit(job, options.timeoutMs === Infinity ? undefined : options.timeoutMs, options.retries)
+      const ended = await Promise.race([work(handler, ctx), stopped(jobs, pulled, options, stop, over.signal)])
+      if (typeof ended === 'object') {
+        await end(jobs, job, ended)
+        return true
+      }
+      // Lost and drained jobs are not ours any more.
+      if (ended === 'cancelled' || ended === 'suspended') results.nothing(await call((id) => jobs.release(id, job)))
+      return ended === 'timeout'
     } catch (error) {
       // A lost lease is nobody's fault, and the task is in good hands.
       if (!(error instanceof KurultaiError && error.kind === 'lease_lost')) process.emitWarning(error as Error)
       return false
     } finally {
       over.abort()
-      jobs.forget(pulled.job)
+      jobs.forget(job)
     }
   }
 }
 
-/** Drains on an abort and on the signals of the system; returns what ends that. */
+/** Drains on an abort and on the signals of the system; returns what ends that. A second signal ends the process. */
 function onDrain(jobs: NativeJobs, signals: boolean, signal: AbortSignal | null | undefined): () => void {
   const drain = () => jobs.drain()
   const names = signals ? (['SIGTERM', 'SIGINT'] as const) : []
-  for (const name of names) process.once(name, drain)
+  const deaf = () => names.forEach((name) => process.off(name, asked))
+  const asked = () => {
+    deaf()
+    drain()
+  }
+  for (const name of names) process.on(name, asked)
   signal?.addEventListener('abort', drain, { once: true })
   if (signal?.aborted) drain()
   return () => {
-    for (const name of names) process.off(name, drain)
+    deaf()
     signal?.removeEventListener('abort', drain)
   }
 }
 
-async function work(handler: Handler, ctx: Context): Promise<Ending> {
+async function work(handler: Handler, ctx: Context): Promise<Ended> {
   try {
     return { results: await handler(ctx.task.payload, ctx) }
   } catch (error) {
@@ -179,58 +213,36 @@ async function work(handler: Handler, ctx: Context): Promise<Ending> {
   }
 }
 
-async function stopped(jobs: NativeJobs, job: number, stop: AbortController, over: AbortSignal): Promise<Ending> {
+/** Why the handler must stop, once it must; it is told before. */
+async function stopped(
+  jobs: NativeJobs, { job, task }: Pulled, { timeoutMs }: TaskHandlerOptions, stop: AbortController, over: AbortSignal,
+): Promise<StopReason> {
+  const begun = performance.now()
+  const waiting = Promise.resolve(call((id) => jobs.stopped(id, job), over))
+  const outcome = await waiting.catch(() => null)
+  if (outcome === null) return new Promise(() => {}) // the handler has ended
+  const why: StopReason = results.value(outcome)
+  const timedOut = () => new DOMException(`timed out after ${timeoutMs} ms`, 'TimeoutError')
+  stop.abort(why === 'timeout' ? timedOut() : new Stopped(why))
+  if (why === 'timeout' && performance.now() - begun > timeoutMs! + DEAF_MS) {
+    process.emitWarning(`a handler has blocked the thread beyond its time, in which nothing else ran (task ${task.id})`)
+  }
+  return why
+}
+
+/** Says how the handler ended; the core decides what that means. */
+async function end(jobs: NativeJobs, job: number, ended: Ended): Promise<void> {
+  if ('error' in ended) {
+    const text = textOf(ended.error)
+    const [wish, afterMs] = wishOf(ended.error)
+    return results.nothing(await call((id) => jobs.raised(id, job, text, wish, afterMs)))
+  }
+  let text: string
   try {
-    const reason: StopReason = results.value(await call((id) => jobs.stopped(id, job), over))
-    stop.abort(new Stopped(reason))
-    return { stop: reason }
+    text = encode(ended.results ?? null, 'results')
   } catch (error) {
-    return { error }
+    const why = error instanceof InputError ? error.message.toWellFormed() : `results cannot be written: ${textOf(error)}`
+    return results.nothing(await call((id) => jobs.unstorable(id, job, why)))
   }
-}
-
-function timedOut(ms: number | undefined, stop: AbortController, over: AbortSignal): Promise<Ending> {
-  return new Promise((resolve) => {
-    if (ms === undefined) return
-    const timer = setTimeout(() => {
-      const error = new DOMException(`timed out after ${ms} ms`, 'TimeoutError')
-      stop.abort(error)
-      resolve({ error })
-    }, ms)
-    over.addEventListener('abort', () => clearTimeout(timer))
-  })
-}
-
-/** Whether the handler ended the task; otherwise it was stopped. */
-async function end(jobs: NativeJobs, { job, task }: Pulled, options: TaskHandlerOptions, ending: Ending): Promise<boolean> {
-  if ('stop' in ending) {
-    // Lost and drained jobs are not ours any more.
-    if (ending.stop === 'cancelled' || ending.stop === 'suspended') results.nothing(await call((id) => jobs.release(id, job)))
-    return false
-  }
-  if ('results' in ending) {
-    try {
-      const args = `[${encode(ending.results ?? null, 'results')},null]`
-      results.nothing(await call((id) => jobs.complete(id, job, args)))
-      return true
-    } catch (error) {
-      // Results that cannot be stored are the handler's failure too.
-      if (!(error instanceof KurultaiError && error.kind === 'input')) throw error
-      ending = { error }
-    }
-  }
-  const tried = options.retries !== undefined && task.attempt > options.retries
-  results.nothing(await call((id) => jobs.fail(id, job, encodeFailure(failureOf(ending.error, tried)))))
-  return true
-}
-
-/** What an error means for the task; a `Retry` or `Reject` may be the cause of another error. */
-function failureOf(error: unknown, tried: boolean): { error: string | Error } & FailOptions {
-  let retryable = !tried
-  let retryAfterMs: number | undefined
-  for (let cause: unknown = error, depth = 0; cause instanceof Error && depth < 64; cause = cause.cause, depth++) {
-    if (cause instanceof Reject) retryable = false
-    if (cause instanceof Retry) retryAfterMs ??= cause.afterMs
-  }
-  return { error: error instanceof Error ? error : String(error), retryable, retryAfterMs }
+  return results.nothing(await call((id) => jobs.returned(id, job, text)))
 }

@@ -26,6 +26,7 @@ const one = (type: string, allowed: string): Check => {
 }
 export const text = one('string', 'a string')
 export const flag = one('boolean', 'true or false')
+export const callable = one('function', 'a function')
 
 const number = (allowed: string, fits: (value: number) => boolean): Check => {
   const [type, value] = [ofType(allowed), ofValue(allowed)]
@@ -35,6 +36,9 @@ export const finite = number('a finite number', Number.isFinite)
 export const whole = number('a whole number', Number.isSafeInteger)
 export const count = number('a whole number, 0 or more', (value) => Number.isSafeInteger(value) && value >= 0)
 export const ms = number('0 or more milliseconds', (value) => value >= 0 && value !== Infinity)
+/** A span in which something can be done. */
+export const msOfWork = number('more than 0 milliseconds, or Infinity for no limit', (value) => value > 0)
+export const anyNumber = one('number', 'a number')
 export const msOrEver = number('0 or more milliseconds, or Infinity', (value) => value >= 0)
 
 export const date: Check = (value) => {

@@ -1,6 +1,7 @@
 // What a handler can ask and tell while it works, and how it says that it failed.
 
 import { call } from './bridge'
+import { LeaseLostError } from './errors'
 import { encode, encodeArgs } from './json'
 import type { Kurultai } from './kurultai'
 import { Lease } from './lease'
@@ -9,13 +10,14 @@ import * as results from './results'
 import type { Claimed, Extended, Prerequisite, Usage } from './types'
 
 /** Why work on a job must stop. */
-export type StopReason = 'lost' | 'cancelled' | 'suspended' | 'drained'
+export type StopReason = 'lost' | 'cancelled' | 'suspended' | 'drained' | 'timeout'
 
 const meanings: Record<StopReason, string> = {
   lost: 'somebody else may have the task now: whatever is done from here on counts for nothing',
   cancelled: 'somebody cancelled the task',
   suspended: 'somebody suspended the task',
   drained: 'this worker ends, and its grace is over; the task has been released',
+  timeout: 'the time of the handler is over; the attempt has failed',
 }
 
 /** The reason of `ctx.signal` where the work must stop. */
@@ -24,21 +26,6 @@ export class Stopped extends Error {
   constructor(readonly stop: StopReason) {
     super(meanings[stop] ?? stop)
   }
-}
-
-/** Throw it to have the task tried again: `throw new Retry({ afterMs: 5000 })`. Without a time its policy counts. */
-export class Retry extends Error {
-  override name = 'Retry'
-  readonly afterMs: number | undefined
-  constructor(options: { afterMs?: number; message?: string } & ErrorOptions = {}) {
-    super(options.message ?? 'tried again at the handler\'s request', options)
-    this.afterMs = options.afterMs
-  }
-}
-
-/** Throw it to send the task to the dead letters at once: `throw new Reject('no such repository')`. */
-export class Reject extends Error {
-  override name = 'Reject'
 }
 
 /** A claimed task at work. It can be given wherever a lease is asked for. */
@@ -99,9 +86,17 @@ export class Context<P = any> {
     return results.extended(await call((id) => this.#jobs.checkpoint(id, this.#job, args)))
   }
 
-  /** What the work has cost so far; stored when the task is completed or failed. Errors: `input.invalid`. */
+  /**
+   * What the work has cost so far; stored when the task is completed or failed. What is no usage (negative, not finite, no
+   * number) is no reason to lose the work: it is dropped with a warning of the process.
+   */
   async usage(usage: Partial<Usage>): Promise<void> {
-    results.nothing(await call((id) => this.#jobs.usage(id, this.#job, encodeArgs(usage))))
+    try {
+      results.nothing(await call((id) => this.#jobs.usage(id, this.#job, encodeArgs(usage))))
+    } catch (error) {
+      if (error instanceof LeaseLostError) throw error
+      process.emitWarning(`the usage of task ${this.task.id} is dropped: ${(error as Error).message}`)
+    }
   }
 }
 

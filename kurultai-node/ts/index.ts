@@ -4,7 +4,7 @@
 export { Agents } from './agents'
 export { Agent } from './agent'
 export type { AgentOptions, Handler, Run, RunOptions, TaskHandlerOptions } from './agent'
-export { Context, Reject, Retry, Stopped } from './context'
+export { Context, Stopped } from './context'
 export type { StopReason } from './context'
 export {
   ConfigError, ConflictError, DeniedError, InputError, InternalError, KurultaiError, LeaseLostError, NotFoundError,
@@ -19,4 +19,5 @@ export type { LeaseLike } from './lease'
 export { newId, NewTask } from './new_task'
 export type { NewTaskLike } from './new_task'
 export { Tasks } from './tasks'
+export { Reject, Retry } from './thrown'
 export type * from './types'

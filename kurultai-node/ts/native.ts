@@ -37,8 +37,10 @@ export interface NativeJobs {
   start: Operation
   next(call: number): Now
   stopped(call: number, job: number): Now
-  complete(call: number, job: number, args: string): Now
-  fail(call: number, job: number, args: string): Now
+  limit(job: number, timeoutMs?: number, retries?: number): void
+  returned(call: number, job: number, results: string): Now
+  unstorable(call: number, job: number, why: string): Now
+  raised(call: number, job: number, error: string, wish?: 'retry' | 'reject', afterMs?: number): Now
   release(call: number, job: number): Now
   progress(call: number, job: number, progress: number): Now
   checkpoint(call: number, job: number, args: string): Now

@@ -9,6 +9,7 @@ import type { NativeTasks, Outcome } from './native'
 import { encodeDependency, encodeTask, encodeTasks, idOf, type NewTaskLike } from './new_task'
 import { Pages } from './pages'
 import * as results from './results'
+import { textOf } from './thrown'
 import type {
   AdoptOptions, Adoption, Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
   Page, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, Usage, Waits,
@@ -99,7 +100,8 @@ export class Tasks {
 
   /**
    * Ends an attempt badly: the task is tried again after a back-off, or goes to the dead letters when its attempts
-   * are used up or the failure is not retryable. An Error is stored with its stack; over 16 KiB a text keeps its end.
+   * are used up or the failure is not retryable. An Error is stored with its stack and its causes; over 16 KiB a text
+   * keeps its end.
    * Errors as `complete`.
    */
   fail(task: LeaseLike, error: string | Error, options: FailOptions & Waits = {}): Promise<Finished> {
@@ -326,9 +328,8 @@ function encodeFinish(finish: Finish): string {
 /** @internal */
 export function encodeFailure(failure: { error: string | Error } & FailOptions): string {
   const { error, results: achieved, usage, ...rest } = failure
-  const text = typeof error === 'string' ? error : (error.stack ?? String(error))
   check.checkFields(rest, FAILURE)
-  const fields = encodeArgs({ ...rest, error: text.toWellFormed() })
+  const fields = encodeArgs({ ...rest, error: textOf(error) })
   const stored = achieved === undefined ? '' : `,"results":${encode(achieved, 'results')}`
   const spent = usage === undefined ? '' : `,"usage":${encodeArgs(usage, {}, USAGE)}`
   return `${fields.slice(0, -1)}${stored}${spent}}`

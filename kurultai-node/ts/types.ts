@@ -204,6 +204,8 @@ export interface Task<P = any> {
 export interface TaskError {
   readonly attempt: number
   readonly agent: string | null
+  /** Its holder said so, its handler took too long, or its lease ran out. */
+  readonly kind: 'failed' | 'timeout' | 'lapsed'
   readonly error: string
   readonly at: Date
 }

@@ -4,7 +4,7 @@
 //! loop, which then takes all there is under one hold of the GIL. Tokio threads hold no Python object and never
 //! wait for the GIL.
 
-use crate::{logs, op::Pending};
+use crate::{logs, op::Pending, runtime};
 use pyo3::{prelude::*, sync::PyOnceLock};
 use std::{
     cell::RefCell,
@@ -20,12 +20,18 @@ use std::{
 /// What one loop has to look at.
 pub(crate) struct Queue {
     done: Mutex<Vec<Arc<Pending>>>,
+    /// The loop is closed: what comes goes back.
+    abandoned: AtomicBool,
     wake: UnixStream,
 }
 
 impl Queue {
     pub(crate) fn push(&self, done: Arc<Pending>) {
         let mut queue = lock(&self.done);
+        if self.abandoned.load(Ordering::Relaxed) {
+            drop(queue);
+            return done.give_up();
+        }
         queue.push(done);
         let first = queue.len() == 1;
         drop(queue);
@@ -96,7 +102,7 @@ impl Bridge {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
-        let queue = Arc::new(Queue { done: Mutex::default(), wake });
+        let queue = Arc::new(Queue { done: Mutex::default(), abandoned: AtomicBool::new(false), wake });
         logs::wake_through(&queue);
         Ok(Bridge { queue, untold: Mutex::default(), woken, waits: AtomicBool::new(false) })
     }
@@ -120,6 +126,19 @@ impl Bridge {
             }
         }
         logs::hand_over(py)
+    }
+
+    /// The loop is closed, so nobody hears of an answer any more: what a call was given goes back.
+    fn abandon(&self) {
+        if runtime::forked() {
+            return;
+        }
+        let mut queue = lock(&self.queue.done);
+        self.queue.abandoned.store(true, Ordering::Relaxed);
+        let left = std::mem::take(&mut *queue);
+        drop(queue);
+        let untold = std::mem::take(&mut *lock(&self.untold));
+        left.iter().chain(&untold).for_each(|pending| pending.give_up());
     }
 
     /// Blocks until there is something to drain; false where the loop is gone. For loops that cannot watch a

@@ -36,7 +36,7 @@ ending! {
             usage: Option<&Bound<'_, PyAny>>,
             default: Option<&Bound<'_, PyAny>>,
         ) -> PyResult<Self> {
-            let results = json::write_some(results, default)?.unwrap_or_default();
+            let results = json::write_results(results, default)?.unwrap_or_default();
             let outcome = tasks::Outcome::Complete { results, usage: crate::new_task::usage(usage)? };
             Ok(Complete(tasks::Finish { lease: task.0, outcome }))
         }
@@ -85,11 +85,11 @@ pub(crate) fn failure(
     default: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Failure> {
     Ok(Failure {
-        error: error.str()?.to_string_lossy().into_owned(),
         retryable,
         retry_after: span(error.py(), "retry_after", retry_after)?,
-        results: json::write_some(results, default)?,
+        results: json::write_results(results, default)?,
         usage: usage(usage_given)?,
+        ..Failure::new(error.str()?.to_string_lossy())
     })
 }
 

@@ -1,16 +1,16 @@
 //! The worker's pull interface, for `kurultai.Agent`: handlers run in Python, everything else in the core.
 
 use crate::{
-    args::Span,
-    finish::failure,
+    args::{Span, span},
+    errors::Raise,
     json, new_task,
     op::{Answer, Op},
     runtime::Ours,
     task_types::{Claimed, Lease},
     view::Show,
 };
-use kurultai_core::worker;
-use pyo3::prelude::*;
+use kurultai_core::worker::{self, Ended, Limits, Wish};
+use pyo3::{prelude::*, types::PyString};
 use std::sync::Arc;
 
 /// The jobs of one worker, as they come.
@@ -36,6 +36,16 @@ struct Pulled(worker::Job);
 impl Answer for Pulled {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(Py::new(py, Job(Ours::new(Arc::new(self.0))))?.into_any())
+    }
+}
+
+/// Why a handler must stop, on its way to whoever runs it: once it arrives there, its loop is not blocked.
+struct Stopped(worker::Context, worker::Stop);
+
+impl Answer for Stopped {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.0.take_up();
+        self.1.show(py)
     }
 }
 
@@ -90,7 +100,10 @@ impl Job {
 
     fn stopped(&self) -> Op {
         let context = self.0.context();
-        Op::new(async move { Ok(context.stopped().await) })
+        Op::new(async move {
+            let why = context.stopped().await;
+            Ok(Stopped(context, why))
+        })
     }
 
     fn progress(&self, progress: f64) -> Op {
@@ -99,7 +112,7 @@ impl Job {
     }
 
     fn checkpoint(&self, checkpoint: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Op> {
-        let checkpoint = json::write(checkpoint, default)?;
+        let checkpoint = json::write_as("checkpoint", checkpoint, default)?;
         let context = self.0.context();
         Ok(Op::new(async move { context.checkpoint(checkpoint).await }))
     }
@@ -111,21 +124,46 @@ impl Job {
         Ok(())
     }
 
-    fn complete(&self, results: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Op> {
-        let results = json::write(results, default)?;
-        let job = self.0.clone();
-        Ok(Op::new(async move { job.complete(results, None).await }))
+    /// What the attempt may take; its time counts from here.
+    #[pyo3(signature = (timeout, retries))]
+    fn limit(&self, py: Python<'_>, timeout: Option<Span>, retries: Option<u32>) -> PyResult<()> {
+        self.0.limit(Limits { timeout: span(py, "timeout", timeout)?, retries });
+        Ok(())
     }
 
-    fn fail(&self, error: &Bound<'_, PyAny>, retryable: bool, retry_after: Option<Span>) -> PyResult<Op> {
-        let failure = failure(error, retryable, retry_after, None, None, None)?;
-        let job = self.0.clone();
-        Ok(Op::new(async move { job.fail(failure).await }))
+    /// The handler returned. Fails with whatever goes wrong while its results are written: they are `unstorable` then.
+    fn returned(&self, results: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Op> {
+        Ok(self.end(Ended::Returned(json::write_as("results", results, default)?)))
+    }
+
+    fn unstorable(&self, why: &Bound<'_, PyString>) -> Op {
+        self.end(Ended::Unstorable(why.to_string_lossy().into_owned()))
+    }
+
+    /// The handler raised; its `wish` is retry or reject.
+    #[pyo3(signature = (error, wish, after))]
+    fn raised(&self, error: &Bound<'_, PyString>, wish: Option<&str>, after: Option<f64>) -> PyResult<Op> {
+        let wish = match wish {
+            None => None,
+            Some("retry") => Some(Wish::Retry { after }),
+            Some("reject") => Some(Wish::Reject),
+            Some(other) => {
+                return Err(kurultai_core::Error::invalid("wish", other, "retry, reject")).raise(error.py());
+            }
+        };
+        Ok(self.end(Ended::Raised { error: error.to_string_lossy().into_owned(), wish }))
     }
 
     fn release(&self) -> Op {
         let job = self.0.clone();
         Op::new(async move { job.release().await })
+    }
+}
+
+impl Job {
+    fn end(&self, ended: Ended) -> Op {
+        let job = self.0.clone();
+        Op::new(async move { job.end(ended).await })
     }
 }
 

@@ -17,18 +17,27 @@ use serde::Serialize;
 
 /// A value as JSON. `default` is asked for what JSON has no form for; dataclasses and pydantic models need none.
 pub(crate) fn write(value: &Bound<'_, PyAny>, default: Option<&Bound<'_, PyAny>>) -> PyResult<Json> {
+    write_as("payload", value, default)
+}
+
+/// [`write`] of what errors call by this name.
+pub(crate) fn write_as(
+    what: &'static str,
+    value: &Bound<'_, PyAny>,
+    default: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Json> {
     let mut writer = Writer { text: Vec::with_capacity(256), default };
-    writer.value(value, &Place { above: None, step: Step::Root, object: value, depth: 0 })?;
+    writer.value(value, &Place { above: None, step: Step::Root(what), object: value, depth: 0 })?;
     let text = String::from_utf8(writer.text).expect("whole texts were written");
     Ok(Json::stored(text))
 }
 
-/// Like [`write`], but `None` means that there is nothing.
-pub(crate) fn write_some(
+/// What an attempt achieved; `None` means that there is nothing.
+pub(crate) fn write_results(
     value: Option<&Bound<'_, PyAny>>,
     default: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Option<Json>> {
-    value.map(|value| write(value, default)).transpose()
+    value.map(|value| write_as("results", value, default)).transpose()
 }
 
 struct Writer<'a, 'py> {
@@ -46,7 +55,8 @@ struct Place<'a, 'py> {
 }
 
 enum Step<'a> {
-    Root,
+    /// What the whole is called.
+    Root(&'static str),
     Key(&'a str),
     Index(usize),
     /// What a hook made of the object above: the same place.
@@ -57,7 +67,7 @@ impl<'py> Place<'_, 'py> {
     fn path(&self) -> String {
         let above = self.above.map(Place::path).unwrap_or_default();
         match self.step {
-            Step::Root => "$".to_owned(),
+            Step::Root(_) => "$".to_owned(),
             Step::Key(key) if !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_') => {
                 format!("{above}.{key}")
             }
@@ -68,7 +78,10 @@ impl<'py> Place<'_, 'py> {
     }
 
     fn refuse(&self, why: impl std::fmt::Display) -> PyErr {
-        errors::raised(self.object.py(), Error::payload(&self.path(), why))
+        let root = std::iter::successors(Some(self), |place| place.above).last();
+        let what =
+            root.map_or("payload", |root| if let Step::Root(what) = root.step { what } else { "payload" });
+        errors::raised(self.object.py(), Error::payload(&self.path(), why).about(what))
     }
 
     /// Too deep: by a circle, named where it closes, or truly.

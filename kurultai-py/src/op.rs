@@ -268,7 +268,7 @@ impl Pending {
     }
 
     /// Drops the call, or its answer, which goes back where it stands for something.
-    fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         let _inside = runtime::begun().enter();
         let progress = std::mem::replace(&mut *lock(&self.progress), Progress::Gone);
         drop(progress);

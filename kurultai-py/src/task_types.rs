@@ -76,7 +76,7 @@ view! {
 
 view! {
     /// One failed attempt.
-    TaskError of tasks::TaskError { attempt, agent, error, at }
+    TaskError of tasks::TaskError { attempt, agent, kind, error, at }
 }
 
 view! {

@@ -91,7 +91,7 @@ impl Tasks {
         results: Option<&Bound<'_, PyAny>>,
         usage: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Op> {
-        let results = json::write_some(results, self.default(py).as_ref())?.unwrap_or_default();
+        let results = json::write_results(results, self.default(py).as_ref())?.unwrap_or_default();
         let outcome = Outcome::Complete { results, usage: new_task::usage(usage)? };
         Ok(op!(self, tasks => tasks.finish(&task.0, outcome)))
     }
@@ -129,8 +129,10 @@ impl Tasks {
         let default = self.default(py);
         let finish = |pair: PyResult<Bound<'_, PyAny>>| {
             let (task, results): (LeaseArg, Bound<'_, PyAny>) = pair?.extract()?;
-            let outcome =
-                Outcome::Complete { results: json::write(&results, default.as_ref())?, usage: None };
+            let outcome = Outcome::Complete {
+                results: json::write_as("results", &results, default.as_ref())?,
+                usage: None,
+            };
             Ok(kurultai_core::Finish { lease: task.0, outcome })
         };
         let finishes: Vec<_> = done.try_iter()?.map(finish).collect::<PyResult<_>>()?;
@@ -145,13 +147,15 @@ impl Tasks {
         progress: Option<f64>,
         checkpoint: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Op> {
-        let checkpoint = json::write_some(checkpoint, self.default(py).as_ref())?;
+        let default = self.default(py);
+        let written = |value| json::write_as("checkpoint", value, default.as_ref());
+        let checkpoint = checkpoint.map(written).transpose()?;
         let request = Extend { lease: task.0, ttl: span(py, "lease", ttl)?, progress, checkpoint };
         Ok(op!(self, tasks => tasks.renew(request)))
     }
 
     fn checkpoint(&self, py: Python<'_>, task: LeaseArg, checkpoint: &Bound<'_, PyAny>) -> PyResult<Op> {
-        let checkpoint = json::write(checkpoint, self.default(py).as_ref())?;
+        let checkpoint = json::write_as("checkpoint", checkpoint, self.default(py).as_ref())?;
         Ok(op!(self, tasks => tasks.checkpoint(&task.0, checkpoint)))
     }
 

@@ -4,7 +4,7 @@
 use crate::{json, op::Answer};
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    AgentStatus, DependencyType, FindingKind, Json, Priority, Result, Signal, Status, worker::Stop,
+    AgentStatus, DependencyType, FailureKind, FindingKind, Json, Priority, Result, Signal, Status, worker::Stop,
 };
 use pyo3::{
     prelude::*,
@@ -37,7 +37,7 @@ macro_rules! by_word {
         })+
     };
 }
-by_word!(Status, Priority, Signal, DependencyType, AgentStatus, FindingKind, Stop);
+by_word!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind, Stop);
 
 impl Show for Json {
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
@@ -161,7 +161,7 @@ macro_rules! answer_by_show {
         })+
     };
 }
-answer_by_show!(i64, u64, String, Status, Stop);
+answer_by_show!(i64, u64, String, Status);
 
 impl Answer for usize {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {

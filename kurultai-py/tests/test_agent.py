@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import signal
 import subprocess
@@ -166,12 +167,67 @@ class Handlers:
         self.assertEqual(error["reject"], "no such pull request")
         self.assertEqual((error["retry"], error["late"]), ("busy", "timed out after 0.05 s"))
         self.assertEqual((error["late thread"], stops), ("timed out after 0.05 s", ["timeout"]))
-        self.assertIn("payload at $.at", error["refused"])
+        self.assertIn("results at $.at", error["refused"])
         self.assertIn("CancelledError", error["cancels itself"])
         self.assertTrue(error["long"].endswith(" the end") and len(error["long"]) < 17_000)
         dead = {name for name, task in got.items() if task.status == "dead_letter"}
-        self.assertEqual(dead, {"final", "reject"})
+        self.assertEqual(dead, {"final", "reject", "refused"})
+        self.assertEqual([got[name].errors[0].kind for name in ("async", "late", "late thread")], ["failed", "timeout", "timeout"])
         self.assertGreater(got["retry"].run_at.timestamp() - time.time(), 3000)
+
+    async def test_a_plain_handler_has_the_context_variables_of_its_agent(self: Any) -> None:
+        agent, seen = Agent("temujin"), []
+        request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
+
+        @agent.task("plain")
+        def plain(ctx: Any, payload: Any) -> Any:
+            seen.append(request.get())
+            request.set("changed")
+
+        request.set("mine")
+        tasks = await self.k.tasks.enqueue_many([{"type": "plain"}] * 2)
+        async with serving(self, agent):
+            for task in tasks:
+                await until(self, task, "completed")
+        self.assertEqual((seen, request.get()), (["mine", "mine"], "mine"))
+
+    async def test_a_traceback_begins_in_the_handler(self: Any) -> None:
+        agent = Agent("temujin", concurrency=2)
+
+        @agent.task("plain", retries=0)
+        def plain(ctx: Any, payload: Any) -> Any:
+            raise ValueError("here")
+
+        @agent.task("async", retries=0)
+        async def waits(ctx: Any, payload: Any) -> Any:
+            await ctx.progress(2)
+
+        tasks = await self.k.tasks.enqueue_many([{"type": "plain"}, {"type": "async"}])
+        async with serving(self, agent):
+            for task in tasks:
+                text = (await until(self, task, "dead_letter")).error_message.splitlines()
+                self.assertRegex("\n".join(text[:2]), r"^Traceback .*\n  File .*test_agent.py")
+
+    async def test_a_second_end_by_a_handler_that_was_timed_out_counts_for_nothing(self: Any) -> None:
+        agent, ended = Agent("temujin", grace=5), asyncio.Event()
+
+        @agent.task("stubborn", timeout=0.1, retries=0)
+        async def stubborn(ctx: Any, payload: Any) -> Any:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                self.assertEqual(ctx.stop, "timeout")
+                await until(self, ctx.task, "dead_letter")
+                with self.assertCode("lease.lost"):
+                    await ctx.progress(0.5)
+                ended.set()
+            return "late"
+
+        task = await self.k.tasks.enqueue("stubborn")
+        async with serving(self, agent):
+            await asyncio.wait_for(ended.wait(), 10)
+        got = await self.k.tasks.get(task)
+        self.assertEqual((got.status, got.results, got.errors[0].kind, agent.handled), ("dead_letter", None, "timeout", 1))
 
     async def test_cancel_suspend_and_loss_stop_the_handler(self: Any) -> None:
         for what in ("cancel", "suspend", "lose"):
@@ -329,13 +385,168 @@ class Draining(Team):
             agent.task("t")
         with self.assertRaisesRegex(TypeError, 'agent.task\\("review"\\)'):
             agent.task(print)  # type: ignore[arg-type]
+        with self.assertRaisesRegex(TypeError, "the handler of 'u' is 7"):
+            agent.task("u")(7)  # type: ignore[type-var]
+        nan, wrong = float("nan"), "no time"
+        for kind, options in (
+            (TypeError, {"timeout": wrong}),
+            (TypeError, {"timeout": True}),
+            (ValueError, {"timeout": -1}),
+            (ValueError, {"timeout": 0}),
+            (ValueError, {"timeout": nan}),
+            (ValueError, {"retries": -1}),
+            (TypeError, {"retries": nan}),
+            (TypeError, {"retries": True}),
+        ):
+            [field] = options
+            with self.subTest(options), self.assertRaisesRegex(kind, f"^{field} is .*; allowed: "):
+                agent.task("u", **options)
+        agent.task("for ever", timeout=float("inf"))(print)
+        for kind, options in (
+            (TypeError, {"capabilities": "development"}),
+            (TypeError, {"aliases": "x"}),
+            (TypeError, {"capabilities": [1]}),
+            (TypeError, {"concurrency": "4"}),
+            (TypeError, {"concurrency": True}),
+            (ValueError, {"concurrency": 0}),
+            (ValueError, {"max_concurrent": -1}),
+            (ValueError, {"lease": nan}),
+            (TypeError, {"grace": "long"}),
+            (ValueError, {"heartbeat": -1}),
+            (TypeError, {"url": 7}),
+            (TypeError, {"default": 7}),
+        ):
+            [field] = options
+            with self.subTest(options), self.assertRaisesRegex(kind, f"^{field} is .*; allowed: "):
+                Agent("temujin", **options)
+        with self.assertRaisesRegex(TypeError, "after is 'soon'"):
+            Retry("busy", after="soon")  # type: ignore[arg-type]
         odd = Agent("Not an id")
         odd.task("t")(print)
         with self.assertCode("input.invalid"):
             await odd.serve(self.k)
 
 
+    async def test_an_exit_goes_through_after_the_attempt_has_failed(self) -> None:
+        agent, ended = Agent("temujin", concurrency=2), []
+
+        @agent.task("exits")
+        async def exits(ctx: Any, payload: Any) -> Any:
+            await asyncio.sleep(0.01)
+            sys.exit(3)
+
+        @agent.task("goes on")
+        async def goes_on(ctx: Any, payload: Any) -> Any:
+            await asyncio.sleep(0.3)
+            ended.append(ctx.stop)
+
+        other = await self.k.tasks.enqueue("goes on")
+        task = await self.k.tasks.enqueue("exits", retry={"base": 60, "jitter": False})
+        # In a task of its own an exit would end the loop of the tests.
+        with self.assertRaises(SystemExit) as exit:
+            await agent.serve(self.k)
+        self.assertEqual((exit.exception.code, ended), (3, [None]))
+        got = await self.k.tasks.get(task)
+        self.assertEqual((got.status, got.attempts, (await self.k.tasks.get(other)).status), ("pending", 1, "completed"))
+        self.assertIn("SystemExit: 3", got.error_message)
+
+    async def test_a_store_that_is_closed_ends_its_agent(self) -> None:
+        agent = Agent("temujin")
+        agent.task("t")(lambda ctx, payload: None)
+        with self.assertNoLogs("kurultai", "WARNING"):
+            async with kurultai.open(self.url, namespace=self.namespace) as k:
+                running = asyncio.create_task(agent.serve(k))
+                await until(self, await k.tasks.enqueue("t"), "completed")
+            self.assertEqual(await asyncio.wait_for(running, 10), 1)
+
+
 class Signals(unittest.TestCase):
+    def run_code(self, code: str, *, signals: Any = (), **options: Any) -> Any:
+        """Runs a program, to which a signal is sent for each line that it prints."""
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        child = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        assert child.stdout is not None
+        for number in signals:
+            self.assertTrue(child.stdout.readline())
+            child.send_signal(number)
+        out, err = child.communicate(timeout=30)
+        return out, err, child.returncode
+
+    def test_a_second_signal_of_any_kind_ends_at_once(self) -> None:
+        for first, second in ((signal.SIGINT, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT)):
+            with self.subTest((first, second)):
+                code = """
+                    import asyncio, kurultai
+                    agent = kurultai.Agent("temujin", "memory:", grace=60)
+                    @agent.task("t")
+                    async def work(ctx, payload):
+                        print("working", flush=True)
+                        await asyncio.sleep(0.5)
+                        print("drained", flush=True)
+                        await asyncio.sleep(60)
+                    async def main():
+                        async with kurultai.open("memory:") as k:
+                            await k.tasks.enqueue("t")
+                            stop = asyncio.Event()
+                            kurultai.agent._on_signal(stop)
+                            await agent.serve(k, stop=stop)
+                    asyncio.run(main())
+                """
+                begun = time.monotonic()
+                returned = self.run_code(code, signals=(first, second))[2]
+                self.assertIn(returned, (-second, 1))
+                self.assertLess(time.monotonic() - begun, 20)
+
+    def test_a_plain_handler_that_outlasts_its_drain_is_one_line(self) -> None:
+        for does in ("threading.Event().wait()", "time.sleep(2.5); ctx.progress(0.5)"):
+            with self.subTest(does), tempfile.TemporaryDirectory() as folder:
+                code = f"""
+                    import logging, threading, time, kurultai
+                    logging.basicConfig()
+                    agent = kurultai.Agent("temujin", "sqlite:{folder}/team.db", grace=0.2)
+                    @agent.task("t")
+                    def work(ctx, payload):
+                        print("working", flush=True)
+                        {does}
+                    with kurultai.blocking.open(agent.url) as team:
+                        team.tasks.enqueue("t")
+                    print("handled", agent.run(), flush=True)
+                    time.sleep(2)
+                """
+                out, err, returned = self.run_code(code, signals=[signal.SIGTERM])
+                self.assertEqual((out, returned), ("handled 0\n", 0))
+                self.assertRegex(err, r"^[^\n]*left behind[^\n]*\n$")
+
+    def test_a_loop_that_is_closed_under_a_claim_strands_nothing(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            code = f"""
+                import asyncio, kurultai
+                url = "sqlite:{folder}/team.db"
+                async def main():
+                    k = await kurultai.open(url)
+                    await k.agents.register("temujin")
+                    claiming = asyncio.ensure_future(k.tasks.claim("temujin", wait=30))
+                    await asyncio.sleep(0.1)
+                    return k, claiming
+                loop = asyncio.new_event_loop()
+                kept = loop.run_until_complete(main())
+                loop.close()
+                with kurultai.blocking.open(url) as team:
+                    team.agents.register("jochi")
+                    task = team.tasks.enqueue("t")
+                    [claimed] = team.tasks.claim("jochi", wait=10)
+                    print(claimed.id == task.id, claimed.attempt)
+            """
+            out, err, returned = self.run_code(code)
+            self.assertEqual((out, returned), ("True 1\n", 0), err)
+
     def test_sigterm_and_ctrl_c_drain(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             with self.subTest(number), tempfile.TemporaryDirectory() as folder:

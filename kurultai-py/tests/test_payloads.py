@@ -120,17 +120,17 @@ class Payloads:
         for name, (payload, path) in REFUSED.items():
             with self.subTest(name):
                 calls = (
-                    lambda: self.k.tasks.enqueue("t", payload),
-                    lambda: self.k.tasks.enqueue_many([{"type": "t"}, {"type": "t", "payload": payload}]),
-                    lambda: self.k.tasks.complete(claimed, payload),
-                    lambda: self.k.tasks.complete_many([(claimed, payload)]),
-                    lambda: self.k.tasks.checkpoint(claimed, payload),
-                    lambda: self.k.tasks.fail(claimed, "x", results=payload),
+                    ("payload", lambda: self.k.tasks.enqueue("t", payload)),
+                    ("payload", lambda: self.k.tasks.enqueue_many([{"type": "t"}, {"type": "t", "payload": payload}])),
+                    ("results", lambda: self.k.tasks.complete(claimed, payload)),
+                    ("results", lambda: self.k.tasks.complete_many([(claimed, payload)])),
+                    ("checkpoint", lambda: self.k.tasks.checkpoint(claimed, payload)),
+                    ("results", lambda: self.k.tasks.fail(claimed, "x", results=payload)),
                 )
-                for call in calls:
+                for what, call in calls:
                     with self.assertCode("input.payload") as refused:
                         await call()
-                    self.assertIn(f"payload at {path}: ", refused.exception.message)
+                    self.assertIn(f"{what} at {path}: ", refused.exception.message)
         self.assertEqual(await self.k.events.last_seq(), before)
 
     async def test_payloads_of_one_key_are_compared_to_the_last_digit(self: Any) -> None:

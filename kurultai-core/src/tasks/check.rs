@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use std::time::Duration;
 
 /// The longest span that a task may be given: ten years.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
 const MOST_NAMES: usize = 64;
 /// The first second of the year 10,000, which neither Python nor SQLite can write.
 const LAST: i64 = 253_402_300_800;
@@ -72,18 +72,22 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
 pub(super) fn finish(finish: &Finish) -> Result<()> {
     match &finish.outcome {
         Outcome::Complete { results, usage } => {
-            results.check()?;
+            results.check().map_err(results_of)?;
             spent(usage.as_ref())
         }
         Outcome::Fail(failure) => {
             if let Some(pause) = failure.retry_after {
                 span("retry_after", pause)?;
             }
-            failure.results.as_ref().map_or(Ok(()), |results| results.check())?;
+            failure.results.as_ref().map_or(Ok(()), |results| results.check().map_err(results_of))?;
             spent(failure.usage.as_ref())
         }
         Outcome::Release => Ok(()),
     }
+}
+
+fn results_of(error: Error) -> Error {
+    error.about("results")
 }
 
 /// What a traceback may take at most; longer ones keep their end, where the cause stands.
@@ -106,7 +110,8 @@ pub(super) fn extend(request: &Extend) -> Result<()> {
     {
         return Err(Error::invalid("progress", progress, "0 to 1"));
     }
-    request.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.check())
+    let sound = request.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.check());
+    sound.map_err(|error| error.about("checkpoint"))
 }
 
 /// Shorter than 100 ms no renewal can keep up with; longer than a day nobody notices a death.
@@ -149,7 +154,7 @@ fn span(field: &str, span: Duration) -> Result<()> {
     Err(Error::invalid(field, format!("{} s", span.as_secs()), "at most ten years"))
 }
 
-fn spent(usage: Option<&Usage>) -> Result<()> {
+pub(super) fn spent(usage: Option<&Usage>) -> Result<()> {
     let Some(Usage { tokens, cost, seconds }) = usage else { return Ok(()) };
     if *tokens > i64::MAX as u64 {
         return Err(Error::invalid("usage.tokens", tokens, "at most 2^63 - 1"));

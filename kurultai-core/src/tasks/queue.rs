@@ -147,6 +147,8 @@ pub struct Facts {
     /// Those of its `blocks` edges.
     pub prerequisites: Tally,
     pub children: Tally,
+    /// How many of its errors are leases that ran out.
+    pub lapses: u32,
 }
 
 impl Tally {

@@ -231,10 +231,15 @@ fn settle(facts: &Facts, draw: f64) -> Change {
     }
 }
 
-/// A lease ran out: the attempt failed, but nobody said so.
+/// A lease ran out: the attempt failed, but nobody said so. Most often its process was killed or restarted, which is no
+/// fault of the task, so the first time it returns at once.
 fn lapse(facts: &Facts, draw: f64) -> Change {
     let holder = facts.claimed_by.as_deref().unwrap_or("nobody");
-    let failure = Failure::new(format!("the lease ran out; it was held by {holder}"));
+    let failure = Failure {
+        kind: FailureKind::Lapsed,
+        retry_after: (facts.lapses == 0).then_some(Duration::ZERO),
+        ..Failure::new(format!("the lease ran out; it was held by {holder}"))
+    };
     let change = failed(facts, failure, draw);
     let topic = if change.status == Status::Pending { Some("task.lapsed") } else { change.topic };
     Change { keep_claim: false, topic, ..change }
@@ -259,6 +264,7 @@ fn failed(facts: &Facts, failure: Failure, draw: f64) -> Change {
     change.error = Some(TaskError {
         attempt: facts.attempts,
         agent: source.clone(),
+        kind: failure.kind,
         error: failure.error,
         at: time(facts.now),
     });

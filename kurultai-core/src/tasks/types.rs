@@ -168,6 +168,13 @@ pub struct Usage {
     pub seconds: f64,
 }
 
+impl Usage {
+    /// Whether it can be stored. Errors: `input.invalid`.
+    pub fn check(&self) -> Result<()> {
+        super::check::spent(Some(self))
+    }
+}
+
 /// How an attempt ends.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -183,6 +190,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     pub error: String,
+    pub kind: FailureKind,
     /// False sends it to the dead letters at once.
     pub retryable: bool,
     /// Instead of the back-off of its policy.
@@ -194,7 +202,14 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(error: impl Into<String>) -> Self {
-        Failure { error: error.into(), retryable: true, retry_after: None, results: None, usage: None }
+        Failure {
+            error: error.into(),
+            kind: FailureKind::Failed,
+            retryable: true,
+            retry_after: None,
+            results: None,
+            usage: None,
+        }
     }
 
     pub fn fatal(error: impl Into<String>) -> Self {
@@ -289,13 +304,37 @@ impl Task {
     }
 }
 
+words! {
+    /// Why an attempt failed.
+    FailureKind, "kind" {
+        /// Its holder said so.
+        Failed = "failed",
+        /// Its handler took longer than it may.
+        Timeout = "timeout",
+        /// Its lease ran out: the holder died, hangs, or has lost the store.
+        Lapsed = "lapsed",
+    }
+}
+
 /// One failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskError {
     pub attempt: u32,
     pub agent: Option<String>,
+    #[serde(default = "failed", deserialize_with = "kind")]
+    pub kind: FailureKind,
     pub error: String,
     pub at: DateTime<Utc>,
+}
+
+/// What an entry says that was written before there were kinds.
+fn failed() -> FailureKind {
+    FailureKind::Failed
+}
+
+/// A word of a later version must not hide the error that it stands with.
+fn kind<'de, D: serde::Deserializer<'de>>(word: D) -> Result<FailureKind, D::Error> {
+    Ok(String::deserialize(word)?.parse().unwrap_or(FailureKind::Failed))
 }
 
 /// A page of a list; give `next` as the filter's cursor for the next one. It may have fewer tasks than asked for where

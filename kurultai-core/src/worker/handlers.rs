@@ -2,29 +2,32 @@
 
 use super::{
     Worker,
-    job::{Context, Job},
+    ended::{Ended, Limits, Wish},
+    job::{Context, Job, Stop},
 };
 use crate::{
-    error::{Error, Kind, Result, panic_text},
+    error::{Error, Result, panic_text},
     json::Json,
     kurultai::Kurultai,
-    tasks::Failure,
 };
 use futures::{FutureExt, future::BoxFuture};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    collections::BTreeMap, error::Error as StdError, fmt, future::Future, panic::AssertUnwindSafe, sync::Arc,
+    collections::BTreeMap,
+    error::Error as StdError,
+    fmt,
+    future::{Future, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
-use tokio::{
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{task::JoinSet, time::timeout};
 
 /// Any error: what `?` makes of an error in a handler that returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// A handler's error that says when to try again, instead of the back-off of the task's policy.
+/// A handler's error that says when to try again, instead of the back-off of the task's policy; more than ten years are
+/// ten years. It may be the cause of another error: the outermost `Retry` or [`Reject`] counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct Retry {
@@ -38,7 +41,8 @@ impl Retry {
     }
 }
 
-/// A handler's error that no attempt will mend: the task goes to the dead letters now.
+/// A handler's error that no attempt will mend: the task goes to the dead letters now. It may be the cause of another
+/// error: the outermost [`Retry`] or `Reject` counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Reject(pub String);
@@ -49,29 +53,7 @@ impl Reject {
     }
 }
 
-/// What the attempts of one handler may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
-    /// An attempt that takes longer is dropped and fails. Default: as long as its lease is renewed.
-    pub timeout: Option<Duration>,
-    /// A failure is final after this many tries more than the first: 0 tries once. The task's own `max_attempts`
-    /// holds as well. Default: that alone.
-    pub retries: Option<u32>,
-}
-
-impl Limits {
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = Some(timeout);
-        self
-    }
-
-    pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = Some(retries);
-        self
-    }
-}
-
-type Run = dyn Fn(Context) -> BoxFuture<'static, Result<Json, BoxError>> + Send + Sync;
+type Run = dyn Fn(Context) -> BoxFuture<'static, Ended> + Send + Sync;
 
 #[derive(Clone, Default)]
 pub(super) struct Handlers(BTreeMap<String, (Limits, Arc<Run>)>);
@@ -80,14 +62,22 @@ impl Handlers {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    fn check(&self) -> Result<()> {
+        let never = self.0.iter().find(|(_, (limits, _))| limits.timeout == Some(Duration::ZERO));
+        never.map_or(Ok(()), |(task_type, _)| {
+            Err(Error::invalid(&format!("the timeout of {task_type}"), "0 s", "more than zero, or none"))
+        })
+    }
 }
 
 impl Worker {
     /// The function for a task type. It gets a [`Context`] and the payload as a type of its own; what it returns is
     /// stored as the task's results. Its error fails the task with the text of the error and of its causes:
     /// [`Reject`] for good, [`Retry`] until the time it names, any other until the attempts are used up. A panic is
-    /// such an error; a payload that is not of its type is a `Reject`. When the task is cancelled, suspended or lost
-    /// the handler is dropped where it awaits. A second function for a type replaces the first.
+    /// such an error; a payload that is not of its type is a `Reject`, and so are results that cannot be stored: the work
+    /// is done, and another attempt would return the same. When the task is cancelled, suspended or lost, or its time is
+    /// over, the handler is dropped where it awaits. A second function for a type replaces the first.
     pub fn task<T, R, E, F>(
         self,
         task_type: impl Into<String>,
@@ -102,7 +92,8 @@ impl Worker {
         self.task_with(task_type, Limits::default(), handler)
     }
 
-    /// [`task`](Self::task) with a time-out and a number of retries of its own.
+    /// [`task`](Self::task) with a time-out and a number of retries of its own. A time-out of zero is refused when the
+    /// worker runs, with `input.invalid`.
     pub fn task_with<T, R, E, F>(
         mut self,
         task_type: impl Into<String>,
@@ -115,13 +106,21 @@ impl Worker {
         E: Into<BoxError>,
         F: Future<Output = Result<R, E>> + Send + 'static,
     {
-        let run = move |context: Context| -> BoxFuture<'static, Result<Json, BoxError>> {
+        let run = move |context: Context| -> BoxFuture<'static, Ended> {
             match context.task.payload.get() {
                 Ok(payload) => {
                     let working = handler(context, payload);
-                    Box::pin(async move { Ok(Json::of(&working.await.map_err(Into::into)?)?) })
+                    Box::pin(async move {
+                        match working.await {
+                            Ok(results) => returned(&results),
+                            Err(error) => raised(&*error.into()),
+                        }
+                    })
                 }
-                Err(error) => Box::pin(async move { Err(Reject(error.to_string()).into()) }),
+                Err(error) => {
+                    let wish = Some(Wish::Reject);
+                    Box::pin(ready(Ended::Raised { error: error.to_string(), wish }))
+                }
             }
         };
         self.handlers.0.insert(task_type.into(), (limits, Arc::new(run)));
@@ -140,6 +139,7 @@ impl Worker {
     /// Errors: as [`start`](Self::start) and [`Jobs::next`](super::Jobs::next); running jobs are drained first.
     /// Cancel safe: handlers of a dropped call are dropped where they await and their tasks released.
     pub async fn run_until(mut self, kurultai: &Kurultai, stop: impl Future<Output = ()>) -> Result<usize> {
+        self.handlers.check()?;
         let handlers = std::mem::take(&mut self.handlers).0;
         if handlers.is_empty() {
             return Err(Error::invalid("handlers", "none", "at least one; give the worker a `task`"));
@@ -180,25 +180,27 @@ impl Worker {
     }
 }
 
-/// Returns whether the handler ended the job; otherwise it was stopped, and a dropped job is released.
+/// Returns whether the attempt ended; otherwise it was stopped, and a dropped job is released.
 async fn handle(job: Job, limits: Limits, run: Arc<Run>) -> bool {
-    let worked = tokio::select! {
+    job.limit(limits);
+    if limits.timeout.is_some() {
+        // What a thread of tokio spawned last only that thread can run: the clock starts before a handler that blocks it.
+        tokio::task::yield_now().await;
+    }
+    let context = job.context();
+    let working = AssertUnwindSafe(async move { run(context).await }).catch_unwind();
+    let ended = tokio::select! {
         biased;
-        worked = attempt(job.context(), limits, run) => worked,
+        ended = working => ended.unwrap_or_else(|panic| Ended::Raised {
+            error: format!("panicked: {}", panic_text(&*panic)),
+            wish: None,
+        }),
         why = job.stopped() => {
             tracing::info!(task = job.task.id, %why, "the handler was stopped");
-            return false;
+            return why == Stop::Timeout;
         }
     };
-    let ended = match worked {
-        Ok(results) => match job.complete(results, None).await {
-            // Its results are refused: that is its failure too.
-            Err(error) if error.kind() == Kind::Input => job.fail(limits.failure(&job, error.into())).await,
-            completed => completed,
-        },
-        Err(error) => job.fail(limits.failure(&job, error)).await,
-    };
-    match ended {
+    match job.end(ended).await {
         Ok(_) => true,
         Err(error) => {
             tracing::warn!(%error, task = job.task.id, "the end of the task was not stored");
@@ -207,49 +209,36 @@ async fn handle(job: Job, limits: Limits, run: Arc<Run>) -> bool {
     }
 }
 
-async fn attempt(context: Context, limits: Limits, run: Arc<Run>) -> Result<Json, BoxError> {
-    let working = AssertUnwindSafe(async move { run(context).await }).catch_unwind();
-    let late = async {
-        match limits.timeout {
-            Some(timeout) => sleep(timeout).await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        biased;
-        worked = working => worked.unwrap_or_else(|panic| Err(format!("panicked: {}", panic_text(&*panic)).into())),
-        () = late => Err(format!("timed out after {:?}", limits.timeout.unwrap_or_default()).into()),
+/// Whatever goes wrong while results are written, they cannot be stored.
+fn returned<R: Serialize>(results: &R) -> Ended {
+    match catch_unwind(AssertUnwindSafe(|| Json::of(results))) {
+        Ok(Ok(results)) => Ended::Returned(results),
+        Ok(Err(error)) => Ended::Unstorable(error.about("results").message().to_owned()),
+        Err(panic) => Ended::Unstorable(format!("results at $: panicked: {}", panic_text(&*panic))),
     }
 }
 
-impl Limits {
-    /// What the error means for the task.
-    fn failure(&self, job: &Job, error: BoxError) -> Failure {
-        let mut failure = Failure::new(text(&*error));
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(&*error);
-        while let Some(error) = cause {
-            failure.retryable &= !error.is::<Reject>();
-            if let Some(Retry { after, .. }) = error.downcast_ref() {
-                failure.retry_after = Some(*after);
-            }
-            cause = error.source();
-        }
-        failure.retryable &= self.retries.is_none_or(|retries| job.attempt() <= retries);
-        failure
-    }
+fn raised(error: &(dyn StdError + 'static)) -> Ended {
+    let wish = causes(error).find_map(|error| match error.downcast_ref() {
+        Some(Retry { after, .. }) => Some(Wish::Retry { after: Some(after.as_secs_f64()) }),
+        None => error.is::<Reject>().then_some(Wish::Reject),
+    });
+    Ended::Raised { error: text(error), wish }
 }
 
-/// The error and its causes; one that says only what its cause says is named once.
+/// The error and its causes; one that is its own cause has an end too.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source()).take(64)
+}
+
+/// What the error and its causes say; one that says only what its cause says is named once.
 fn text(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
+    for cause in causes(error).skip(1).map(|cause| cause.to_string()) {
+        if !text.contains(&cause) {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&cause);
         }
-        cause = error.source();
     }
     text
 }

@@ -1,23 +1,31 @@
 //! One claimed task: what a handler may ask of it, and the right to end it.
 
-use super::jobs::Shared;
+use super::{
+    ended::{Ended, Limits, refused},
+    jobs::Shared,
+};
 use crate::{
     clock::monotonic,
     error::{Error, Kind, Result},
     json::Json,
     tasks::{
-        Claimed, Extended, Failure, Finished, Lease, Outcome, Prerequisite, Signal, Usage, queue::Extend,
+        Claimed, Extended, Failure, Finished, Lease, Outcome, Prerequisite, Signal, Usage, check,
+        queue::Extend,
     },
     words::words,
 };
 use std::{
     fmt,
     ops::Deref,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::{self, OwnedSemaphorePermit, watch},
+    task::AbortHandle,
     time::{sleep, timeout_at},
 };
 
@@ -32,8 +40,13 @@ words! {
         Suspended = "suspended",
         /// This worker ends, and its grace is over; the task has been released.
         Drained = "drained",
+        /// The handler's time is over; the attempt has failed.
+        Timeout = "timeout",
     }
 }
+
+/// A handler that was told to stop and has not taken it up for so long blocks what it runs in.
+const DEAF: Duration = Duration::from_secs(5);
 
 /// What a handler can ask and tell while it works. Cheap to clone; ends nothing.
 #[derive(Clone)]
@@ -43,7 +56,8 @@ pub struct Context {
     pub(super) shared: Arc<Shared>,
 }
 
-/// A claimed task and the right to end it. Its lease is renewed until it ends; dropped before, it is released.
+/// A claimed task and the right to end it. Its lease is renewed until it ends; dropped before, it is released. It takes up
+/// a place of its worker until a call ends it or it is dropped, also where the worker has ended the attempt.
 pub struct Job(Context);
 
 /// What the loop and the job know of each other.
@@ -51,8 +65,17 @@ pub(super) struct Held {
     /// The lease, and until when it surely holds by this machine's stopwatch.
     lease: Mutex<(Lease, Instant)>,
     stop: watch::Sender<Option<Stop>>,
+    /// Whether who runs the handler has taken up that it must stop.
+    taken_up: AtomicBool,
     usage: Mutex<Option<Usage>>,
-    /// The place it takes up in its worker; given back when it ends.
+    limits: Mutex<Limits>,
+    /// What ends the attempt when its time is over.
+    alarm: Mutex<Option<AbortHandle>>,
+    /// Who ends the attempt has the turn: a handler that has just ended is not timed out meanwhile, nor the other way.
+    turn: sync::Mutex<()>,
+    timed_out: AtomicBool,
+    over: AtomicBool,
+    /// The place it takes up in its worker.
     slot: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -61,11 +84,51 @@ impl Job {
         let held = Arc::new(Held {
             lease: Mutex::new((task.lease.clone(), monotonic() + shared.sure())),
             stop: watch::Sender::new(None),
+            taken_up: AtomicBool::new(false),
             usage: Mutex::default(),
+            limits: Mutex::default(),
+            alarm: Mutex::default(),
+            turn: sync::Mutex::default(),
+            timed_out: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             slot: Mutex::new(Some(slot)),
         });
         shared.hold(&held);
         Job(Context { task: Arc::new(task), held, shared: shared.clone() })
+    }
+
+    /// What this attempt may take. Its time counts from this call, and the worker keeps it: when it is over the attempt has
+    /// failed, [`stopped`](Context::stopped) says [`Stop::Timeout`], and whatever ends the job later is `lease.lost`.
+    pub fn limit(&self, limits: Limits) {
+        *lock(&self.held.limits) = limits;
+        let Some(limit) = limits.timeout.filter(|limit| *limit <= check::LONGEST) else { return };
+        let Context { held, shared, .. } = self.0.clone();
+        let runtime = shared.runtime.clone();
+        let alarm = runtime.spawn(async move {
+            sleep(limit).await;
+            held.time_out(&shared, limit).await;
+        });
+        if let Some(before) = lock(&self.held.alarm).replace(alarm.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// Ends the attempt as its handler ended, with the usage that the context was told. Whatever the handler did, the
+    /// attempt is over afterwards and counted; repeats what the store could not do, as long as the lease holds.
+    ///
+    /// Errors: `lease.lost` (nothing was stored), or why the store could not; its lease is renewed no more. Cancel safe:
+    /// a dropped call may still have ended the task.
+    pub async fn end(&self, ended: Ended) -> Result<Finished> {
+        let Context { held, shared, .. } = &self.0;
+        let (limits, usage) = (*lock(&held.limits), *lock(&held.usage));
+        let ended = match held.end(shared, ended.outcome(self.attempt(), limits, usage)).await {
+            Err(error) if error.kind() == Kind::Input => held.end(shared, refused(&error)).await,
+            ended => ended,
+        };
+        if ended.is_err() {
+            held.let_go(shared);
+        }
+        ended
     }
 
     /// Ends the task well and stores its results. Repeats what the store could not do, as long as the lease holds.
@@ -93,7 +156,7 @@ impl Job {
 
     /// Whether the task was completed, failed or released, by the worker too.
     pub fn ended(&self) -> bool {
-        self.held.ended()
+        self.held.over()
     }
 
     /// For a handler, which may keep it; the right to end the task stays here.
@@ -112,7 +175,8 @@ impl Deref for Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        if self.held.ended() || self.shared.vanished() {
+        if self.held.over() || self.shared.vanished() {
+            self.held.leave();
             return;
         }
         let Context { held, shared, .. } = self.0.clone();
@@ -137,7 +201,17 @@ impl Context {
 
     /// Why the work must stop, if it must: [`stopped`](Self::stopped) without waiting.
     pub fn stop(&self) -> Option<Stop> {
-        *self.held.stop.borrow()
+        let why = *self.held.stop.borrow();
+        if why.is_some() {
+            self.take_up();
+        }
+        why
+    }
+
+    /// Who runs the handler knows that it must stop. Where nobody says so for some seconds, it is a warning in the log.
+    #[doc(hidden)]
+    pub fn take_up(&self) {
+        self.held.taken_up.store(true, Ordering::Relaxed);
     }
 
     /// Notes how far the work is, 0 to 1; a sign of life. Errors: `lease.lost`, `input.invalid`. Cancel safe.
@@ -154,13 +228,17 @@ impl Context {
     async fn tell(&self, progress: Option<f64>, checkpoint: Option<Json>) -> Result<Extended> {
         let request = Extend { lease: self.lease(), ttl: None, progress, checkpoint };
         let extended = self.shared.kurultai.tasks().renew(request).await;
-        self.held.hear(&extended, None);
+        self.held.hear(&self.shared, &extended, None);
         extended
     }
 
-    /// What the work has cost so far; stored when the task is completed or failed.
+    /// What the work has cost so far; stored when the task is completed or failed. Costs or seconds that are negative or
+    /// no finite number are no reason to lose the work: they are dropped with a warning in the log.
     pub fn usage(&self, usage: Usage) {
-        *lock(&self.held.usage) = Some(usage);
+        match usage.check() {
+            Ok(()) => *lock(&self.held.usage) = Some(usage),
+            Err(error) => tracing::warn!(%error, task = self.task.id, "the usage is dropped"),
+        }
     }
 
     /// The lease as it was last renewed.
@@ -192,47 +270,111 @@ impl Context {
 }
 
 impl Held {
-    pub(super) fn ended(&self) -> bool {
-        lock(&self.slot).is_none()
+    /// Whether nobody renews it any more.
+    fn over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    /// Gives back its place.
+    fn leave(&self) {
+        drop(lock(&self.slot).take());
+    }
+
+    /// The attempt is over; its place stays its own.
+    fn let_go(&self, shared: &Shared) {
+        self.over.store(true, Ordering::SeqCst);
+        shared.let_go(self);
+        if let Some(alarm) = lock(&self.alarm).take() {
+            alarm.abort();
+        }
     }
 
     /// The first reason stays.
-    pub(super) fn halt(&self, why: Stop) {
-        self.stop.send_if_modified(|stop| stop.is_none() && stop.replace(why).is_none());
+    pub(super) fn halt(self: &Arc<Self>, shared: &Shared, why: Stop) {
+        let first = self.stop.send_if_modified(|stop| stop.is_none() && stop.replace(why).is_none());
+        if first {
+            let held = self.clone();
+            shared.runtime.spawn(async move {
+                sleep(DEAF).await;
+                held.warn_if_deaf(why);
+            });
+        }
+    }
+
+    fn warn_if_deaf(&self, why: Stop) {
+        if self.taken_up.load(Ordering::Relaxed) || lock(&self.slot).is_none() {
+            return;
+        }
+        let task = lock(&self.lease).0.task_id.clone();
+        tracing::warn!(
+            task, %why,
+            "a handler has not noticed for {} s that it must stop: it blocks what it runs in, so nothing else runs there \
+             either; let it await, or make it a plain function where the language has threads for those", DEAF.as_secs()
+        );
     }
 
     fn lost(&self) -> bool {
         *self.stop.borrow() == Some(Stop::Lost)
     }
 
+    /// Whether the store may still be asked to do it later.
+    fn may_yet_end(&self) -> bool {
+        if self.timed_out.load(Ordering::SeqCst) {
+            // Renewed no more, so it lapses by itself.
+            return monotonic() < lock(&self.lease).1;
+        }
+        !self.lost()
+    }
+
+    /// Ends the attempt as failed, unless the handler ends it just now.
+    async fn time_out(self: &Arc<Self>, shared: &Shared, limit: Duration) {
+        let turn = self.turn.lock().await;
+        if self.over() || shared.vanished() {
+            return;
+        }
+        self.timed_out.store(true, Ordering::SeqCst);
+        self.halt(shared, Stop::Timeout);
+        let (limits, usage) = (*lock(&self.limits), *lock(&self.usage));
+        let (attempt, task) = {
+            let lease = lock(&self.lease);
+            (lease.0.attempt, lease.0.task_id.clone())
+        };
+        let outcome = Ended::TimedOut(limit).outcome(attempt, limits, usage);
+        if let Err(error) = self.finish(shared, outcome).await {
+            tracing::warn!(%error, task, "the time-out of the task was not stored");
+        }
+        self.let_go(shared);
+        drop(turn);
+    }
+
     /// Takes in what the store said of the lease; `sure` is how long it holds, where it was renewed.
-    fn hear(&self, extended: &Result<Extended>, sure: Option<Instant>) {
+    fn hear(self: &Arc<Self>, shared: &Shared, extended: &Result<Extended>, sure: Option<Instant>) {
         match extended {
             Ok(Extended { lease: renewed, signal }) => {
                 let mut lease = lock(&self.lease);
                 lease.0.clone_from(renewed);
                 lease.1 = sure.unwrap_or(lease.1);
                 match signal {
-                    Signal::Cancel => self.halt(Stop::Cancelled),
-                    Signal::Suspend => self.halt(Stop::Suspended),
+                    Signal::Cancel => self.halt(shared, Stop::Cancelled),
+                    Signal::Suspend => self.halt(shared, Stop::Suspended),
                     Signal::Continue | Signal::Pause => {}
                 }
             }
-            Err(error) if is_gone(error) => self.halt(Stop::Lost),
+            Err(error) if is_gone(error) => self.halt(shared, Stop::Lost),
             Err(_) => {}
         }
     }
 
     /// Renews the lease; where the store cannot, tries again for as long as the lease surely holds.
-    pub(super) async fn renew(&self, shared: &Shared) {
+    pub(super) async fn renew(self: &Arc<Self>, shared: &Shared) {
         let (lease, until) = lock(&self.lease).clone();
         let renewed = timeout_at(until.into(), async {
             loop {
                 let sure = monotonic() + shared.sure();
                 let extended = shared.kurultai.tasks().extend(&lease, shared.settings.lease).await;
-                self.hear(&extended, Some(sure));
+                self.hear(shared, &extended, Some(sure));
                 match extended {
-                    Err(error) if !is_gone(&error) && !self.ended() => {
+                    Err(error) if !is_gone(&error) && self.renewable() => {
                         tracing::warn!(%error, task = lease.task_id, "the lease was not renewed; trying again");
                         sleep(pause(&error, 0)).await;
                     }
@@ -241,40 +383,58 @@ impl Held {
             }
         });
         if renewed.await.is_err() {
-            self.halt(Stop::Lost);
+            self.halt(shared, Stop::Lost);
         }
     }
 
-    /// Ends the attempt, unless the call itself is refused. What the store may do later is repeated until the lease
-    /// is lost.
+    /// Ends the attempt and gives back its place, unless the call itself is refused. What the store may do later is
+    /// repeated until the lease is lost.
     pub(super) async fn end(&self, shared: &Shared, outcome: Outcome) -> Result<Finished> {
+        let _turn = self.turn.lock().await;
+        if self.timed_out.load(Ordering::SeqCst) {
+            self.leave();
+            let task = &lock(&self.lease).0.task_id;
+            return Err(Error::lease_lost(format!(
+                "the attempt at task {task} had timed out and has failed; nothing was stored"
+            )));
+        }
+        match self.finish(shared, outcome).await {
+            Err(error) if error.kind() == Kind::Input => Err(error),
+            ended => {
+                self.let_go(shared);
+                self.leave();
+                ended
+            }
+        }
+    }
+
+    async fn finish(&self, shared: &Shared, outcome: Outcome) -> Result<Finished> {
         let mut failures = 0;
         loop {
             let lease = lock(&self.lease).0.clone();
             match shared.kurultai.tasks().finish(&lease, outcome.clone()).await {
-                Err(error) if error.retryable() && !self.lost() => {
+                Err(error) if error.retryable() && self.may_yet_end() => {
                     tracing::warn!(%error, task = lease.task_id, "the task was not ended; trying again");
                     sleep(pause(&error, failures)).await;
                     failures += 1;
                 }
-                Err(error) if error.kind() == Kind::Input => return Err(error),
-                ended => {
-                    shared.let_go(self);
-                    drop(lock(&self.slot).take());
-                    return ended;
-                }
+                ended => return ended,
             }
         }
     }
 
     pub(super) fn renewable(&self) -> bool {
-        !self.ended() && !self.lost()
+        !self.over() && !self.lost() && !self.timed_out.load(Ordering::SeqCst)
     }
 }
 
-/// Whether the store says that this lease finishes nothing any more.
+/// Whether this lease finishes nothing any more, by what the store says or since it was closed.
 fn is_gone(error: &Error) -> bool {
-    matches!(error.kind(), Kind::LeaseLost | Kind::NotFound)
+    matches!(error.kind(), Kind::LeaseLost | Kind::NotFound) || is_closed(error)
+}
+
+pub(super) fn is_closed(error: &Error) -> bool {
+    error.code() == "store.closed"
 }
 
 /// What the store asks for, or else longer each time up to 5 s; never the same for two callers.

@@ -2,7 +2,7 @@
 
 use super::{
     Settings,
-    job::{Held, Job, Stop, lock, pause},
+    job::{Held, Job, Stop, is_closed, lock, pause},
 };
 use crate::{
     error::Result,
@@ -64,8 +64,8 @@ impl Jobs {
     /// The next claimed task, as soon as there is one and a place for it; `None` once the worker drains. Each job
     /// takes up a place until it ends or is dropped. May be called by many at once.
     ///
-    /// Errors: what no repetition mends, for example `agent.not_found`, `store.closed`, `store.full`; after it the
-    /// answer is `None`. Cancel safe: a dropped call loses no job.
+    /// Errors: what no repetition mends, for example `agent.not_found`, `store.full`; after it the answer is `None`, and so
+    /// it is where the store was closed. Cancel safe: a dropped call loses no job.
     pub async fn next(&self) -> Result<Option<Job>> {
         let pull = async { self.inbox.lock().await.recv().await };
         tokio::select! {
@@ -93,7 +93,7 @@ impl Jobs {
             return 0;
         }
         let left = self.shared.held();
-        left.iter().for_each(|held| held.halt(Stop::Drained));
+        left.iter().for_each(|held| held.halt(&self.shared, Stop::Drained));
         let released = join_all(left.iter().map(|held| held.end(&self.shared, Outcome::Release))).await;
         let mut count = 0;
         for released in released {
@@ -208,6 +208,8 @@ async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>)
                 sleep(pause(&error, failures)).await;
                 failures += 1;
             }
+            // Whoever closes the store while an agent works wants it to stop.
+            Err(error) if is_closed(&error) => return,
             Err(error) => {
                 drop(inbox.send(Err(error)));
                 return;
@@ -229,8 +231,10 @@ async fn renew(shared: &Shared) {
 async fn beat(shared: &Shared) {
     loop {
         sleep(shared.settings.heartbeat).await;
-        if let Err(error) = shared.kurultai.agents().beat(&shared.settings.agent).await {
-            tracing::warn!(%error, agent = shared.settings.agent, "no heartbeat");
+        match shared.kurultai.agents().beat(&shared.settings.agent).await {
+            Err(error) if is_closed(&error) => return std::future::pending().await,
+            Err(error) => tracing::warn!(%error, agent = shared.settings.agent, "no heartbeat"),
+            Ok(_) => {}
         }
     }
 }

@@ -1,8 +1,10 @@
 //! An agent's loop, in one place for every language: register, beat, claim, renew, drain, release.
 //!
-//! Reading order: this file (what a worker is told), [`job`] (one claimed task), [`jobs`] (the loop that claims and
-//! renews, from which jobs are pulled), [`handlers`] (functions for task types; Python and Node have theirs).
+//! Reading order: this file (what a worker is told), [`ended`] (what a handler's end means, for every language), [`job`]
+//! (one claimed task), [`jobs`] (the loop that claims and renews, from which jobs are pulled), [`handlers`] (functions for
+//! task types; Python and Node have theirs).
 
+mod ended;
 mod handlers;
 mod job;
 mod jobs;
@@ -14,8 +16,9 @@ use crate::{
     kurultai::Kurultai,
     tasks::check,
 };
+pub use ended::{Ended, Limits, Wish};
 use handlers::Handlers;
-pub use handlers::{BoxError, Limits, Reject, Retry};
+pub use handlers::{BoxError, Reject, Retry};
 pub(crate) use job::pause;
 pub use job::{Context, Job, Stop};
 pub use jobs::Jobs;

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any, Callable, List, Literal, Union
 
 from . import _native
 from .types import Claimed, Extended, Lease, Prerequisite
+
+_logger = logging.getLogger("kurultai.agent")
 
 #: Why the work on a task must stop.
 Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
@@ -71,8 +74,12 @@ class Context:
         return await self._job.checkpoint(checkpoint, self._default)
 
     def usage(self, *, tokens: int = 0, cost: float = 0.0, seconds: float = 0.0) -> None:
-        """What the work has cost so far, in all; stored when the task is completed or failed."""
-        self._job.usage(_native.Usage(tokens=tokens, cost=cost, seconds=seconds))
+        """What the work has cost so far, in all; stored when the task is completed or failed. What is no usage (negative,
+        not finite, no number) is no reason to lose the work: it is dropped with a warning in the log."""
+        try:
+            self._job.usage(_native.Usage(tokens=tokens, cost=cost, seconds=seconds))
+        except (TypeError, ValueError, OverflowError) as error:
+            _logger.warning("the usage of %s is dropped: %s", self.task.id, error)
 
     def _halt(self, why: Stop) -> None:
         self._stop = why

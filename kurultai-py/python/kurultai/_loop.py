@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from asyncio import AbstractEventLoop
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, finalize, ref
 
 from ._native import Bridge
 
@@ -18,11 +19,18 @@ def bridge(loop: AbstractEventLoop) -> Bridge:
         return known
     made = Bridge()
     try:
-        loop.add_reader(made.fileno(), made.drain)
+        _read(loop, made)
     except NotImplementedError:
         _watch(loop, made)
     _bridges[loop] = made
     return made
+
+
+def _read(loop: AbstractEventLoop, made: Bridge) -> None:
+    """The loop alone holds what it calls, and lets go of it when it is closed: then nobody waits any more."""
+    drain = functools.partial(made.drain)
+    loop.add_reader(made.fileno(), drain)
+    finalize(drain, made.abandon).atexit = False
 
 
 def _watch(loop: AbstractEventLoop, made: Bridge) -> None:
@@ -37,6 +45,7 @@ def _watch(loop: AbstractEventLoop, made: Bridge) -> None:
             try:
                 alive.call_soon_threadsafe(made.drain)
             except RuntimeError:  # the loop is closed
+                made.abandon()
                 return
             del alive
 

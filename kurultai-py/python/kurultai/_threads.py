@@ -4,12 +4,14 @@ interpreter: a handler that does not stop is left behind."""
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import TypeVar
 
 _Work = Callable[[], None]
+_Result = TypeVar("_Result")
 
 
 class Threads:
@@ -20,29 +22,22 @@ class Threads:
         self._idle = 0
         self._count = 0
 
-    def start(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Runs the function in a thread; called in the loop that gets its result."""
+    def start(self, function: Callable[[], _Result]) -> asyncio.Future[_Result]:
+        """Runs the function, which does not raise, in a thread with a copy of the caller's context variables; called in
+        the loop that gets its result."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        context = contextvars.copy_context()
+        future: asyncio.Future[_Result] = loop.create_future()
 
-        def settle(result: Any, error: BaseException | None) -> None:
+        def settle(result: _Result) -> None:
             self._idle += 1
-            if future.done():
-                return
-            if error is None:
+            if not future.done():
                 future.set_result(result)
-            else:
-                future.set_exception(error)
 
         def work() -> None:
+            result = context.run(function)
             try:
-                result, error = function(), None
-            except BaseException as raised:
-                result, error = None, raised
-                if isinstance(error, StopIteration):  # a future cannot hold it
-                    error = RuntimeError(f"the handler raised {error!r}")
-            try:
-                loop.call_soon_threadsafe(settle, result, error)
+                loop.call_soon_threadsafe(settle, result)
             except RuntimeError:  # the loop is closed: nobody waits any more
                 pass
 

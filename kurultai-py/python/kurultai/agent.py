@@ -23,48 +23,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import signal
-import traceback
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, TypeVar, Union
 
-from . import _native, blocking
+from . import _check, _native
 from ._client import Kurultai, open
 from ._context import Context, Stop
+from ._handling import Ended, Handler, Handling, Reject, Retry, text_of, wish_of
 from ._threads import Threads
-from .errors import InputError, KurultaiError, LeaseLostError
+from .errors import InputError, KurultaiError
 from .types import Duration
 
 __all__ = ["Agent", "Context", "Reject", "Retry"]
 
 _logger = logging.getLogger("kurultai.agent")
-_Handler = TypeVar("_Handler", bound=Callable[..., Any])
-
-
-class Retry(Exception):
-    """Raised by a handler: try the task again ``after`` so many seconds (or a timedelta) instead of after the
-    back-off of its policy."""
-
-    def __init__(self, message: str = "", *, after: Duration | None = None) -> None:
-        super().__init__(message)
-        self.after = after
-
-
-class Reject(Exception):
-    """Raised by a handler: no attempt will mend this; the task goes to the dead letters now."""
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A handler and what its attempts may take."""
-
-    function: Callable[..., Any]
-    timeout: float | None
-    retries: int | None
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Agent:
@@ -73,8 +48,9 @@ class Agent:
     ``url`` as for ``open``. ``capabilities``, ``aliases``, ``display_name``, ``role``, ``max_concurrent`` (tasks held
     in all processes together): what is None stays as the registry has it. ``concurrency``: tasks at once in this
     process, 1 to 1,000. ``lease``: seconds without renewal after which others get its tasks. ``grace``: seconds that
-    running handlers have after a drain before they are stopped and their tasks released; 8. ``heartbeat``: seconds
-    between two signs of life, 30 or HEARTBEAT_INTERVAL.
+    running handlers have after a drain, and to clean up after any other stop, before their tasks are released and they
+    are left behind; 8. ``heartbeat``: seconds between two signs of life, 30 or HEARTBEAT_INTERVAL. ``default`` is asked
+    for what JSON has no form for. What cannot be is a TypeError or ValueError that names it.
     """
 
     def __init__(
@@ -94,45 +70,57 @@ class Agent:
         heartbeat: Duration | None = None,
         default: Callable[[Any], Any] | None = None,
     ) -> None:
-        self.id = id
-        self.url = url
-        self.namespace = namespace
-        self.capabilities = None if capabilities is None else list(capabilities)
-        self.concurrency = concurrency
-        self.display_name = display_name
-        self.role = role
-        self.aliases = None if aliases is None else list(aliases)
-        self.max_concurrent = max_concurrent
-        self.lease = lease
-        self.grace = _seconds(grace)
-        self.heartbeat = heartbeat
-        self.default = default
-        self._tasks: dict[str, _Task] = {}
+        self.id = _check.text("id", id)
+        self.url = None if url is None else _check.text("url", url)
+        self.namespace = _check.text("namespace", namespace)
+        self.capabilities = _check.names("capabilities", capabilities)
+        self.concurrency = _check.whole("concurrency", concurrency, 1)
+        self.display_name = None if display_name is None else _check.text("display_name", display_name)
+        self.role = None if role is None else _check.text("role", role)
+        self.aliases = _check.names("aliases", aliases)
+        self.max_concurrent = None if max_concurrent is None else _check.whole("max_concurrent", max_concurrent, 1)
+        self.lease = None if lease is None else _check.seconds("lease", lease)
+        self.grace = _check.seconds("grace", grace)
+        self.heartbeat = None if heartbeat is None else _check.seconds("heartbeat", heartbeat)
+        self.default = _check.hook("default", default)
+        self._handlers: dict[str, Handler] = {}
 
     def task(
         self, type: str, *, timeout: Duration | None = None, retries: int | None = None
-    ) -> Callable[[_Handler], _Handler]:
-        """The handler of a task type: a coroutine function, or a plain one, which runs in a thread. It is called with
-        a ``Context`` (a ``blocking.Context`` in a thread) and the payload; what it returns is stored as the results.
+    ) -> Callable[[_Function], _Function]:
+        """The handler of a task type: something that returns a coroutine, or a plain function, which runs in a thread
+        with a copy of the caller's context variables. It is called with a ``Context`` (a ``blocking.Context`` in a
+        thread) and the payload; what it returns is stored as the results. A plain function that returns a coroutine has
+        it awaited in the event loop, and from then on its context is to be awaited too.
 
-        ``timeout``: an attempt that takes longer is stopped and fails. ``retries``: a failure is final after this many
-        tries more than the first; the task's own ``max_attempts`` holds as well. ``Retry`` and ``Reject`` say what
-        becomes of the task; any other exception fails the attempt with its traceback.
+        However it ends, the attempt is over and counted. An exception fails it with its traceback; ``Retry`` and
+        ``Reject`` say more, also as the cause of another exception or within a group: the outermost counts. Results that
+        cannot be stored send the task to the dead letters: the work is done, and another attempt would return the same.
+        After ``SystemExit`` or ``KeyboardInterrupt`` the attempt has failed, the agent drains, and ``serve`` raises it.
+
+        ``timeout``: an attempt that takes longer has failed, also where its handler blocks the event loop or never
+        ends: ``ctx.stop`` says ``timeout``, a coroutine is cancelled, and what comes later counts for nothing. More
+        than 0 seconds; None and infinity for none. ``retries``: a failure is final after this many tries more than the
+        first; the task's own ``max_attempts`` holds as well.
         """
         if not isinstance(type, str):
             raise TypeError('name the task type: @agent.task("review")')
-        if type in self._tasks:
+        if type in self._handlers:
             raise ValueError(f"{self!r} has a handler for {type!r} already")
+        limit = None if timeout is None else _check.limit("timeout", timeout)
+        tries = None if retries is None else _check.whole("retries", retries, 0)
 
-        def add(function: _Handler) -> _Handler:
-            self._tasks[type] = _Task(function, None if timeout is None else _seconds(timeout), retries)
+        def add(function: _Function) -> _Function:
+            if not callable(function):
+                raise TypeError(f"the handler of {type!r} is {function!r}; it must be a function")
+            self._handlers[type] = Handler(function, limit, tries)
             return function
 
         return add
 
     def run(self) -> int:
-        """Works until SIGTERM or Ctrl-C, drains, and returns how many tasks its handlers ended. A second Ctrl-C does
-        not wait for them."""
+        """Works until SIGTERM or Ctrl-C, drains, and returns how many tasks its handlers ended. A second signal, of
+        either kind, does not wait for them."""
 
         async def main() -> int:
             stop = asyncio.Event()
@@ -144,13 +132,13 @@ class Agent:
     async def serve(
         self, team: Kurultai | None = None, *, stop: Union[asyncio.Event, Awaitable[Any], None] = None
     ) -> int:
-        """Works until ``stop`` is set, done or failed, drains, and returns how many tasks its handlers ended. ``team``: an
-        opened store instead of the agent's ``url``.
+        """Works until ``stop`` is set, done or failed, or the store is closed, drains, and returns how many tasks its
+        handlers ended. ``team``: an opened store instead of the agent's ``url``.
 
-        Errors: ``input.invalid``, ``store.closed`` and whatever else no repetition mends; running handlers are
-        drained first. Cancel safe: handlers of a cancelled call are cancelled and their tasks released.
+        Errors: ``input.invalid`` and whatever else no repetition mends; running handlers are drained first. Cancel
+        safe: handlers of a cancelled call are cancelled and their tasks released.
         """
-        if not self._tasks:
+        if not self._handlers:
             raise ValueError(f"{self!r} has no handlers; decorate one with @agent.task(...)")
         if team is not None:
             return await self._serve(team, stop)
@@ -160,7 +148,7 @@ class Agent:
     async def _serve(self, team: Kurultai, stop: Union[asyncio.Event, Awaitable[Any], None]) -> int:
         jobs = await team._native.start(
             self.id,
-            list(self._tasks),
+            list(self._handlers),
             self.capabilities,
             self.aliases,
             self.display_name,
@@ -172,112 +160,121 @@ class Agent:
             self.grace,
             self.heartbeat,
         )
-        threads = Threads()
-        running: set[asyncio.Task[bool]] = set()
-        ended = 0
-
-        def settled(handling: asyncio.Task[bool]) -> None:
-            nonlocal ended
-            running.discard(handling)
-            if not handling.cancelled():
-                ended += handling.result()
-
+        shift = _Shift(self, jobs)
         watch = asyncio.ensure_future(_drain_when(stop, jobs)) if stop is not None else None
         try:
             while (job := await jobs.next()) is not None:
-                handling = asyncio.create_task(self._handle(job, threads), name=f"kurultai {job.task.type}")
-                running.add(handling)
-                handling.add_done_callback(settled)
+                shift.begin(job)
         except asyncio.CancelledError:
             jobs.drain()
-            for handling in running:
-                handling.cancel()
+            shift.cancel()
             raise
         finally:
             if watch is not None:
                 watch.cancel()
-            await jobs.finished()
-            if running:
-                # Every job has ended; a handler that does not stop is left behind.
-                await asyncio.wait(running, timeout=1)
-            threads.close()
+            await shift.close()
+        if shift.exit is not None:
+            raise shift.exit
         if watch is not None and watch.done() and not watch.cancelled():
             watch.result()  # an error of `stop` is the caller's
-        return ended
-
-    async def _handle(self, job: _native.Job, threads: Threads) -> bool:
-        """Whether the handler ended the task."""
-        ctx = Context(job, self.default)
-        task = self._tasks[ctx.task.type]
-        work = self._start(task, ctx, threads)
-        stopped = asyncio.ensure_future(_stopped(job))
-        try:
-            await asyncio.wait({work, stopped}, timeout=task.timeout, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                await self._stop(work, ctx, stopped.result() if stopped.done() else "timeout")
-                if ctx.stop != "timeout":
-                    _logger.info("%r was stopped: %s", ctx, ctx.stop)
-                    with contextlib.suppress(LeaseLostError):  # gives up its place, whoever has the task now
-                        await job.release()
-                    return False
-            return await _end(job, ctx, task, work)
-        except asyncio.CancelledError:
-            ctx._halt("drained")
-            work.cancel()
-            await job.release()
-            raise
-        except KurultaiError as error:
-            _logger.warning("the end of %s was not stored: %s", ctx.task.id, error)
-            return False
-        finally:
-            stopped.cancel()
-
-    def _start(self, task: _Task, ctx: Context, threads: Threads) -> asyncio.Future[Any]:
-        if inspect.iscoroutinefunction(task.function):
-            return asyncio.create_task(task.function(ctx, ctx.task.payload))
-        inner = blocking.Context(ctx)
-        return threads.start(lambda: task.function(inner, ctx.task.payload))
-
-    async def _stop(self, work: asyncio.Future[Any], ctx: Context, why: Stop) -> None:
-        """Tells the handler, and gives it its grace to clean up."""
-        ctx._halt(why)
-        if isinstance(work, asyncio.Task):
-            work.cancel()
-        await asyncio.wait({work}, timeout=self.grace)
+        return shift.ended
 
     def __repr__(self) -> str:
         return f"<Agent {self.id!r}>"
 
 
-async def _end(job: _native.Job, ctx: Context, task: _Task, work: asyncio.Future[Any]) -> bool:
-    if ctx.stop == "timeout":
-        work.cancel()
-        retryable = task.retries is None or ctx.attempt <= task.retries
-        await job.fail(f"timed out after {task.timeout} s", retryable, None)
-        return True
-    error = work.exception() if not work.cancelled() else asyncio.CancelledError("the handler cancelled itself")
-    if error is None:
+class _Shift:
+    """One call of ``serve``: its handlers at work."""
+
+    def __init__(self, agent: Agent, jobs: _native.Jobs) -> None:
+        self.agent = agent
+        self.jobs = jobs
+        self.threads = Threads()
+        self.running: set[asyncio.Task[None]] = set()
+        #: How many attempts have ended.
+        self.ended = 0
+        #: What a handler wants the process to end with.
+        self.exit: BaseException | None = None
+
+    def begin(self, job: _native.Job) -> None:
+        handling = asyncio.create_task(self._handle(job), name=f"kurultai {job.task.type}")
+        self.running.add(handling)
+        handling.add_done_callback(self.running.discard)
+
+    def cancel(self) -> None:
+        for handling in self.running:
+            handling.cancel()
+
+    async def close(self) -> None:
+        """Waits for the handlers, at most their grace; then their jobs have ended, and those that do not stop are left
+        behind."""
+        await self.jobs.finished()
+        if self.running:
+            await asyncio.wait(self.running, timeout=1)
+        if self.running:
+            _logger.warning("%d handlers of %r do not stop and are left behind", len(self.running), self.agent)
+            self.cancel()
+        self.threads.close()
+
+    async def _handle(self, job: _native.Job) -> None:
+        ctx = Context(job, self.agent.default)
+        handler = self.agent._handlers[ctx.task.type]
+        job.limit(handler.timeout, handler.retries)
+        work = Handling(handler, ctx, self.threads)
+        stopped = asyncio.ensure_future(_stopped(job))
         try:
-            await job.complete(work.result(), ctx._default)
-            return True
-        except InputError as refused:  # its results are refused: that is its failure too
-            error = refused
-    retryable = not isinstance(error, Reject) and (task.retries is None or ctx.attempt <= task.retries)
-    await job.fail(_text(error), retryable, error.after if isinstance(error, Retry) else None)
-    return True
+            await asyncio.wait({work.task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.task.done():
+                await self._end(job, ctx, work.task.result())
+            else:
+                await self._stop(job, work, ctx, stopped.result())
+        except asyncio.CancelledError:
+            ctx._halt("drained")
+            work.stop()
+            with contextlib.suppress(KurultaiError):
+                await job.release()
+            raise
+        except KurultaiError as error:
+            _logger.warning("the end of task %s was not stored: %s", ctx.task.id, error)
+        except Exception as defect:
+            _logger.exception("the end of task %s went wrong", ctx.task.id)
+            with contextlib.suppress(KurultaiError):
+                await job.raised(text_of(defect), None, None)
+        finally:
+            stopped.cancel()
 
+    async def _end(self, job: _native.Job, ctx: Context, ended: Ended) -> None:
+        """Says how the handler ended; the core decides what that means."""
+        error = ended.error
+        if error is None:
+            try:
+                stored = job.returned(ended.results, ctx._default)
+            except InputError as refused:
+                stored = job.unstorable(refused.message)
+            except Exception as raised:  # by a hook, or by the results themselves
+                stored = job.unstorable(f"results cannot be written:\n{text_of(raised)}")
+            except BaseException as raised:
+                error = raised
+        if error is not None:
+            if isinstance(error, (SystemExit, KeyboardInterrupt)):
+                self.exit = error
+                self.jobs.drain()
+            stored = job.raised(text_of(error), *wish_of(error))
+        await stored
+        self.ended += 1
 
-def _text(error: BaseException) -> str:
-    """The traceback from the handler on; of Retry and Reject what they say."""
-    if isinstance(error, (Retry, Reject)) and error.__cause__ is None and error.args and str(error):
-        return str(error)
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == _threads_file:
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
-
-
-_threads_file = Threads.start.__code__.co_filename
+    async def _stop(self, job: _native.Job, work: Handling, ctx: Context, why: Stop) -> None:
+        """Tells the handler, gives it its grace to clean up, and gives up its place, whoever has the task now."""
+        ctx._halt(why)
+        work.stop()
+        _logger.info("%r is stopped: %s", ctx, why)
+        if why == "timeout":  # which was the end of the attempt
+            self.ended += 1
+        await asyncio.wait({work.task}, timeout=self.agent.grace)
+        if not work.task.done():
+            _logger.warning("%r does not stop (%s) and is left behind", ctx, why)
+        with contextlib.suppress(KurultaiError):
+            await job.release()
 
 
 async def _stopped(job: _native.Job) -> Stop:
@@ -292,20 +289,18 @@ async def _drain_when(stop: Union[asyncio.Event, Awaitable[Any]], jobs: _native.
 
 
 def _on_signal(stop: asyncio.Event) -> None:
-    """SIGTERM and Ctrl-C set ``stop``; a second one does what it always did."""
+    """SIGTERM and Ctrl-C set ``stop``; a second one, whichever, does what it always did."""
     loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
 
-    def set_once(number: int) -> None:
-        loop.remove_signal_handler(number)
+    def set_once() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
         stop.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in numbers:
         try:
-            loop.add_signal_handler(number, set_once, number)
+            loop.add_signal_handler(number, set_once)
         except (NotImplementedError, RuntimeError, ValueError):
             # Windows, or not the main thread: then whoever runs it stops it.
             return
-
-
-def _seconds(span: Duration) -> float:
-    return span.total_seconds() if isinstance(span, timedelta) else float(span)

@@ -45,7 +45,7 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Any, *args: Any, **options: Any) -> Any:
         result = getattr(self._inner, name)(*args, **options)
         if inspect.iscoroutine(result):
-            return _native.run(result)
+            return result if self._awaits else _native.run(result)
         return _iterate(result) if inspect.isasyncgen(result) else result
 
     return call
@@ -69,6 +69,8 @@ def _read(name: str) -> Callable[[Any], Any]:
 
 class _Proxy:
     __slots__ = ("_inner",)
+    #: Whether its calls are awaited after all.
+    _awaits = False
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -117,9 +119,17 @@ class Kurultai(_Proxy):
 class Context(_Proxy):
     """What a handler that is no coroutine gets."""
 
-    __slots__ = ()
+    __slots__ = ("_awaits",)
     task = property(_read("task"))
     cancelled = property(_read("cancelled"))
+
+    def __init__(self, inner: AsyncContext) -> None:
+        super().__init__(inner)
+        self._awaits = False
+
+    def _hand_over(self) -> None:
+        """The handler has returned a coroutine, which runs in the event loop and awaits the calls of its context."""
+        self._awaits = True
 
 
 @functools.wraps(_client.open)

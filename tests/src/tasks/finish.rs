@@ -146,6 +146,20 @@ cases! {
         assert_eq!(code(team.k.tasks().release(&first.lease).await), "lease.lost");
     }
 
+    async fn refused_results_are_called_results(team: Team) {
+        team.agent("temujin", &[]).await;
+        team.add(task("one")).await;
+        let lease = team.claim_one("temujin").await.lease;
+        let deep = (0..65).fold(json!(1), |inner, _| json!({"a": inner}));
+        let error = team.k.tasks().complete(&lease, deep.clone()).await.unwrap_err();
+        assert!(error.code() == "input.payload" && error.message().starts_with("results at $.a.a"), "{error}");
+        let failure = Failure { results: Some(deep.clone().into()), ..Failure::new("no") };
+        let error = team.k.tasks().fail(&lease, failure).await.unwrap_err();
+        assert!(error.message().starts_with("results at $"), "{error}");
+        let error = team.k.tasks().checkpoint(&lease, deep).await.unwrap_err();
+        assert!(error.message().starts_with("checkpoint at $"), "{error}");
+    }
+
     async fn a_long_error_keeps_its_end(team: Team) {
         team.agent("temujin", &[]).await;
         let id = team.add(task("one")).await;

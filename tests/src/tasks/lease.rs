@@ -2,7 +2,7 @@ use crate::{
     cases,
     fixture::{code, steady, task},
 };
-use kurultai_core::{Claim, Failure, Lease, RetryPolicy, Signal, Status};
+use kurultai_core::{Claim, Failure, FailureKind, Lease, RetryPolicy, Signal, Status};
 use serde_json::json;
 use std::time::Duration;
 
@@ -40,14 +40,34 @@ cases! {
         team.k.tasks().maintain().await.unwrap();
         let got = team.get(&id).await;
         assert_eq!((got.status, got.attempts, got.errors.len(), got.claimed_by), (Status::Pending, 1, 1, None));
-        assert!(got.errors[0].error.contains("temujin"));
+        assert_eq!((got.errors[0].kind, got.errors[0].error.contains("temujin")), (FailureKind::Lapsed, true));
         assert_eq!(team.topics(&id).await, ["task.enqueued", "task.claimed", "task.lapsed"]);
-        team.seconds(61);
         team.claim_one("temujin").await;
         team.seconds(31);
         team.k.tasks().maintain().await.unwrap();
         assert_eq!(team.status(&id).await, Status::DeadLetter);
         assert_eq!(team.topics(&id).await[3..], ["task.claimed", "task.dead_letter"]);
+    }
+
+    async fn a_first_lapse_returns_at_once_and_the_next_ones_back_off(team: Team) {
+        team.agent("temujin", &[]).await;
+        team.agent("jochi", &[]).await;
+        let id = team.add(task("one").retry(steady()).max_attempts(5)).await;
+        // A failure of another kind is no lapse.
+        let failed = team.claim_one("temujin").await;
+        let failure = Failure::new("\"kind\":\"lapsed\"").retry_after(Duration::ZERO);
+        team.k.tasks().fail(&failed.lease, failure).await.unwrap();
+        team.claim_one("temujin").await;
+        team.seconds(31);
+        let again = team.claim_one("jochi").await;
+        assert_eq!((again.id.as_str(), again.attempt), (id.as_str(), 3), "at once, to whoever is there");
+        team.seconds(31);
+        assert!(team.claim("temujin", 1).await.is_empty(), "a task that kills its holders waits");
+        assert_eq!(team.get(&id).await.run_at, Some(team.clock.now() + Duration::from_secs(240)));
+        team.seconds(241);
+        team.claim_one("temujin").await;
+        let kinds: Vec<FailureKind> = team.get(&id).await.errors.iter().map(|error| error.kind).collect();
+        assert_eq!(kinds, [FailureKind::Failed, FailureKind::Lapsed, FailureKind::Lapsed]);
     }
 
     async fn extend_keeps_a_lease_and_never_shortens_it(team: Team) {

@@ -1,13 +1,13 @@
 //! Handlers: how they may end, and what becomes of their tasks.
 
-use super::{LONG, prompt, soon, worker};
+use super::{LONG, eventually, prompt, soon, worker};
 use crate::{
     cases,
     fixture::{Team, code, steady, task},
 };
 use kurultai_core::{
-    Error, Status, Task, Usage,
-    worker::{BoxError, Context, Limits, Reject, Retry, Worker},
+    Error, FailureKind, Status, Task, Usage,
+    worker::{BoxError, Context, Limits, Reject, Retry, Stop, Worker},
 };
 use serde_json::{Value, json};
 use std::{convert::Infallible, fmt, future::pending, time::Duration};
@@ -29,7 +29,7 @@ async fn fails(team: &Team, status: Status, worker: Worker) -> (u32, String) {
 /// Until the one task that is there has failed and waits for its next attempt.
 async fn fails_once(team: &Team, worker: Worker) -> Task {
     let id = team.add(task("one").retry(steady()).payload(json!({"n": 1}))).await;
-    let failed = super::eventually(|| async { !team.get(&id).await.errors.is_empty() });
+    let failed = eventually(|| async { !team.get(&id).await.errors.is_empty() });
     soon(worker.run_until(&team.k, failed)).await.unwrap();
     team.get(&id).await
 }
@@ -48,6 +48,10 @@ impl std::error::Error for Outer {
         Some(&self.0)
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("wrapped")]
+struct Wrapped(#[source] BoxError);
 
 async fn sum(ctx: Context, numbers: Vec<i64>) -> Result<Value, Error> {
     ctx.progress(0.5).await?;
@@ -124,7 +128,8 @@ cases! {
         let limits = Limits::default().timeout(Duration::from_millis(20));
         let endless = |_: Context, _: Value| async { pending::<Result<(), Infallible>>().await };
         let got = fails_once(&team, worker().task_with("review", limits, endless)).await;
-        assert_eq!((got.status, got.errors[0].error.as_str()), (Status::Pending, "timed out after 20ms"));
+        assert_eq!((got.status, got.errors[0].error.as_str()), (Status::Pending, "timed out after 0.02 s"));
+        assert_eq!((got.errors[0].kind, got.attempts), (FailureKind::Timeout, 1));
     }
 
     async fn a_panic_is_a_failure(team: Team) {
@@ -137,10 +142,92 @@ cases! {
         assert_eq!((got.status, got.errors[0].error.as_str()), (Status::Pending, "panicked: cannot do {\"n\":1}"));
     }
 
-    async fn results_that_cannot_be_stored_are_a_failure(team: Team) {
+    async fn results_that_cannot_be_stored_are_not_made_again(team: Team) {
         let large = |_: Context, _: Value| async { Ok::<_, Infallible>("x".repeat(kurultai_core::json::MAX_BYTES)) };
-        let got = fails_once(&team, worker().task("review", large)).await;
-        assert!(got.errors[0].error.contains("[input.payload]"), "{:?}", got.errors);
+        let (attempts, error) = fails(&team, Status::DeadLetter, worker().task("review", large)).await;
+        assert_eq!(attempts, 1);
+        assert!(error.starts_with("results at $: 1048578 bytes") && error.contains("requeue the task"), "{error}");
+    }
+
+    async fn a_time_out_that_leaves_no_time_is_refused(team: Team) {
+        let limits = Limits::default().timeout(Duration::ZERO);
+        let never = worker().task_with("review", limits, sum).run_until(&team.k, sleep(LONG)).await;
+        let error = never.unwrap_err();
+        assert_eq!((error.code(), error.message().contains("the timeout of review")), ("input.invalid", true));
+    }
+
+    async fn a_handler_that_never_awaits_is_timed_out_all_the_same(team: Team) {
+        let id = team.add(prompt("one").max_attempts(1)).await;
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let blocking = move |ctx: Context, _: Value| {
+            let tell = tell.clone();
+            async move {
+                let begun = std::time::Instant::now();
+                while ctx.stop().is_none() && begun.elapsed() < LONG {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                // The time-out is stored by now or soon; this comes after it.
+                tell.send(ctx.stop()).unwrap();
+                Ok::<_, Infallible>("late")
+            }
+        };
+        let limits = Limits::default().timeout(Duration::from_millis(200));
+        let got = until(&team, &id, Status::DeadLetter, worker().task_with("review", limits, blocking)).await;
+        assert_eq!(soon(told.recv()).await, Some(Some(Stop::Timeout)));
+        assert_eq!((got.results, got.errors[0].kind), (None, FailureKind::Timeout));
+        assert_eq!(got.errors.len(), 1, "the late result is no second end");
+    }
+
+    async fn an_error_whose_text_panics_is_a_failure(team: Team) {
+        #[derive(Debug)]
+        struct Wordless;
+        impl fmt::Display for Wordless {
+            fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+                panic!("no words")
+            }
+        }
+        impl std::error::Error for Wordless {}
+        let failing = |_: Context, _: Value| async { Err::<(), _>(Wordless) };
+        let got = fails_once(&team, worker().task("review", failing)).await;
+        assert_eq!((got.attempts, got.errors[0].error.as_str()), (1, "panicked: no words"));
+    }
+
+    async fn a_pause_beyond_any_clock_is_ten_years(team: Team) {
+        let failing = |_: Context, _: Value| async { Err::<(), _>(Retry::after(Duration::MAX, "never")) };
+        let got = fails_once(&team, worker().task("review", failing)).await;
+        let ten_years = Duration::from_secs(10 * 365 * 86_400);
+        assert_eq!((got.attempts, got.run_at), (1, Some(team.clock.now() + ten_years)));
+    }
+
+    async fn the_outermost_wish_counts(team: Team) {
+        let failing = |_: Context, _: Value| async { Err::<(), _>(Wrapped(Box::new(Retry::after(Duration::from_secs(5), "busy")))) };
+        let got = fails_once(&team, worker().task("review", failing)).await;
+        assert_eq!((got.status, got.run_at), (Status::Pending, Some(team.clock.now() + Duration::from_secs(5))));
+        let rejects = |_: Context, _: Value| async { Err::<(), _>(Wrapped(Box::new(Reject::new("no such thing")))) };
+        let (attempts, error) = fails(&team, Status::DeadLetter, worker().task("review", rejects)).await;
+        assert_eq!((attempts, error.as_str()), (1, "wrapped: no such thing"));
+    }
+
+    async fn a_refused_usage_is_dropped_and_the_results_stay(team: Team) {
+        let id = team.add(task("one").payload(json!(null))).await;
+        let spends = |ctx: Context, (): ()| async move {
+            ctx.usage(Usage { tokens: 3, cost: 0.5, seconds: 1.0 });
+            ctx.usage(Usage { cost: f64::NAN, ..Usage::default() });
+            ctx.usage(Usage { seconds: -1.0, ..Usage::default() });
+            Ok::<_, Infallible>("done")
+        };
+        let got = until(&team, &id, Status::Completed, worker().task("review", spends)).await;
+        assert_eq!((got.results.unwrap().value(), got.usage.unwrap().tokens), (json!("done"), 3));
+    }
+
+    async fn a_store_that_is_closed_ends_its_worker(team: Team) {
+        let k = team.reopen(|config| config).await;
+        let same = k.clone();
+        let (running, closing) = (worker().task("review", sum).run_until(&k, sleep(LONG * 10)), async {
+            eventually(|| async { !team.k.agents().list().await.unwrap().is_empty() }).await;
+            same.close().await;
+        });
+        assert_eq!(soon(async { tokio::join!(running, closing) }).await.0.unwrap(), 0);
     }
 
     async fn a_cancelled_task_drops_its_handler(team: Team) {

@@ -5,7 +5,10 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Claim, Failure, Status, Usage, worker::Stop};
+use kurultai_core::{
+    Claim, Failure, FailureKind, Status, Usage,
+    worker::{Ended, Limits, Stop, Wish},
+};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -155,6 +158,71 @@ cases! {
         assert!(!job.ended());
         job.fail(Failure::new("its result was too deep")).await.unwrap();
         assert_eq!(team.status(&id).await, Status::DeadLetter);
+    }
+
+    async fn a_job_ends_as_its_handler_ended(team: Team) {
+        let jobs = worker().concurrency(4).start(&team.k).await.unwrap();
+        for (ended, status, attempts) in [
+            (Ended::Returned(json!([1]).into()), Status::Completed, 1),
+            (Ended::Unstorable("results at $: no JSON".into()), Status::DeadLetter, 1),
+            (Ended::Raised { error: "no".into(), wish: Some(Wish::Reject) }, Status::DeadLetter, 1),
+            (Ended::Raised { error: "no".into(), wish: Some(Wish::Retry { after: Some(-1.0) }) }, Status::Completed, 2),
+        ] {
+            let id = team.add(prompt("one").max_attempts(2)).await;
+            let job = next(&jobs).await;
+            job.limit(Limits::default());
+            assert_eq!(job.end(ended).await.unwrap().id, id);
+            assert!(job.ended());
+            if team.status(&id).await == Status::Pending {
+                next(&jobs).await.end(Ended::Returned(json!(null).into())).await.unwrap();
+            }
+            let got = team.get(&id).await;
+            assert_eq!((got.status, got.attempts), (status, attempts), "{:?}", got.errors);
+        }
+    }
+
+    async fn a_job_that_takes_too_long_is_ended_by_its_worker(team: Team) {
+        let id = team.add(prompt("one").max_attempts(1)).await;
+        let jobs = worker().start(&team.k).await.unwrap();
+        let job = next(&jobs).await;
+        job.usage(Usage { tokens: 9, ..Usage::default() });
+        job.limit(Limits::default().timeout(Duration::from_millis(30)));
+        assert_eq!(soon(job.stopped()).await, Stop::Timeout);
+        // Nobody but the worker has done anything.
+        team.becomes(&id, Status::DeadLetter).await;
+        let got = team.get(&id).await;
+        assert_eq!((got.errors[0].kind, got.errors[0].error.as_str()), (FailureKind::Timeout, "timed out after 0.03 s"));
+        assert_eq!(got.usage.unwrap().tokens, 9);
+        let second = team.add(prompt("two")).await;
+        let place = timeout(Duration::from_millis(200), jobs.next()).await;
+        assert!(place.is_err(), "its place is its own until it is heard of: the handler may run still");
+        assert_eq!(code(job.complete(json!("late"), None).await), "lease.lost");
+        assert_eq!(code(job.end(Ended::Returned(json!("late").into())).await), "lease.lost");
+        assert_eq!(team.get(&id).await.results, None);
+        assert_eq!(next(&jobs).await.task.id, second);
+    }
+
+    async fn a_job_that_ends_in_time_is_not_timed_out(team: Team) {
+        let jobs = worker().concurrency(20).start(&team.k).await.unwrap();
+        let tasks = (0..60).map(|i| prompt(&i.to_string()).max_attempts(1)).collect();
+        let ids = team.k.tasks().enqueue_many(tasks).await.unwrap();
+        let (mut completed, mut late) = (0, 0);
+        for _ in 0..60 {
+            let job = next(&jobs).await;
+            // About as long as the end itself takes.
+            job.limit(Limits::default().timeout(Duration::from_micros(fastrand::u64(1..4_000))));
+            match job.end(Ended::Returned(json!(1).into())).await {
+                Ok(_) => completed += 1,
+                Err(error) => {
+                    assert_eq!(error.code(), "lease.lost");
+                    late += 1;
+                }
+            }
+        }
+        let ids: Vec<&str> = ids.iter().map(|added| added.id.as_str()).collect();
+        let tasks = team.k.tasks().get_many(&ids).await.unwrap();
+        let of = |status| tasks.iter().flatten().filter(|task| task.status == status).count();
+        assert_eq!((of(Status::Completed), of(Status::DeadLetter)), (completed, late), "each ended once");
     }
 
     async fn a_dropped_next_loses_no_job(team: Team) {

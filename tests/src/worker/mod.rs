@@ -1,9 +1,11 @@
-//! The worker: its loop ([`jobs`]), how it comes and goes ([`duty`]), and what handlers may end with ([`handlers`]).
+//! The worker: its loop ([`jobs`]), how it comes and goes ([`duty`]), and what handlers may end with ([`handlers`], and
+//! all of it in [`torture`]).
 
 mod duty;
 mod handlers;
 mod jobs;
 mod outage;
+mod torture;
 
 use crate::fixture::{Team, steady, task};
 use kurultai_core::{

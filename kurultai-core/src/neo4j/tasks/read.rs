@@ -41,7 +41,8 @@ RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_b
     micros!("t.run_at"),
     ", ",
     micros!("t.expires_at"),
-    ", t.timeout, t.control, t.on_prerequisite_failure, t.wait_for, before, below] AS row"
+    ", t.timeout, t.control, t.on_prerequisite_failure, t.wait_for, before, below,
+  size([e IN t.errors WHERE e CONTAINS '\"kind\":\"lapsed\"'])] AS row"
 );
 
 pub(super) const DUE: &str = concat!(
@@ -159,6 +160,7 @@ fn facts_of(mut row: Cells) -> Result<Facts> {
         wait_for: parsed::<WaitFor>(row.next()?),
         prerequisites: tally(row.next()?),
         children: tally(row.next()?),
+        lapses: row.next::<Option<u32>>()?.unwrap_or(0),
     })
 }
 

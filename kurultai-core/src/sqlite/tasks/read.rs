@@ -19,7 +19,9 @@ pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
           d.on_prerequisite_failure, d.wait_for, d.retry,
           (select group_concat(p.status) from edge e join task p on p.n = e.prerequisite
            where e.dependent = t.n and e.type = 'blocks'),
-          (select group_concat(c.status) from task c where c.parent = t.n)
+          (select group_concat(c.status) from task c where c.parent = t.n),
+          (select count(*) from task_result r, json_each(r.errors) e
+           where r.n = t.n and e.value ->> '$.kind' = 'lapsed')
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
     let rows = tx.rows(sql, params![tx.ns, values(ids.iter().cloned())], |row| facts_of(tx, row))?;
     let mut found: HashMap<String, Facts> = rows.into_iter().map(|facts| (facts.id.clone(), facts)).collect();
@@ -49,6 +51,7 @@ pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
         retry: json(16)?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
         prerequisites: Tally::of(json(17)?.as_deref()),
         children: Tally::of(json(18)?.as_deref()),
+        lapses: row.get(19)?,
     })
 }
 

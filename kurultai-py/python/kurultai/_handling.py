@@ -1,0 +1,149 @@
+"""A handler at work, and what it may end with."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import math
+import os.path
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from . import blocking
+from ._context import Context
+from ._threads import Threads
+from .types import Duration
+
+
+class Retry(Exception):
+    """Raised by a handler: try the task again ``after`` so many seconds (or a timedelta) instead of after the
+    back-off of its policy. A negative time is 0, more than ten years are ten years, and what is no finite number of
+    seconds leaves it to the back-off."""
+
+    def __init__(self, message: str = "", *, after: Duration | None = None) -> None:
+        if after is not None and (isinstance(after, bool) or not isinstance(after, (int, float, timedelta))):
+            raise TypeError(f"after is {after!r}; allowed: seconds or a timedelta")
+        super().__init__(message)
+        self.after = after
+
+
+class Reject(Exception):
+    """Raised by a handler: no attempt will mend this; the task goes to the dead letters now."""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """A function and what its attempts may take."""
+
+    function: Callable[..., Any]
+    timeout: float | None
+    retries: int | None
+
+    @property
+    def awaits(self) -> bool:
+        """Whether it surely returns a coroutine. A plain function may do so too, which only its call shows."""
+        function = self.function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a handler ended: with results, or with an error."""
+
+    results: Any = None
+    error: BaseException | None = None
+
+
+class Handling:
+    """A handler at work; ``task`` never fails, whatever the handler does."""
+
+    def __init__(self, handler: Handler, ctx: Context, threads: Threads) -> None:
+        #: Whether it runs in a thread, where it cannot be cancelled.
+        self._in_thread = not handler.awaits
+        self._stopped = False
+        self.task = asyncio.create_task(self._run(handler.function, ctx, threads))
+
+    def stop(self) -> None:
+        self._stopped = True
+        if not self._in_thread:
+            self.task.cancel()
+
+    async def _run(self, function: Callable[..., Any], ctx: Context, threads: Threads) -> Ended:
+        try:
+            if not self._in_thread:
+                return Ended(await function(ctx, ctx.task.payload))
+            inner = blocking.Context(ctx)
+            ended = await threads.start(functools.partial(_call, function, inner, ctx.task.payload))
+            if not inspect.isawaitable(ended.results) or self._stopped:
+                return ended
+            inner._hand_over()
+            self._in_thread = False
+            return Ended(await ended.results)
+        except BaseException as error:  # an exit, too: first the attempt ends
+            return Ended(error=error)
+
+
+def _call(function: Callable[..., Any], ctx: blocking.Context, payload: Any) -> Ended:
+    try:
+        return Ended(function(ctx, payload))
+    except BaseException as error:
+        return Ended(error=error)
+
+
+def wish_of(error: BaseException) -> tuple[Literal["retry", "reject"] | None, float | None]:
+    """The outermost Retry or Reject among an exception, those that it groups and its causes."""
+    level, seen = [error], {id(error)}
+    while level:
+        for one in level:
+            if isinstance(one, Reject):
+                return "reject", None
+            if isinstance(one, Retry):
+                return "retry", _pause(one.after)
+        inner = [inside for one in level for inside in _inside(one) if id(inside) not in seen]
+        seen.update(map(id, inner))
+        level = inner
+    return None, None
+
+
+def _inside(error: BaseException) -> Iterator[BaseException]:
+    grouped = getattr(error, "exceptions", None)  # also of the backport for 3.10
+    if isinstance(grouped, (tuple, list)):
+        yield from (one for one in grouped if isinstance(one, BaseException))
+    if error.__cause__ is not None:
+        yield error.__cause__
+    elif error.__context__ is not None and not error.__suppress_context__:
+        yield error.__context__
+
+
+def _pause(after: Any) -> float | None:
+    """Seconds; NaN where it is nothing of the kind."""
+    if after is None:
+        return None
+    try:
+        return after.total_seconds() if isinstance(after, timedelta) else float(after)
+    except OverflowError:
+        return math.copysign(math.inf, after)
+    except Exception:
+        return math.nan
+
+
+_OURS = os.path.dirname(__file__)
+
+
+def text_of(error: BaseException) -> str:
+    """The traceback from the handler on; of Retry and Reject what they say."""
+    try:
+        if isinstance(error, (Retry, Reject)) and error.__cause__ is None and str(error):
+            return str(error)
+        trace = error.__traceback__
+        while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == _OURS:
+            trace = trace.tb_next
+        return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
+    except BaseException as broken:  # whatever its own __str__ does
+        return f"{type(error).__name__}, whose text cannot be shown: {type(broken).__name__}"
