@@ -229,6 +229,21 @@ class Handlers:
         got = await self.k.tasks.get(task)
         self.assertEqual((got.status, got.results, got.errors[0].kind, agent.handled), ("dead_letter", None, "timeout", 1))
 
+    async def test_a_handler_that_blocks_the_loop_is_a_warning(self: Any) -> None:
+        agent = Agent("temujin")
+
+        @agent.task("blocks", timeout=0.1, retries=0)
+        async def blocks(ctx: Any, payload: Any) -> Any:
+            time.sleep(6.5)
+
+        task = await self.k.tasks.enqueue("blocks")
+        with self.assertLogs("kurultai", "WARNING") as logs:
+            async with serving(self, agent):
+                await until(self, task, "dead_letter")
+                await asyncio.sleep(0.1)
+        [line] = [line for line in logs.output if "has not noticed for 5 s" in line]
+        self.assertIn(task.id, line)
+
     async def test_cancel_suspend_and_loss_stop_the_handler(self: Any) -> None:
         for what in ("cancel", "suspend", "lose"):
             for kind in ("async", "sync"):

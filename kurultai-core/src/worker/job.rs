@@ -329,7 +329,7 @@ impl Held {
     /// Ends the attempt as failed, unless the handler ends it just now.
     async fn time_out(self: &Arc<Self>, shared: &Shared, limit: Duration) {
         let turn = self.turn.lock().await;
-        if self.over() || shared.vanished() {
+        if self.over() || self.lost() || shared.vanished() {
             return;
         }
         self.timed_out.store(true, Ordering::SeqCst);

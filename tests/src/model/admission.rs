@@ -136,6 +136,7 @@ impl Model {
             status: Status::Pending,
             claimable: false,
             attempts: 0,
+            lapses: 0,
             version: 0,
             claimed_by: None,
             lease_until: 0,

@@ -38,6 +38,8 @@ pub(super) struct Task {
     /// Pending, and its time has come.
     pub(super) claimable: bool,
     pub(super) attempts: u32,
+    /// How many of its leases have run out.
+    pub(super) lapses: u32,
     pub(super) version: i64,
     pub(super) claimed_by: Option<&'static str>,
     pub(super) lease_until: i64,
@@ -158,7 +160,8 @@ impl Model {
         match task.status {
             Status::InProgress if task.lease_until <= self.now => {
                 task.ended = None;
-                task.fail(self.now, true, None);
+                task.lapses += 1;
+                task.fail(self.now, true, (task.lapses == 1).then_some(0));
             }
             _ if task.is_overdue(self.now) => task.turn(Status::Expired),
             Status::Pending if !task.claimable && task.run_at.is_none_or(|at| at <= self.now) => {
