@@ -8,7 +8,7 @@ import { encode, encodeArgs } from './json'
 import { Kurultai, open } from './kurultai'
 import type { NativeJobs } from './native'
 import * as results from './results'
-import { textOf, wishOf } from './thrown'
+import { errorText, wishOf } from './thrown'
 import type { OpenOptions } from './types'
 
 export interface AgentOptions {
@@ -233,7 +233,7 @@ async function stopped(
 /** Says how the handler ended; the core decides what that means. */
 async function end(jobs: NativeJobs, job: number, ended: Ended): Promise<void> {
   if ('error' in ended) {
-    const text = textOf(ended.error)
+    const text = errorText(ended.error)
     const [wish, afterMs] = wishOf(ended.error)
     return results.nothing(await call((id) => jobs.raised(id, job, text, wish, afterMs)))
   }
@@ -241,7 +241,7 @@ async function end(jobs: NativeJobs, job: number, ended: Ended): Promise<void> {
   try {
     text = encode(ended.results ?? null, 'results')
   } catch (error) {
-    const why = error instanceof InputError ? error.message.toWellFormed() : `results cannot be written: ${textOf(error)}`
+    const why = error instanceof InputError ? error.message.toWellFormed() : `results cannot be written: ${errorText(error)}`
     return results.nothing(await call((id) => jobs.unstorable(id, job, why)))
   }
   return results.nothing(await call((id) => jobs.returned(id, job, text)))

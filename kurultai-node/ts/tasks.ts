@@ -9,7 +9,7 @@ import type { NativeTasks, Outcome } from './native'
 import { encodeDependency, encodeTask, encodeTasks, idOf, type NewTaskLike } from './new_task'
 import { Pages } from './pages'
 import * as results from './results'
-import { textOf } from './thrown'
+import { errorText } from './thrown'
 import type {
   AdoptOptions, Adoption, Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
   Page, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, Usage, Waits,
@@ -329,7 +329,7 @@ function encodeFinish(finish: Finish): string {
 export function encodeFailure(failure: { error: string | Error } & FailOptions): string {
   const { error, results: achieved, usage, ...rest } = failure
   check.checkFields(rest, FAILURE)
-  const fields = encodeArgs({ ...rest, error: textOf(error) })
+  const fields = encodeArgs({ ...rest, error: errorText(error) })
   const stored = achieved === undefined ? '' : `,"results":${encode(achieved, 'results')}`
   const spent = usage === undefined ? '' : `,"usage":${encodeArgs(usage, {}, USAGE)}`
   return `${fields.slice(0, -1)}${stored}${spent}}`

@@ -56,7 +56,7 @@ export function wishOf(thrown: unknown): [wish?: 'retry' | 'reject', afterMs?: n
  * request with its keys.
  * @internal
  */
-export function textOf(thrown: unknown): string {
+export function errorText(thrown: unknown): string {
   try {
     return write(thrown, new Set()).toWellFormed()
   } catch {
