@@ -42,8 +42,8 @@ pub use kurultai::Kurultai;
 pub use neo4j::hot_statements as neo4j_statements;
 pub use tasks::{
     AdoptOptions, Adoption, Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation,
-    Extended, Failure, FailureKind, Filter, Finding, FindingKind, Finish, Finished, Lease, NewTask, OnPrerequisiteFailure,
-    Outcome, Page, Prerequisite, Priority, Reason, RetryPolicy, Signal, Start, Stats, Status, Task,
-    TaskError, TaskQueue, Tasks, Usage, WaitFor,
+    Extended, Failure, FailureKind, Filter, Finding, FindingKind, Finish, Finished, Lease, NewTask,
+    OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason, RetryPolicy, Signal, Start, Stats,
+    Status, Task, TaskError, TaskQueue, Tasks, Usage, WaitFor,
 };
 pub use worker::Worker;

@@ -4,9 +4,9 @@
 use crate::bridge::Answer;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Adoption, Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended, FailureKind, Finding,
-    FindingKind, Finished, Json, Lease, Page, Prerequisite, Priority, Reason, Result, Signal, Stats, Status,
-    Task, TaskError, Usage, tasks::Percentiles,
+    Adoption, Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended,
+    FailureKind, Finding, FindingKind, Finished, Json, Lease, Page, Prerequisite, Priority, Reason, Result,
+    Signal, Stats, Status, Task, TaskError, Usage, tasks::Percentiles,
 };
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;

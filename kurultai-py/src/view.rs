@@ -4,7 +4,8 @@
 use crate::{json, op::Answer};
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    AgentStatus, DependencyType, FailureKind, FindingKind, Json, Priority, Result, Signal, Status, worker::Stop,
+    AgentStatus, DependencyType, FailureKind, FindingKind, Json, Priority, Result, Signal, Status,
+    worker::Stop,
 };
 use pyo3::{
     prelude::*,
