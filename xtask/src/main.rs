@@ -13,7 +13,7 @@ mod yardstick;
 use process::{Result, Steps, cargo, run};
 use server::{Server, beside};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use xtask::{process, root, server};
 
 const HELP: &str = "\
@@ -104,14 +104,30 @@ fn test(mut filters: Vec<String>) -> Result<()> {
             python::test(&mut steps, server.as_ref(), &filters);
             node::test(&mut steps, server.as_ref(), &filters);
             let mut command = cargo(tests);
+            let all = filters.is_empty();
             command.arg("--").args(filters);
             if !with_neo4j {
                 command.args(["--skip", "neo4j::"]);
             }
             steps.run("test", || beside(server.as_ref(), &mut command));
+            if all {
+                processes(&mut steps, server.as_ref());
+            }
         }
     }
     steps.finish()
+}
+
+/// Processes in every language on each store, with the packages and the program that the steps before have built.
+fn processes(steps: &mut Steps, server: Option<&Server>) {
+    let store = if server.is_some() { "both" } else { "sqlite" };
+    let runs: [(_, &[&str]); 3] =
+        [("cases", &[]), ("history", &["--seconds", "12"]), ("liveness", &["--rounds", "150"])];
+    for (name, args) in runs {
+        let mut chaos = Command::new(built("dev").join("chaos"));
+        chaos.arg(name).args(["--store", store]).args(args);
+        steps.run(name, || beside(server, &mut chaos));
+    }
 }
 
 fn bench(mut args: Vec<String>) -> Result<()> {

@@ -25,8 +25,11 @@ pub async fn run(arena: &Arena, languages: &[Language]) -> Result<String> {
     let kept = acknowledged_requests_win(&desk).await?;
     desk.close().await?;
     arena.check_integrity()?;
-    let mut said = format!("{seen} events seen by every reader, {kept} of {kept} cancels and suspends kept");
-    if arena.url.starts_with("sqlite") {
+    let store = if arena.url.starts_with("sqlite") { "sqlite" } else { "neo4j" };
+    let mut said = format!(
+        "cases {store}: {seen} events seen by every reader, {kept} of {kept} cancels and suspends kept"
+    );
+    if store == "sqlite" {
         let looks = languages.iter().zip(languages.iter().cycle().skip(1));
         let stored =
             try_join_all(looks.map(|(one, other)| a_look_at_the_file_loses_nothing(*one, *other))).await?;

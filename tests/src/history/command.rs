@@ -27,6 +27,9 @@ faults that were found once. Neo4j is the server that KURULTAI_TEST_NEO4J names,
 1 where a promise was broken. The packages must be built, as `cargo xtask chaos history` does.
 ";
 
+/// How many seconds one history lasts at most.
+const HISTORY: f64 = 120.0;
+
 #[derive(Debug)]
 struct Given {
     seconds: f64,
@@ -83,33 +86,39 @@ fn given(args: &[String]) -> Option<Given> {
 async fn both(what: &str, given: &Given) -> Result {
     let mut broken = Vec::new();
     if given.store != "neo4j" {
-        broken.extend(on(what, given, &Arena::sqlite()?).await.err());
+        broken.extend(on(what, given, Arena::sqlite).await.err());
     }
     if given.store != "sqlite" {
         let server = spawn_blocking(Server::named_or_new).await??;
-        broken.extend(on(what, given, &Arena::of_server(server.url())).await.err());
+        broken.extend(on(what, given, || Ok(Arena::of_server(server.url()))).await.err());
     }
     let broken: Vec<String> = broken.iter().map(ToString::to_string).collect();
     if broken.is_empty() { Ok(()) } else { Err(broken.join("; ").into()) }
 }
 
-async fn on(what: &str, given: &Given, arena: &Arena) -> Result {
-    let languages = given.languages.clone();
-    if what == "cases" {
-        told(cases::run(arena, &languages).await?)?;
-        return Ok(());
+async fn on(what: &str, given: &Given, arena: impl Fn() -> Result<Arena>) -> Result {
+    match what {
+        "cases" => told(cases::run(&arena()?, &given.languages).await?).map(drop),
+        "liveness" => told(liveness::run(&arena()?, &given.languages, given.rounds).await?)?.check(),
+        _ => histories(given, arena).await,
     }
-    if what == "liveness" {
-        let report = told(liveness::run(arena, &languages, given.rounds).await?)?;
-        return report.check();
+}
+
+/// One after another, so that none grows too long to be judged.
+async fn histories(given: &Given, arena: impl Fn() -> Result<Arena>) -> Result {
+    let mut left = given.seconds;
+    while left > 0.0 {
+        let seconds = left.min(HISTORY);
+        left -= seconds;
+        let (languages, namespaces) = (given.languages.clone(), given.namespaces);
+        let options = Options { seconds, languages, namespaces, network: given.network };
+        let report = told(run::run(&arena()?, &options).await?)?;
+        for story in &report.stories {
+            writeln!(io::stdout(), "{story}\n")?;
+        }
+        report.check()?;
     }
-    let options =
-        Options { seconds: given.seconds, languages, namespaces: given.namespaces, network: given.network };
-    let report = told(run::run(arena, &options).await?)?;
-    for story in &report.stories {
-        writeln!(io::stdout(), "{story}\n")?;
-    }
-    report.check()
+    Ok(())
 }
 
 fn told<R: Display>(report: R) -> Result<R> {

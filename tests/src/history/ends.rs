@@ -69,11 +69,13 @@ fn has_its_results(case: &Case<'_>, task: &Left) -> bool {
 
 /// Blocked, though all that it waits for was completed.
 fn forgotten(task: &Left, left: &HashMap<&str, &Left>, all: &[Left]) -> Option<Violation> {
+    if task.status != Status::Blocked {
+        return None;
+    }
     let is_done = |id: &str| left.get(id).is_some_and(|task| task.status == Status::Completed);
     let mut children = all.iter().filter(|child| child.parent.as_ref() == Some(&task.id));
     let free = task.depends_on.iter().all(|on| is_done(on)) && children.all(|child| is_done(&child.id));
-    (task.status == Status::Blocked && free)
-        .then(|| Violation::of(Some(&task.id), "it is blocked, but all that it waits for is completed"))
+    free.then(|| Violation::of(Some(&task.id), "it is blocked, but all that it waits for is completed"))
 }
 
 /// No task is given out before what it depends on is completed.

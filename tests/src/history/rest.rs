@@ -2,9 +2,13 @@
 
 use super::{check::Left, log::Event};
 use crate::chaos::Result;
+use chrono::{DateTime, TimeDelta, Utc};
 use kurultai_core::{Event as Logged, EventFilter, Filter, Kurultai, Status, Task};
 use std::time::Duration;
 use tokio::time::sleep;
+
+/// A task that expires sooner than this after the last event is waited for.
+const SOON: TimeDelta = TimeDelta::minutes(1);
 
 /// The log and the tasks, once nothing moves any more.
 pub(super) async fn rest(store: &Kurultai) -> Result<(Vec<Event>, Vec<Left>)> {
@@ -12,40 +16,51 @@ pub(super) async fn rest(store: &Kurultai) -> Result<(Vec<Event>, Vec<Left>)> {
         store.tasks().maintain().await?;
         let last = store.events().last_seq().await?;
         sleep(Duration::from_millis(300)).await;
-        let (log, left) = (every_event(store).await?, every_task(store).await?);
-        let held = left.iter().any(|task| task.status == Status::InProgress);
-        if !held && store.events().last_seq().await? == last {
-            return Ok((log, left));
+        let (log, tasks) = (every_event(store).await?, every_task(store).await?);
+        let newest = log.last().map(|event| event.created_at);
+        let moves = tasks.iter().any(|task| moves(task, newest));
+        if !moves && store.events().last_seq().await? == last {
+            return Ok((log.into_iter().map(noted).collect(), tasks.into_iter().map(kept).collect()));
         }
     }
 }
 
-async fn every_event(store: &Kurultai) -> Result<Vec<Event>> {
-    let mut log: Vec<Event> = Vec::new();
+/// Whether time alone does something to it soon.
+fn moves(task: &Task, newest: Option<DateTime<Utc>>) -> bool {
+    let expires = || task.expires_at.zip(newest).is_some_and(|(at, newest)| at < newest + SOON);
+    match task.status {
+        Status::InProgress => true,
+        Status::Pending | Status::Blocked => expires(),
+        _ => false,
+    }
+}
+
+fn noted(event: Logged) -> Event {
+    let Logged { seq, topic, task_id: task, source, .. } = event;
+    Event { seq, topic, task, source }
+}
+
+async fn every_event(store: &Kurultai) -> Result<Vec<Logged>> {
+    let mut log: Vec<Logged> = Vec::new();
     loop {
         let after_seq = log.last().map_or(0, |event| event.seq);
-        let page =
-            store.events().read(EventFilter { after_seq, limit: 1_000, ..EventFilter::default() }).await?;
+        let filter = EventFilter { after_seq, limit: 1_000, ..EventFilter::default() };
+        let page = store.events().read(filter).await?;
         if page.is_empty() {
             return Ok(log);
         }
-        log.extend(page.into_iter().map(|Logged { seq, topic, task_id: task, source, .. }| Event {
-            seq,
-            topic,
-            task,
-            source,
-        }));
+        log.extend(page);
     }
 }
 
-async fn every_task(store: &Kurultai) -> Result<Vec<Left>> {
-    let (mut left, mut filter) = (Vec::new(), Filter { limit: 1_000, ..Filter::default() });
+async fn every_task(store: &Kurultai) -> Result<Vec<Task>> {
+    let (mut tasks, mut filter) = (Vec::new(), Filter { limit: 1_000, ..Filter::default() });
     loop {
         let page = store.tasks().list(filter.clone()).await?;
-        left.extend(page.tasks.into_iter().map(kept));
+        tasks.extend(page.tasks);
         match page.next {
             Some(next) => filter.cursor = Some(next),
-            None => return Ok(left),
+            None => return Ok(tasks),
         }
     }
 }
