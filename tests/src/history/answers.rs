@@ -10,12 +10,20 @@ use std::ops::RangeInclusive;
 
 type Window = RangeInclusive<i64>;
 
+/// No call lasts longer: 30 s, what its process stood still, and what a busy machine adds.
+const LONGEST: Nanos = 45_000_000_000;
+
 pub(super) fn check(case: &Case<'_>, call: &Call) -> Vec<Violation> {
     let mut wrong: Vec<(Option<String>, String)> = Vec::new();
     match &call.outcome {
         Outcome::Unknown => {}
         Outcome::Missing => wrong.push((call.task(), "was never answered".to_owned())),
-        Outcome::Answered(at, answer) => wrong = explain(case, call, *at, answer),
+        Outcome::Answered(at, answer) => {
+            wrong = explain(case, call, *at, answer);
+            if at - call.called > LONGEST {
+                wrong.push((call.first_task(), format!("took {} s", (at - call.called) / 1_000_000_000)));
+            }
+        }
     }
     let told = |(task, why): (Option<String>, String)| {
         let op = serde_json::to_string(&call.op).unwrap_or_default();

@@ -74,12 +74,13 @@ fn ran_out(case: &Case<'_>, event: &Event, task: &str, version: i64) -> Result<(
     }
 }
 
-/// Of an agent's claims that nobody was told of, there are no more than its unanswered calls may have got.
+/// Of an agent's claims that nobody was told of, there are no more than its unanswered calls may have got. Nor is a call
+/// told of a lease that ran out before its answer came through: it asked again.
 fn unexplained_claims(case: &Case<'_>) -> Vec<Violation> {
     let mut may_have_got: HashMap<&str, usize> = HashMap::new();
     for call in &case.history.calls {
         if let Op::Claim { agent, max, .. } = &call.op
-            && !matches!(call.answered(), Some((_, Answer::Claimed(_) | Answer::Refused(_))))
+            && call.answered().is_none()
         {
             *may_have_got.entry(agent).or_default() += max;
         }
@@ -88,17 +89,45 @@ fn unexplained_claims(case: &Case<'_>) -> Vec<Violation> {
     for event in case.history.log.iter().filter(|event| event.topic == "task.claimed") {
         let (Some(task), Some(agent)) = (event.task.as_deref(), event.source.as_deref()) else { continue };
         let version = case.timeline(task).at(event.seq).version;
-        if case.claim(task, version).is_some() {
+        if case.claim(task, version).is_some() || ran_out_on_the_way(case, event, agent, task, version) {
             continue;
         }
         match may_have_got.get_mut(agent) {
             Some(left @ 1..) => *left -= 1,
             _ => {
+                let (seq, told) = (event.seq, told_meanwhile(case, agent, event.seq));
                 let what =
-                    format!("event {}: {agent} claimed version {version}, but was never told", event.seq);
+                    format!("event {seq}: {agent} claimed version {version}, but was never told{told}");
                 violations.push(Violation::of(Some(task), what));
             }
         }
     }
     violations
+}
+
+fn ran_out_on_the_way(case: &Case<'_>, event: &Event, agent: &str, task: &str, version: i64) -> bool {
+    let Some((end, _)) = case.timeline(task).ended(version) else { return false };
+    case.history.calls.iter().any(|call| {
+        matches!(&call.op, Op::Claim { agent: by, .. } if by == agent)
+            && matches!(call.answered(), Some((_, Answer::Claimed(_))))
+            && case.can_cause(call, event.seq)
+            && case.can_cause(call, *end)
+    })
+}
+
+/// What an agent's claims were told that ran when an event came.
+fn told_meanwhile(case: &Case<'_>, agent: &str, seq: i64) -> String {
+    let ran = |call: &&Call| {
+        let window = case.window(call);
+        matches!(&call.op, Op::Claim { agent: by, .. } if by == agent)
+            && seq > *window.start()
+            && seq <= *window.end()
+    };
+    let told = |call: &Call| match call.answered() {
+        Some((at, answer)) => {
+            format!("; meanwhile a claim took {} ms: {answer:?}", (at - call.called) / 1_000_000)
+        }
+        None => String::new(),
+    };
+    case.history.calls.iter().filter(ran).map(told).collect()
 }

@@ -171,6 +171,14 @@ fn a_claim_that_nobody_was_told_of() {
 }
 
 #[test]
+fn a_claim_whose_lease_ran_out_on_the_way() {
+    let story = Story::default().enqueue(0, "x").event("enqueued", "x");
+    let story =
+        story.call(20, 900, claim(), Answer::Claimed(vec![])).event("claimed", "x").event("lapsed", "x");
+    story.left("x", Status::Pending, 1, None).accept();
+}
+
+#[test]
 fn an_acknowledged_cancel_without_effect() {
     let asked = || Story::claimed().call(40, 50, cancel("x"), Answer::Status(Status::InProgress));
     asked().refuse("was not done within");
@@ -275,6 +283,9 @@ fn a_key_that_is_not_unique() {
 #[test]
 fn an_answer_that_never_comes_and_an_error_that_nothing_explains() {
     Story::claimed().without_answer(40, complete("x", 1), Outcome::Missing).refuse("never answered");
+    let get = Op::Get { task: "x".to_owned() };
+    let lasting = Answer::Seen(vec![Seen("x".to_owned(), Status::InProgress, 1, Some("ada".to_owned()))]);
+    Story::claimed().call(40, 60_000, get, lasting).refuse("took 59 s");
     let refused = Answer::Refused("store.constraint".to_owned());
     Story::claimed().call(40, 50, enqueue("y"), refused).refuse("refused with store.constraint");
 }
