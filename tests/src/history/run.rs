@@ -177,29 +177,25 @@ impl Run {
         Ok(true)
     }
 
-    /// Kills somebody, stops somebody for longer than a lease, or breaks somebody's network.
+    /// In turn kills somebody, stops somebody for longer than a lease, and breaks somebody's network.
     fn harm(&mut self) -> Result {
         let player = fastrand::usize(..self.players.count());
         let is_cut_off = self.cut_off.is_some_and(|(cut_off, _)| cut_off == player);
         if !self.players.is_ready(player) || self.players.is_stopped(player) || is_cut_off {
             return Ok(());
         }
-        match fastrand::usize(..3) {
-            0 => {
-                self.report.kills += 1;
-                self.players.kill(player)?;
-            }
-            1 if self.asleep.is_none() => {
-                self.report.stops += 1;
-                self.asleep = Some((player, later(STOP)));
-                self.players.stop(player)?;
-            }
-            2 if self.cut_off.is_none() && !self.doors.is_empty() => {
-                self.report.faults += 1;
-                self.cut_off = Some((player, later(FAULT)));
-                self.doors[player].set(fault());
-            }
-            _ => {}
+        let Report { kills, stops, faults, .. } = &mut self.report;
+        if *kills <= *stops {
+            *kills += 1;
+            self.players.kill(player)?;
+        } else if (self.doors.is_empty() || *stops <= *faults) && self.asleep.is_none() {
+            *stops += 1;
+            self.asleep = Some((player, later(STOP)));
+            self.players.stop(player)?;
+        } else if !self.doors.is_empty() && self.cut_off.is_none() {
+            *faults += 1;
+            self.cut_off = Some((player, later(FAULT)));
+            self.doors[player].set(fault());
         }
         Ok(())
     }
