@@ -183,7 +183,7 @@ impl Report {
 
     /// Whether somebody waited as if nothing had been committed, which no busy machine explains.
     pub fn is_deaf(&self) -> bool {
-        self.waits.iter().flat_map(|waits| &waits.spans).any(|span| *span > WAIT * 500.0)
+        self.waits.iter().flat_map(|waits| &waits.spans).any(|span| *span > WAIT * 1_000.0 / 2.0)
     }
 
     pub fn check(&self) -> Result {
