@@ -9,9 +9,9 @@
 //! Reading order: [`record`] (calls and answers), [`log`] (what the events make of a task), [`window`] (which beginnings
 //! of the log the clock allows), [`check`] (the verdict) with [`answers`], [`causes`] and [`ends`], [`story`] (how a
 //! violation is told); then what makes histories: [`participant`] (the process in Rust; `tests/history` has the others),
-//! [`players`] (starts, kills and hears them), [`play`] (what they are told to do), [`run`] with [`rest`] and [`report`]; [`liveness`], which measures
-//! how soon a process hears of what another has committed; [`cases`], which are faults that were found; and [`command`],
-//! by which `cargo xtask chaos` asks for each.
+//! [`players`] (starts, kills and hears them), [`play`] (what they are told to do), [`run`] with [`rest`] and [`report`];
+//! [`liveness`], which measures how soon a process hears of what another has committed; [`cases`], which are faults that
+//! were found; and [`command`], by which `cargo xtask chaos` asks for each.
 
 pub mod answers;
 pub mod cases;
