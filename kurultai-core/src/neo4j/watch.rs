@@ -54,14 +54,15 @@ impl Neo4jStore {
         let (event_seq, catalog_seq, linked) = (row.next()?, row.next::<i64>()?, row.next()?);
         let (task, range) = (row.next::<Option<i64>>()?, row.next::<Option<i64>>()?);
         let (mut ready, head) = (row.next::<u64>()? as usize, row.next::<Option<i64>>()?);
+        let mut first = head.unwrap_or(0);
         if !wanted.is_empty() && catalog_seq != catalog.seq {
-            // New routes, agents or pauses: a claim learns them.
-            ready += 1;
+            // New routes, agents or pauses: a claim learns them, once for each change.
+            (ready, first) = (ready + 1, catalog_seq);
         }
         let due = task.into_iter().chain(range).min();
         Ok(Pulse {
             event_seq,
-            ready: (ready > 0).then(|| (ready, head.unwrap_or(0))),
+            ready: (ready > 0).then_some((ready, first)),
             due: due.map(|left| Duration::from_micros(left.max(0).unsigned_abs())),
             linked,
         })

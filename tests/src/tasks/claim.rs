@@ -216,6 +216,19 @@ cases! {
         assert_eq!(claimed.unwrap().unwrap()[0].id, id);
     }
 
+    async fn a_waiting_claim_hears_of_each_capability_that_comes_elsewhere(team: Team) {
+        team.agent("temujin", &[]).await;
+        let tasks = team.reopen(|config| config).await.tasks();
+        let id = team.add(task("hard").requires(["a", "b"])).await;
+        let waiting = tokio::spawn(async move { tasks.claim(Claim::new("temujin").wait(Duration::from_secs(60))).await });
+        for capabilities in [&["a"][..], &["b"], &["a", "b"]] {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            team.agent("temujin", capabilities).await;
+        }
+        let claimed = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("long before the wait ends");
+        assert_eq!(claimed.unwrap().unwrap()[0].id, id);
+    }
+
     async fn a_claim_that_nobody_waits_for_any_more_is_given_back(team: Team) {
         team.agent("temujin", &[]).await;
         for i in 0..40 {
