@@ -94,7 +94,7 @@ impl Events {
 
     /// The events that match, oldest first, without a gap. Read on with `after_seq` of the last one. Where there is none
     /// it waits up to `wait` and returns as soon as one comes; an empty list is no error. However many wait, each event
-    /// is read from the store once.
+    /// is read from the store once; so with a `wait` the answer may stop before the newest event, and the next has it.
     ///
     /// Errors: `input.invalid`; `event.cursor_too_old` where retention has removed events after `after_seq`, which names
     /// the first that there is. Cancel safe.

@@ -25,7 +25,9 @@ export class Events {
 
   /**
    * The events that match, oldest first. Read on with `afterSeq` of the last one. Where there is none it waits up to
-   * `waitMs` and returns as soon as one comes; an empty list is no error. Errors: `input.invalid`.
+   * `waitMs` and returns as soon as one comes; an empty list is no error. With a wait the answer may stop before the
+   * newest event, and the next has it. Errors: `input.invalid`; `event.cursor_too_old` where retention has removed
+   * events after `afterSeq`.
    */
   async read(filter: EventFilter = {}): Promise<readonly Event[]> {
     const args = encodeArgs(filter, { since: time(filter.since) }, FILTER)

@@ -30,7 +30,8 @@ class Events:
     ) -> list[Event]:
         """The events that match, oldest first. Read on with ``after_seq`` of the last one. ``topic`` is dotted: ``*``
         is one word, ``**`` any number. ``limit``: 1 to 10,000. Where there is none it waits up to ``wait`` seconds and
-        returns as soon as one comes; an empty list is no error.
+        returns as soon as one comes; an empty list is no error. With a ``wait`` the answer may stop before the newest
+        event, and the next has it.
 
         Errors: ``input.invalid``; ``event.cursor_too_old`` where retention has removed events after ``after_seq``. Cancel
         safe.
