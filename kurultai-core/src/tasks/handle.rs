@@ -161,7 +161,7 @@ impl Tasks {
                     self.team.complain(&error, "nothing can be claimed now; trying again");
                     sleep(pause(&error, failures)).await;
                     failures += 1;
-                    if waiting.as_ref().is_some_and(Waiting::is_over) {
+                    if waiting.as_ref().is_none_or(Waiting::is_over) {
                         return Ok(vec![]);
                     }
                     continue;
