@@ -1,6 +1,6 @@
 //! Time, in one place. Times are UTC; inside the library they are microseconds since 1970.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::{
     sync::{
         Arc,
@@ -34,21 +34,46 @@ impl Clock {
     pub(crate) fn now(&self) -> Micros {
         self.manual().unwrap_or_else(machine_now)
     }
+
+    /// Which count of `ahead` this is; none where the machine has none that all its processes share.
+    pub(crate) fn epoch(&self) -> Option<String> {
+        match self {
+            Clock::Store => machine_epoch(),
+            Clock::Manual(_) => Some("manual".to_owned()),
+        }
+    }
+
+    /// How far the time is ahead of a clock that is never set and stands while the machine sleeps. It changes when the
+    /// time jumps.
+    pub(crate) fn ahead(&self) -> Micros {
+        match self {
+            Clock::Store => machine_now() - machine_uptime(),
+            Clock::Manual(clock) => clock.ahead.load(Ordering::SeqCst),
+        }
+    }
 }
 
 /// A clock that moves only when told; clones share the time.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     micros: Arc<AtomicI64>,
+    ahead: Arc<AtomicI64>,
 }
 
 impl ManualClock {
     pub fn at(time: DateTime<Utc>) -> Self {
-        ManualClock { micros: Arc::new(AtomicI64::new(time.timestamp_micros())) }
+        ManualClock { micros: Arc::new(AtomicI64::new(time.timestamp_micros())), ahead: Arc::default() }
     }
 
     pub fn advance(&self, by: Duration) {
         self.micros.fetch_add(micros(by), Ordering::SeqCst);
+    }
+
+    /// As when the machine's clock is set or the machine has slept: the time changes, and no time has passed.
+    pub fn jump(&self, by: TimeDelta) {
+        let by = by.num_microseconds().unwrap_or(0);
+        self.ahead.fetch_add(by, Ordering::SeqCst);
+        self.micros.fetch_add(by, Ordering::SeqCst);
     }
 
     pub fn now(&self) -> DateTime<Utc> {
@@ -59,6 +84,28 @@ impl ManualClock {
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) fn machine_now() -> Micros {
     Utc::now().timestamp_micros()
+}
+
+/// Linux alone has a count since the start that stands in sleep and a name for each start.
+#[cfg(target_os = "linux")]
+fn machine_epoch() -> Option<String> {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
+}
+
+#[cfg(target_os = "linux")]
+fn machine_uptime() -> Micros {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    time.map_or(0, |time| micros(time.into()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine_epoch() -> Option<String> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine_uptime() -> Micros {
+    0
 }
 
 /// A stopwatch for spans, renewals and time-outs.

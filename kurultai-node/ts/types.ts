@@ -240,7 +240,7 @@ export interface Stats {
   readonly byStatus: Readonly<Partial<Record<Status, number>>>
   /** How long the oldest task that can be claimed has waited. */
   readonly oldestPendingSeconds: number | null
-  /** From claimable to claimed, over the last 1,000 completed tasks. */
+  /** From claimable to claimed, over the last 1,000 completed tasks among the newest 20,000 events. */
   readonly waitSeconds: Percentiles
   /** From claimed to completed, over the same tasks. */
   readonly runSeconds: Percentiles

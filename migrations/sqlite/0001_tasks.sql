@@ -17,6 +17,14 @@ create table route(
   unique(ns, key)
 ) strict;
 
+-- How far the machine's clock was ahead of its count since the start `epoch`: a jump of the clock is seen by it, and
+-- settled by one process for all.
+create table clock(
+  one integer primary key check(one = 1),
+  epoch text not null,
+  ahead integer not null
+) strict;
+
 create table pause(
   ns integer not null,
   type text not null,

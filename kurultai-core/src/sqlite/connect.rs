@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) ns: i64,
     pub(super) memory: RefCell<Memory>,
+    /// Of the clock, where jumps of it can be seen.
+    pub(super) epoch: Option<String>,
     /// None in memory.
     pub(super) file: Option<FileSession>,
 }
@@ -92,7 +94,7 @@ impl Session {
         let ns = connection
             .query_row("select n from namespace where id = ?1", [name], |row| row.get(0))
             .map_err(failed)?;
-        Ok(Session { connection, ns, memory: RefCell::default(), file })
+        Ok(Session { connection, ns, memory: RefCell::default(), epoch: config.clock.epoch(), file })
     }
 
     /// The last one to close a file moves its log into the database and removes it; never into a database that is

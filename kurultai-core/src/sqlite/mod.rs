@@ -8,6 +8,7 @@ mod failure;
 mod files;
 mod guard;
 mod job;
+mod jump;
 mod readers;
 mod schema;
 mod share;

@@ -8,6 +8,7 @@ use super::{
     failure::is_busy,
     files::Look,
     job::{Answer, Job},
+    jump,
     readers::Readers,
 };
 use crate::{
@@ -49,6 +50,8 @@ pub(crate) struct Memory {
     pub(super) routes: Routes,
     /// The last range of `expiry`, which may grow.
     pub(super) expiring: Option<Range>,
+    /// How far the clock was ahead when it was last compared with what the file says.
+    pub(super) ahead: Option<Micros>,
 }
 
 impl<'a> Tx<'a> {
@@ -284,9 +287,13 @@ impl Thread {
 
     fn work(&self, session: &Session, first: Job, answers: &mut Vec<Answer>) -> Result<()> {
         let (begun, mut empty, mut next) = (monotonic(), true, Some(first));
+        let clock = &self.config.clock;
+        let tx = || Tx::new(&session.connection, session.ns, clock.now(), &self.counts, Some(&session.memory));
+        if let Some(epoch) = &session.epoch {
+            jump::settle(&tx(), epoch, clock.ahead())?;
+        }
         while let Some(job) = next {
-            let now = self.config.clock.now();
-            let tx = Tx::new(&session.connection, session.ns, now, &self.counts, Some(&session.memory));
+            let tx = tx();
             if !one(&tx, job, &mut empty, answers)? {
                 break;
             }
@@ -305,8 +312,13 @@ fn one(tx: &Tx<'_>, job: Job, empty: &mut bool, answers: &mut Vec<Answer>) -> Re
     if !*empty {
         run("savepoint job")?;
     }
+    let forget = || tx.memory.map(RefCell::take);
     let Some((refused, answer)) = job.run(tx) else {
-        return if *empty { rollback(connection).map(|()| false) } else { run("release job").map(|()| true) };
+        if *empty {
+            forget();
+            return rollback(connection).map(|()| false);
+        }
+        return run("release job").map(|()| true);
     };
     answers.push(answer);
     let Some(error) = refused else {
@@ -315,9 +327,7 @@ fn one(tx: &Tx<'_>, job: Job, empty: &mut bool, answers: &mut Vec<Answer>) -> Re
         }
         return Ok(true);
     };
-    if let Some(memory) = tx.memory {
-        memory.take();
-    }
+    forget();
     if connection.is_autocommit() {
         // SQLite has undone everything, as when the disk is full.
         return Err(error);

@@ -350,7 +350,7 @@ pub struct Stats {
     pub by_status: std::collections::BTreeMap<Status, u64>,
     /// How long the oldest task that can be claimed has waited.
     pub oldest_pending_seconds: Option<f64>,
-    /// From claimable to claimed, over the last 1,000 completed tasks.
+    /// From claimable to claimed, over the last 1,000 completed tasks among the newest 20,000 events.
     pub wait_seconds: Percentiles,
     /// From claimed to completed, over the same tasks.
     pub run_seconds: Percentiles,

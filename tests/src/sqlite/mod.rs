@@ -4,6 +4,7 @@ pub(crate) mod child;
 mod close;
 mod faults;
 mod files;
+mod jumps;
 mod power;
 mod schema;
 mod waits;

@@ -5,6 +5,7 @@ mod expiry;
 mod extend;
 mod finish;
 mod insert;
+mod jump;
 mod pulse;
 mod read;
 mod routes;
@@ -12,6 +13,7 @@ mod upkeep;
 
 use super::{SqliteStore, Tx, list};
 pub(super) use expiry::Range;
+pub(super) use jump::shift;
 pub(super) use pulse::pulse;
 pub(super) use routes::Routes;
 

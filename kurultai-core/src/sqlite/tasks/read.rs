@@ -3,7 +3,10 @@ use crate::{
     clock::{Micros, time},
     error::Result,
     json::Json,
-    sqlite::{json as stored, names, word},
+    sqlite::{
+        events::{key, last_seq},
+        json as stored, names, word,
+    },
     tasks::{
         Filter, Page, Percentiles, Prerequisite, Priority, Stats, Status, Task,
         queue::{ANSWER_BYTES, Due, Facts, Tally},
@@ -11,7 +14,7 @@ use crate::{
     },
 };
 use rusqlite::{Row, params};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
     let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.due_at, t.attempts,
@@ -178,23 +181,61 @@ pub(super) fn children(tx: &Tx<'_>, id: &str) -> Result<Vec<Prerequisite>> {
     tx.rows(sql, params![tx.ns, id], prerequisite)
 }
 
+/// The newest events that the spans of `stats` are taken from.
+const RECENT: i64 = 20_000;
+
 pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
-    let by_status =
-        tx.rows("select status, count(*) from task where ns = ?1 group by status", [tx.ns], |row| {
-            Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64))
-        })?;
-    let sql = "select min(max(created_at, coalesce(run_at, 0))) from task join task_data using(n) where claim_key is not null and ns = ?1";
-    let oldest = tx.one(sql, [tx.ns], |row| row.get::<_, Option<i64>>(0))?.flatten();
-    let sql = "select claimed_at - max(created_at, coalesce(run_at, 0)), completed_at - claimed_at from task join task_data using(n)
-        where ns = ?1 and completed_at is not null and status = 'completed' and claimed_at is not null
-        order by completed_at desc limit 1000";
-    let spans = tx.rows(sql, [tx.ns], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let spans = spans(tx)?;
     let (waits, runs): (Vec<i64>, Vec<i64>) = spans.into_iter().unzip();
     Ok(Stats {
-        by_status: by_status.into_iter().collect(),
-        oldest_pending_seconds: oldest.map(|at| (tx.now - at).max(0) as f64 / 1e6),
+        by_status: by_status(tx)?,
+        oldest_pending_seconds: oldest(tx)?.map(|at| (tx.now - at).max(0) as f64 / 1e6),
         wait_seconds: Percentiles::of(waits),
         run_seconds: Percentiles::of(runs),
         paused: paused(tx)?,
     })
+}
+
+/// What can be claimed is counted in its index, without a look at the tasks.
+fn by_status(tx: &Tx<'_>) -> Result<BTreeMap<Status, u64>> {
+    let sql = "select count(*) from route r cross join task t indexed by task_ready
+        on t.route = r.id and t.claim_key is not null where r.ns = ?1";
+    let ready = tx.one(sql, [tx.ns], |row| row.get::<_, i64>(0))?.unwrap_or(0) as u64;
+    let sql = "select status, count(*) from task not indexed where claim_key is null and ns = ?1 group by status";
+    let others = tx.rows(sql, [tx.ns], |row| Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64)))?;
+    let mut by_status: BTreeMap<Status, u64> = others.into_iter().collect();
+    if ready > 0 {
+        *by_status.entry(Status::Pending).or_default() += ready;
+    }
+    Ok(by_status)
+}
+
+/// Since when the one waits that has waited longest. Tasks are numbered as they were made, and none has waited since
+/// before it was made, so the first few tell.
+fn oldest(tx: &Tx<'_>) -> Result<Option<Micros>> {
+    let sql = "select created_at, max(created_at, coalesce(run_at, 0)) from task t not indexed
+        cross join task_data using(n) where claim_key is not null and ns = ?1 order by t.n";
+    let mut oldest = Micros::MAX;
+    let waiting = tx.rows_until(
+        sql,
+        [tx.ns],
+        |row| Ok((row.get::<_, Micros>(0)?, row.get::<_, Micros>(1)?)),
+        |(made, since)| {
+            oldest = oldest.min(*since);
+            *made >= oldest
+        },
+    )?;
+    Ok(waiting.iter().map(|(_, since)| *since).min())
+}
+
+/// How long the tasks completed last had waited and ran.
+fn spans(tx: &Tx<'_>) -> Result<Vec<(Micros, Micros)>> {
+    let sql = "select claimed_at - max(created_at, coalesce(run_at, 0)), completed_at - claimed_at
+        from (select task as n from event where key > ?1 and key <= ?2 and topic = 'task.completed'
+          order by key desc limit 1000)
+        cross join task using(n) cross join task_data using(n)
+        where status = 'completed' and claimed_at is not null and completed_at is not null";
+    let newest = last_seq(tx)?;
+    let range = [key(tx, (newest - RECENT).max(0)), key(tx, newest)];
+    tx.rows(sql, range, |row| Ok((row.get(0)?, row.get(1)?)))
 }
