@@ -317,7 +317,11 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change
     if !ours || !facts.lease_is_live() {
         let repeated = ours
             && match finish.outcome {
-                Outcome::Complete { .. } => matches!(facts.status, Status::Completed | Status::Blocked),
+                Outcome::Complete { .. } => match facts.status {
+                    Status::Completed | Status::Blocked => true,
+                    Status::Cancelled | Status::Suspended => facts.children != Tally::default(),
+                    _ => false,
+                },
                 // Cancelled or suspended where that was asked for: whoever does it later lets go of the claim.
                 Outcome::Fail(_) => {
                     matches!(
@@ -331,10 +335,12 @@ pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change
     }
     let change = match &finish.outcome {
         Outcome::Complete { results, usage } => {
-            let ended = if facts.children == Tally::default() {
-                facts.to(Status::Completed, "task.completed")
-            } else {
-                facts.to_blocked("task.waiting")
+            // A parent has not ended with its own part, so what was asked for meanwhile comes first.
+            let ended = match facts.control {
+                _ if facts.children == Tally::default() => facts.to(Status::Completed, "task.completed"),
+                Some(Signal::Cancel) => facts.to(Status::Cancelled, "task.cancelled"),
+                Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
+                _ => facts.to_blocked("task.waiting"),
             };
             Change {
                 results: Some(results.clone()),

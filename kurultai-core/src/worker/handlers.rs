@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 
 /// Any error: what `?` makes of an error in a handler that returns it.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -127,10 +127,20 @@ impl Worker {
         self
     }
 
-    /// Works until the process is asked to end, by SIGTERM or Ctrl-C; then as [`run_until`](Self::run_until).
+    /// Works until the process is asked to end, by SIGTERM or Ctrl-C; then as [`run_until`](Self::run_until). A second
+    /// signal, of either kind, ends the process at once; its tasks return when their leases end.
     pub async fn run(self, kurultai: &Kurultai) -> Result<usize> {
-        let asked = asked_to_end()?;
-        self.run_until(kurultai, asked).await
+        let mut signals = Signals::listen()?;
+        let (ask, asked) = oneshot::channel::<()>();
+        let watch = async {
+            signals.next().await;
+            drop(ask);
+            std::process::exit(128 + signals.next().await)
+        };
+        tokio::select! {
+            handled = self.run_until(kurultai, async { drop(asked.await) }) => handled,
+            never = watch => never,
+        }
     }
 
     /// Works until `stop` is ready, drains, and returns how many jobs its handlers ended. Claims only the types that
@@ -243,26 +253,45 @@ fn text(error: &(dyn StdError + 'static)) -> String {
     text
 }
 
+/// What asks a process to end.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
 #[cfg(unix)]
-fn asked_to_end() -> Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|e| Error::internal(format!("cannot listen for signals: {e}")));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    Ok(async move {
+impl Signals {
+    fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen =
+            |kind| signal(kind).map_err(|e| Error::internal("cannot listen for signals").caused_by(e));
+        Ok(Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// The number of the next one.
+    async fn next(&mut self) -> i32 {
+        use tokio::signal::unix::SignalKind;
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => SignalKind::terminate().as_raw_value(),
+            _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),
         }
-    })
+    }
 }
 
 #[cfg(not(unix))]
-fn asked_to_end() -> Result<impl Future<Output = ()>> {
-    Ok(async {
+impl Signals {
+    fn listen() -> Result<Self> {
+        Ok(Signals {})
+    }
+
+    async fn next(&mut self) -> i32 {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
-    })
+        2
+    }
 }
 
 impl fmt::Debug for Handlers {

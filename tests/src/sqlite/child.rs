@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Begins a part; what it says is piped.
-pub(super) fn begin(part: &[&str]) -> Child {
+pub(crate) fn begin(part: &[&str]) -> Child {
     begin_in(part, &[])
 }
 
@@ -84,6 +84,17 @@ async fn part() {
         ["storm", url, path] => storm(url, Path::new(path)).await,
         ["write", url, millis] => write(url, millis.parse().unwrap()).await,
         ["fault", url, call, errno] => super::faults::suffer(url, call, errno.parse().unwrap()).await,
+        ["work", url] => {
+            let k = open(url).await;
+            k.agents().register(kurultai_core::NewAgent::new("temujin")).await.unwrap();
+            k.tasks().enqueue(task("endless")).await.unwrap();
+            let endless = |_: kurultai_core::worker::Context, (): ()| async {
+                say("working");
+                std::future::pending::<Result<(), std::io::Error>>().await
+            };
+            kurultai_core::Worker::builder("temujin").task("review", endless).run(&k).await.unwrap();
+            say("drained");
+        }
         ["descriptors", url] => super::faults::run_out(url).await,
         _ => panic!("no part {part:?}"),
     }

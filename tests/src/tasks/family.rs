@@ -80,6 +80,24 @@ cases! {
         assert_eq!((got.status, got.results.unwrap().value()), (Status::Completed, json!("split")));
     }
 
+    async fn a_parent_that_was_told_to_stop_does_not_wait_for_its_children(team: Team) {
+        team.agent("temujin", &[]).await;
+        for ended in [Status::Cancelled, Status::Suspended] {
+            let id = team.add(task("parent")).await;
+            let lease = team.claim_one("temujin").await.lease;
+            team.add(task("child").parent(&id)).await;
+            match ended {
+                Status::Cancelled => team.k.tasks().cancel(&id, None).await.unwrap(),
+                _ => team.k.tasks().suspend(&id).await.unwrap(),
+            };
+            assert_eq!(team.k.tasks().complete(&lease, json!("split")).await.unwrap().status, ended);
+            assert!(team.k.tasks().complete(&lease, json!("split")).await.unwrap().repeated);
+            team.complete(&team.claim_one("temujin").await).await;
+            assert_eq!(team.status(&id).await, ended);
+            assert_eq!(team.get(&id).await.results.unwrap().value(), json!("split"));
+        }
+    }
+
     async fn a_dead_child_follows_the_parents_policy(team: Team) {
         team.agent("temujin", &[]).await;
         for (policy, expected) in [

@@ -109,3 +109,23 @@ cases! {
         job.complete(json!(1), None).await.unwrap();
     }
 }
+
+/// The first signal lets the handler end, which it never does; the second waits for nobody.
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("team.db").display());
+    let mut child = crate::sqlite::child::begin(&["work", &url]);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.ends_with("said working")));
+    let signal = |name: &str| {
+        let pid = child.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-TERM");
+    std::thread::sleep(Duration::from_millis(300));
+    signal("-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(128 + 2), "{:?}", lines.collect::<Vec<_>>());
+}
