@@ -2,8 +2,9 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Expiry, Filter, Finish, Json, NewTask, Outcome, Status};
+use kurultai_core::{Expiry, Filter, Finish, Json, NewTask, Outcome, Priority, Status};
 use serde_json::json;
+use std::time::Duration;
 
 cases! {
     async fn answers_end_where_they_would_be_too_long(team: Team) {
@@ -96,5 +97,22 @@ cases! {
         assert_eq!(stats.oldest_pending_seconds, Some(11.0));
         assert_eq!((stats.wait_seconds.p50, stats.wait_seconds.p99), (9.0, 9.0));
         assert_eq!((stats.run_seconds.p50, stats.run_seconds.p99), (3.0, 3.0));
+    }
+
+    async fn the_oldest_is_the_one_that_has_waited_longest(team: Team) {
+        let oldest = async || team.k.tasks().stats().await.unwrap().oldest_pending_seconds;
+        assert_eq!(oldest().await, None);
+        team.add(task("delayed").delay(Duration::from_secs(100))).await;
+        let old = team.add(task("old").priority(Priority::P3)).await;
+        team.seconds(50);
+        let urgent = team.add(task("urgent").priority(Priority::P0)).await;
+        assert_eq!(oldest().await, Some(51.0));
+        team.seconds(60);
+        team.k.tasks().maintain().await.unwrap();
+        assert_eq!(oldest().await, Some(111.0));
+        team.k.tasks().cancel(&old, None).await.unwrap();
+        assert_eq!(oldest().await, Some(60.0), "urgent");
+        team.k.tasks().cancel(&urgent, None).await.unwrap();
+        assert_eq!(oldest().await, Some(12.0), "delayed");
     }
 }

@@ -96,6 +96,8 @@ const CHILDREN: &str = "CYPHER 5
 MATCH (t:Task {namespace: $ns, id: $id})-[:SPAWNED]->(p:Task)
 RETURN [p.id, 'blocks', p.status, p.results] AS row";
 
+/// When a task was made is in its key, which the index has; of the hundred oldest the one is sought that has waited
+/// longest, as some could be claimed later.
 const STATS: &str = concat!(
     clock!(),
     "MATCH (ns:Namespace {namespace: $ns})
@@ -105,6 +107,7 @@ CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespac
 CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
   MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
   WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key > -1
+  WITH t, t.claim_key % 1125899906842624 AS made ORDER BY made LIMIT 100
   RETURN min(CASE WHEN t.run_at > t.created_at THEN t.run_at ELSE t.created_at END) AS since }
 CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
   WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'
