@@ -9,7 +9,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Claim, Claimed, Expiry, Extended, Failure, Filter, Finished, Json, Kurultai, Lease, NewTask, Outcome,
-    Priority, Start, Status, Task, Usage, tasks::queue::Extend,
+    Priority, Start, Status, Task, Usage, tasks::Extend,
 };
 use serde::Serialize;
 use std::time::Duration;

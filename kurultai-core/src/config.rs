@@ -1,9 +1,9 @@
 //! Where the store is and how the team wants it, in one place.
 
 use crate::{
+    check::check_agent,
     clock::Clock,
     error::{Error, Kind, Result},
-    ids,
 };
 use percent_encoding::percent_decode_str;
 use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
@@ -102,7 +102,7 @@ impl Config {
 
     /// The team. Two namespaces of one database never see each other. Default `default`.
     pub fn namespace(mut self, namespace: &str) -> Result<Self> {
-        ids::check_agent("namespace", namespace)?;
+        check_agent("namespace", namespace)?;
         namespace.clone_into(&mut self.namespace);
         Ok(self)
     }

@@ -1,32 +1,11 @@
-//! Where ids are made and what they may look like.
+//! Where ids are made and names compared.
 
-use crate::error::{Error, Result};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// A new UUIDv7: sortable by the time it was made.
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).to_owned()
-}
-
-/// Agent ids: `[a-z0-9][a-z0-9_-]{0,63}`.
-pub fn check_agent(field: &str, id: &str) -> Result<()> {
-    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let fits =
-        id.len() <= 64 && id.starts_with(first) && id.chars().all(|c| first(c) || c == '_' || c == '-');
-    if fits { Ok(()) } else { Err(Error::invalid(field, id, "[a-z0-9][a-z0-9_-]{0,63}")) }
-}
-
-/// A text of 1 to `most` characters.
-pub fn check_text(field: &str, text: &str, most: usize) -> Result<()> {
-    let fits = |length: usize| (1..=most).contains(&length);
-    // There are no more characters than bytes, which need not be counted.
-    if fits(text.len()) || fits(text.chars().count()) {
-        return Ok(());
-    }
-    let length = text.chars().count();
-    let value = if length == 0 { String::new() } else { format!("{length} characters long") };
-    Err(Error::invalid(field, value, &format!("1 to {most} characters")))
 }
 
 /// The form in which names and aliases are compared: lower case, and Latin, Greek and Cyrillic letters without their

@@ -1,12 +1,29 @@
 //! `Kurultai::open(url)`: one team's shared picture.
 
-use crate::{agents::Agents, config::Config, error::Result, events::Events, store, tasks::Tasks, team::Team};
+use crate::{
+    agents::{Agents, HeartbeatWriter},
+    config::{Config, Location},
+    error::Result,
+    events::{Events, LogReader, SubscriptionManager},
+    neo4j::Neo4jStore,
+    news::News,
+    session::Session,
+    sqlite::SqliteStore,
+    store::Store,
+    tasks::{TaskQueue, Tasks},
+    upkeep,
+};
 use std::sync::Arc;
 
 /// One team on one store. Cheap to clone; needs a running tokio runtime.
 #[derive(Debug, Clone)]
 pub struct Kurultai {
-    team: Arc<Team>,
+    store: Arc<dyn Store>,
+    tasks: Tasks,
+    agents: Agents,
+    events: Events,
+    reader: Arc<LogReader>,
+    session: Arc<Session>,
 }
 
 impl Kurultai {
@@ -25,48 +42,77 @@ impl Kurultai {
     }
 
     pub async fn open_with(config: Config) -> Result<Self> {
-        let store = store::open(&config).await?;
-        Ok(Kurultai { team: Team::new(store, config) })
+        Ok(match &config.location {
+            Location::Memory | Location::Sqlite { .. } => {
+                let store = SqliteStore::open(&config).await?;
+                Kurultai::on(Arc::new(store), config)
+            }
+            Location::Neo4j(server) => {
+                let store = Neo4jStore::open(&config, server).await?;
+                Kurultai::on(Arc::new(store), config)
+            }
+        })
+    }
+
+    fn on<S>(store: Arc<S>, config: Config) -> Self
+    where
+        S: Store + TaskQueue + HeartbeatWriter + SubscriptionManager + 'static,
+    {
+        let (news, background) = (News::new(), config.background);
+        let session = Session::new(config, news.clone());
+        let reader = LogReader::new(store.clone(), news.clone());
+        let (tasks, task_upkeep) =
+            Tasks::new(store.clone(), store.clone(), store.batch_limit(), session.clone());
+        upkeep::start(news, store.clone(), vec![reader.clone(), task_upkeep], background);
+        Kurultai {
+            tasks,
+            agents: Agents::new(store.clone(), session.clone()),
+            events: Events::new(store.clone(), reader.clone(), session.clone()),
+            store,
+            reader,
+            session,
+        }
     }
 
     pub fn tasks(&self) -> Tasks {
-        Tasks::new(self.team.clone())
+        self.tasks.clone()
     }
 
     pub fn agents(&self) -> Agents {
-        Agents::new(self.team.clone())
+        self.agents.clone()
     }
 
     pub fn events(&self) -> Events {
-        Events::new(self.team.clone())
+        self.events.clone()
     }
 
     pub fn namespace(&self) -> &str {
-        &self.team.config.namespace
+        &self.session.config.namespace
     }
 
     /// `sqlite` or `neo4j`.
     pub fn store_name(&self) -> &'static str {
-        self.team.store.name()
+        self.store.name()
     }
 
     /// Statements that this process has sent to the store.
     pub fn statements(&self) -> u64 {
-        self.team.store.statements()
+        self.store.statements()
     }
 
     /// In debug builds on SQLite, rows read without an index and sorts so far: a test keeps the plans.
     #[doc(hidden)]
     pub fn scans(&self) -> u64 {
-        self.team.store.scans()
+        self.store.scans()
     }
 
     /// Waits until what was sent is committed and lets go of the store. Later calls, and those that wait for work or
     /// for events, fail with `store.closed`. What was sent is what was polled once: a future that nobody has polled yet
     /// has not begun.
     pub async fn close(self) {
-        self.team.calls.close().await;
-        self.team.store.close().await;
-        self.team.close();
+        self.session.calls.close().await;
+        self.store.close().await;
+        self.session.news.close();
+        self.reader.close();
     }
 }

@@ -5,14 +5,15 @@
 //! 1. [`kurultai`]: `Kurultai::open(url)`, the door; [`config`] says what it can be told.
 //! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`].
 //! 3. [`worker`]: an agent's loop, from which jobs are pulled or handlers called.
-//! 4. `team`, `batch` and `news`: what the handles share; how concurrent calls become one transaction; how those who
-//!    wait are told.
-//! 5. [`store`]: what a store is; `sqlite` and `neo4j`, which mirror each other file by file.
-//! 6. [`error`], [`ids`], [`clock`], [`json`]: one place each.
+//! 4. What the rooms share: `session` (one opened store), `batch` (how concurrent calls become one transaction), `news` (how
+//!    those who wait are told), `upkeep` (the background).
+//! 5. `store`: what a store is beside its rooms; `sqlite` and `neo4j`, which mirror each other file by file.
+//! 6. [`error`], `check`, [`ids`], [`clock`], [`json`]: one place each.
 
 pub mod agents;
 mod batch;
 mod calls;
+mod check;
 pub mod clock;
 pub mod config;
 pub mod error;
@@ -22,10 +23,12 @@ pub mod json;
 pub mod kurultai;
 mod neo4j;
 mod news;
+mod retry;
+mod session;
 mod sqlite;
-pub mod store;
+mod store;
 pub mod tasks;
-mod team;
+mod upkeep;
 #[doc(hidden)]
 pub mod woken;
 mod words;

@@ -1,49 +1,45 @@
-//! Who waits is told. Of this process's own commits each waiting claim hears at once; what others wrote and what comes
-//! due, one loop a process looks for, with one statement for everybody who waits.
+//! Who waits is told. Of this process's own commits whoever waits hears at once; what others wrote and what comes due,
+//! the loop of [`upkeep`](crate::upkeep) looks for.
 
-use crate::{
-    clock::monotonic,
-    config::Config,
-    events::LogReader,
-    store::{Store, Wanted},
-    team::Team,
-};
+use crate::{clock::monotonic, error::Error};
 use std::{
     collections::HashMap,
-    fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{sleep, timeout_at},
+    time::timeout_at,
 };
 
-/// How often the loop looks where nothing hints at a change.
-const TICK: Duration = Duration::from_secs(1);
-/// At each of so many ticks it does what looks at many tasks.
-const TICKS_A_MINUTE: u32 = 60;
-/// A commit of which only a part can be seen is whole in a moment.
-const MOMENT: Duration = Duration::from_millis(5);
-/// How many events one statement draws edges from: a claim waits for it no longer than for another batch.
-pub(crate) const PORTION: usize = 100;
-/// How many such statements the loop sends at each tick.
-const PORTIONS: usize = 5;
+/// What goes wrong again and again is said once in that time.
+const COMPLAINTS: Duration = Duration::from_secs(1);
 
+#[derive(Debug)]
 pub(crate) struct News {
     /// Counts the moments at which there may be new work.
     work: watch::Sender<u64>,
     /// What those who wait for work would take, and how many of each there are.
     claims: Mutex<HashMap<Wanted, usize>>,
+    /// How many wait for events.
+    readers: AtomicUsize,
     /// Somebody has begun to wait for work, for example: what was committed before is looked for once more.
     look: AtomicBool,
     /// Wakes the loop.
     bell: Notify,
     closed: AtomicBool,
     active: Mutex<Instant>,
+    complained: Mutex<Option<Instant>>,
+}
+
+/// The tasks that a waiting claim would take: those that this agent may have, of these types or of all.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    pub(crate) agent: String,
+    pub(crate) types: Option<Vec<String>>,
 }
 
 impl News {
@@ -51,22 +47,42 @@ impl News {
         Arc::new(News {
             work: watch::Sender::new(0),
             claims: Mutex::default(),
+            readers: AtomicUsize::new(0),
             look: AtomicBool::new(false),
             bell: Notify::new(),
             closed: AtomicBool::new(false),
             active: Mutex::new(monotonic()),
+            complained: Mutex::default(),
         })
     }
 
-    /// There may be new work for who waits in this process.
+    /// This process has written: there may be new work, and there are new events.
     pub(crate) fn announce(&self) {
+        self.announce_work();
+        self.announce_events();
+    }
+
+    /// There may be new work for who waits in this process.
+    pub(crate) fn announce_work(&self) {
         *lock(&self.active) = monotonic();
         self.work.send_modify(|count| *count += 1);
     }
 
-    /// There are events to hand on.
+    /// There are events that somebody may wait for.
+    pub(crate) fn announce_events(&self) {
+        if self.readers.load(Ordering::SeqCst) > 0 {
+            self.ring();
+        }
+    }
+
+    /// Wakes the loop, which hands on the events that there are.
     pub(crate) fn ring(&self) {
         self.bell.notify_one();
+    }
+
+    /// Returns when somebody has rung since the last time.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
     }
 
     /// There is something to look for at once.
@@ -75,15 +91,50 @@ impl News {
         self.ring();
     }
 
+    /// The loop looks now.
+    pub(crate) fn looks(&self) {
+        self.look.store(false, Ordering::SeqCst);
+    }
+
+    pub(crate) fn wants_a_look(&self) -> bool {
+        self.look.load(Ordering::SeqCst)
+    }
+
     /// Who waits hears of it, and the loop ends.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
-        self.announce();
+        self.announce_work();
         self.ring();
     }
 
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.readers.load(Ordering::SeqCst) > 0 || self.is_work_awaited()
+    }
+
+    pub(crate) fn is_work_awaited(&self) -> bool {
+        !lock(&self.claims).is_empty()
+    }
+
+    /// Somebody begins to wait for events.
+    pub(crate) fn reader_comes(&self) {
+        self.readers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn reader_goes(&self) {
+        self.readers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Warns, at most once a second.
+    pub(crate) fn complain(&self, error: &Error, of: &str) {
+        let mut last = lock(&self.complained);
+        if last.is_none_or(|last| last.elapsed() >= COMPLAINTS) {
+            *last = Some(monotonic());
+            tracing::warn!(%error, "{of}");
+        }
     }
 
     /// Waits for work for at most `wait`, counted from now. What is announced from now on is not missed.
@@ -102,12 +153,12 @@ impl News {
         })
     }
 
-    fn claims(&self) -> Vec<Wanted> {
+    pub(crate) fn claims(&self) -> Vec<Wanted> {
         lock(&self.claims).keys().cloned().collect()
     }
 
     /// For how long nothing has happened that concerns this process.
-    fn quiet(&self) -> Duration {
+    pub(crate) fn quiet(&self) -> Duration {
         lock(&self.active).elapsed()
     }
 }
@@ -127,7 +178,7 @@ impl Waiting {
     }
 
     /// Waits until it is worth claiming again; false where the time is over. Cancel safe.
-    pub(crate) async fn come(&mut self) -> bool {
+    pub(crate) async fn changed(&mut self) -> bool {
         if self.is_over() {
             return false;
         }
@@ -155,151 +206,6 @@ impl Drop for Waiting {
     }
 }
 
-/// What the loop remembers from one look to the next.
-struct Watcher {
-    news: Arc<News>,
-    reader: Arc<LogReader>,
-    store: Arc<dyn Store>,
-    background: bool,
-    /// What could be claimed when those who wait were last woken for it. They could not have it, or have it.
-    woken_for: Option<(i64, (usize, i64))>,
-    ticked: Instant,
-    ticks: u32,
-}
-
-/// Ends when the team is dropped or closed.
-pub(crate) fn watch(team: &Arc<Team>, config: &Config) {
-    let watcher = Watcher {
-        news: team.news.clone(),
-        reader: team.reader.clone(),
-        store: team.store.clone(),
-        background: config.background,
-        woken_for: None,
-        ticked: monotonic(),
-        ticks: 0,
-    };
-    tokio::spawn(watcher.run(Arc::downgrade(team)));
-}
-
-impl Watcher {
-    async fn run(mut self, team: Weak<Team>) {
-        loop {
-            while !self.background && !self.somebody_waits() {
-                self.news.bell.notified().await;
-                if self.news.is_closed() {
-                    return;
-                }
-            }
-            // Before the look: what is written after it makes `changed` return.
-            let version = self.store.version().await.ok();
-            let next = match team.upgrade() {
-                Some(team) if !self.news.is_closed() => self.look(&team).await,
-                _ => return,
-            };
-            self.rest(version, next).await;
-        }
-    }
-
-    fn somebody_waits(&self) -> bool {
-        !lock(&self.news.claims).is_empty() || self.reader.is_wanted()
-    }
-
-    /// One look at the store, and what follows from it. Returns when the next one is due at the latest.
-    async fn look(&mut self, team: &Team) -> Duration {
-        self.news.look.store(false, Ordering::SeqCst);
-        let looked = async {
-            let pulse = self.store.pulse(&self.news.claims()).await?;
-            let is_torn =
-                self.reader.lacks(pulse.event_seq) && self.reader.read_on(&*self.store).await? == Some(true);
-            Ok::<_, crate::Error>((pulse, is_torn))
-        };
-        let (pulse, is_torn) = match looked.await {
-            Ok(seen) => seen,
-            Err(error) => {
-                team.complain(&error, "the store cannot be watched");
-                return TICK;
-            }
-        };
-        if let Some(ready) = pulse.ready
-            && self.woken_for.replace((pulse.event_seq, ready)) != Some((pulse.event_seq, ready))
-        {
-            self.news.announce();
-        }
-        let mut next = if is_torn { MOMENT } else { TICK };
-        match pulse.due {
-            Some(due) if due.is_zero() => match team.settle_some().await {
-                Ok(settled) if settled.progressed => next = Duration::ZERO,
-                Ok(_) => {}
-                Err(error) => team.complain(&error, "overdue work stays for the next pass"),
-            },
-            Some(due) => next = next.min(due),
-            None => {}
-        }
-        if self.background && self.ticked.elapsed() >= TICK {
-            self.ticked = monotonic();
-            self.tick(team, pulse.linked).await;
-        }
-        next
-    }
-
-    async fn tick(&mut self, team: &Team, linked: bool) {
-        self.ticks += 1;
-        let kept = async {
-            if self.ticks.is_multiple_of(TICKS_A_MINUTE) {
-                team.keep().await?;
-            }
-            if linked { Ok(()) } else { team.link(PORTIONS).await }
-        };
-        if let Err(error) = kept.await {
-            team.complain(&error, "maintenance failed; the next pass tries again");
-        }
-    }
-
-    /// Until somebody may have written, somebody begins to wait, or the time is over. Hands on meanwhile what is written
-    /// in this process.
-    async fn rest(&mut self, version: Option<i64>, next: Duration) {
-        let waits = self.somebody_waits();
-        let span = if waits { next } else { next.min(TICK).mul_f64(0.9 + fastrand::f64() / 5.0) };
-        let over = sleep(span);
-        let changed = async || match version {
-            Some(version) => self.store.changed(version, self.news.quiet()).await,
-            None => std::future::pending().await,
-        };
-        let changing = changed();
-        tokio::pin!(over, changing);
-        loop {
-            tokio::select! {
-                () = self.news.bell.notified() => {
-                    let has_come = !waits && self.somebody_waits();
-                    if has_come || self.news.look.load(Ordering::SeqCst) || self.news.is_closed() {
-                        return;
-                    }
-                    match self.reader.read_on(&*self.store).await {
-                        Ok(Some(true)) => {
-                            sleep(MOMENT).await;
-                            self.news.ring();
-                        }
-                        Ok(_) => {}
-                        Err(_) => return,
-                    }
-                    // For those who wait for events that was the look.
-                    if self.news.claims().is_empty() {
-                        changing.set(changed());
-                    }
-                }
-                () = &mut changing, if waits => return,
-                () = &mut over => return,
-            }
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl fmt::Debug for News {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("News")
-    }
 }

@@ -1,20 +1,11 @@
-//! One database: the rooms' contracts together, and which URL opens which.
+//! What a store is beside its rooms: something to watch, to count and to close.
 
-use crate::{
-    agents::HeartbeatWriter,
-    config::{Config, Location},
-    error::Result,
-    events::SubscriptionManager,
-    neo4j::Neo4jStore,
-    sqlite::SqliteStore,
-    tasks::TaskQueue,
-};
+use crate::{error::Result, news::Wanted};
 use async_trait::async_trait;
-use std::{sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
-/// What a store does for one namespace.
 #[async_trait]
-pub trait Store: TaskQueue + HeartbeatWriter + SubscriptionManager {
+pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// `sqlite` or `neo4j`.
     fn name(&self) -> &'static str;
 
@@ -42,30 +33,16 @@ pub trait Store: TaskQueue + HeartbeatWriter + SubscriptionManager {
     async fn close(&self);
 }
 
-/// The tasks that a waiting claim would take: those that this agent may have, of these types or of all.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    pub agent: String,
-    pub types: Option<Vec<String>>,
-}
-
 /// How the store stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     /// The last number given to an event.
-    pub event_seq: i64,
+    pub(crate) event_seq: i64,
     /// How many routes have a claimable task that somebody wants, and the first `claim_key` among them; `None` where
     /// nothing is there for them.
-    pub ready: Option<(usize, i64)>,
+    pub(crate) ready: Option<(usize, i64)>,
     /// How long until something is due; zero where it is overdue, `None` where nothing is.
-    pub due: Option<Duration>,
+    pub(crate) due: Option<Duration>,
     /// Whether every edge is drawn that only people read.
-    pub linked: bool,
-}
-
-pub(crate) async fn open(config: &Config) -> Result<Arc<dyn Store>> {
-    Ok(match &config.location {
-        Location::Memory | Location::Sqlite { .. } => Arc::new(SqliteStore::open(config).await?),
-        Location::Neo4j(server) => Arc::new(Neo4jStore::open(config, server).await?),
-    })
+    pub(crate) linked: bool,
 }

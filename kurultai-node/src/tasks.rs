@@ -7,8 +7,7 @@ use crate::{
     wire::{Batch, answer, text},
 };
 use kurultai_core::{
-    self as core, AdoptOptions, Claim, Claimed, Failure, Filter, Finish, Outcome, Result,
-    tasks::queue::Extend,
+    self as core, AdoptOptions, Claim, Claimed, Failure, Filter, Finish, Outcome, Result, tasks::Extend,
 };
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};

@@ -11,7 +11,7 @@ use crate::{
 };
 use kurultai_core::{
     AdoptOptions, Claim, Filter, Outcome, Status, Tasks as CoreTasks,
-    tasks::{DependencyType, queue::Extend},
+    tasks::{DependencyType, Extend},
 };
 use pyo3::prelude::*;
 

@@ -14,8 +14,8 @@ use syn::{ImplItem, Item, Type, Visibility};
 const HANDLES: [(&str, &str); 4] = [
     ("Kurultai", "kurultai.rs"),
     ("Tasks", "tasks/handle.rs"),
-    ("Agents", "agents.rs"),
-    ("Events", "events.rs"),
+    ("Agents", "agents/handle.rs"),
+    ("Events", "events/handle.rs"),
 ];
 
 /// What another language says otherwise: `open` takes the options there, and the environment's store without a URL.

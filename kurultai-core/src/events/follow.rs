@@ -1,7 +1,7 @@
 //! Reading on for ever.
 
-use super::{Event, Events, reader::Wanted};
-use crate::{error::Result, worker::pause};
+use super::{handle::Events, reader::Wanted, types::Event};
+use crate::{error::Result, retry::pause};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -38,7 +38,7 @@ impl Follow {
                     }
                 }
                 Err(error) if error.retryable() => {
-                    self.events.team.complain(&error, "events cannot be followed now; trying again");
+                    self.events.complain(&error);
                     sleep(pause(&error, failures)).await;
                     failures += 1;
                 }

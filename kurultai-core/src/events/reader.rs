@@ -1,12 +1,20 @@
 //! The one reader of the log for everybody in this process who waits for an event: it reads each event once and hands
 //! it out in memory, so that what is sent to the store does not grow with those who wait.
 
-use super::{Event, EventFilter, topic::Pattern};
+use super::{
+    contract::SubscriptionManager,
+    cursor::check_cursor,
+    topic::Pattern,
+    types::{Event, EventFilter},
+};
 use crate::{
     clock::monotonic,
     error::{Error, Result},
-    events::SubscriptionManager,
+    news::News,
+    store::Pulse,
+    upkeep::{TICK, Upkeep},
 };
+use async_trait::async_trait;
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
@@ -22,8 +30,14 @@ const LINGER: Duration = Duration::from_secs(2);
 /// How many events one look reads.
 const PAGE: usize = 1_000;
 
-#[derive(Default)]
-pub(crate) struct LogReader(Mutex<State>);
+/// A commit of which only a part can be seen is whole in a moment.
+const MOMENT: Duration = Duration::from_millis(5);
+
+pub(crate) struct LogReader {
+    log: Arc<dyn SubscriptionManager>,
+    news: Arc<News>,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -100,6 +114,10 @@ impl Drop for Ticket {
 }
 
 impl LogReader {
+    pub(crate) fn new(log: Arc<dyn SubscriptionManager>, news: Arc<News>) -> Arc<Self> {
+        Arc::new(LogReader { log, news, state: Mutex::default() })
+    }
+
     /// Waits for what comes after `wanted.filter.after_seq`, and moves that on over what is known not to match. `looked`:
     /// the caller has just seen that the store has nothing more.
     pub(super) fn join(self: &Arc<Self>, wanted: &mut Wanted, looked: bool) -> Joined {
@@ -124,6 +142,7 @@ impl LogReader {
         let (reply, answer) = oneshot::channel();
         state.last_id += 1;
         state.waiting += 1;
+        self.news.reader_comes();
         let (id, task_id) = (state.last_id, wanted.filter.task_id.clone());
         let waiter = Waiter { id, wanted: wanted.clone(), found: vec![], reply };
         state.room(task_id.as_deref()).push(waiter);
@@ -131,6 +150,7 @@ impl LogReader {
     }
 
     fn leave(&self, id: u64, task_id: Option<&str>) {
+        self.news.reader_goes();
         let mut state = self.state();
         state.waiting -= 1;
         if state.waiting == 0 {
@@ -147,22 +167,18 @@ impl LogReader {
         }
     }
 
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.state().waiting > 0
-    }
-
     /// Whether there are events up to `newest` that were not handed out.
-    pub(crate) fn lacks(&self, newest: i64) -> bool {
+    fn lacks(&self, newest: i64) -> bool {
         self.state().position().is_some_and(|at| at < newest)
     }
 
     /// Reads on and hands out, as far as events can be seen. `None` where nobody has waited for a while; otherwise
     /// whether a commit is under way of which a part could not be seen yet.
-    pub(crate) async fn read_on(&self, store: &dyn SubscriptionManager) -> Result<Option<bool>> {
+    async fn read_on(&self) -> Result<Option<bool>> {
         loop {
             let Some(after_seq) = self.state().position() else { return Ok(None) };
             let filter = EventFilter { after_seq, limit: PAGE, ..EventFilter::default() };
-            let look = store.read(filter).await?;
+            let look = self.log.read(filter).await?;
             let ends = look.events.len() < PAGE || look.looked_to == after_seq;
             self.hand_out(look.events, look.looked_to, look.first);
             if ends {
@@ -173,10 +189,10 @@ impl LogReader {
 
     fn hand_out(&self, events: Vec<Event>, looked_to: i64, first: i64) {
         let mut state = self.state();
-        let too_old = |waiter: &Waiter| super::check_cursor(waiter.wanted.filter.after_seq, first).is_err();
+        let too_old = |waiter: &Waiter| check_cursor(waiter.wanted.filter.after_seq, first).is_err();
         if state.at.is_some_and(|at| at + 1 < first) {
             state.recent.clear();
-            state.answer_all(too_old, |waiter| super::check_cursor(waiter.wanted.filter.after_seq, first));
+            state.answer_all(too_old, |waiter| check_cursor(waiter.wanted.filter.after_seq, first));
         }
         for event in &events {
             state.offer(event);
@@ -195,7 +211,20 @@ impl LogReader {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Upkeep for LogReader {
+    async fn look(&self, pulse: &Pulse) -> Result<Duration> {
+        let again = if self.lacks(pulse.event_seq) { self.hand_on().await? } else { None };
+        Ok(again.unwrap_or(TICK))
+    }
+
+    async fn hand_on(&self) -> Result<Option<Duration>> {
+        let is_torn = self.read_on().await? == Some(true);
+        Ok(is_torn.then_some(MOMENT))
     }
 }
 

@@ -19,7 +19,8 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     error::{Error, Result},
-    store::{Pulse, Store, Wanted},
+    news::Wanted,
+    store::{Pulse, Store},
 };
 use async_trait::async_trait;
 use catalog::Catalog;

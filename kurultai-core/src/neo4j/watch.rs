@@ -1,11 +1,7 @@
 //! What those who wait are told: one statement that takes no lock, for everybody in this process.
 
 use super::{Neo4jStore, clock, exec::Repeat};
-use crate::{
-    agents::AgentStatus,
-    error::Result,
-    store::{Pulse, Wanted},
-};
+use crate::{agents::AgentStatus, error::Result, news::Wanted, store::Pulse};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
 

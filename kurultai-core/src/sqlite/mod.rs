@@ -21,7 +21,8 @@ use crate::{
     config::{Config, Location},
     error::{Error, Result},
     json::Json,
-    store::{Pulse, Store, Wanted},
+    news::Wanted,
+    store::{Pulse, Store},
 };
 use async_trait::async_trait;
 use failure::failed;

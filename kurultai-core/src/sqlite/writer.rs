@@ -288,7 +288,8 @@ impl Thread {
     fn work(&self, session: &Session, first: Job, answers: &mut Vec<Answer>) -> Result<()> {
         let (begun, mut empty, mut next) = (monotonic(), true, Some(first));
         let clock = &self.config.clock;
-        let tx = || Tx::new(&session.connection, session.ns, clock.now(), &self.counts, Some(&session.memory));
+        let tx =
+            || Tx::new(&session.connection, session.ns, clock.now(), &self.counts, Some(&session.memory));
         if let Some(epoch) = &session.epoch {
             jump::settle(&tx(), epoch, clock.ahead())?;
         }

@@ -1,7 +1,7 @@
 //! Taking over what another program wrote: what it is asked, and what it reports.
 
 use super::types::Status;
-use crate::{error::Result, ids, words::words};
+use crate::{check::check_text, error::Result, words::words};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -30,9 +30,8 @@ impl AdoptOptions {
             ("types", &self.types),
             ("statuses", &self.statuses),
         ];
-        all.into_iter().try_for_each(|(field, words)| {
-            words.iter().try_for_each(|word| ids::check_text(field, word, 1_024))
-        })
+        all.into_iter()
+            .try_for_each(|(field, words)| words.iter().try_for_each(|word| check_text(field, word, 1_024)))
     }
 }
 

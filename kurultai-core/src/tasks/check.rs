@@ -1,21 +1,11 @@
 //! Whether a call is sound; every refusal names the field, the value and what is allowed.
 
-use super::{new_task::*, queue::Extend, types::*};
+use super::{contract::Extend, new_task::*, types::*};
 use crate::{
+    check::{LAST, LAST_START, check_agent, check_text, lease, names, span, time},
     config::TaskDefaults,
     error::{Error, Result},
-    ids::{check_agent, check_text},
 };
-use chrono::{DateTime, Utc};
-use std::time::Duration;
-
-/// The longest span that a task may be given: ten years.
-pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 86_400);
-const MOST_NAMES: usize = 64;
-/// The first second of the year 10,000, which neither Python nor SQLite can write.
-const LAST: i64 = 253_402_300_800;
-/// What a span is still added to.
-const LAST_START: i64 = 253_086_768_000;
 
 /// Fills in the defaults and refuses what cannot be stored.
 pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()> {
@@ -114,44 +104,8 @@ pub(super) fn extend(request: &Extend) -> Result<()> {
     sound.map_err(|error| error.about("checkpoint"))
 }
 
-/// Shorter than 100 ms no renewal can keep up with; longer than a day nobody notices a death.
-pub(crate) fn lease(ttl: Duration) -> Result<()> {
-    let allowed = Duration::from_millis(100)..=Duration::from_secs(86_400);
-    if allowed.contains(&ttl) {
-        return Ok(());
-    }
-    Err(Error::invalid("lease", format!("{} s", ttl.as_secs_f64()), "0.1 to 86,400 seconds"))
-}
-
-pub(crate) fn names(field: &str, names: &[String]) -> Result<()> {
-    if names.len() > MOST_NAMES {
-        return Err(Error::invalid(field, format!("{} names", names.len()), "at most 64 names"));
-    }
-    names.iter().try_for_each(|name| check_text(field, name, 128))
-}
-
 fn within(field: &str, text: &str, most: usize) -> Result<()> {
     if text.is_empty() { Ok(()) } else { check_text(field, text, most) }
-}
-
-/// A time that every language and both stores hold.
-fn time(field: &str, at: DateTime<Utc>, before: i64, allowed: &str) -> Result<()> {
-    if (0..before).contains(&at.timestamp()) {
-        return Ok(());
-    }
-    Err(Error::invalid(field, at.to_rfc3339(), &format!("a time of the years {allowed}, UTC")))
-}
-
-/// From when to look back at what happened.
-pub(crate) fn since(at: DateTime<Utc>) -> Result<()> {
-    time("since", at, LAST, "1970 to 9999")
-}
-
-fn span(field: &str, span: Duration) -> Result<()> {
-    if span <= LONGEST {
-        return Ok(());
-    }
-    Err(Error::invalid(field, format!("{} s", span.as_secs()), "at most ten years"))
 }
 
 pub(super) fn spent(usage: Option<&Usage>) -> Result<()> {

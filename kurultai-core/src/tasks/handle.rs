@@ -4,20 +4,24 @@ use super::{
     admit,
     adoption::{AdoptOptions, Adoption},
     check,
+    contract::*,
+    requests::{Claim, Filter},
     explain::{self, Explanation},
+    hot::Hot,
     new_task::*,
-    queue::*,
     rules::Action,
+    settle::Settling,
     types::*,
+    upkeep::TaskUpkeep,
 };
 use crate::{
+    agents::HeartbeatWriter,
+    check::{check_agent, check_text, lease, names},
     error::{Error, Result},
-    ids,
     json::Json,
-    news::Waiting,
-    store::Wanted,
-    team::Team,
-    worker::pause,
+    news::{Waiting, Wanted},
+    retry::pause,
+    session::Session,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
@@ -26,82 +30,27 @@ use tracing::instrument;
 /// The queue of one team. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tasks {
-    team: Arc<Team>,
-}
-
-/// What to claim. `Claim::new("temujin")` takes one task of any type and does not wait.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
-    pub agent: String,
-    /// 1 to 1,000. Default 1.
-    pub max: usize,
-    /// `None`, the default, is every type.
-    pub types: Option<Vec<String>>,
-    /// How long the lease lasts without renewal. Default 30 s.
-    pub lease: Option<Duration>,
-    /// How long to wait for work where there is none. Default zero.
-    pub wait: Duration,
-    /// What the store may do later is tried again until `wait` is over, with a warning in the log, instead of ending the
-    /// call: for loops that go on through an outage. Default false.
-    pub persistent: bool,
-}
-
-impl Claim {
-    pub fn new(agent: impl Into<String>) -> Self {
-        Claim {
-            agent: agent.into(),
-            max: 1,
-            types: None,
-            lease: None,
-            wait: Duration::ZERO,
-            persistent: false,
-        }
-    }
-
-    pub fn max(mut self, max: usize) -> Self {
-        self.max = max;
-        self
-    }
-
-    pub fn types<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
-        self.types = Some(types.into_iter().map(Into::into).collect());
-        self
-    }
-
-    pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = Some(lease);
-        self
-    }
-
-    pub fn wait(mut self, wait: Duration) -> Self {
-        self.wait = wait;
-        self
-    }
-
-    pub fn persistent(mut self, persistent: bool) -> Self {
-        self.persistent = persistent;
-        self
-    }
-}
-
-/// What to list; every field that is given must match. Tasks come in the order of their ids, which is the order
-/// in which they were made.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Filter {
-    pub status: Option<Status>,
-    pub task_type: Option<String>,
-    pub assigned_to: Option<String>,
-    pub claimed_by: Option<String>,
-    pub parent_id: Option<String>,
-    /// `next` of the page before.
-    pub cursor: Option<String>,
-    /// 1 to 1,000; 0, the default, means 100.
-    pub limit: usize,
+    queue: Arc<dyn TaskQueue>,
+    /// Who could claim what is explained.
+    agents: Arc<dyn HeartbeatWriter>,
+    hot: Arc<Hot>,
+    settling: Settling,
+    upkeep: Arc<TaskUpkeep>,
+    session: Arc<Session>,
 }
 
 impl Tasks {
-    pub(crate) fn new(team: Arc<Team>) -> Self {
-        Tasks { team }
+    /// With what the background does for its tasks.
+    pub(crate) fn new(
+        queue: Arc<dyn TaskQueue>,
+        agents: Arc<dyn HeartbeatWriter>,
+        batch_limit: usize,
+        session: Arc<Session>,
+    ) -> (Self, Arc<TaskUpkeep>) {
+        let settling = Settling { queue: queue.clone(), news: session.news.clone() };
+        let hot = Arc::new(Hot::new(&settling, batch_limit));
+        let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
+        (Tasks { queue, agents, hot, settling, upkeep: upkeep.clone(), session }, upkeep)
     }
 
     /// Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
@@ -121,14 +70,14 @@ impl Tasks {
     pub async fn enqueue_many(&self, mut tasks: Vec<NewTask>) -> Result<Vec<Enqueued>> {
         let many = tasks.len() > 1;
         for (index, task) in tasks.iter_mut().enumerate() {
-            let sound = check::new_task(task, &self.team.config.defaults);
+            let sound = check::new_task(task, &self.session.config.defaults);
             sound.map_err(|error| if many { error.of_row("task", index) } else { error })?;
         }
         if tasks.is_empty() {
             return Ok(vec![]);
         }
-        let _call = self.team.calls.begin()?;
-        self.team.enqueue.call(tasks).await
+        let _call = self.session.calls.begin()?;
+        self.hot.enqueue.call(tasks).await
     }
 
     /// Takes at most `max` tasks for an agent, the most urgent first: those whose required capabilities it has,
@@ -138,27 +87,27 @@ impl Tasks {
     /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
     #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
     pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        ids::check_agent("agent", &claim.agent)?;
+        check_agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
         }
-        let lease = claim.lease.unwrap_or(self.team.config.defaults.lease);
-        check::lease(lease)?;
+        let ttl = claim.lease.unwrap_or(self.session.config.defaults.lease);
+        lease(ttl)?;
         if let Some(types) = &claim.types {
-            check::names("types", types)?;
+            names("types", types)?;
         }
-        let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease };
+        let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease: ttl };
         let wanted = || Wanted { agent: request.agent.clone(), types: request.types.clone() };
-        let mut waiting = self.team.news.waiting(wanted, claim.wait);
+        let mut waiting = self.session.news.waiting(wanted, claim.wait);
         let (mut again, mut failures) = (true, 0);
         loop {
-            let call = self.team.calls.begin()?;
-            let given = self.team.claim.call(request.clone()).await;
+            let call = self.session.calls.begin()?;
+            let given = self.hot.claim.call(request.clone()).await;
             drop(call);
             let given = match given {
                 Ok(given) => given,
                 Err(error) if claim.persistent && error.retryable() => {
-                    self.team.complain(&error, "nothing can be claimed now; trying again");
+                    self.session.news.complain(&error, "nothing can be claimed now; trying again");
                     sleep(pause(&error, failures)).await;
                     failures += 1;
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
@@ -177,7 +126,7 @@ impl Tasks {
                 return Ok(claimed);
             }
             let Some(waiting) = &mut waiting else { return Ok(claimed) };
-            if !waiting.come().await {
+            if !waiting.changed().await {
                 return Ok(claimed);
             }
         }
@@ -225,8 +174,8 @@ impl Tasks {
         if finishes.is_empty() {
             return Ok(vec![]);
         }
-        let _call = self.team.calls.begin()?;
-        self.team.finish.call(finishes).await
+        let _call = self.session.calls.begin()?;
+        self.hot.finish.call(finishes).await
     }
 
     /// Lets the lease last at least `ttl` from now and says what the holder should do: go on, or stop because the
@@ -250,8 +199,8 @@ impl Tasks {
     #[instrument(level = "debug", skip_all, fields(task = request.lease.task_id))]
     pub async fn renew(&self, request: Extend) -> Result<Extended> {
         check::extend(&request)?;
-        let _call = self.team.calls.begin()?;
-        self.team.extend.call(request).await
+        let _call = self.session.calls.begin()?;
+        self.hot.extend.call(request).await
     }
 
     /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
@@ -295,11 +244,11 @@ impl Tasks {
 
     async fn set_paused(&self, task_type: Option<&str>, paused: bool) -> Result<()> {
         if let Some(task_type) = task_type {
-            ids::check_text("type", task_type, 128)?;
+            check_text("type", task_type, 128)?;
         }
-        let _call = self.team.calls.begin()?;
-        self.team.store.pause(task_type.unwrap_or(""), paused).await?;
-        self.team.announce();
+        let _call = self.session.calls.begin()?;
+        self.queue.pause(task_type.unwrap_or(""), paused).await?;
+        self.session.news.announce();
         Ok(())
     }
 
@@ -309,14 +258,13 @@ impl Tasks {
     #[instrument(level = "debug", skip_all, fields(task = dependent))]
     pub async fn depend(&self, dependent: &str, dependency: impl Into<Dependency>) -> Result<()> {
         let dependency = dependency.into();
-        ids::check_text("depends_on", &dependency.prerequisite, 128)?;
+        check_text("depends_on", &dependency.prerequisite, 128)?;
         if dependency.prerequisite == dependent {
             return Err(admit::cycle_error([dependent, dependent].into_iter()));
         }
-        let _call = self.team.calls.begin()?;
-        if self.team.store.depend(dependent, dependency).await? {
-            self.team.settle().await?;
-        }
+        let _call = self.session.calls.begin()?;
+        let overdue = self.queue.depend(dependent, dependency).await?;
+        self.settling.after(overdue).await;
         Ok(())
     }
 
@@ -329,7 +277,7 @@ impl Tasks {
     /// `None` where there is no such task.
     #[instrument(level = "debug", skip_all, fields(count = ids.len()))]
     pub async fn get_many(&self, ids: &[&str]) -> Result<Vec<Option<Task>>> {
-        self.team.store.get(ids.iter().map(|id| (*id).to_owned()).collect()).await
+        self.queue.get(ids.iter().map(|id| (*id).to_owned()).collect()).await
     }
 
     #[instrument(level = "debug", skip_all)]
@@ -339,7 +287,7 @@ impl Tasks {
             limit @ 1..=1000 => limit,
             limit => return Err(Error::invalid("limit", limit, "1 to 1000")),
         };
-        self.team.store.list(filter).await
+        self.queue.list(filter).await
     }
 
     /// The tasks that failed for good.
@@ -349,19 +297,18 @@ impl Tasks {
 
     #[instrument(level = "debug", skip_all)]
     pub async fn stats(&self) -> Result<Stats> {
-        self.team.store.stats().await
+        self.queue.stats().await
     }
 
     /// Why a task is not claimed. Errors: `task.not_found`.
     #[instrument(level = "debug", skip(self))]
     pub async fn explain(&self, id: &str) -> Result<Explanation> {
-        let store = &self.team.store;
         let task = self.get(id).await?;
-        let facts = self.team.facts(id).await?;
-        let prerequisites = store.prerequisites(id).await?;
-        let children = store.children(id).await?;
-        let paused = store.paused().await?;
-        let agents = store.agents().await?;
+        let facts = self.settling.facts(id).await?;
+        let prerequisites = self.queue.prerequisites(id).await?;
+        let children = self.queue.children(id).await?;
+        let paused = self.queue.paused().await?;
+        let agents = self.agents.agents().await?;
         Ok(explain::explain(&task, &facts, &prerequisites, &children, &paused, &agents))
     }
 
@@ -370,12 +317,13 @@ impl Tasks {
     /// from any process.
     #[instrument(level = "debug", skip_all)]
     pub async fn maintain(&self) -> Result<()> {
-        self.team.maintain().await
+        self.upkeep.maintain().await
     }
 
     #[instrument(level = "debug", skip(self))]
     async fn act(&self, id: &str, action: Action) -> Result<Status> {
-        self.team.act(id, action).await
+        let _call = self.session.calls.begin()?;
+        self.settling.act(id, action).await
     }
 
     /// Takes over tasks and agents that other programs wrote under the contract's names: on Neo4j, nodes labelled
@@ -388,12 +336,11 @@ impl Tasks {
     #[instrument(level = "debug", skip_all)]
     pub async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
         options.check()?;
-        let _call = self.team.calls.begin()?;
+        let _call = self.session.calls.begin()?;
         let dry_run = options.dry_run;
-        let adoption = self.team.store.adopt(options).await?;
+        let adoption = self.queue.adopt(options).await?;
         if !dry_run {
-            self.team.settle().await?;
-            self.team.announce();
+            self.settling.after(true).await;
         }
         Ok(adoption)
     }

@@ -1,23 +1,31 @@
 //! What must be done: tasks, dependencies, claims, leases, retries, dead letters.
 //!
-//! Read in this order: [`types`] and [`new_task`], [`queue`] (the store's contract), [`handle`] (what users call), then the pure
+//! Read in this order: [`types`], [`new_task`] and [`requests`], [`contract`] (what a store does), [`handle`] (what users call), then the pure
 //! rules: [`check`] (is the call sound), [`admit`] (may it be enqueued), [`order`] (who gets what), [`rules`] (next states),
-//! [`explain`] (why is it not claimed).
+//! [`explain`] (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
+//! `upkeep` (the background).
 
 pub(crate) mod admit;
 pub mod adoption;
 pub(crate) mod check;
+mod claim_guard;
+pub mod contract;
 pub mod explain;
 pub mod handle;
+mod hot;
 pub mod new_task;
 pub mod order;
-pub mod queue;
+pub mod requests;
 pub mod rules;
+mod settle;
 pub mod types;
+mod upkeep;
 
 pub use adoption::{AdoptOptions, Adoption, Finding, FindingKind};
+pub use contract::{Extend, TaskQueue};
 pub use explain::{Explanation, Reason};
-pub use handle::{Claim, Filter, Tasks};
+pub use handle::Tasks;
 pub use new_task::*;
-pub use queue::TaskQueue;
+pub use requests::{Claim, Filter};
+
 pub use types::*;

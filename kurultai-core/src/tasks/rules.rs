@@ -1,7 +1,7 @@
 //! What both stores would decide, decided once: times and next states. Pure functions; [`order`](super::order) has who
 //! gets what.
 
-use super::{new_task::*, queue::*, types::*};
+use super::{contract::*, new_task::*, types::*};
 use crate::{
     clock::{Micros, micros, time},
     error::{Error, Result},

@@ -1,9 +1,10 @@
 //! What a handler's end means for its task: decided here for every language, which only say what happened.
 
 use crate::{
+    check,
     error::Error,
     json::Json,
-    tasks::{Failure, FailureKind, Outcome, Usage, check},
+    tasks::{Failure, FailureKind, Outcome, Usage},
 };
 use std::time::Duration;
 

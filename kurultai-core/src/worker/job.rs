@@ -5,12 +5,13 @@ use super::{
     jobs::Shared,
 };
 use crate::{
+    check,
     clock::monotonic,
     error::{Error, Kind, Result},
     json::Json,
+    retry::pause,
     tasks::{
-        Claimed, Extended, Failure, Finished, Lease, Outcome, Prerequisite, Signal, Usage, check,
-        queue::Extend,
+        Claimed, Extended, Failure, Finished, Lease, Outcome, Prerequisite, Signal, Usage, contract::Extend,
     },
     words::words,
 };
@@ -435,12 +436,6 @@ fn is_gone(error: &Error) -> bool {
 
 pub(super) fn is_closed(error: &Error) -> bool {
     error.code() == "store.closed"
-}
-
-/// What the store asks for, or else longer each time up to 5 s; never the same for two callers.
-pub(crate) fn pause(error: &Error, failures: u32) -> Duration {
-    let longer = Duration::from_millis(100 << failures.min(6)).min(Duration::from_secs(5));
-    error.retry_after().unwrap_or(longer).mul_f64(0.75 + fastrand::f64() / 2.0)
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,7 @@
 
 use super::{
     Settings,
-    job::{Held, Job, Stop, is_closed, lock, pause},
+    job::{Held, Job, Stop, is_closed, lock},
 };
 use crate::{
     error::Result,
@@ -189,24 +189,17 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
 /// Until an error that no repetition mends. What a dropped claim was given is released by the queue.
 async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>) {
     let Settings { agent, types, lease, wait, .. } = &shared.settings;
-    let mut failures = 0;
     loop {
         let mut slots = shared.free().await;
-        let mut claim = Claim::new(agent).max(slots.num_permits()).lease(*lease).wait(*wait);
+        let mut claim = Claim::new(agent).max(slots.num_permits()).lease(*lease).wait(*wait).persistent(true);
         claim.types.clone_from(types);
         match shared.kurultai.tasks().claim(claim).await {
             Ok(claimed) => {
-                failures = 0;
                 for task in claimed {
                     let slot = slots.split(1).expect("no more tasks than were asked for");
                     // A job that nobody can pull any more is dropped here, and so released.
                     drop(inbox.send(Ok(Job::new(shared, task, slot))));
                 }
-            }
-            Err(error) if error.retryable() => {
-                tracing::warn!(%error, agent, "no claim; trying again");
-                sleep(pause(&error, failures)).await;
-                failures += 1;
             }
             // Whoever closes the store while an agent works wants it to stop.
             Err(error) if is_closed(&error) => return,

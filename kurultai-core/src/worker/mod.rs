@@ -11,15 +11,13 @@ mod jobs;
 
 use crate::{
     agents::{AgentStatus, NewAgent},
-    config,
+    check, config,
     error::{Error, Result},
     kurultai::Kurultai,
-    tasks::check,
 };
 pub use ended::{Ended, Limits, Wish};
 use handlers::Handlers;
 pub use handlers::{BoxError, Reject, Retry};
-pub(crate) use job::pause;
 pub use job::{Context, Job, Stop};
 pub use jobs::Jobs;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     AdoptOptions, Claim, Dependency, EventFilter, Expiry, Failure, Filter, Finish, Json, Kurultai, Lease,
-    NewAgent, NewTask, Outcome, Result, RetryPolicy, Start, Usage, WaitFor, tasks::queue::Extend,
+    NewAgent, NewTask, Outcome, Result, RetryPolicy, Start, Usage, WaitFor, tasks::Extend,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};

@@ -42,9 +42,16 @@ async fn spans_go_on_over(jump: TimeDelta) {
     }
     assert_eq!(team.get(&failing).await.run_at, before[0].run_at.map(|at| at + jump));
     let later = team.get(&later).await;
-    assert_eq!((later.status, later.run_at), (Status::Pending, named), "a time that somebody has named stays");
+    assert_eq!(
+        (later.status, later.run_at),
+        (Status::Pending, named),
+        "a time that somebody has named stays"
+    );
     let late = if jump > TimeDelta::zero() { Status::Expired } else { Status::Pending };
-    assert_eq!((team.get(&appointment).await.expires_at, team.status(&appointment).await), (Some(appointed), late));
+    assert_eq!(
+        (team.get(&appointment).await.expires_at, team.status(&appointment).await),
+        (Some(appointed), late)
+    );
     let agent = team.k.agents().get("temujin").await.unwrap();
     assert!(agent.last_heartbeat.unwrap() >= beaten + jump);
 

@@ -9,7 +9,7 @@ use super::super::{
 use super::{beat, wake};
 use crate::{
     error::Result,
-    tasks::queue::{Applied, Change, Fence},
+    tasks::contract::{Applied, Change, Fence},
 };
 use serde::Serialize;
 

@@ -15,7 +15,7 @@ use crate::{
     ids,
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
-        queue::{ANSWER_BYTES, Answers, ClaimRequest},
+        contract::{ANSWER_BYTES, Answers, ClaimRequest},
     },
 };
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use crate::{
     tasks::{
         Dependency, DependencyType, Enqueued, Expiry, NewTask, Start, Status,
         admit::{self, Existing, Known, Row},
-        queue::Answers,
+        contract::Answers,
     },
 };
 use std::collections::{HashMap, HashSet};

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     tasks::{
         Extended, Lease, Signal,
-        queue::{Answers, Extend},
+        contract::{Answers, Extend},
         rules,
     },
 };

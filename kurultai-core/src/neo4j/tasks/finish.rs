@@ -10,7 +10,7 @@ use super::super::{
 use super::{apply, beat, read, wake};
 use crate::{
     error::{Error, Result},
-    tasks::{Finish, Finished, Outcome, Status, queue::Answers, rules},
+    tasks::{Finish, Finished, Outcome, Status, contract::Answers, rules},
 };
 use std::collections::HashSet;
 

@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, TaskQueue, queue::*,
+        Page, Prerequisite, Stats, Task, TaskQueue, contract::*,
     },
 };
 use async_trait::async_trait;
@@ -184,8 +184,8 @@ impl TaskQueue for Neo4jStore {
         upkeep::sweep(self, tasks, events, limit).await
     }
 
-    async fn link(&self, limit: usize) -> Result<usize> {
-        upkeep::link(self, limit).await
+    async fn draw_edges(&self, limit: usize) -> Result<usize> {
+        upkeep::draw_edges(self, limit).await
     }
 
     async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {

@@ -14,7 +14,7 @@ use crate::{
     tasks::{
         Filter, OnPrerequisiteFailure, Page, Percentiles, Prerequisite, Priority, RetryPolicy, Stats, Status,
         Task, WaitFor,
-        queue::{ANSWER_BYTES, Due, Facts, Tally},
+        contract::{ANSWER_BYTES, Due, Facts, Tally},
     },
 };
 use chrono::{DateTime, Utc};

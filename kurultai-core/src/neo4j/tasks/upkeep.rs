@@ -123,7 +123,7 @@ RETURN [size(events)] AS row"
 );
 
 /// Gives way to whoever works.
-pub(super) async fn link(store: &Neo4jStore, limit: usize) -> Result<usize> {
+pub(super) async fn draw_edges(store: &Neo4jStore, limit: usize) -> Result<usize> {
     if store.writer.try_lock().is_err() {
         return Ok(0);
     }

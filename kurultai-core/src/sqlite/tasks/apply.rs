@@ -5,7 +5,7 @@ use crate::{
     sqlite::{agents, events},
     tasks::{
         Status, Usage,
-        queue::{Applied, Change, Fence, Tally},
+        contract::{Applied, Change, Fence, Tally},
         rules::{self, NOW},
     },
 };

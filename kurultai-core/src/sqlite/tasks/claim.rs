@@ -8,8 +8,8 @@ use crate::{
     sqlite::{List, agents as registry, events, json, list, word},
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
+        contract::{ANSWER_BYTES, Answers, ClaimRequest, FEW_TASKS},
         order::{self, Head, Served, Share},
-        queue::{ANSWER_BYTES, Answers, ClaimRequest, FEW_TASKS},
     },
 };
 use rusqlite::{Row, params};

@@ -5,8 +5,8 @@ use crate::{
     tasks::{
         Dependency, DependencyType, Enqueued, NewTask, Status,
         admit::{self, Existing, Known, Row},
+        contract::Answers,
         order::RANK,
-        queue::Answers,
     },
 };
 use rusqlite::params;

@@ -5,7 +5,7 @@ use crate::{
     sqlite::agents,
     tasks::{
         Extended, Lease, Signal,
-        queue::{Answers, Extend},
+        contract::{Answers, Extend},
         rules,
     },
 };

@@ -8,7 +8,7 @@ use crate::{
     sqlite::events,
     tasks::{
         Finish, Finished, Outcome, Status,
-        queue::{Answers, Facts},
+        contract::{Answers, Facts},
         rules,
     },
 };

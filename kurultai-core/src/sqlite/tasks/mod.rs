@@ -21,7 +21,7 @@ use crate::{
     error::Result,
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, queue::*,
+        Page, Prerequisite, Stats, Task, contract::*,
     },
 };
 use async_trait::async_trait;

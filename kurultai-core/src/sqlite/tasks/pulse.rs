@@ -4,8 +4,9 @@ use super::{Routes, paused, read};
 use crate::{
     clock::Micros,
     error::Result,
+    news::Wanted,
     sqlite::{Tx, agents, events::last_seq},
-    store::{Pulse, Wanted},
+    store::Pulse,
 };
 use rusqlite::params;
 use std::{collections::BTreeSet, time::Duration};

@@ -9,7 +9,7 @@ use crate::{
     },
     tasks::{
         Filter, Page, Percentiles, Prerequisite, Priority, Stats, Status, Task,
-        queue::{ANSWER_BYTES, Due, Facts, Tally},
+        contract::{ANSWER_BYTES, Due, Facts, Tally},
         rules::NOW,
     },
 };
@@ -201,7 +201,8 @@ fn by_status(tx: &Tx<'_>) -> Result<BTreeMap<Status, u64>> {
     let sql = "select count(*) from route r cross join task t indexed by task_ready
         on t.route = r.id and t.claim_key is not null where r.ns = ?1";
     let ready = tx.one(sql, [tx.ns], |row| row.get::<_, i64>(0))?.unwrap_or(0) as u64;
-    let sql = "select status, count(*) from task not indexed where claim_key is null and ns = ?1 group by status";
+    let sql =
+        "select status, count(*) from task not indexed where claim_key is null and ns = ?1 group by status";
     let others = tx.rows(sql, [tx.ns], |row| Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64)))?;
     let mut by_status: BTreeMap<Status, u64> = others.into_iter().collect();
     if ready > 0 {

@@ -6,8 +6,8 @@
 
 use super::{
     adoption::{AdoptOptions, Adoption},
-    handle::Filter,
     new_task::*,
+    requests::Filter,
     types::*,
 };
 pub use crate::batch::Batch;
@@ -17,7 +17,7 @@ use crate::{
     json::{Json, MAX_BYTES},
 };
 use async_trait::async_trait;
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// One answer a request, in order. A refused request is its own answer, never an error of its neighbours.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub const ANSWER_BYTES: usize = 16 << 20;
 pub const FEW_TASKS: usize = ANSWER_BYTES / MAX_BYTES;
 
 #[async_trait]
-pub trait TaskQueue: Send + Sync {
+pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// Each unit is added whole or not at all; all units are one transaction.
     async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>>;
 
@@ -83,7 +83,7 @@ pub trait TaskQueue: Send + Sync {
 
     /// Draws who claimed and who completed a task, from at most `limit` events of the log; returns how many it looked
     /// at. A store whose tables tell it has nothing to draw.
-    async fn link(&self, _limit: usize) -> Result<usize> {
+    async fn draw_edges(&self, _limit: usize) -> Result<usize> {
         Ok(0)
     }
 

@@ -1,0 +1,31 @@
+//! Who is meant by a name.
+
+use super::types::Agent;
+use crate::{
+    error::{Error, Result},
+    ids,
+};
+
+pub(super) fn find(agents: Vec<Agent>, name: &str) -> Result<Agent> {
+    let folded = ids::fold(name);
+    let called =
+        |a: &Agent, is: &dyn Fn(&str) -> bool| is(&a.display_name) || a.aliases.iter().any(|x| is(x));
+    let by_id = agents.iter().position(|a| a.id == name);
+    let exact = || agents.iter().position(|a| called(a, &|own| ids::is_same_name(own, name)));
+    let alike = || agents.iter().position(|a| a.id == folded || called(a, &|own| ids::fold(own) == folded));
+    match by_id.or_else(exact).or_else(alike) {
+        Some(at) => Ok(agents.into_iter().nth(at).expect("just found")),
+        None => Err(not_found(name, &agents)),
+    }
+}
+
+/// `agent.not_found`, with the nearest id or name.
+pub(crate) fn not_found(name: &str, agents: &[Agent]) -> Error {
+    let folded = ids::fold(name);
+    let names = agents.iter().flat_map(|a| {
+        let all = [&a.id, &a.display_name].into_iter().chain(&a.aliases);
+        all.map(|n| (strsim::jaro_winkler(&ids::fold(n), &folded), a.id.as_str()))
+    });
+    let nearest = names.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+    Error::agent_not_found(name, nearest.map(|(_, id)| id))
+}

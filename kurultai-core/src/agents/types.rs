@@ -1,0 +1,121 @@
+use crate::{
+    check::{check_agent, check_text},
+    clock::Micros,
+    error::{Error, Result},
+    words::words,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+/// An agent is dead after this much silence.
+pub const DEAD_AFTER_SECONDS: i64 = 120;
+
+words! {
+    /// What an agent says of itself; its health is computed, never stored.
+    AgentStatus, "agent status" {
+        Active = "active",
+        Busy = "busy",
+        Idle = "idle",
+        Offline = "offline",
+        /// Finishes what it holds and is given nothing new.
+        Draining = "draining",
+    }
+}
+
+/// An agent to register.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NewAgent {
+    /// `[a-z0-9][a-z0-9_-]{0,63}`
+    pub id: String,
+    /// Any name; the id where none is given.
+    pub display_name: Option<String>,
+    pub role: Option<String>,
+    pub aliases: Vec<String>,
+    pub capabilities: Vec<String>,
+    /// How many tasks it may hold at once; `None` for any number.
+    pub max_concurrent: Option<u32>,
+}
+
+impl NewAgent {
+    pub fn new(id: impl Into<String>) -> Self {
+        NewAgent { id: id.into(), ..NewAgent::default() }
+    }
+
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    pub fn capabilities<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.capabilities = capabilities.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub fn aliases<S: Into<String>>(mut self, aliases: impl IntoIterator<Item = S>) -> Self {
+        self.aliases = aliases.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub fn max_concurrent(mut self, most: u32) -> Self {
+        self.max_concurrent = Some(most);
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        check_agent("id", &self.id)?;
+        for (field, text) in [("display_name", &self.display_name), ("role", &self.role)] {
+            text.as_deref().map_or(Ok(()), |text| check_text(field, text, 256))?;
+        }
+        for (field, names) in [("aliases", &self.aliases), ("capabilities", &self.capabilities)] {
+            if names.len() > 256 {
+                return Err(Error::invalid(field, format!("{} names", names.len()), "at most 256 names"));
+            }
+            names.iter().try_for_each(|name| check_text(field, name, 128))?;
+        }
+        match self.max_concurrent {
+            Some(0) => {
+                Err(Error::invalid("max_concurrent", 0, "1 or more, or nothing; drain an agent to stop it"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Agent {
+    pub id: String,
+    pub display_name: String,
+    pub role: Option<String>,
+    pub aliases: Vec<String>,
+    pub capabilities: Vec<String>,
+    pub status: AgentStatus,
+    pub max_concurrent: Option<u32>,
+    /// How many live leases it holds now.
+    pub current_load: u32,
+    /// The last sign that its process runs.
+    pub infra_heartbeat: Option<DateTime<Utc>>,
+    /// The last sign that it works: claim, extend, progress, complete, fail.
+    pub last_heartbeat: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+}
+
+impl Agent {
+    /// Whether either heartbeat is younger than two minutes.
+    pub fn is_alive(&self, now: Micros) -> bool {
+        let last = self.infra_heartbeat.max(self.last_heartbeat).unwrap_or(self.created_at);
+        self.status != AgentStatus::Offline && now - last.timestamp_micros() <= DEAD_AFTER_SECONDS * 1_000_000
+    }
+
+    /// Whether a claim may give it anything.
+    pub fn has_room(&self) -> bool {
+        self.room() > 0
+    }
+
+    pub(crate) fn room(&self) -> usize {
+        match (self.status, self.max_concurrent) {
+            (AgentStatus::Draining | AgentStatus::Offline, _) => 0,
+            (_, None) => usize::MAX,
+            (_, Some(most)) => most.saturating_sub(self.current_load) as usize,
+        }
+    }
+}

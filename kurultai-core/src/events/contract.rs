@@ -1,0 +1,29 @@
+//! The store's contract for events.
+
+use super::types::{Event, EventFilter};
+use crate::error::Result;
+use async_trait::async_trait;
+use std::fmt;
+
+/// What a store does for the event log.
+#[async_trait]
+pub trait SubscriptionManager: fmt::Debug + Send + Sync {
+    /// The events after `filter.after_seq`, oldest first, at most `filter.limit`, and none beyond one that cannot be
+    /// seen yet. The store may leave `topic` to the caller; it respects every other field.
+    async fn read(&self, filter: EventFilter) -> Result<Look>;
+
+    /// The last `seq` given out; 0 where nothing happened yet.
+    async fn last_seq(&self) -> Result<i64>;
+}
+
+/// What one look at the log saw.
+#[derive(Debug)]
+pub struct Look {
+    pub events: Vec<Event>,
+    /// Every event up to here was looked at, whether it matched or not.
+    pub looked_to: i64,
+    /// The first `seq` that the log still has, or that it will give out next.
+    pub first: i64,
+    /// The last `seq` given out, also by a commit of which nothing can be seen yet.
+    pub newest: i64,
+}

@@ -1,0 +1,110 @@
+//! What users call: `kurultai.events()`.
+
+use super::{
+    contract::SubscriptionManager,
+    cursor::{check_cursor, checked},
+    follow::Follow,
+    reader::{Joined, LogReader, Wanted},
+    types::{Event, EventFilter},
+};
+use crate::{
+    clock::monotonic,
+    error::{Error, Result},
+    session::Session,
+};
+use std::{sync::Arc, time::Duration};
+use tracing::instrument;
+
+/// The event log of one team. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Events {
+    log: Arc<dyn SubscriptionManager>,
+    reader: Arc<LogReader>,
+    session: Arc<Session>,
+}
+
+impl Events {
+    pub(crate) fn new(
+        log: Arc<dyn SubscriptionManager>,
+        reader: Arc<LogReader>,
+        session: Arc<Session>,
+    ) -> Self {
+        Events { log, reader, session }
+    }
+
+    pub(super) fn complain(&self, error: &Error) {
+        self.session.news.complain(error, "events cannot be followed now; trying again");
+    }
+
+    /// The events that match, oldest first, without a gap. Read on with `after_seq` of the last one. Where there is none
+    /// it waits up to `wait` and returns as soon as one comes; an empty list is no error. However many wait, each event
+    /// is read from the store once; so with a `wait` the answer may stop before the newest event, and the next has it.
+    ///
+    /// Errors: `input.invalid`; `event.cursor_too_old` where retention has removed events after `after_seq`, which names
+    /// the first that there is. Cancel safe.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn read(&self, filter: EventFilter) -> Result<Vec<Event>> {
+        let mut wanted = checked(filter)?;
+        let wait = wanted.filter.wait.min(Duration::from_secs(86_400));
+        if wait.is_zero() { self.look(&mut wanted).await } else { self.wait(&mut wanted, wait).await }
+    }
+
+    /// Events as they come, from `filter.after_seq` on; `filter.wait` does not matter. Errors: `input.invalid`.
+    pub fn follow(&self, filter: EventFilter) -> Result<Follow> {
+        Ok(Follow::new(self.clone(), checked(filter)?))
+    }
+
+    pub(super) async fn wait(&self, wanted: &mut Wanted, wait: Duration) -> Result<Vec<Event>> {
+        let deadline = monotonic() + wait;
+        let mut looked = false;
+        loop {
+            match self.reader.join(wanted, looked) {
+                Joined::Found(events) => return Ok(events),
+                Joined::TooFarBack => {
+                    let events = self.look(wanted).await?;
+                    if !events.is_empty() || monotonic() >= deadline {
+                        return Ok(events);
+                    }
+                    looked = true;
+                }
+                Joined::Waits(mut ticket) => {
+                    self.session.news.announce_events();
+                    return match ticket.events(deadline).await? {
+                        Some(events) => Ok(events),
+                        // The last word is the store's, which may have gone meanwhile.
+                        None => self.look(wanted).await,
+                    };
+                }
+            }
+        }
+    }
+
+    /// What matches now. Moves `after_seq` on: what is not among the events up to there does not match and need not be
+    /// looked at again.
+    async fn look(&self, wanted: &mut Wanted) -> Result<Vec<Event>> {
+        let (mut events, mut newest) = (Vec::new(), i64::MAX);
+        let limit = wanted.filter.limit;
+        while events.len() < limit && wanted.filter.after_seq < newest {
+            let before = wanted.filter.after_seq;
+            let filter = EventFilter { limit: 1_000, topic: None, ..wanted.filter.clone() };
+            let look = self.log.read(filter).await?;
+            check_cursor(before, look.first)?;
+            events.extend(look.events.into_iter().filter(|event| wanted.fits(event)));
+            wanted.filter.after_seq = look.looked_to;
+            if newest == i64::MAX {
+                newest = look.newest;
+            }
+            if look.looked_to == before {
+                break;
+            }
+        }
+        events.truncate(limit);
+        Ok(events)
+    }
+
+    /// The number of the newest event; 0 where nothing happened yet.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn last_seq(&self) -> Result<i64> {
+        self.log.last_seq().await
+    }
+}

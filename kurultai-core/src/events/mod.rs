@@ -1,0 +1,20 @@
+//! What happened, in commit order: the event log.
+//!
+//! Read in this order: `types`, [`contract`] (what a store does), [`handle`] (what users call), then `cursor` and `topic` (what
+//! may be asked for), `reader` (one for all who wait in a process) and `follow`.
+
+pub mod contract;
+mod cursor;
+mod follow;
+mod handle;
+mod reader;
+mod topic;
+mod types;
+
+pub use contract::{Look, SubscriptionManager};
+pub use follow::Follow;
+pub use handle::Events;
+pub(crate) use reader::LogReader;
+pub use topic::matches;
+pub(crate) use types::MOST_EVENTS;
+pub use types::{Event, EventFilter};

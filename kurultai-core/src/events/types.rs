@@ -1,0 +1,40 @@
+use crate::json::Json;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use std::time::Duration;
+
+/// The highest number that an event can have.
+pub(crate) const MOST_EVENTS: i64 = 1 << 44;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Event {
+    /// Grows in commit order within the namespace, without a gap.
+    pub seq: i64,
+    /// `task.` and what happened: enqueued, unblocked, claimed, released, failed (and will be tried again), lapsed (a
+    /// lease ran out, and it will be tried again), completed, dead_letter, cancelled, expired, waiting (for its
+    /// children), suspended, resumed, requeued, discarded, blocked, cancel_requested, suspend_requested, adopted (with what it
+    /// was before); or `agent.registered`, `agent.adopted`.
+    pub topic: String,
+    /// The agent, where one caused it.
+    pub source: Option<String>,
+    pub task_id: Option<String>,
+    pub payload: Option<Json>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// What to read; every field that is given must match.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct EventFilter {
+    /// Only later ones. 0, the default, is the first that the log still has.
+    pub after_seq: i64,
+    /// Dotted, at most 64 words; `*` is one word, `**` any number: `task.*`.
+    pub topic: Option<String>,
+    pub source: Option<String>,
+    pub task_id: Option<String>,
+    /// Not before this time.
+    pub since: Option<DateTime<Utc>>,
+    /// 1 to 10,000; 0, the default, means 1,000.
+    pub limit: usize,
+    /// How long to wait for an event where none matches yet. Default zero.
+    pub wait: Duration,
+}

@@ -1,0 +1,74 @@
+//! What a call asks for: what to claim, what to list.
+
+use super::types::Status;
+use std::time::Duration;
+
+/// What to claim. `Claim::new("temujin")` takes one task of any type and does not wait.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    pub agent: String,
+    /// 1 to 1,000. Default 1.
+    pub max: usize,
+    /// `None`, the default, is every type.
+    pub types: Option<Vec<String>>,
+    /// How long the lease lasts without renewal. Default 30 s.
+    pub lease: Option<Duration>,
+    /// How long to wait for work where there is none. Default zero.
+    pub wait: Duration,
+    /// What the store may do later is tried again until `wait` is over, with a warning in the log, instead of ending the
+    /// call: for loops that go on through an outage. Default false.
+    pub persistent: bool,
+}
+
+impl Claim {
+    pub fn new(agent: impl Into<String>) -> Self {
+        Claim {
+            agent: agent.into(),
+            max: 1,
+            types: None,
+            lease: None,
+            wait: Duration::ZERO,
+            persistent: false,
+        }
+    }
+
+    pub fn max(mut self, max: usize) -> Self {
+        self.max = max;
+        self
+    }
+
+    pub fn types<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
+        self.types = Some(types.into_iter().map(Into::into).collect());
+        self
+    }
+
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+}
+
+/// What to list; every field that is given must match. Tasks come in the order of their ids, which is the order
+/// in which they were made.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Filter {
+    pub status: Option<Status>,
+    pub task_type: Option<String>,
+    pub assigned_to: Option<String>,
+    pub claimed_by: Option<String>,
+    pub parent_id: Option<String>,
+    /// `next` of the page before.
+    pub cursor: Option<String>,
+    /// 1 to 1,000; 0, the default, means 100.
+    pub limit: usize,
+}
