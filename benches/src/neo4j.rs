@@ -23,11 +23,10 @@ const CLAIMS: usize = 300;
 const NAMESPACE: &str = "zzzzz";
 const NAMESPACE_OF_YARDSTICK: &str = "limit";
 
-const CLEAR: [&str; 6] = [
+const CLEAR: [&str; 5] = [
     "MATCH (n:Task {namespace: $ns}) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 5000 ROWS",
     "MATCH (n:Event {namespace: $ns}) CALL (n) { DELETE n } IN TRANSACTIONS OF 5000 ROWS",
     "MATCH (n:TaskRoute {namespace: $ns}) DELETE n",
-    "MATCH (n:TaskExpiry {namespace: $ns}) DELETE n",
     "MATCH (n:Agent {namespace: $ns}) DETACH DELETE n",
     "MATCH (n:Namespace {id: $ns}) DELETE n",
 ];

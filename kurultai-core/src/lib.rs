@@ -18,6 +18,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod events;
+mod extensions;
 pub mod ids;
 pub mod json;
 pub mod kurultai;

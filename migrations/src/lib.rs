@@ -6,10 +6,4 @@ pub type Step = (u32, &'static str, &'static str);
 
 pub const SQLITE: &[Step] = &[(1, "tasks", include_str!("../sqlite/0001_tasks.sql"))];
 
-pub const NEO4J: &[Step] = &[
-    (1, "tasks", include_str!("../neo4j/0001_tasks.cypher")),
-    (2, "route_numbers", include_str!("../neo4j/0002_route_numbers.cypher")),
-    (3, "task_expiry", include_str!("../neo4j/0003_task_expiry.cypher")),
-    (4, "ids_in_a_namespace", include_str!("../neo4j/0004_ids_in_a_namespace.cypher")),
-    (5, "namespace_nodes", include_str!("../neo4j/0005_namespace_nodes.cypher")),
-];
+pub const NEO4J: &[Step] = &[(1, "tasks", include_str!("../neo4j/0001_tasks.cypher"))];

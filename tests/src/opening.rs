@@ -130,7 +130,6 @@ async fn a_closed_store_says_so() {
 mod neo4j {
     use super::*;
     use crate::fixture::{Team, graph};
-    use kurultai_core::{Claim, NewTask};
     use neo4rs::query;
 
     #[tokio::test]
@@ -151,44 +150,10 @@ mod neo4j {
     /// Held by cases that change what all cases share.
     static SCHEMA: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-    /// As step 1 left them. One transaction, as other cases open the same database meanwhile.
-    const EARLIER: &str = "
-        MATCH (ns:Namespace {id: $ns}) SET ns._lock = 0
-        WITH ns MATCH (r:TaskRoute {namespace: $ns})
-        CALL (r) { MATCH (t:Task {namespace: $ns}) WHERE t.route = r.number SET t.route = r.key
-          RETURN count(t) AS tasks }
-        REMOVE r.number
-        WITH sum(tasks) AS tasks CALL () { MATCH (s:KurultaiSchema) WHERE s.version > 1 DELETE s } RETURN tasks";
-
-    #[tokio::test]
-    async fn tasks_of_an_earlier_schema_go_on() {
-        let _alone = SCHEMA.lock().await;
-        let team = Team::neo4j().await;
-        team.agent("temujin", &[]).await;
-        for task_type in ["code", "review"] {
-            team.k
-                .tasks()
-                .enqueue_many(vec![NewTask::new(task_type), NewTask::new(task_type)])
-                .await
-                .unwrap();
-        }
-        let held = team.claim_one("temujin").await;
-        let mut rows = graph().execute(query(EARLIER).param("ns", team.namespace.as_str())).await.unwrap();
-        assert_eq!(rows.next().await.unwrap().unwrap().get::<i64>("tasks").unwrap(), 4);
-        assert!(rows.next().await.unwrap().is_none());
-
-        let later = team.reopen(|config| config).await;
-        later.tasks().release(&held.lease).await.unwrap();
-        later.tasks().enqueue(NewTask::new("code")).await.unwrap();
-        let claimed = later.tasks().claim(Claim::new("temujin").max(10)).await.unwrap();
-        assert_eq!(claimed.len(), 5);
-        assert_eq!(claimed.iter().filter(|task| task.task_type == "code").count(), 3);
-    }
-
     const STEPS_TWICE: [&str; 2] = [
         "DROP CONSTRAINT kurultai_schema IF EXISTS",
         "MATCH (s:KurultaiSchema) WITH collect(s) AS all FOREACH (s IN all | DELETE s)
-         WITH 1 AS once UNWIND range(1, 12) AS i CREATE (:KurultaiSchema {version: i % 2 + 1})",
+         WITH 1 AS once UNWIND range(1, 6) AS i CREATE (:KurultaiSchema {version: 0})",
     ];
 
     /// As a build left them that let each of six processes write every step.
@@ -203,7 +168,8 @@ mod neo4j {
         let text = "MATCH (s:KurultaiSchema) RETURN count(s) AS nodes, count(DISTINCT s.version) AS steps";
         let row = graph().execute(query(text)).await.unwrap().next().await.unwrap().unwrap();
         let (nodes, steps): (i64, i64) = (row.get("nodes").unwrap(), row.get("steps").unwrap());
-        assert!(steps > 3 && nodes == steps, "{nodes} nodes, {steps} steps");
+        assert_eq!((nodes, steps), (2, 2));
+        graph().run(query("MATCH (s:KurultaiSchema {version: 0}) DELETE s")).await.unwrap();
     }
 
     #[tokio::test]

@@ -3,10 +3,9 @@
 use super::{
     Neo4jStore,
     bolt::{Cells, cells, list},
-    clock,
-    exec::Repeat,
-    lock,
+    clock, lock,
 };
+use crate::neo4j::statement::Statement;
 use crate::{
     agents::{Agent, AgentStatus, HeartbeatWriter, NewAgent},
     error::Result,
@@ -15,7 +14,7 @@ use async_trait::async_trait;
 
 /// What an agent holds already counts against a limit that comes later: `held_by` is there only where a load is
 /// limited.
-const REGISTER: &str = concat!(
+const REGISTER: Statement = Statement::locking(concat!(
     lock!(),
     "SET ns.catalog_seq = ns.catalog_seq + 1
 WITH ns, at, now
@@ -35,9 +34,9 @@ SET ns.event_seq = base + size(fresh)
 FOREACH (i IN range(1, size(fresh)) | CREATE (:Event {namespace: $ns, seq: base + i,
   topic: 'agent.registered', source: fresh[i - 1], created_at: at}))
 RETURN [] AS row"
-);
+));
 
-const AGENTS: &str = concat!(
+const AGENTS: Statement = Statement::reading(concat!(
     clock!(),
     "CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
     AND t.status = 'in_progress'
@@ -46,39 +45,40 @@ MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $ns 
 RETURN [a.id, a.display_name, a.name, a.role, a.aliases, a.capabilities, a.status, a.max_concurrent,
   coalesce(head([x IN load WHERE x[0] = a.id | x[1]]), 0),
   a.infra_heartbeat, a.last_heartbeat, a.created_at] AS row ORDER BY a.id"
-);
+));
 
-const BEAT: &str = concat!(
+const BEAT: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (at) { UNWIND $agents AS id WITH DISTINCT id, at MATCH (a:Agent {namespace: $ns, id: id})
   SET a.infra_heartbeat = at, a.infra_seq = coalesce(a.infra_seq, 0) + 1 RETURN collect(a.id) AS beaten }
 RETURN [beaten] AS row"
-);
+));
 
 /// The namespace's node first, then the agent's, as everywhere: no two statements wait for each other.
-const SET_STATUS: &str = concat!(
+const SET_STATUS: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (at) { MATCH (a:Agent {namespace: $ns, id: $agent}) SET a.status = $status, a.updated_at = at
   RETURN count(a) AS found }
 SET ns.catalog_seq = ns.catalog_seq + found
 RETURN [found > 0] AS row"
-);
+));
 
 /// In portions: an agent may have claimed a million tasks.
-const FORGET: &str = concat!(
+const FORGET: Statement = Statement::locking(concat!(
     lock!(),
     "CALL () { MATCH (a:Agent {namespace: $ns, id: $agent})-[e:CLAIMED|COMPLETED]->() WITH e LIMIT $limit
   DELETE e RETURN count(*) AS gone }
 RETURN [gone] AS row"
-);
+));
 const PORTION: i64 = 5_000;
 
-const DEREGISTER: &str = concat!(
+const DEREGISTER: Statement = Statement::locking(concat!(
     lock!(),
     "CALL () { MATCH (a:Agent {namespace: $ns, id: $agent}) DETACH DELETE a RETURN count(*) AS found }
 SET ns.catalog_seq = ns.catalog_seq + found
 RETURN [found > 0] AS row"
-);
+))
+.once();
 
 /// An agent whose word another program made up counts as active.
 pub(super) fn status(word: Option<String>) -> AgentStatus {
@@ -111,25 +111,25 @@ impl HeartbeatWriter for Neo4jStore {
             cells![a.id, name, a.role, a.aliases, a.capabilities, a.max_concurrent.map(i64::from)]
         });
         let query = self.query(REGISTER).param("rows", list(rows));
-        self.exec(query, Repeat::Safe).await.map(drop)
+        self.exec(query).await.map(drop)
     }
 
     async fn agents(&self) -> Result<Vec<Agent>> {
-        self.look(self.query(AGENTS)).await?.into_iter().map(agent).collect()
+        self.exec(self.query(AGENTS)).await?.into_iter().map(agent).collect()
     }
 
     async fn beat(&self, agents: Vec<String>) -> Result<Vec<String>> {
-        self.one(self.query(BEAT).param("agents", agents), Repeat::Safe).await?.next()
+        self.one(self.query(BEAT).param("agents", agents)).await?.next()
     }
 
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {
         let query = self.query(SET_STATUS).param("agent", agent).param("status", status.as_str());
-        self.one(query, Repeat::Safe).await?.next()
+        self.one(query).await?.next()
     }
 
     async fn deregister(&self, agent: &str) -> Result<bool> {
         let forget = || self.query(FORGET).param("agent", agent).param("limit", PORTION);
-        while self.one(forget(), Repeat::Safe).await?.next::<i64>()? == PORTION {}
-        self.one(self.query(DEREGISTER).param("agent", agent), Repeat::Unsafe).await?.next()
+        while self.one(forget()).await?.next::<i64>()? == PORTION {}
+        self.one(self.query(DEREGISTER).param("agent", agent)).await?.next()
     }
 }

@@ -1,7 +1,8 @@
 //! What a claim must know besides the tasks: routes, agents, pauses. Each process keeps a copy, and a claim takes
 //! nothing where `catalog_seq` has moved on; any change of them moves it, under the namespace's lock.
 
-use super::{Neo4jStore, exec::Repeat, lock};
+use super::{Neo4jStore, lock};
+use crate::neo4j::statement::Statement;
 use crate::{
     agents::AgentStatus,
     error::{Error, Result},
@@ -43,7 +44,7 @@ impl Catalog {
 }
 
 /// Makes the routes that are new. Under the lock, or else `catalog_seq` could be newer than what it stands for.
-pub(super) const LOAD: &str = concat!(
+pub(super) const LOAD: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (ns) { UNWIND $routes AS key
   WITH ns, key WHERE NOT EXISTS { MATCH (:TaskRoute {namespace: $ns, key: key}) }
@@ -57,11 +58,11 @@ RETURN [ns.catalog_seq, coalesce(ns.paused, []),
             WHERE r.namespace = $ns AND r.key >= '' RETURN [r.number, r.key] },
   COLLECT { MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $ns AND a.id >= ''
             RETURN [a.id, a.capabilities, a.max_concurrent, a.status] }] AS row"
-);
+));
 
 impl Neo4jStore {
     pub(super) fn cached(&self) -> Arc<Catalog> {
-        self.catalog.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).of::<Arc<Catalog>>().clone()
     }
 
     /// Each key's number, also of those that are new.
@@ -80,7 +81,7 @@ impl Neo4jStore {
     async fn load(&self, mut routes: Vec<String>) -> Result<Arc<Catalog>> {
         routes.sort_unstable();
         routes.dedup();
-        let mut row = self.one(self.query(LOAD).param("routes", routes), Repeat::Safe).await?;
+        let mut row = self.one(self.query(LOAD).param("routes", routes)).await?;
         let (seq, paused) = (row.next()?, row.next()?);
         let (mut routes, mut numbers) = (vec![], HashMap::new());
         for mut route in row.rows()? {
@@ -99,7 +100,8 @@ impl Neo4jStore {
             agents.insert(id, claimer);
         }
         let catalog = Arc::new(Catalog { seq, routes, agents, paused, numbers });
-        let mut cached = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = rooms.of::<Arc<Catalog>>();
         if cached.seq < catalog.seq {
             *cached = catalog.clone();
         }

@@ -3,6 +3,7 @@
 
 use super::sockets::Sockets;
 use crate::clock::monotonic;
+use crate::neo4j::statement::Statement;
 use neo4rs::{Config, Error as Neo4jError, Graph, Query};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -27,7 +28,7 @@ const FOR_EVER: Duration = Duration::from_secs(86_400);
 /// How often the system makes sure that the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-const PING: &str = "CYPHER 5 RETURN [] AS row";
+const PING: Statement = Statement::reading("CYPHER 5 RETURN [] AS row");
 
 pub(super) struct Connections {
     config: Config,
@@ -127,7 +128,7 @@ impl Connections {
 
     async fn ping(&self, graph: &Graph, deadline: Instant) -> Result<(), Neo4jError> {
         let ping = async {
-            let mut rows = graph.execute(Query::new(PING.to_owned())).await?;
+            let mut rows = graph.execute(Query::new(PING.text.to_owned())).await?;
             while rows.next().await?.is_some() {}
             Ok(())
         };

@@ -3,8 +3,8 @@
 use super::{
     Neo4jStore,
     bolt::{Cells, count},
-    exec::Repeat,
 };
+use crate::neo4j::statement::Statement;
 use crate::{
     error::Result,
     events::{Event, EventFilter, Look, SubscriptionManager},
@@ -16,7 +16,8 @@ const WINDOW: i64 = 2_000;
 
 /// Nothing beyond the first number that is missing: the server shows `event_seq` and a part of a commit's events before
 /// the rest of them, and no number is ever left out. What retention removed ends before `event_first`.
-const READ: &str = "CYPHER 5
+const READ: Statement = Statement::reading(
+    "CYPHER 5
 MATCH (ns:Namespace {namespace: $ns})
 WITH ns.event_seq AS newest, coalesce(ns.event_first, 1) AS first
 WITH newest, first, CASE WHEN $after < first THEN first - 1 ELSE $after END AS after
@@ -32,9 +33,11 @@ CALL (events, seen) { UNWIND events AS e WITH e, seen WHERE e.seq <= seen
   AND ($since IS NULL OR e.created_at >= $since)
   WITH e LIMIT $limit
   RETURN collect([e.seq, e.topic, e.source, e.task_id, e.payload, e.created_at]) AS found }
-RETURN [newest, first, seen, found] AS row";
+RETURN [newest, first, seen, found] AS row",
+);
 
-const LAST_SEQ: &str = "CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [ns.event_seq] AS row";
+const LAST_SEQ: Statement =
+    Statement::reading("CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [ns.event_seq] AS row");
 
 fn event(mut row: Cells) -> Result<Event> {
     Ok(Event {
@@ -59,7 +62,7 @@ impl SubscriptionManager for Neo4jStore {
             .param("task", filter.task_id)
             .param("since", filter.since)
             .param("limit", count(filter.limit));
-        let mut row = self.one(query, Repeat::Safe).await?;
+        let mut row = self.one(query).await?;
         let (newest, first, seen) = (row.next()?, row.next()?, row.next::<i64>()?);
         let events: Vec<Event> = row.rows()?.into_iter().map(event).collect::<Result<_>>()?;
         let looked_to = match events.last() {
@@ -70,6 +73,6 @@ impl SubscriptionManager for Neo4jStore {
     }
 
     async fn last_seq(&self) -> Result<i64> {
-        self.one(self.query(LAST_SEQ), Repeat::Safe).await?.next()
+        self.one(self.query(LAST_SEQ)).await?.next()
     }
 }

@@ -2,10 +2,10 @@
 //! there is nothing to roll back.
 
 use super::{
-    Neo4jStore,
     bolt::Cells,
     connections::{Connection, Missing},
-    locked,
+    statement::{Call, Statement},
+    store::Neo4jStore,
     verdict::{distrust, is_io, is_refused, passes, verdict},
 };
 use crate::{
@@ -28,13 +28,6 @@ tokio::task_local! {
     static DEADLINE: Instant;
 }
 
-/// What follows when the connection breaks: a statement that may run twice is sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
-    Safe,
-    Unsafe,
-}
-
 /// How one try failed.
 struct Failed {
     error: Neo4jError,
@@ -44,8 +37,12 @@ struct Failed {
 
 impl Neo4jStore {
     /// A statement with the namespace and the manual clock, if there is one.
-    pub(super) fn query(&self, text: &str) -> Query {
-        Query::new(text.to_owned()).param("ns", self.namespace.as_str()).param("now", self.clock.manual())
+    pub(super) fn query(&self, statement: Statement) -> Call {
+        let query = Query::new(statement.text.to_owned());
+        Call {
+            query: query.param("ns", self.namespace.as_str()).param("now", self.clock.manual()),
+            statement,
+        }
     }
 
     /// The statements of this work are one call with one deadline, and a close waits for it.
@@ -75,39 +72,35 @@ impl Neo4jStore {
         self.deadline().saturating_duration_since(monotonic())
     }
 
-    pub(super) async fn exec(&self, query: Query, repeat: Repeat) -> Result<Vec<Cells>> {
-        self.call(self.send(query, repeat)).await
+    pub(super) async fn exec(&self, call: Call) -> Result<Vec<Cells>> {
+        self.call(self.send(call)).await
     }
 
     /// Runs to its end even where the caller goes away: a dropped exchange would leave the outcome unknown and
     /// its locks held.
-    async fn send(&self, query: Query, repeat: Repeat) -> Result<Vec<Cells>> {
+    async fn send(&self, call: Call) -> Result<Vec<Cells>> {
         self.statements.fetch_add(1, Ordering::Relaxed);
         let (store, deadline, part) = (self.clone(), self.deadline(), self.running.part());
         let run = async move {
             let _part = part;
-            store.run(query, repeat, deadline).await
+            store.run(call, deadline).await
         };
         tokio::spawn(run).await.map_err(|e| Error::internal("a statement was stopped").caused_by(e))?
     }
 
-    pub(super) async fn look(&self, query: Query) -> Result<Vec<Cells>> {
-        self.exec(query, Repeat::Safe).await
-    }
-
     /// A statement that always gives one row.
-    pub(super) async fn one(&self, query: Query, repeat: Repeat) -> Result<Cells> {
-        let row = self.exec(query, repeat).await?.into_iter().next();
+    pub(super) async fn one(&self, call: Call) -> Result<Cells> {
+        let row = self.exec(call).await?.into_iter().next();
         row.ok_or_else(|| {
             let message = format!("namespace {:?} is gone from the database", self.namespace);
             Error::new(Kind::Storage, "store.namespace_missing", message)
         })
     }
 
-    async fn run(&self, query: Query, repeat: Repeat, deadline: Instant) -> Result<Vec<Cells>> {
+    async fn run(&self, call: Call, deadline: Instant) -> Result<Vec<Cells>> {
         // The server polls for a lock that is taken, ever more rarely; here the next one goes at once. Before the
         // connection, so that whoever waits for his turn keeps nobody from one.
-        let _turn = match query.query().contains(locked!()) {
+        let _turn = match call.statement.locks {
             true => Some(timeout_at(deadline.into(), self.writer.lock()).await.map_err(|_| self.is_busy())?),
             false => None,
         };
@@ -121,7 +114,7 @@ impl Neo4jStore {
                 Err(Missing::Failed(error)) => Err(Failed { error, is_sent: false }),
             };
             let outcome = match connection {
-                Ok(connection) => self.attempt(connection, &query, repeat, deadline).await,
+                Ok(connection) => self.attempt(connection, &call, deadline).await,
                 Err(failed) => Err(failed),
             };
             let Failed { error, is_sent } = match outcome {
@@ -143,19 +136,18 @@ impl Neo4jStore {
     async fn attempt(
         &self,
         connection: Connection,
-        query: &Query,
-        repeat: Repeat,
+        call: &Call,
         deadline: Instant,
     ) -> Result<Vec<BoltType>, Failed> {
         let left = deadline.saturating_duration_since(monotonic());
         // What may run twice leaves time for it.
-        let (limit, is_sent) = match repeat {
-            Repeat::Safe => ((left * 2 / 3).max(left.min(LAST)), false),
-            Repeat::Unsafe => (left, true),
+        let (limit, is_sent) = match call.statement.repeatable {
+            true => ((left * 2 / 3).max(left.min(LAST)), false),
+            false => (left, true),
         };
         // The server gives up a little earlier, so that we hear that nothing was done.
         let on_server = (limit * 2 / 3).max(limit.saturating_sub(Duration::from_secs(1)));
-        let query = query.clone().extra("tx_timeout", on_server.as_millis().max(1) as i64);
+        let query = call.query.clone().extra("tx_timeout", on_server.as_millis().max(1) as i64);
         let outcome = timeout_at((monotonic() + limit).into(), drain(&connection, query)).await;
         match outcome {
             Ok(Ok(rows)) => {

@@ -1,7 +1,8 @@
 //! The schema, brought up to date by whoever opens the database first.
 
-use super::{Neo4jStore, exec::Repeat, verdict::SCHEMA};
+use super::{Neo4jStore, verdict::SCHEMA};
 use crate::error::{Error, Kind, Result};
+use crate::neo4j::statement::Statement;
 use kurultai_migrations::NEO4J;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -11,26 +12,32 @@ const LONGEST: Duration = Duration::from_secs(1_800);
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
-const STEPS: &str = "CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [max(s.version)] AS row";
+const STEPS: Statement =
+    Statement::reading("CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [max(s.version)] AS row");
 /// Of each step one, as processes without the constraint that follows may have written several.
-const ONE_EACH: &str = "CYPHER 5 MATCH (s:KurultaiSchema) WITH s.version AS version, collect(s) AS all
-UNWIND all[1..] AS more DETACH DELETE more RETURN [] AS row";
+const ONE_EACH: Statement = Statement::reading(
+    "CYPHER 5 MATCH (s:KurultaiSchema) WITH s.version AS version, collect(s) AS all
+UNWIND all[1..] AS more DETACH DELETE more RETURN [] AS row",
+);
 const ONCE: &str =
     "CREATE CONSTRAINT kurultai_schema IF NOT EXISTS FOR (s:KurultaiSchema) REQUIRE s.version IS UNIQUE";
-const STEP_DONE: &str = "CYPHER 5 MERGE (s:KurultaiSchema {version: $version})
-ON CREATE SET s.name = $name, s.applied_at = datetime.realtime() RETURN [] AS row";
+const STEP_DONE: Statement = Statement::reading(
+    "CYPHER 5 MERGE (s:KurultaiSchema {version: $version})
+ON CREATE SET s.name = $name, s.applied_at = datetime.realtime() RETURN [] AS row",
+);
 /// As the end of our own statements names what an index is on, without brackets.
-const RANGE_INDEXES: &str =
+const RANGE_INDEXES: Statement = Statement::reading(
     "CYPHER 5 SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint
 WHERE type = 'RANGE' AND owningConstraint IS NULL
 RETURN [name, 'FOR ' + toLower(left(labelsOrTypes[0], 1)) + ':' + labelsOrTypes[0] + ' REQUIRE '
   + reduce(all = '', p IN properties | all + CASE all WHEN '' THEN '' ELSE ', ' END
-  + toLower(left(labelsOrTypes[0], 1)) + '.' + p) + ' IS UNIQUE'] AS row";
+  + toLower(left(labelsOrTypes[0], 1)) + '.' + p) + ' IS UNIQUE'] AS row",
+);
 
 impl Neo4jStore {
     pub(super) async fn migrate(&self, allowed: bool) -> Result<()> {
         let newest = NEO4J.last().map_or(0, |(version, ..)| *version);
-        let done: Option<u32> = self.one(self.query(STEPS), Repeat::Safe).await?.next()?;
+        let done: Option<u32> = self.one(self.query(STEPS)).await?.next()?;
         let done = done.unwrap_or(0);
         let refuse = |code, what: &str| {
             let message =
@@ -50,32 +57,32 @@ impl Neo4jStore {
     }
 
     async fn steps_after(&self, done: u32) -> Result<()> {
-        self.exec(self.query(ONE_EACH), Repeat::Safe).await?;
+        self.exec(self.query(ONE_EACH)).await?;
         self.define(ONCE).await?;
         for (version, name, statements) in NEO4J.iter().filter(|(version, ..)| *version > done) {
             for statement in statements.split(";\n").filter(|s| !s.trim().is_empty()) {
                 self.define(statement.trim().trim_end_matches(';')).await?;
             }
             let done = self.query(STEP_DONE).param("version", i64::from(*version)).param("name", *name);
-            self.exec(done, Repeat::Safe).await?;
+            self.exec(done).await?;
         }
         Ok(())
     }
 
     /// `IF NOT EXISTS` and `IF EXISTS` fail where another process does the same at this moment, and then succeed. An
     /// index in the way of a constraint stays.
-    async fn define(&self, statement: &str) -> Result<()> {
+    async fn define(&self, statement: &'static str) -> Result<()> {
         let mut tries = 0;
         let error = loop {
             tries += 1;
-            match self.exec(self.query(statement), Repeat::Safe).await {
+            match self.exec(self.query(Statement::reading(statement))).await {
                 Err(error) if error.code() == SCHEMA && tries < TRIES => sleep(PAUSE * tries).await,
                 Err(error) if error.code() == SCHEMA => break error,
                 done => return done.map(drop),
             }
         };
         let mut drops = String::new();
-        for mut row in self.look(self.query(RANGE_INDEXES)).await? {
+        for mut row in self.exec(self.query(RANGE_INDEXES)).await? {
             let (name, on): (String, String) = (row.next()?, row.next()?);
             if statement.replace(['(', ')'], "").contains(&on) {
                 drops = format!(" It does the same and more, so let go of the index: DROP INDEX `{name}`");

@@ -1,6 +1,7 @@
 //! What those who wait are told: one statement that takes no lock, for everybody in this process.
 
-use super::{Neo4jStore, clock, exec::Repeat};
+use super::{Neo4jStore, clock};
+use crate::neo4j::statement::Statement;
 use crate::{agents::AgentStatus, error::Result, news::Wanted, store::Pulse};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
@@ -10,28 +11,25 @@ const SOON: Duration = Duration::from_millis(25);
 const LATER: Duration = Duration::from_millis(480);
 
 /// `routes` are the numbers of those that somebody waits for.
-pub(super) const PULSE: &str = concat!(
+pub(super) const PULSE: Statement = Statement::reading(concat!(
     clock!(),
     "MATCH (ns:Namespace {namespace: $ns})
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > -1
-  WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS task }
-CALL (now) { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
-  WHERE x.namespace = $ns AND x.due_at > -1
-  WITH x ORDER BY x.namespace, x.due_at LIMIT 1 RETURN collect(x.due_at - now) AS range }
+  WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS due }
 CALL () { UNWIND $routes AS route
   CALL (route) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
     WHERE t.namespace = $ns AND t.route = route AND t.claim_key > -1
     WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT 1 RETURN t.claim_key AS head }
   RETURN count(head) AS ready, min(head) AS head }
-RETURN [ns.event_seq, ns.catalog_seq, coalesce(ns.edges_seq, 0) >= ns.event_seq, task[0], range[0], ready, head] AS row"
-);
+RETURN [ns.event_seq, ns.catalog_seq, coalesce(ns.edges_seq, 0) >= ns.event_seq, due[0], ready, head] AS row"
+));
+
+/// As `Store::changed`: there is nothing that tells, so it is time to look.
+pub(super) async fn until_changed(quiet: Duration) {
+    sleep((quiet / 2).clamp(SOON, LATER).mul_f64(0.9 + fastrand::f64() / 5.0)).await;
+}
 
 impl Neo4jStore {
-    /// As `Store::changed`: there is nothing that tells, so it is time to look.
-    pub(super) async fn until_changed(&self, quiet: Duration) {
-        sleep((quiet / 2).clamp(SOON, LATER).mul_f64(0.9 + fastrand::f64() / 5.0)).await;
-    }
-
     pub(super) async fn pulse_of(&self, wanted: &[Wanted]) -> Result<Pulse> {
         let catalog = self.cached();
         let mut routes = BTreeSet::new();
@@ -46,16 +44,15 @@ impl Neo4jStore {
             }
         }
         let query = self.query(PULSE).param("routes", routes.into_iter().collect::<Vec<i64>>());
-        let mut row = self.one(query, Repeat::Safe).await?;
+        let mut row = self.one(query).await?;
         let (event_seq, catalog_seq, linked) = (row.next()?, row.next::<i64>()?, row.next()?);
-        let (task, range) = (row.next::<Option<i64>>()?, row.next::<Option<i64>>()?);
+        let due = row.next::<Option<i64>>()?;
         let (mut ready, head) = (row.next::<u64>()? as usize, row.next::<Option<i64>>()?);
         let mut first = head.unwrap_or(0);
         if !wanted.is_empty() && catalog_seq != catalog.seq {
             // New routes, agents or pauses: a claim learns them, once for each change.
             (ready, first) = (ready + 1, catalog_seq);
         }
-        let due = task.into_iter().chain(range).min();
         Ok(Pulse {
             event_seq,
             ready: (ready > 0).then_some((ready, first)),

@@ -1,4 +1,8 @@
-use super::{SqliteStore, Tx, events, list, names, word};
+use super::{
+    events,
+    store::SqliteStore,
+    tx::{Tx, list, names, word},
+};
 use crate::{
     agents::{Agent, AgentStatus, HeartbeatWriter, NewAgent},
     clock::{Micros, time},

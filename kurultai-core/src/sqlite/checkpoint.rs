@@ -5,7 +5,7 @@
 //! `process` it also moves pages while the writer goes on. In the class `full` each commit waits for the disk anyway, and
 //! would wait longer beside a checkpoint: 4 x 100 cycles 0.75 of the yardstick without that, 0.64 with it.
 
-use super::{connect, failed, files::Files, guard::Guard};
+use super::{connection, failure::failed, files::Files, guard::Guard};
 use crate::{
     clock::monotonic,
     config::Durability,
@@ -80,7 +80,7 @@ impl Checkpoints {
         guard: &Arc<Guard>,
         durability: Durability,
     ) -> Result<Self> {
-        let own = connect::helper(&files.database)?;
+        let own = connection::helper(&files.database)?;
         let log = Arc::new(Log::default());
         let told = log.clone();
         let hook = move |_: &mut Wal, pages: i32| {

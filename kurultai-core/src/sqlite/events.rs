@@ -1,4 +1,7 @@
-use super::{SqliteStore, Tx, list};
+use super::{
+    store::SqliteStore,
+    tx::{Tx, list},
+};
 use crate::{
     clock::time,
     error::Result,

@@ -1,6 +1,6 @@
 //! What a caller asks of the writer's thread.
 
-use super::{failure::FULL, writer::Tx};
+use super::{failure::FULL, tx::Tx};
 use crate::error::{Error, Result};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

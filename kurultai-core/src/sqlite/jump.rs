@@ -1,18 +1,24 @@
 //! The machine's clock jumps when it is set and when the machine has slept. No time has passed then for the agents of a
 //! file, which all live on that machine: the spans that run go on where they were.
 
-use super::{Tx, agents, tasks};
+use super::tx::Tx;
 use crate::{clock::Micros, error::Result};
 use rusqlite::params;
 
 /// Less than that is left as it is: clocks are corrected by seconds all the time, and a lease lasts longer.
 const LEAST: Micros = 60_000_000;
 
+/// How a room moves what has a span.
+pub(super) type Shift = fn(&Tx<'_>, Micros) -> Result<()>;
+
+/// How far the clock was ahead when it was last compared with what the file says.
+#[derive(Default)]
+struct Known(Option<Micros>);
+
 /// Moves what has a span by as much as the clock has jumped since somebody last looked. The first transaction after the
 /// jump does it, whichever process it is of; it changes revisions, so what was decided from older facts is not done.
-pub(super) fn settle(tx: &Tx<'_>, epoch: &str, ahead: Micros) -> Result<()> {
-    let Some(memory) = tx.memory else { return Ok(()) };
-    let known = memory.borrow().ahead;
+pub(super) fn settle(tx: &Tx<'_>, epoch: &str, ahead: Micros, rooms: &[Shift]) -> Result<()> {
+    let known = tx.remember(|known: &mut Known| known.0).flatten();
     if known.is_some_and(|known| (ahead - known).abs() < LEAST) {
         return Ok(());
     }
@@ -20,8 +26,7 @@ pub(super) fn settle(tx: &Tx<'_>, epoch: &str, ahead: Micros) -> Result<()> {
     let by = tx.one(sql, [epoch], |row| row.get::<_, Micros>(0))?.map(|before| ahead - before);
     let jumped = by.filter(|by| by.abs() >= LEAST);
     if let Some(by) = jumped {
-        tasks::shift(tx, by)?;
-        agents::shift(tx, by)?;
+        rooms.iter().try_for_each(|shift| shift(tx, by))?;
         tracing::warn!(
             seconds = by / 1_000_000,
             "the machine's clock has jumped, or it slept: leases, spans to wait and heartbeats moved by as much"
@@ -32,6 +37,6 @@ pub(super) fn settle(tx: &Tx<'_>, epoch: &str, ahead: Micros) -> Result<()> {
             on conflict do update set epoch = excluded.epoch, ahead = excluded.ahead";
         tx.run(sql, params![epoch, ahead])?;
     }
-    memory.borrow_mut().ahead = Some(ahead);
+    tx.remember(|known: &mut Known| known.0 = Some(ahead));
     Ok(())
 }

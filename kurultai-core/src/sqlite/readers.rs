@@ -1,6 +1,6 @@
 //! Connections for reads: a few, which callers share.
 
-use super::{connect, failed, files::Files};
+use super::{connection, failure::failed, files::Files};
 use crate::error::{Error, Result};
 use rusqlite::Connection;
 use std::{
@@ -74,7 +74,7 @@ impl Readers {
         let ns = open.ns;
         let connection = match open.idle.pop() {
             Some(connection) => connection,
-            None => connect::reader(&open.files.database)?,
+            None => connection::reader(&open.files.database)?,
         };
         state.running += 1;
         Ok(Some(Reader { readers: self, connection: Some(connection), ns, generation }))
@@ -82,7 +82,7 @@ impl Readers {
 
     /// From now on reads go to these files.
     pub(super) fn open(&self, files: Arc<Files>, ns: i64) -> Result<()> {
-        let watcher = connect::reader(&files.database)?;
+        let watcher = connection::reader(&files.database)?;
         let mut state = self.state();
         state.generation += 1;
         state.open = Some(Open { files, ns, idle: vec![], watcher });

@@ -1,6 +1,6 @@
 //! The schema of a file: made, brought up to date, or refused.
 
-use super::{connect::patiently, failure::failed};
+use super::{connection::patiently, failure::failed};
 use crate::{
     clock,
     error::{Error, Kind, Result},

@@ -1,7 +1,7 @@
 //! Whether another process has written to the file. Shortly after something happened it looks every few milliseconds;
 //! then the system's watch of the log file wakes it, and until then nothing does.
 
-use super::{SqliteStore, files::beside};
+use super::files::beside;
 use crate::clock::monotonic;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::ModifyKind};
 use std::{
@@ -71,11 +71,9 @@ impl Drop for Armed<'_> {
     }
 }
 
-impl SqliteStore {
-    /// As `Store::changed`. What cannot be read counts as a change: the look that follows says why.
-    pub(super) async fn until_changed(&self, version: i64, quiet: Duration) {
-        let Some(watch) = &self.watch else { return std::future::pending().await };
-        let is_new = || self.data_version().map_or(true, |now| now != version);
+impl FileWatch {
+    /// Returns when `is_new` says so; `quiet` is for how long it has not. Cancel safe.
+    pub(super) async fn changed(&self, is_new: impl Fn() -> bool, quiet: Duration) {
         let begun = monotonic();
         while quiet + begun.elapsed() < QUIET {
             sleep(((quiet + begun.elapsed()) / 2).clamp(SOON, LATER)).await;
@@ -83,7 +81,7 @@ impl SqliteStore {
                 return;
             }
         }
-        let Some(armed) = watch.begin() else {
+        let Some(armed) = self.begin() else {
             while !is_new() {
                 sleep(UNWATCHED.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
             }
@@ -91,7 +89,7 @@ impl SqliteStore {
         };
         // Only now: what was written before the watch began tells nobody.
         while !is_new() {
-            if timeout(SAFETY, watch.written.notified()).await.is_ok() && visible(is_new).await {
+            if timeout(SAFETY, self.written.notified()).await.is_ok() && visible(&is_new).await {
                 break;
             }
         }
@@ -100,7 +98,7 @@ impl SqliteStore {
 }
 
 /// Looks ever more rarely until a commit can be seen that was written just now.
-async fn visible(is_new: impl Fn() -> bool) -> bool {
+async fn visible(is_new: &impl Fn() -> bool) -> bool {
     let (begun, mut pause) = (monotonic(), SOON / 4);
     while begun.elapsed() < VISIBLE {
         if is_new() {

@@ -2,26 +2,23 @@
 //! its commit.
 
 use super::{
-    Counts,
-    connect::{self, Session},
-    failed, failure,
-    failure::is_busy,
+    failure::{self, failed, is_busy},
     files::Look,
     job::{Answer, Job},
-    jump,
     readers::Readers,
+    session::{self, Session},
+    tx::{Counts, Tx},
 };
 use crate::{
     clock::{self, Micros, monotonic},
     config::Config,
     error::{Error, Result},
-    sqlite::tasks::{Range, Routes},
 };
-use rusqlite::{Connection, Statement, StatementStatus, wal::CheckpointMode};
+use rusqlite::{Connection, wal::CheckpointMode};
 use std::{
     cell::RefCell,
     fmt,
-    sync::{Arc, Mutex, PoisonError, Weak, atomic::Ordering, mpsc},
+    sync::{Arc, Mutex, PoisonError, Weak, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -34,46 +31,8 @@ const MOST_TIME: Duration = Duration::from_millis(20);
 /// After a commit the files are looked at; a transaction that follows sooner trusts that.
 const LATELY: Duration = Duration::from_millis(10);
 
-/// One transaction as one of its jobs sees it: where its statements go.
-pub(crate) struct Tx<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) ns: i64,
-    pub(super) now: Micros,
-    /// Only a writer has it.
-    pub(super) memory: Option<&'a RefCell<Memory>>,
-    counts: &'a Counts,
-}
-
-/// What a writer remembers from one transaction to the next, until one is undone.
-#[derive(Debug, Default)]
-pub(crate) struct Memory {
-    pub(super) routes: Routes,
-    /// The last range of `expiry`, which may grow.
-    pub(super) expiring: Option<Range>,
-    /// How far the clock was ahead when it was last compared with what the file says.
-    pub(super) ahead: Option<Micros>,
-}
-
-impl<'a> Tx<'a> {
-    pub(super) fn new(
-        connection: &'a Connection,
-        ns: i64,
-        now: Micros,
-        counts: &'a Counts,
-        memory: Option<&'a RefCell<Memory>>,
-    ) -> Self {
-        Tx { connection, ns, now, memory, counts }
-    }
-
-    pub(super) fn count(&self, statement: &Statement<'_>) {
-        self.counts.statements.fetch_add(1, Ordering::Relaxed);
-        if cfg!(debug_assertions) {
-            let of = |status| u64::from(statement.reset_status(status).unsigned_abs());
-            let scans = of(StatementStatus::FullscanStep) + of(StatementStatus::Sort);
-            self.counts.scans.fetch_add(scans, Ordering::Relaxed);
-        }
-    }
-}
+/// What is done at the beginning of each transaction, told the clock's epoch and how far it is ahead.
+pub(super) type Begin = fn(&Tx<'_>, &str, Micros) -> Result<()>;
 
 pub(super) struct Writer {
     jobs: Mutex<Option<Arc<mpsc::Sender<Job>>>>,
@@ -83,11 +42,16 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the files and begins. Blocks.
-    pub(super) fn start(config: Config, readers: Option<Arc<Readers>>, counts: Arc<Counts>) -> Result<Self> {
+    pub(super) fn start(
+        config: Config,
+        readers: Option<Arc<Readers>>,
+        counts: Arc<Counts>,
+        begin: Begin,
+    ) -> Result<Self> {
         let (jobs, queue) = mpsc::channel();
         let (jobs, call_timeout) = (Arc::new(jobs), config.call_timeout);
         let own = Arc::downgrade(&jobs);
-        let mut thread = Thread { config, own, queue, session: None, readers, counts, looked: None };
+        let mut thread = Thread { config, own, queue, session: None, readers, counts, begin, looked: None };
         thread.open(true)?;
         let thread = std::thread::Builder::new()
             .name("kurultai-sqlite".to_owned())
@@ -151,6 +115,7 @@ struct Thread {
     session: Option<Session>,
     readers: Option<Arc<Readers>>,
     counts: Arc<Counts>,
+    begin: Begin,
     /// When the files were last found to be ours.
     looked: Option<Instant>,
 }
@@ -173,7 +138,7 @@ impl Thread {
     }
 
     fn open(&mut self, create: bool) -> Result<()> {
-        let session = connect::open(&self.config, create, &self.own)?;
+        let session = session::open(&self.config, create, &self.own)?;
         if let (Some(readers), Some(file)) = (&self.readers, &session.file)
             && let Err(error) = readers.open(file.files.clone(), session.ns)
         {
@@ -291,7 +256,7 @@ impl Thread {
         let tx =
             || Tx::new(&session.connection, session.ns, clock.now(), &self.counts, Some(&session.memory));
         if let Some(epoch) = &session.epoch {
-            jump::settle(&tx(), epoch, clock.ahead())?;
+            (self.begin)(&tx(), epoch, clock.ahead())?;
         }
         while let Some(job) = next {
             let tx = tx();

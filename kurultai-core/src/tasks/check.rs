@@ -63,14 +63,14 @@ pub(super) fn finish(finish: &Finish) -> Result<()> {
     match &finish.outcome {
         Outcome::Complete { results, usage } => {
             results.check().map_err(results_of)?;
-            spent(usage.as_ref())
+            usage.as_ref().map_or(Ok(()), Usage::check)
         }
         Outcome::Fail(failure) => {
             if let Some(pause) = failure.retry_after {
                 span("retry_after", pause)?;
             }
             failure.results.as_ref().map_or(Ok(()), |results| results.check().map_err(results_of))?;
-            spent(failure.usage.as_ref())
+            failure.usage.as_ref().map_or(Ok(()), Usage::check)
         }
         Outcome::Release => Ok(()),
     }
@@ -106,17 +106,4 @@ pub(super) fn extend(request: &Extend) -> Result<()> {
 
 fn within(field: &str, text: &str, most: usize) -> Result<()> {
     if text.is_empty() { Ok(()) } else { check_text(field, text, most) }
-}
-
-pub(super) fn spent(usage: Option<&Usage>) -> Result<()> {
-    let Some(Usage { tokens, cost, seconds }) = usage else { return Ok(()) };
-    if *tokens > i64::MAX as u64 {
-        return Err(Error::invalid("usage.tokens", tokens, "at most 2^63 - 1"));
-    }
-    for (field, value) in [("usage.cost", cost), ("usage.seconds", seconds)] {
-        if !(value.is_finite() && *value >= 0.0) {
-            return Err(Error::invalid(field, value, "a finite number, 0 or more"));
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Why a task is not claimed. Pure.
 
-use super::{contract::Facts, new_task::DependencyType, order::Route, types::*};
+use super::{contract::Facts, order::Route, types::*};
 use crate::{agents::Agent, clock::time};
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,22 +1,10 @@
 //! A task to enqueue, and what its author can say of it.
 
-use super::types::Priority;
+use super::types::{DependencyType, Priority};
 use crate::{ids, json::Json, words::words};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-words! {
-    /// What an edge between two tasks means.
-    DependencyType, "dependency type" {
-        /// The dependent waits.
-        Blocks = "blocks",
-        /// The result is handed over if it is there; nobody waits.
-        FeedsInto = "feeds_into",
-        /// For readers only.
-        ParallelOk = "parallel_ok",
-    }
-}
 
 words! {
     /// What becomes of a task when a prerequisite, or a child, ends without being completed.

@@ -1,6 +1,5 @@
 //! The words of the room, as users see them; [`new_task`](super::new_task) has those of an enqueue.
 
-use super::new_task::DependencyType;
 use crate::{
     error::{Error, Result},
     json::Json,
@@ -9,6 +8,18 @@ use crate::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
+
+words! {
+    /// What an edge between two tasks means.
+    DependencyType, "dependency type" {
+        /// The dependent waits.
+        Blocks = "blocks",
+        /// The result is handed over if it is there; nobody waits.
+        FeedsInto = "feeds_into",
+        /// For readers only.
+        ParallelOk = "parallel_ok",
+    }
+}
 
 words! {
     /// Where a task stands.
@@ -171,7 +182,15 @@ pub struct Usage {
 impl Usage {
     /// Whether it can be stored. Errors: `input.invalid`.
     pub fn check(&self) -> Result<()> {
-        super::check::spent(Some(self))
+        if self.tokens > i64::MAX as u64 {
+            return Err(Error::invalid("usage.tokens", self.tokens, "at most 2^63 - 1"));
+        }
+        for (field, value) in [("usage.cost", self.cost), ("usage.seconds", self.seconds)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::invalid(field, value, "a finite number, 0 or more"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
 //! The loop behind `Jobs`: one background task that claims, renews and beats.
 
 use super::{
-    Settings,
     job::{Held, Job, Stop, is_closed, lock},
+    settings::Settings,
 };
 use crate::{
     error::Result,

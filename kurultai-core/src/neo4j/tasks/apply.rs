@@ -3,17 +3,17 @@
 use super::super::{
     Neo4jStore,
     bolt::{datetime, list, map},
-    exec::Repeat,
     hot_lock,
 };
 use super::{beat, wake};
+use crate::neo4j::statement::Statement;
 use crate::{
     error::Result,
     tasks::contract::{Applied, Change, Fence},
 };
 use serde::Serialize;
 
-pub(super) const APPLY: &str = concat!(
+pub(super) const APPLY: Statement = Statement::locking(concat!(
     hot_lock!(),
     "CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
   WITH i, $rows[i] AS r, now, at
@@ -45,7 +45,7 @@ WITH *, base + size(events) AS seq
     beat!(),
     wake!(),
     "RETURN [held, late OR size(look) > 0 OR any(x IN ready WHERE coalesce(x.due_at <= now, false))] AS row"
-);
+)).once();
 
 #[derive(Serialize)]
 struct Payload<'a> {
@@ -63,7 +63,7 @@ pub(super) async fn apply(store: &Neo4jStore, changes: Vec<Change>) -> Result<Ap
     }
     let mut held = vec![false; changes.len()];
     let query = store.query(APPLY).param("rows", list(changes.into_iter().map(row)));
-    let mut answer = store.one(query, Repeat::Unsafe).await?;
+    let mut answer = store.one(query).await?;
     for index in answer.next::<Vec<u64>>()? {
         held[index as usize] = true;
     }

@@ -4,17 +4,18 @@ use super::super::{
     Neo4jStore,
     bolt::{Cells, cells, count, list},
     catalog::Catalog,
-    exec::Repeat,
     hot_lock,
 };
+use super::claimed::{claimed, claimed_of};
 use super::lost::Lost;
+use crate::neo4j::statement::{Call, Statement};
 use crate::{
     agents::{self, AgentStatus, HeartbeatWriter},
-    clock::{micros, monotonic, time},
+    clock::{micros, monotonic},
     error::{Error, Kind, Result},
     ids,
     tasks::{
-        Claimed, Lease, Prerequisite, Priority,
+        Claimed,
         contract::{ANSWER_BYTES, Answers, ClaimRequest},
     },
 };
@@ -23,40 +24,16 @@ use std::sync::Arc;
 /// What one batch gives one group at most.
 const MOST: usize = 2_000;
 
-/// What a claimer gets of a task and its properties p.
-macro_rules! claimed {
-    ($claim:literal, $attempt:literal, $version:literal, $until:literal) => {
-        concat!(
-            "[",
-            $claim,
-            ", p.id, p.type, p.title, p.description, p.payload, p.priority, ",
-            $attempt,
-            ", p.max_attempts, p.delegated_by, p.parent_id, p.checkpoint, ",
-            $version,
-            ", ",
-            $until,
-            ",
-      CASE WHEN EXISTS { (t)-[:DEPENDS_ON]->() } THEN reduce(all = [[], 0], q IN
-        [(t)-[e:DEPENDS_ON]->(q:Task) WHERE e.type <> 'parallel_ok' | [q.id, e.type, q.status, q.results]] |
-        [all[0] + [CASE WHEN all[1] >= 16777216 AND q[3] IS NOT NULL THEN [q[0], q[1], q[2], null, true] ELSE q END],
-          all[1] + size(coalesce(q[3], ''))])[0] ELSE [] END]"
-        )
-    };
-}
-pub(super) use claimed;
-
 /// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
 /// that its order is used and nothing is sorted; an OR in its condition would make two seeks of it. Each group is a
 /// subquery of its own, so that the next one sees what it took. A group is [agent, claim id, how many, lease, most at
 /// once, [[route's number, preference]], agent where it has such a limit]. A task's properties are read at once, because
 /// each reading of one walks the chain in which they are stored.
-pub(super) const CLAIM: &str = concat!(
+pub(super) const CLAIM: Statement = Statement::locking(concat!(
     hot_lock!(),
     "WITH ns, now, at, ns.catalog_seq AS catalog,
   EXISTS { MATCH (o:Task) USING INDEX SEEK o:Task(namespace, due_at)
-    WHERE o.namespace = $ns AND o.due_at <= now }
-  OR EXISTS { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
-    WHERE x.namespace = $ns AND x.due_at <= now } AS overdue
+    WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
 CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE [] END AS g
   CALL (now, at, g) {
     CALL (now, at, g) { UNWIND g[5] AS r
@@ -91,25 +68,27 @@ SET ns.event_seq = base + size(tasks)
 FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.claimed',
   source: agents[i - 1], task_id: tasks[i - 1][1], created_at: at}))
 RETURN [catalog, overdue, tasks] AS row"
-);
+)).once();
 
 /// With more routes than that, it is looked first which of them have tasks. Types that are made up for each task leave
 /// many behind.
 const MANY_ROUTES: usize = 256;
 /// Where more tasks than that can be claimed, all routes are looked at.
 const MANY_TASKS: usize = 5_000;
-const LIVE: &str = "CYPHER 5
+const LIVE: Statement = Statement::reading(
+    "CYPHER 5
 MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
 WHERE t.namespace = $ns AND t.route > -1 AND t.claim_key > -1
 WITH t.route AS route LIMIT $limit WITH route, count(*) AS tasks
-RETURN [sum(tasks), collect(route)] AS row";
+RETURN [sum(tasks), collect(route)] AS row",
+);
 
 /// The routes that have tasks to claim, in order; `None` where there are few routes or many tasks.
 async fn live_routes(store: &Neo4jStore, catalog: &Catalog) -> Result<Option<Vec<i64>>> {
     if catalog.routes.len() <= MANY_ROUTES {
         return Ok(None);
     }
-    let mut row = store.one(store.query(LIVE).param("limit", count(MANY_TASKS)), Repeat::Safe).await?;
+    let mut row = store.one(store.query(LIVE).param("limit", count(MANY_TASKS))).await?;
     let tasks: u64 = row.next()?;
     let mut live: Vec<i64> = row.next()?;
     live.sort_unstable();
@@ -188,14 +167,14 @@ async fn attempt(
 /// Runs the claim until its outcome is known: where the answer was lost, what it took is found by its claim ids.
 async fn taken(
     store: &Neo4jStore,
-    query: neo4rs::Query,
+    query: Call,
     groups: &[Group<'_>],
     catalog: i64,
 ) -> Result<Option<(bool, Vec<Cells>)>> {
     let claims = groups.iter().map(|group| (group.claim_id.clone(), group.first.lease));
     let lost = Lost { claims: claims.collect(), since: monotonic() };
     loop {
-        let unknown = match store.early(store.one(query.clone(), Repeat::Unsafe)).await {
+        let unknown = match store.early(store.one(query.clone())).await {
             Ok(mut answer) => {
                 let is_current = answer.next::<i64>()? == catalog;
                 return Ok(if is_current { Some((answer.next()?, answer.rows()?)) } else { None });
@@ -276,49 +255,4 @@ fn omit(claimed: &mut [Claimed]) {
         prerequisite.results.take_if(|_| bytes >= ANSWER_BYTES);
         bytes += size;
     }
-}
-
-pub(super) fn claimed_of(mut row: Cells) -> Result<Claimed> {
-    let claim_id = row.next()?;
-    let id: String = row.next()?;
-    let mut claimed = Claimed {
-        id: id.clone(),
-        task_type: row.next()?,
-        title: row.next::<Option<_>>()?.unwrap_or_default(),
-        description: row.next::<Option<_>>()?.unwrap_or_default(),
-        payload: row.next::<Option<_>>()?.unwrap_or_default(),
-        priority: row.next::<String>()?.parse::<Priority>()?,
-        attempt: row.next()?,
-        max_attempts: row.next()?,
-        delegated_by: row.next()?,
-        parent_id: row.next()?,
-        checkpoint: row.next()?,
-        prerequisites: vec![],
-        lease: Lease {
-            task_id: id,
-            claim_id,
-            version: row.next()?,
-            attempt: 0,
-            expires_at: time(row.next()?),
-        },
-    };
-    claimed.lease.attempt = claimed.attempt;
-    claimed.prerequisites = prerequisites(row.rows()?)?;
-    Ok(claimed)
-}
-
-/// In the order of their ids.
-pub(super) fn prerequisites(rows: Vec<Cells>) -> Result<Vec<Prerequisite>> {
-    let prerequisite = |mut row: Cells| -> Result<Prerequisite> {
-        Ok(Prerequisite {
-            id: row.next()?,
-            dependency_type: row.next::<String>()?.parse()?,
-            status: row.next::<String>()?.parse()?,
-            results: row.next()?,
-            omitted: row.next::<Option<bool>>()?.unwrap_or_default(),
-        })
-    };
-    let mut found: Vec<Prerequisite> = rows.into_iter().map(prerequisite).collect::<Result<_>>()?;
-    found.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(found)
 }

@@ -3,14 +3,14 @@
 use super::super::{
     Neo4jStore,
     bolt::{Cells, cells, list},
-    exec::Repeat,
     finished, lock, micros,
     verdict::CONSTRAINT,
 };
 use super::{
     circle::{self, Waits, Ways},
-    insert::{BARE, PLAIN, insert, insertion, more},
+    insert::{INSERT, insert, insertion},
 };
+use crate::neo4j::statement::{Call, Statement};
 use crate::{
     error::{Error, Kind, Result},
     json::Json,
@@ -64,7 +64,7 @@ macro_rules! way {
 /// Inserts nothing where a parent is finished or gone, where a prerequisite is gone, or where there is a way between
 /// guarded tasks that the writer did not know when it looked for circles. A parent's revision grows whatever its
 /// status, as who decides about it must know of the child. Guards and ways are [from, to], raises [task, rank].
-const LINKED: &str = concat!(
+const LINKED: Statement = Statement::locking(concat!(
     lock!(),
     "CALL () { UNWIND $guards AS g
   MATCH (a:Task {namespace: $ns, id: g[0]}), (b:Task {namespace: $ns, id: g[1]}) WHERE a <> b
@@ -87,7 +87,7 @@ CALL () { UNWIND $without_key AS id MATCH (t:Task {namespace: $ns, id: id})
   SET t.unique_key = null, t.revision = coalesce(t.revision, 0) + 1 RETURN count(*) AS freed }
 CALL (ns, now, at) {
 ",
-    insert!(more!()),
+    insert!(),
     "RETURN count(*) AS added }
 CALL (at) { UNWIND $edges AS e
   MATCH (d:Task {namespace: $ns, id: e[0]}) MATCH (p:Task {namespace: $ns, id: e[1]})
@@ -120,18 +120,18 @@ CALL () { UNWIND $raises AS r
   SET t.due_at = 0 RETURN count(*) AS loose }
 RETURN collect(loose) AS loose }
 RETURN [ways, loose] AS row"
-);
+)).once();
 
 /// Looks without the lock: where a task is gone or finished by then, LINKED finds out. A status that changes at this
 /// moment may not be there.
-const KNOWN: &str = "CYPHER 5
+const KNOWN: Statement = Statement::reading("CYPHER 5
 CALL () { UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id) RETURN t
   UNION UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key}) RETURN t }
-RETURN [t.id, t.unique_key, t.type, t.payload, coalesce(t.status, 'pending')] AS row";
+RETURN [t.id, t.unique_key, t.type, t.payload, coalesce(t.status, 'pending')] AS row");
 
 /// A circle is looked for under the lock, so two writers cannot close one together. A parent waits for its children,
 /// so those ways count too.
-const DEPEND: &str = concat!(
+const DEPEND: Statement = Statement::locking(concat!(
     lock!(),
     "OPTIONAL MATCH (d:Task {namespace: $ns, id: $dependent})
 OPTIONAL MATCH (p:Task {namespace: $ns, id: $prerequisite})
@@ -165,7 +165,7 @@ CALL (d, go) { UNWIND CASE WHEN $type = 'blocks' THEN go ELSE [] END AS x
   ",
     raise!(),
     "RETURN [was, theirs, circle, size(looks) > 0] AS row"
-);
+));
 
 pub(super) async fn enqueue(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
     if units.iter().all(|unit| admit::is_plain(unit)) {
@@ -220,8 +220,7 @@ async fn plain_part(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answ
     let sizes: Vec<usize> = units.iter().map(Vec::len).collect();
     let rows: Vec<Row> = units.into_iter().flatten().map(Row::plain).collect();
     let insertion = insertion(store, &rows).await?;
-    let text = if insertion.is_bare { BARE } else { PLAIN };
-    let done = store.one(insertion.query(store, text), Repeat::Unsafe).await;
+    let done = store.one(insertion.query(store, INSERT)).await;
     let mut tasks = rows.into_iter().map(|row| row.task);
     let units = sizes.into_iter().map(|size| tasks.by_ref().take(size).collect::<Vec<_>>());
     match done {
@@ -259,7 +258,7 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
         }
         let query = links(insertion(store, &rows).await?.query(store, LINKED), &rows, &ways)
             .param("without_key", known.without_key());
-        match store.one(query, Repeat::Unsafe).await {
+        match store.one(query).await {
             Ok(mut row) => {
                 let (found, loose): (Vec<Vec<String>>, Vec<i64>) = (row.next()?, row.next()?);
                 if !loose.is_empty() {
@@ -278,7 +277,7 @@ async fn linked(store: &Neo4jStore, units: Vec<Vec<NewTask>>) -> Result<Answers<
 async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
     let (ids, keys) = admit::names(units);
     let mut known = Known::default();
-    for mut row in store.look(store.query(KNOWN).param("ids", ids).param("keys", keys)).await? {
+    for mut row in store.exec(store.query(KNOWN).param("ids", ids).param("keys", keys)).await? {
         let (id, unique_key) = (row.next()?, row.next()?);
         let existing = Existing {
             task_type: row.next()?,
@@ -290,7 +289,7 @@ async fn known(store: &Neo4jStore, units: &[Vec<NewTask>]) -> Result<Known> {
     Ok(known)
 }
 
-fn links(query: neo4rs::Query, rows: &[Row], ways: &Ways) -> neo4rs::Query {
+fn links(query: Call, rows: &[Row], ways: &Ways) -> Call {
     let new: HashSet<&str> = rows.iter().map(|row| row.task.id.as_str()).collect();
     let (mut edges, mut parents, mut hosts, mut prerequisites) = (vec![], vec![], vec![], vec![]);
     let mut raises: HashMap<&str, i64> = HashMap::new();
@@ -348,7 +347,7 @@ pub(super) async fn depend(store: &Neo4jStore, dependent: &str, dependency: Depe
         .param("type", dependency.dependency_type.as_str())
         .param("weight", dependency.weight)
         .param("detected_by", dependency.detected_by.as_deref());
-    let mut row: Cells = store.one(query, Repeat::Safe).await?;
+    let mut row: Cells = store.one(query).await?;
     let status: Option<String> = row.next()?;
     let theirs: Option<String> = row.next()?;
     let circle: Option<Vec<String>> = row.next()?;

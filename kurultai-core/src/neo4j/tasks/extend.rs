@@ -3,10 +3,10 @@
 use super::super::{
     Neo4jStore,
     bolt::{cells, list},
-    exec::Repeat,
     hot_lock, native,
 };
 use super::{beat, read};
+use crate::neo4j::statement::Statement;
 use crate::{
     clock::{micros, time},
     error::Result,
@@ -18,7 +18,7 @@ use crate::{
 };
 use std::collections::HashMap;
 
-pub(super) const EXTEND: &str = concat!(
+pub(super) const EXTEND: Statement = Statement::locking(concat!(
     hot_lock!(),
     "WITH ns, now, at, coalesce(ns.paused, []) AS paused
 CALL (now, at, paused) { UNWIND $rows AS r
@@ -34,7 +34,7 @@ CALL (now, at, paused) { UNWIND $rows AS r
 ",
     beat!(),
     "RETURN [held] AS row"
-);
+));
 
 pub(super) async fn extend(store: &Neo4jStore, requests: Vec<Extend>) -> Result<Answers<Extended>> {
     let rows = merged(&requests).into_iter().map(|r| {
@@ -48,7 +48,7 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<Extend>) -> Result<
     });
     let query = store.query(EXTEND).param("rows", list(rows));
     let mut held: HashMap<(String, String), (i64, Signal)> = HashMap::new();
-    for mut row in store.one(query, Repeat::Safe).await?.rows()? {
+    for mut row in store.one(query).await?.rows()? {
         let (lease, until) = ((row.next()?, row.next()?), row.next()?);
         let (control, paused): (Option<String>, bool) = (row.next()?, row.next()?);
         let asked = control.map(|word| word.parse()).transpose()?;

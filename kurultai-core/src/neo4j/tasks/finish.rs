@@ -4,10 +4,10 @@
 use super::super::{
     Neo4jStore,
     bolt::{cells, count, list},
-    exec::Repeat,
     hot_lock,
 };
 use super::{apply, beat, read, wake};
+use crate::neo4j::statement::Statement;
 use crate::{
     error::{Error, Result},
     tasks::{Finish, Finished, Outcome, Status, contract::Answers, rules},
@@ -17,7 +17,7 @@ use std::collections::HashSet;
 /// How often a finish is decided anew, because the task changed meanwhile.
 const ROUNDS: usize = 8;
 
-pub(super) const COMPLETE: &str = concat!(
+pub(super) const COMPLETE: Statement = Statement::locking(concat!(
     hot_lock!(),
     "CALL (now, at) { UNWIND $rows AS r
   MATCH (t:Task {namespace: $ns, id: r[0]}) USING INDEX SEEK t:Task(namespace, id)
@@ -34,7 +34,7 @@ WITH *, base + size(tasks) AS seq
     beat!(),
     wake!(),
     "RETURN [ids, size(look) > 0 OR any(x IN ready WHERE coalesce(x.due_at <= now, false))] AS row"
-);
+));
 
 pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
     let mut overdue = false;
@@ -77,7 +77,7 @@ async fn complete(store: &Neo4jStore, finishes: &[Finish], overdue: &mut bool) -
     }
     // A repetition finds the task completed under its claim, and the rules answer it.
     let query = store.query(COMPLETE).param("rows", list(rows)).param("claims", claims);
-    let mut row = store.one(query, Repeat::Safe).await?;
+    let mut row = store.one(query).await?;
     let completed = row.next::<Vec<String>>()?.into_iter().collect();
     *overdue |= row.next::<bool>()?;
     Ok(completed)

@@ -5,21 +5,24 @@ use super::super::{
     bolt::{count, list, map},
     hot_lock,
 };
-use super::{
-    apply::text,
-    expiry::{self, Times},
-};
+use super::apply::text;
+use crate::neo4j::statement::{Call, Statement};
 use crate::{
     clock::micros,
     error::Result,
-    tasks::{Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start, WaitFor, admit::Row, order::Route},
+    tasks::{
+        Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start, WaitFor,
+        admit::Row,
+        order::{self, Route},
+    },
 };
 use neo4rs::BoltType;
 
 /// What tasks have in common is sent once and worked out once, as their kind. A kind's rows are
 /// [place in the batch, id, payload, title, description, unique_key, parent_id]. Ends with as many rows as tasks.
+/// A task's place in the order is its `claim_key` while it can be claimed, else its `sort_key`.
 macro_rules! insert {
-    ($($more:tt)*) => {
+    () => {
         concat!(
             "WITH ns, now, at, ns.event_seq AS base
 SET ns.event_seq = base + $count
@@ -32,8 +35,7 @@ WITH ns, now, at, base, k, start, later,
     WHEN NOT k.blocked THEN coalesce(later, now) + k.timeout END AS expires
 WITH ns, at, base, k, k.sort + now AS sort, NOT k.blocked AND later IS NULL AS ready,
   CASE WHEN k.blocked THEN 'blocked' ELSE 'pending' END AS status,
-  CASE WHEN k.range[0] <= now AND now + $count <= k.range[1] THEN null
-    WHEN NOT k.blocked AND (later < expires OR expires IS NULL) THEN later ELSE expires END AS due,
+  CASE WHEN NOT k.blocked AND (later < expires OR expires IS NULL) THEN later ELSE expires END AS due,
   CASE WHEN start IS NOT NULL THEN ",
             $crate::neo4j::native!("start"),
             " END AS start,
@@ -45,9 +47,10 @@ CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.
   priority: k.priority, priority_weight: k.priority_weight,
   claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, expires_at: expires, timeout: k.timeout,
   required_capabilities: k.required_capabilities, max_attempts: k.max_attempts, attempts: 0, lease_version: 0,
-  created_at: at",
-            $($more)*,
-            "})
+  created_at: at, sort_key: CASE WHEN NOT ready THEN sort + r[0] END, title: r[3], description: r[4],
+  unique_key: r[5], parent_id: r[6], run_at: start, preferred_capabilities: k.preferred_capabilities,
+  assigned_to: k.assigned_to, delegated_by: k.delegated_by, on_prerequisite_failure: k.on_prerequisite_failure,
+  wait_for: k.wait_for, retry: k.retry})
 CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
   task_id: r[1], created_at: at})
 "
@@ -55,62 +58,38 @@ CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', so
     };
 }
 
-/// What a task that is only a type and a payload does not have; an absent property costs, too. A task's place in the
-/// order is its `claim_key` while it can be claimed, else its `sort_key`.
-macro_rules! more {
-    () => {
-        ", sort_key: CASE WHEN NOT ready THEN sort + r[0] END, title: r[3], description: r[4], unique_key: r[5],
-  parent_id: r[6], run_at: start, preferred_capabilities: k.preferred_capabilities, assigned_to: k.assigned_to,
-  delegated_by: k.delegated_by, on_prerequisite_failure: k.on_prerequisite_failure, wait_for: k.wait_for,
-  retry: k.retry"
-    };
-}
-pub(super) use {insert, more};
+pub(super) use insert;
 
-pub(super) const BARE: &str =
-    concat!(hot_lock!(), insert!(""), "WITH ns, count(*) AS added RETURN [added] AS row");
-pub(super) const PLAIN: &str =
-    concat!(hot_lock!(), insert!(more!()), "WITH ns, count(*) AS added RETURN [added] AS row");
+pub(super) const INSERT: Statement =
+    Statement::locking(concat!(hot_lock!(), insert!(), "WITH ns, count(*) AS added RETURN [added] AS row"))
+        .once();
 
 /// What `insert` wants.
 pub(super) struct Insertion {
     kinds: Vec<BoltType>,
     count: usize,
-    /// No task has anything of what `more` adds.
-    pub(super) is_bare: bool,
 }
 
 impl Insertion {
-    pub(super) fn query(self, store: &Neo4jStore, text: &str) -> neo4rs::Query {
-        store.query(text).param("kinds", list(self.kinds)).param("count", count(self.count))
+    pub(super) fn query(self, store: &Neo4jStore, statement: Statement) -> Call {
+        store.query(statement).param("kinds", list(self.kinds)).param("count", count(self.count))
     }
 }
 
 pub(super) async fn insertion(store: &Neo4jStore, rows: &[Row]) -> Result<Insertion> {
     let mut kinds: Vec<(&Row, Vec<BoltType>)> = vec![];
-    let mut is_bare = true;
     for (place, row) in rows.iter().enumerate() {
         let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {
             kinds.push((row, vec![]));
             kinds.len() - 1
         });
-        let line = line(place, &row.task);
-        is_bare &= line.len() == BARE_LINE;
-        kinds[kind].1.push(list(line));
+        kinds[kind].1.push(list(line(place, &row.task)));
     }
     let keys = kinds.iter().map(|(row, _)| Route::key_of(&row.task)).collect();
     let routes = store.route_numbers(keys).await?;
-    let expiring =
-        kinds.iter().zip(&routes).map(|((row, lines), route)| (expiry::Kind::of(row, *route), lines.len()));
-    let ranges = expiry::ranges(store, &expiring.collect::<Vec<_>>()).await?;
-    let kinds = kinds.into_iter().zip(routes).zip(ranges);
-    let kinds = kinds.map(|(((row, lines), route), range)| {
-        let mut more = more_fields(row).peekable();
-        is_bare &= more.peek().is_none();
-        map(bare_fields(row, route, range, lines).chain(more))
-    });
-    let kinds = kinds.collect();
-    Ok(Insertion { kinds, count: rows.len(), is_bare })
+    let kinds = kinds.into_iter().zip(routes);
+    let kinds = kinds.map(|((row, lines), route)| map(fields(row, route, lines))).collect();
+    Ok(Insertion { kinds, count: rows.len() })
 }
 
 fn same_kind(a: &Row, b: &Row) -> bool {
@@ -135,48 +114,41 @@ fn words(words: &[String]) -> BoltType {
     (!words.is_empty()).then(|| words.to_vec()).into()
 }
 
-fn bare_fields(
-    row: &Row,
-    route: i64,
-    range: Option<Times>,
-    lines: Vec<BoltType>,
-) -> impl Iterator<Item = Field> {
+/// What a task's key is beside the time of its insertion.
+fn sort(row: &Row) -> i64 {
+    order::sort_base(row.rank, row.task.priority_weight) - order::EPOCH
+}
+
+fn fields(row: &Row, route: i64, lines: Vec<BoltType>) -> impl Iterator<Item = Field> {
     let task = &row.task;
     let (timeout, expires_at) = match task.expiry {
         Expiry::After(timeout) => (Some(micros(timeout)), None),
         Expiry::At(at) => (None, Some(at.timestamp_micros())),
         Expiry::Never | Expiry::Default => (None, None),
     };
-    stated([
-        ("rows", list(lines)),
-        ("sort", expiry::sort(row).into()),
-        ("range", range.map(Vec::from).into()),
-        ("blocked", row.blocked.into()),
-        ("timeout", timeout.into()),
-        ("expires_at", expires_at.into()),
-        ("type", task.task_type.as_str().into()),
-        ("route", route.into()),
-        ("priority", task.priority.as_str().into()),
-        ("priority_weight", task.priority_weight.into()),
-        ("required_capabilities", words(&task.required_capabilities)),
-        ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
-    ])
-}
-
-fn more_fields(row: &Row) -> impl Iterator<Item = Field> {
-    let task = &row.task;
-    let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
-    let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
-    let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
     let (delay, run_at) = match task.start {
         Start::Now => (None, None),
         Start::After(delay) => (Some(micros(delay)), None),
         Start::At(at) => (None, Some(at.timestamp_micros())),
     };
+    let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
+    let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
+    let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
     stated([
+        ("rows", list(lines)),
+        ("sort", sort(row).into()),
+        ("blocked", row.blocked.into()),
+        ("timeout", timeout.into()),
+        ("expires_at", expires_at.into()),
         ("delay", delay.into()),
         ("run_at", run_at.into()),
+        ("type", task.task_type.as_str().into()),
+        ("route", route.into()),
+        ("priority", task.priority.as_str().into()),
+        ("priority_weight", task.priority_weight.into()),
+        ("required_capabilities", words(&task.required_capabilities)),
         ("preferred_capabilities", words(&task.preferred_capabilities)),
+        ("max_attempts", i64::from(task.max_attempts.unwrap_or(1)).into()),
         ("assigned_to", task.assigned_to.as_deref().into()),
         ("delegated_by", task.delegated_by.as_deref().into()),
         ("on_prerequisite_failure", failure.map(OnPrerequisiteFailure::as_str).into()),
@@ -185,16 +157,12 @@ fn more_fields(row: &Row) -> impl Iterator<Item = Field> {
     ])
 }
 
-/// How long the line of a task is that is only a type and a payload.
-const BARE_LINE: usize = 3;
-
 /// Ends with the last value that there is: beyond a list's end is null.
 fn line(place: usize, task: &NewTask) -> Vec<BoltType> {
     let stated = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let more =
         [stated(&task.title), stated(&task.description), task.unique_key.clone(), task.parent_id.clone()];
     let stop = more.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-    let first: [BoltType; BARE_LINE] =
-        [count(place).into(), task.id.as_str().into(), task.payload.as_str().into()];
+    let first: [BoltType; 3] = [count(place).into(), task.id.as_str().into(), task.payload.as_str().into()];
     first.into_iter().chain(more.into_iter().take(stop).map(BoltType::from)).collect()
 }

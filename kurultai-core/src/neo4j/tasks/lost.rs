@@ -7,9 +7,10 @@ use super::{
         bolt::{Cells, cells, list},
         lock,
     },
-    claim::{claimed, claimed_of},
+    claimed::{claimed, claimed_of},
     finish,
 };
+use crate::neo4j::statement::Statement;
 use crate::{
     clock::micros,
     error::Result,
@@ -20,7 +21,7 @@ use tokio::time::sleep;
 
 /// Under the lock, and so after the claim where that still runs. There is no index of claims; but a lease that nobody
 /// has heard of ends as long after the claim as it was asked for, so few can be it. A claim is [claim id, lease].
-pub(super) const FIND: &str = concat!(
+pub(super) const FIND: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (now) { UNWIND $claims AS c
   MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
@@ -31,7 +32,7 @@ pub(super) const FIND: &str = concat!(
     claimed!("p.claim_id", "p.attempts", "p.lease_version", "p.due_at"),
     ") AS tasks }
 RETURN [tasks] AS row"
-);
+));
 
 /// How long the store may take over a claim beyond what we see of it.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -51,7 +52,7 @@ impl Lost {
         let claims = self.claims.iter().map(|(claim, lease)| cells![claim.as_str(), micros(*lease)]);
         let since = micros(self.since.elapsed() + MARGIN);
         let query = store.query(FIND).param("claims", list(claims)).param("since", since);
-        store.look(query).await?.pop().map_or(Ok(vec![]), |mut row| row.rows())
+        store.exec(query).await?.pop().map_or(Ok(vec![]), |mut row| row.rows())
     }
 
     /// Gives it back as soon as the server can be reached, or leaves it to the leases' ends.

@@ -4,8 +4,8 @@ mod adopt;
 mod apply;
 mod circle;
 mod claim;
+mod claimed;
 mod enqueue;
-mod expiry;
 mod extend;
 mod finish;
 mod insert;
@@ -13,7 +13,8 @@ mod lost;
 mod read;
 mod upkeep;
 
-use super::{Neo4jStore, catalog, exec::Repeat, watch};
+use super::{Neo4jStore, catalog, watch};
+use crate::neo4j::statement::Statement;
 use crate::{
     error::Result,
     tasks::{
@@ -22,7 +23,6 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-pub(super) use expiry::Ranges;
 use std::time::Duration;
 
 /// What the end of `tasks` means for those that wait for them: a dependent whose prerequisites are all completed is
@@ -70,28 +70,28 @@ CALL (agents, at) { UNWIND agents AS id WITH DISTINCT id, at MATCH (a:Agent {nam
 }
 use beat;
 
-const PAUSE: &str = concat!(
+const PAUSE: Statement = Statement::locking(concat!(
     super::lock!(),
     "SET ns.paused = [p IN coalesce(ns.paused, []) WHERE p <> $type] + CASE WHEN $paused THEN [$type] ELSE [] END,
   ns.catalog_seq = ns.catalog_seq + 1
 RETURN [] AS row"
+));
+
+const PAUSED: Statement = Statement::reading(
+    "CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [coalesce(ns.paused, [])] AS row",
 );
 
-const PAUSED: &str = "CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [coalesce(ns.paused, [])] AS row";
-
 /// For the test of their plans.
-pub fn hot_statements() -> [(&'static str, &'static str); 10] {
+pub fn hot_statements() -> [(&'static str, &'static str); 8] {
     [
-        ("enqueue", insert::BARE),
-        ("enqueue with more", insert::PLAIN),
-        ("claim", claim::CLAIM),
-        ("extend", extend::EXTEND),
-        ("complete", finish::COMPLETE),
-        ("apply", apply::APPLY),
-        ("due", read::DUE),
-        ("spread", expiry::SPREAD),
-        ("catalog", catalog::LOAD),
-        ("pulse", watch::PULSE),
+        ("enqueue", insert::INSERT.text),
+        ("claim", claim::CLAIM.text),
+        ("extend", extend::EXTEND.text),
+        ("complete", finish::COMPLETE.text),
+        ("apply", apply::APPLY.text),
+        ("due", read::DUE.text),
+        ("catalog", catalog::LOAD.text),
+        ("pulse", watch::PULSE.text),
     ]
 }
 
@@ -147,11 +147,11 @@ impl TaskQueue for Neo4jStore {
 
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
         let query = self.query(PAUSE).param("type", task_type).param("paused", paused);
-        self.exec(query, Repeat::Safe).await.map(drop)
+        self.exec(query).await.map(drop)
     }
 
     async fn paused(&self) -> Result<Vec<String>> {
-        let mut paused: Vec<String> = self.one(self.query(PAUSED), Repeat::Safe).await?.next()?;
+        let mut paused: Vec<String> = self.one(self.query(PAUSED)).await?.next()?;
         paused.sort();
         Ok(paused)
     }

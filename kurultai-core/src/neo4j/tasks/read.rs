@@ -3,11 +3,10 @@
 use super::super::{
     Neo4jStore,
     bolt::{Cells, Properties, count},
-    clock,
-    exec::Repeat,
-    finished, lock, micros,
+    clock, finished, lock, micros,
 };
-use super::{claim, expiry};
+use super::claimed::prerequisites as rows_of;
+use crate::neo4j::statement::{Call, Statement};
 use crate::{
     clock::Micros,
     error::Result,
@@ -23,7 +22,7 @@ use std::{cmp::max, collections::BTreeMap};
 
 /// Locked, since decisions follow: the server shows the commit of another property by property, so a fence could be
 /// new and what it should guard old.
-const FACTS: &str = concat!(
+const FACTS: Statement = Statement::locking(concat!(
     lock!(),
     "UNWIND range(0, size($ids) - 1) AS i
 MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, id)
@@ -43,22 +42,21 @@ RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_b
     micros!("t.expires_at"),
     ", t.timeout, t.control, t.on_prerequisite_failure, t.wait_for, before, below,
   size([e IN t.errors WHERE e CONTAINS '\"kind\":\"lapsed\"'])] AS row"
-);
+));
 
-pub(super) const DUE: &str = concat!(
+pub(super) const DUE: Statement = Statement::reading(concat!(
     clock!(),
     "CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
   WHERE t.namespace = $ns AND t.due_at <= now
   WITH t ORDER BY t.namespace, t.due_at LIMIT $limit RETURN collect(t.id) AS ids, min(t.due_at) AS first }
-CALL (now) { MATCH (x:TaskExpiry) USING INDEX SEEK x:TaskExpiry(namespace, due_at)
-  WHERE x.namespace = $ns AND x.due_at <= now
-  WITH x ORDER BY x.namespace, x.due_at LIMIT 1 RETURN count(x) > 0 AS ranges }
-RETURN [ids, coalesce(first = 0, false), ranges] AS row"
-);
+RETURN [ids, coalesce(first = 0, false)] AS row"
+));
 
-const GET: &str = "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
+const GET: Statement = Statement::reading(
+    "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
 MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, id)
-RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row";
+RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row",
+);
 
 /// A parent's children, or all in the order of ids. There is no index of statuses: it would change with each
 /// transition, and nothing hot asks for it.
@@ -79,26 +77,30 @@ RETURN [fit < size(page), properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] A
         )
     };
 }
-const LIST_ALL: &str = list!(
+const LIST_ALL: Statement = Statement::reading(list!(
     "MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > $cursor
   AND ($status IS NULL OR t.status = $status)"
-);
-const LIST_CHILDREN: &str = list!(
+));
+const LIST_CHILDREN: Statement = Statement::reading(list!(
     "MATCH (q:Task {namespace: $ns, id: $parent})-[:SPAWNED]->(t:Task) WHERE t.namespace = $ns
   AND ($status IS NULL OR t.status = $status) AND t.id > $cursor"
+));
+
+const PREREQUISITES: Statement = Statement::reading(
+    "CYPHER 5
+MATCH (t:Task {namespace: $ns, id: $id})-[e:DEPENDS_ON]->(p:Task)
+RETURN [p.id, e.type, p.status, p.results] AS row",
 );
 
-const PREREQUISITES: &str = "CYPHER 5
-MATCH (t:Task {namespace: $ns, id: $id})-[e:DEPENDS_ON]->(p:Task)
-RETURN [p.id, e.type, p.status, p.results] AS row";
-
-const CHILDREN: &str = "CYPHER 5
+const CHILDREN: Statement = Statement::reading(
+    "CYPHER 5
 MATCH (t:Task {namespace: $ns, id: $id})-[:SPAWNED]->(p:Task)
-RETURN [p.id, 'blocks', p.status, p.results] AS row";
+RETURN [p.id, 'blocks', p.status, p.results] AS row",
+);
 
 /// When a task was made is in its key, which the index has; of the hundred oldest the one is sought that has waited
 /// longest, as some could be claimed later.
-const STATS: &str = concat!(
+const STATS: Statement = Statement::reading(concat!(
     clock!(),
     "MATCH (ns:Namespace {namespace: $ns})
 WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
@@ -126,14 +128,14 @@ CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
 RETURN [by_status, now - ",
     micros!("since"),
     ", spans, paused] AS row"
-);
+));
 
 pub(super) async fn facts(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
     let mut all: Vec<Option<Facts>> = ids.iter().map(|_| None).collect();
     if ids.is_empty() {
         return Ok(all);
     }
-    for mut row in store.look(store.query(FACTS).param("ids", ids)).await? {
+    for mut row in store.exec(store.query(FACTS).param("ids", ids)).await? {
         let index = row.next::<u64>()? as usize;
         all[index] = Some(facts_of(row)?);
     }
@@ -178,14 +180,8 @@ fn tally(counts: Vec<u32>) -> Tally {
 }
 
 pub(super) async fn due(store: &Neo4jStore, limit: usize) -> Result<Due> {
-    loop {
-        let mut row = store.one(store.query(DUE).param("limit", count(limit)), Repeat::Safe).await?;
-        let (due, ranges) = (Due { ids: row.next()?, marked: row.next()? }, row.next::<bool>()?);
-        if !due.ids.is_empty() || !ranges {
-            return Ok(due);
-        }
-        expiry::spread(store).await?;
-    }
+    let mut row = store.one(store.query(DUE).param("limit", count(limit))).await?;
+    Ok(Due { ids: row.next()?, marked: row.next()? })
 }
 
 pub(super) async fn get(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Option<Task>>> {
@@ -206,7 +202,7 @@ const LOOKS: u32 = 5;
 /// while some contradict themselves; those that do so twice are as they seem, such as a parent without results.
 async fn whole(
     store: &Neo4jStore,
-    query: neo4rs::Query,
+    query: Call,
     read: fn(Cells) -> Result<(u64, Task)>,
 ) -> Result<Vec<(u64, Task)>> {
     let is_torn = |(_, task): &&(u64, Task)| {
@@ -216,7 +212,7 @@ async fn whole(
     };
     let (mut before, mut left) = (vec![], LOOKS);
     loop {
-        let rows = store.look(query.clone()).await?;
+        let rows = store.exec(query.clone()).await?;
         let tasks = rows.into_iter().map(read).collect::<Result<Vec<_>>>()?;
         let torn: Vec<(u64, Task)> = tasks.iter().filter(is_torn).cloned().collect();
         left -= 1;
@@ -228,9 +224,9 @@ async fn whole(
 }
 
 pub(super) async fn list(store: &Neo4jStore, filter: Filter) -> Result<Page> {
-    let text = if filter.parent_id.is_some() { LIST_CHILDREN } else { LIST_ALL };
+    let statement = if filter.parent_id.is_some() { LIST_CHILDREN } else { LIST_ALL };
     let query = store
-        .query(text)
+        .query(statement)
         .param("status", filter.status.map(Status::as_str))
         .param("type", filter.task_type)
         .param("assigned_to", filter.assigned_to)
@@ -293,16 +289,16 @@ fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
 }
 
 pub(super) async fn prerequisites(store: &Neo4jStore, id: &str) -> Result<Vec<Prerequisite>> {
-    claim::prerequisites(store.look(store.query(PREREQUISITES).param("id", id)).await?)
+    rows_of(store.exec(store.query(PREREQUISITES).param("id", id)).await?)
 }
 
 pub(super) async fn children(store: &Neo4jStore, id: &str) -> Result<Vec<Prerequisite>> {
-    claim::prerequisites(store.look(store.query(CHILDREN).param("id", id)).await?)
+    rows_of(store.exec(store.query(CHILDREN).param("id", id)).await?)
 }
 
 pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {
     let mut stats = Stats::default();
-    for mut row in store.look(store.query(STATS)).await? {
+    for mut row in store.exec(store.query(STATS)).await? {
         let mut by_status = BTreeMap::new();
         for mut entry in row.rows()? {
             let (status, tasks): (String, u64) = (entry.next()?, entry.next()?);

@@ -1,11 +1,9 @@
 //! Aging, removal, and the edges that only people read.
 
-use super::super::{Neo4jStore, bolt::count, clock, exec::Repeat, lock, micros};
-use crate::{
-    clock::{micros, monotonic},
-    error::Result,
-};
-use std::{sync::PoisonError, time::Duration};
+use super::super::{Neo4jStore, bolt::count, clock, lock, micros};
+use crate::neo4j::statement::Statement;
+use crate::{clock::micros, error::Result};
+use std::time::Duration;
 
 /// Whether t could be claimed for so long that it should rise a rank, or of the first rank come before all weights.
 macro_rules! is_old {
@@ -21,7 +19,7 @@ macro_rules! is_old {
 }
 
 /// Looks without the lock; RAISE looks again.
-const OLD: &str = concat!(
+const OLD: Statement = Statement::reading(concat!(
     clock!(),
     "MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
 CALL (r, now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
@@ -31,8 +29,8 @@ CALL (r, now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_k
   RETURN t.id AS id LIMIT $limit }
 WITH id LIMIT $limit
 RETURN [collect(id)] AS row"
-);
-const RAISE: &str = concat!(
+));
+const RAISE: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (now, at) { UNWIND $tasks AS id
   MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id)
@@ -46,11 +44,11 @@ const RAISE: &str = concat!(
     "), t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
   RETURN count(*) AS raised }
 RETURN [raised] AS row"
-);
+));
 
 /// Only from the log's beginning on, so that it has no gap even where a clock once went back; `event_first` says where
 /// it begins now.
-const SWEEP_EVENTS: &str = concat!(
+const SWEEP_EVENTS: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (ns, at) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
   WHERE e.namespace = $ns AND e.seq >= coalesce(ns.event_first, 1)
@@ -63,7 +61,7 @@ const SWEEP_EVENTS: &str = concat!(
 FOREACH (x IN CASE WHEN last IS NULL THEN [] ELSE [last] END | SET ns.event_first = x + 1)
 FOREACH (e IN events | DELETE e)
 RETURN [size(events)] AS row"
-);
+));
 
 /// A finished task stays while an unfinished one waits for it or is its parent.
 macro_rules! is_over {
@@ -82,15 +80,15 @@ macro_rules! is_over {
 }
 
 /// Looks at all tasks, and therefore without the lock; SWEEP_TASKS looks again at those that it finds.
-const OVER: &str = concat!(
+const OVER: Statement = Statement::reading(concat!(
     clock!(),
     "MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > '' AND ",
     is_over!(),
     "
 WITH t LIMIT $limit
 RETURN [collect(t.id)] AS row"
-);
-const SWEEP_TASKS: &str = concat!(
+));
+const SWEEP_TASKS: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (now) { UNWIND $tasks AS id
   MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id) WHERE ",
@@ -98,11 +96,11 @@ const SWEEP_TASKS: &str = concat!(
     "
   DETACH DELETE t RETURN count(*) AS gone }
 RETURN [gone] AS row"
-);
+));
 
 /// `edges_seq` moves in the same transaction, so no edge is drawn twice. The event does not tell its claim: the task
 /// does, as long as it is its last.
-const LINK: &str = concat!(
+const LINK: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (ns) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
   WHERE e.namespace = $ns AND e.seq > coalesce(ns.edges_seq, 0)
@@ -120,7 +118,7 @@ CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.completed'
   RETURN count(*) AS completions }
 SET ns.edges_seq = coalesce(events[-1].seq, ns.event_seq)
 RETURN [size(events)] AS row"
-);
+));
 
 /// Gives way to whoever works.
 pub(super) async fn draw_edges(store: &Neo4jStore, limit: usize) -> Result<usize> {
@@ -128,26 +126,18 @@ pub(super) async fn draw_edges(store: &Neo4jStore, limit: usize) -> Result<usize
         return Ok(0);
     }
     let query = store.query(LINK).param("limit", count(limit));
-    let looked_at: u64 = store.one(query, Repeat::Safe).await?.next()?;
+    let looked_at: u64 = store.one(query).await?.next()?;
     Ok(looked_at as usize)
 }
 
-/// A real clock needs to look only now and then: a hundredth of the span is soon enough.
 pub(super) async fn age(store: &Neo4jStore, span: Duration, limit: usize) -> Result<usize> {
-    {
-        let mut aged = store.aged.lock().unwrap_or_else(PoisonError::into_inner);
-        if store.clock.manual().is_none() && aged.is_some_and(|at| at.elapsed() < span / 100) {
-            return Ok(0);
-        }
-        *aged = Some(monotonic());
-    }
     let query = store.query(OLD).param("span", micros(span)).param("limit", count(limit));
-    let tasks: Vec<String> = store.one(query, Repeat::Safe).await?.next()?;
+    let tasks: Vec<String> = store.one(query).await?.next()?;
     if tasks.is_empty() {
         return Ok(0);
     }
     let query = store.query(RAISE).param("tasks", tasks).param("span", micros(span));
-    let raised: u64 = store.one(query, Repeat::Safe).await?.next()?;
+    let raised: u64 = store.one(query).await?.next()?;
     Ok(raised as usize)
 }
 
@@ -160,16 +150,16 @@ pub(super) async fn sweep(
     let mut gone = 0;
     if let Some(span) = events {
         let query = store.query(SWEEP_EVENTS).param("span", micros(span)).param("limit", count(limit));
-        gone += store.one(query, Repeat::Safe).await?.next::<u64>()? as usize;
+        gone += store.one(query).await?.next::<u64>()? as usize;
     }
     if let Some(span) = tasks.filter(|_| gone < limit) {
         let query = store.query(OVER).param("span", micros(span)).param("limit", count(limit - gone));
-        let over: Vec<String> = store.one(query, Repeat::Safe).await?.next()?;
+        let over: Vec<String> = store.one(query).await?.next()?;
         if over.is_empty() {
             return Ok(gone);
         }
         let query = store.query(SWEEP_TASKS).param("span", micros(span)).param("tasks", over);
-        gone += store.one(query, Repeat::Safe).await?.next::<u64>()? as usize;
+        gone += store.one(query).await?.next::<u64>()? as usize;
     }
     Ok(gone)
 }

@@ -1,8 +1,11 @@
-use super::{Tx, list, overdue};
+use super::due::overdue;
 use crate::{
     error::Result,
     json::Json,
-    sqlite::{agents, events},
+    sqlite::{
+        agents, events,
+        tx::{Tx, list},
+    },
     tasks::{
         Status, Usage,
         contract::{Applied, Change, Fence, Tally},

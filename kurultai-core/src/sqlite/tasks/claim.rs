@@ -1,11 +1,14 @@
-use super::{Tx, overdue, paused};
+use super::{due::overdue, pause::paused, routes::Routes};
 use crate::{
     agents::{self, Agent},
     clock::{micros, time},
     error::Result,
     ids,
     json::Json,
-    sqlite::{List, agents as registry, events, json, list, word},
+    sqlite::{
+        agents as registry, events,
+        tx::{List, Tx, json, list, word},
+    },
     tasks::{
         Claimed, Lease, Prerequisite, Priority,
         contract::{ANSWER_BYTES, Answers, ClaimRequest, FEW_TASKS},
@@ -23,14 +26,8 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
     names.sort_unstable();
     names.dedup();
     let agents = registry::of(tx, &names)?;
-    let live = match tx.memory {
-        Some(memory) => {
-            let routes = &mut memory.borrow_mut().routes;
-            routes.learn(tx)?;
-            routes.live(tx)?
-        }
-        None => None,
-    };
+    let live = tx.remember(|routes: &mut Routes| routes.learn(tx).and_then(|()| routes.live(tx)));
+    let live = live.transpose()?.flatten();
     let (mut shares, routes) = shares(tx, requests, &agents, live.as_deref())?;
     let overdue = overdue(tx)?;
     if let Some(live) = live.filter(|_| !overdue) {
@@ -69,7 +66,9 @@ fn shares(
     live: Option<&[(usize, i64)]>,
 ) -> Result<(Vec<Share>, Vec<i64>)> {
     let Some(memory) = tx.memory else { return Ok((vec![], vec![])) };
-    let (routes, paused) = (&memory.borrow().routes, paused(tx)?);
+    let paused = paused(tx)?;
+    let mut memory = memory.borrow_mut();
+    let routes: &Routes = memory.of();
     let mut served: HashMap<(&str, &Option<Vec<String>>), Served> = HashMap::new();
     let mut room: HashMap<&str, usize> = agents.iter().map(|a| (a.id.as_str(), a.room())).collect();
     let mut shares = Vec::with_capacity(requests.len());

@@ -1,7 +1,10 @@
-use super::{Tx, insert::Insertion, list};
+use super::insert::Insertion;
 use crate::{
     error::{Error, Kind, Result},
-    sqlite::{events, json, word},
+    sqlite::{
+        events,
+        tx::{Tx, json, list, word},
+    },
     tasks::{
         Dependency, DependencyType, Enqueued, NewTask, Status,
         admit::{self, Existing, Known, Row},

@@ -1,7 +1,6 @@
 //! The time-outs of tasks that can be claimed, kept by the range and not by the task.
 
-use super::Tx;
-use crate::{clock::Micros, error::Result};
+use crate::{clock::Micros, error::Result, sqlite::tx::Tx};
 use rusqlite::params;
 
 /// A range grows for as long as that, in microseconds, and to so many tasks.
@@ -18,6 +17,10 @@ pub(crate) struct Range {
     last: i64,
 }
 
+/// The last range, which may grow.
+#[derive(Default)]
+struct Last(Option<Range>);
+
 impl Range {
     /// With one more task, whose number is higher than the others'.
     pub(super) fn with(before: Option<Self>, at: Micros, n: i64) -> Self {
@@ -30,7 +33,7 @@ impl Range {
 
     /// Adds it to the last range or makes it the next one.
     pub(super) fn write(self, tx: &Tx<'_>) -> Result<()> {
-        let before = tx.memory.and_then(|memory| memory.borrow().expiring);
+        let before = tx.remember(|last: &mut Last| last.0).flatten();
         let range = match before.filter(|before| before.goes_on_with(self)) {
             Some(before) if before.grow(tx, self.last)? => Range { last: self.last, ..before },
             _ => {
@@ -39,9 +42,7 @@ impl Range {
                 self
             }
         };
-        if let Some(memory) = tx.memory {
-            memory.borrow_mut().expiring = Some(range);
-        }
+        tx.remember(|last: &mut Last| last.0 = Some(range));
         Ok(())
     }
 

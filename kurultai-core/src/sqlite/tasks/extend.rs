@@ -1,8 +1,8 @@
-use super::{Tx, paused, read};
+use super::{pause::paused, read};
 use crate::{
     clock::{micros, time},
     error::Result,
-    sqlite::agents,
+    sqlite::{agents, tx::Tx},
     tasks::{
         Extended, Lease, Signal,
         contract::{Answers, Extend},

@@ -1,11 +1,13 @@
 use super::{
-    Tx,
     apply::{self, Place},
-    claim, list, read,
+    claim, read,
 };
 use crate::{
     error::{Error, Result},
-    sqlite::events,
+    sqlite::{
+        events,
+        tx::{Tx, list},
+    },
     tasks::{
         Finish, Finished, Outcome, Status,
         contract::{Answers, Facts},

@@ -1,9 +1,9 @@
 //! The rows of new tasks.
 
-use super::{Tx, expiry::Range};
+use super::{expiry::Range, routes::Routes};
 use crate::{
     error::{Error, Result},
-    sqlite::Each,
+    sqlite::tx::{Each, Tx},
     tasks::{
         NewTask, Priority, RetryPolicy, Status, WaitFor,
         order::{self, Route},
@@ -130,15 +130,13 @@ impl<'a> Insertion<'a> {
 }
 
 fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
-    if let Some(id) = tx.memory.and_then(|memory| memory.borrow().routes.ids.get(key).copied()) {
+    if let Some(id) = tx.remember(|routes: &mut Routes| routes.ids.get(key).copied()).flatten() {
         return Ok(id);
     }
     tx.run("insert or ignore into route(ns, key) values(?1, ?2)", params![tx.ns, key])?;
     let id =
         tx.one("select id from route where ns = ?1 and key = ?2", params![tx.ns, key], |row| row.get(0))?;
     let id = id.ok_or_else(|| Error::internal("a route vanished"))?;
-    if let Some(memory) = tx.memory {
-        memory.borrow_mut().routes.ids.insert(key.to_owned(), id);
-    }
+    tx.remember(|routes: &mut Routes| routes.ids.insert(key.to_owned(), id));
     Ok(id)
 }

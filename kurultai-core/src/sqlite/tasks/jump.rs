@@ -1,5 +1,4 @@
-use super::Tx;
-use crate::{clock::Micros, error::Result};
+use crate::{clock::Micros, error::Result, sqlite::tx::Tx};
 
 /// Moves leases, spans to wait and back-offs of all namespaces; a time that somebody has named stays.
 pub(in crate::sqlite) fn shift(tx: &Tx<'_>, by: Micros) -> Result<()> {

@@ -1,31 +1,30 @@
 mod apply;
 mod claim;
+mod due;
 mod enqueue;
 mod expiry;
 mod extend;
 mod finish;
 mod insert;
 mod jump;
+mod pause;
 mod pulse;
 mod read;
 mod routes;
 mod upkeep;
 
-use super::{SqliteStore, Tx, list};
-pub(super) use expiry::Range;
 pub(super) use jump::shift;
 pub(super) use pulse::pulse;
-pub(super) use routes::Routes;
 
 use crate::{
     error::Result,
+    sqlite::store::SqliteStore,
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
         Page, Prerequisite, Stats, Task, contract::*,
     },
 };
 use async_trait::async_trait;
-use rusqlite::params;
 use std::time::Duration;
 
 #[async_trait]
@@ -57,9 +56,7 @@ impl TaskQueue for SqliteStore {
     async fn due(&self, limit: usize) -> Result<Due> {
         loop {
             let (due, ranges) = self
-                .query(move |tx| {
-                    Ok((read::due(tx, limit)?, expiry::next(tx)?.is_some_and(|at| at <= tx.now)))
-                })
+                .query(move |tx| Ok((due::due(tx, limit)?, expiry::next(tx)?.is_some_and(|at| at <= tx.now))))
                 .await?;
             if !due.ids.is_empty() || !ranges {
                 return Ok(due);
@@ -75,19 +72,11 @@ impl TaskQueue for SqliteStore {
 
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
         let task_type = task_type.to_owned();
-        self.write(move |tx| {
-            let sql = if paused {
-                "insert or ignore into pause(ns, type) values(?1, ?2)"
-            } else {
-                "delete from pause where ns = ?1 and type = ?2"
-            };
-            tx.run(sql, params![tx.ns, task_type]).map(drop)
-        })
-        .await
+        self.write(move |tx| pause::pause(tx, &task_type, paused)).await
     }
 
     async fn paused(&self) -> Result<Vec<String>> {
-        self.query(paused).await
+        self.query(pause::paused).await
     }
 
     async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>> {
@@ -128,16 +117,4 @@ impl TaskQueue for SqliteStore {
     async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
         self.query(move |_| Ok(Adoption { dry_run: options.dry_run, ..Adoption::default() })).await
     }
-}
-
-/// Paused types; an empty one is the whole namespace.
-fn paused(tx: &Tx<'_>) -> Result<Vec<String>> {
-    tx.rows("select type from pause where ns = ?1 order by type", [tx.ns], |row| row.get(0))
-}
-
-/// Whether the store has work for itself.
-fn overdue(tx: &Tx<'_>) -> Result<bool> {
-    let sql = "select exists(select 1 from task where ns = ?1 and due_at <= ?2)
-        or exists(select 1 from expiry where ns = ?1 and at <= ?2)";
-    Ok(tx.one(sql, [tx.ns, tx.now], |row| row.get(0))? == Some(true))
 }

@@ -1,18 +1,18 @@
 //! What those who wait are told, by reads beside the writer.
 
-use super::{Routes, paused, read};
+use super::{due, pause::paused, routes::Routes};
 use crate::{
     clock::Micros,
     error::Result,
     news::Wanted,
-    sqlite::{Tx, agents, events::last_seq},
+    sqlite::{agents, events::last_seq, tx::Tx},
     store::Pulse,
 };
 use rusqlite::params;
 use std::{collections::BTreeSet, time::Duration};
 
 pub(in crate::sqlite) fn pulse(tx: &Tx<'_>, wanted: &[Wanted], routes: &mut Routes) -> Result<Pulse> {
-    let due = read::next_due(tx)?.map(|at| Duration::from_micros((at - tx.now).max(0).unsigned_abs()));
+    let due = due::next_due(tx)?.map(|at| Duration::from_micros((at - tx.now).max(0).unsigned_abs()));
     let ready = if wanted.is_empty() { None } else { ready(tx, wanted, routes)? };
     Ok(Pulse { event_seq: last_seq(tx)?, ready, due, linked: true })
 }

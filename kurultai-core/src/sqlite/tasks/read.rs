@@ -1,16 +1,15 @@
-use super::{Tx, expiry, list as values, paused};
+use super::pause::paused;
 use crate::{
     clock::{Micros, time},
     error::Result,
     json::Json,
     sqlite::{
         events::{key, last_seq},
-        json as stored, names, word,
+        tx::{Tx, json as stored, list as values, names, word},
     },
     tasks::{
         Filter, Page, Percentiles, Prerequisite, Priority, Stats, Status, Task,
-        contract::{ANSWER_BYTES, Due, Facts, Tally},
-        rules::NOW,
+        contract::{ANSWER_BYTES, Facts, Tally},
     },
 };
 use rusqlite::{Row, params};
@@ -56,23 +55,6 @@ pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
         children: Tally::of(json(18)?.as_deref()),
         lapses: row.get(19)?,
     })
-}
-
-pub(super) fn due(tx: &Tx<'_>, limit: usize) -> Result<Due> {
-    let sql = "select id, due_at from task where ns = ?1 and due_at is not null and due_at <= ?3
-        order by due_at limit ?2";
-    let due = tx.rows(sql, params![tx.ns, limit as i64, tx.now], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-    })?;
-    let marked = due.first().is_some_and(|(_, at)| *at == NOW);
-    Ok(Due { ids: due.into_iter().map(|(id, _)| id).collect(), marked })
-}
-
-/// When the store has work for itself next.
-pub(super) fn next_due(tx: &Tx<'_>) -> Result<Option<Micros>> {
-    let sql = "select due_at from task where ns = ?1 and due_at is not null order by due_at limit 1";
-    let first = tx.one(sql, [tx.ns], |row| row.get::<_, i64>(0))?;
-    Ok(first.into_iter().chain(expiry::next(tx)?).min())
 }
 
 /// Everything of a task; the statements below add whose.

@@ -3,7 +3,7 @@
 use crate::{
     agents::Agent,
     error::Result,
-    sqlite::Tx,
+    sqlite::tx::Tx,
     tasks::order::{Route, Served},
 };
 use std::collections::HashMap;

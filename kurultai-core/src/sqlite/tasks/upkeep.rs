@@ -1,11 +1,13 @@
 //! What nobody waits for: aging and retention.
 
-use super::{Tx, list};
 use crate::{
     clock::{Micros, micros},
     error::Result,
     events::MOST_EVENTS,
-    sqlite::events::{key, last_seq},
+    sqlite::{
+        events::{key, last_seq},
+        tx::{Tx, list},
+    },
     tasks::order::{LIGHTEST, RANK},
 };
 use rusqlite::params;

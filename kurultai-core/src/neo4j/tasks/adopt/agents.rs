@@ -4,9 +4,7 @@ use super::super::super::{
     Neo4jStore,
     agents::status,
     bolt::{Cells, datetime, list, map},
-    clock,
-    exec::Repeat,
-    lock,
+    clock, lock,
     verdict::CONSTRAINT,
 };
 use super::{
@@ -16,6 +14,7 @@ use super::{
     roster::{Roster, slug},
     values::{self, Raw, raw},
 };
+use crate::neo4j::statement::Statement;
 use crate::{
     agents::HeartbeatWriter,
     clock::Micros,
@@ -26,10 +25,10 @@ use crate::{
 use neo4rs::BoltType;
 use std::collections::{HashMap, HashSet};
 
-const FOREIGN: &str = concat!(
+const FOREIGN: Statement = Statement::reading(concat!(
     clock!(),
     "MATCH (a:Agent) WHERE a.namespace IS NULL RETURN [elementId(a), labels(a), properties(a), now] AS row"
-);
+));
 
 /// Ends a statement that changed agents: `events` has their ids and what they were.
 macro_rules! adopted {
@@ -43,23 +42,23 @@ RETURN [size(events)] AS row"
 }
 
 /// Changes nothing where another was quicker.
-const TAKE: &str = concat!(
+const TAKE: Statement = Statement::locking(concat!(
     lock!(),
     "CALL () { UNWIND $rows AS r MATCH (a:Agent) WHERE elementId(a) = r.element AND a.namespace IS NULL
   SET a += r.set
   RETURN collect([a.id, r.event]) AS events }
 ",
     adopted!()
-);
+));
 
-const NAME: &str = concat!(
+const NAME: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (at) { UNWIND $rows AS r MATCH (a:Agent {namespace: $ns, id: r.known})
   SET a.aliases = r.aliases, a.updated_at = at
   RETURN collect([a.id, r.event]) AS events }
 ",
     adopted!()
-);
+));
 
 /// A node with what it calls itself.
 struct Foreign {
@@ -126,7 +125,7 @@ pub(super) async fn adopt(
     const ROUNDS: usize = 5;
     for _ in 0..ROUNDS {
         let mut roster = Roster::of(&store.agents().await?);
-        let foreign = store.look(store.query(FOREIGN)).await?;
+        let foreign = store.exec(store.query(FOREIGN)).await?;
         let foreign: Vec<Foreign> = foreign.into_iter().map(Foreign::read).collect::<Result<_>>()?;
         let mut found = Report::default();
         let steps = plan(foreign, &mut roster, options, &store.namespace, &mut found);
@@ -152,7 +151,7 @@ async fn apply(store: &Neo4jStore, steps: &[Step]) -> Result<()> {
         let rows: Vec<BoltType> =
             steps.iter().filter(|step| step.is_new == new).map(|step| step.row.clone()).collect();
         if !rows.is_empty() {
-            store.exec(store.query(text).param("rows", list(rows)), Repeat::Safe).await?;
+            store.exec(store.query(text).param("rows", list(rows))).await?;
         }
     }
     Ok(())

@@ -21,10 +21,10 @@ mod waits;
 use super::super::{
     Neo4jStore,
     bolt::{Cells, list, map},
-    exec::Repeat,
     lock,
     verdict::CONSTRAINT,
 };
+use crate::neo4j::statement::Statement;
 use crate::{
     error::{Error, Result},
     tasks::{AdoptOptions, Adoption, FindingKind},
@@ -50,17 +50,21 @@ const ROUNDS: usize = 5;
 const FENCE: [&str; 7] =
     ["status", "assigned_to", "target_agent", "claimed_by", "blocked_by", "completed_at", "updated_at"];
 
-const NODES: &str = "CYPHER 5 UNWIND $elements AS element MATCH (t) WHERE elementId(t) = element
-RETURN [element, properties(t), [(t)-[:ASSIGNED_TO]-(a:Agent) | elementId(a)]] AS row";
+const NODES: Statement = Statement::reading(
+    "CYPHER 5 UNWIND $elements AS element MATCH (t) WHERE elementId(t) = element
+RETURN [element, properties(t), [(t)-[:ASSIGNED_TO]-(a:Agent) | elementId(a)]] AS row",
+);
 
-const KEYS: &str = "CYPHER 5 UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key})
-RETURN [key, t.id] AS row";
+const KEYS: Statement = Statement::reading(
+    "CYPHER 5 UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key})
+RETURN [key, t.id] AS row",
+);
 
 /// Removing a property that is not there locks the node, so that the other program cannot change it between the look and
 /// the write. Id and key go before the namespace comes: each property is checked against the constraints by itself.
 /// Whoever waits for what was taken over is looked at again; who waits for more than before has another revision, so
 /// that nobody decides about it who has not seen that.
-const ADOPT: &str = concat!(
+const ADOPT: Statement = Statement::locking(concat!(
     lock!(),
     "SET ns.catalog_seq = ns.catalog_seq + 1
 WITH ns, at
@@ -100,7 +104,7 @@ FOREACH (i IN range(1, size(stopped)) | CREATE (:Event {namespace: $ns, seq: bas
 WITH 1 AS one
 UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r.element AND t.namespace = $ns AND t.id = r.id
 RETURN [r.element] AS row"
-);
+));
 
 pub(super) async fn adopt(store: &Neo4jStore, options: AdoptOptions) -> Result<Adoption> {
     let mut report = Report::default();
@@ -174,7 +178,7 @@ impl Run<'_> {
             portion.iter().map(|place| self.survey.nodes[*place].element.as_str()).collect();
         let places: HashMap<&str, usize> = elements.iter().copied().zip(portion.iter().copied()).collect();
         let query = self.store.query(NODES).param("elements", elements.clone());
-        let rows = self.store.look(query).await?.into_iter().map(|mut row: Cells| {
+        let rows = self.store.exec(query).await?.into_iter().map(|mut row: Cells| {
             let (element, properties, edges) = (row.next::<String>()?, row.next()?, row.next()?);
             Ok((places.get(element.as_str()).copied(), values::raw(properties), edges))
         });
@@ -184,7 +188,7 @@ impl Run<'_> {
             |raw: &values::Raw| raw.get("unique_key").filter(|key| !values::is_empty(key)).map(values::text);
         let keys: Vec<String> = rows.iter().filter_map(|(_, raw, _)| key(raw)).collect();
         let mut held: HashMap<String, String> = HashMap::new();
-        for mut row in self.store.look(self.store.query(KEYS).param("keys", keys)).await? {
+        for mut row in self.store.exec(self.store.query(KEYS).param("keys", keys)).await? {
             held.insert(row.next()?, row.next()?);
         }
         let mut steps = vec![];
@@ -240,7 +244,7 @@ impl Run<'_> {
             .param("waits", pairs(edges.waits))
             .param("children", pairs(edges.children))
             .param("stopped", edges.stopped);
-        let rows = self.store.exec(query, Repeat::Safe).await?;
+        let rows = self.store.exec(query).await?;
         let elements: HashSet<String> = rows.into_iter().map(|mut row| row.next()).collect::<Result<_>>()?;
         let taken = steps.iter().map(|step| step.place);
         Ok(taken.filter(|place| elements.contains(&self.survey.nodes[*place].element)).collect())

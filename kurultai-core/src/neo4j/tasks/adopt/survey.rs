@@ -7,6 +7,7 @@ use super::{
     values,
     waits::{Kind, Wait},
 };
+use crate::neo4j::statement::Statement;
 use crate::{
     clock::Micros,
     error::Result,
@@ -25,7 +26,7 @@ macro_rules! ends {
 
 /// Tasks without a namespace, those of this one that lack what each of ours has, and those that were taken over before
 /// and whose lists may name the others.
-const TASKS: &str = concat!(
+const TASKS: Statement = Statement::reading(concat!(
     clock!(),
     "MATCH (t:Task)
 WHERE t.namespace IS NULL OR t.namespace = $ns AND (coalesce(t.sort_key, t.claim_key) IS NULL
@@ -43,16 +44,19 @@ RETURN [now, elementId(t), t.namespace IS NOT NULL AND coalesce(t.sort_key, t.cl
     " + ",
     ends!("(t)<-[e:SPAWNED]-(p:Task) WHERE p.namespace IS NOT NULL", "'child'"),
     "] AS row"
+));
+
+const NAMED: Statement = Statement::reading(
+    "CYPHER 5 UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id})
+RETURN [elementId(t), t.id, t.status] AS row",
 );
 
-const NAMED: &str = "CYPHER 5 UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id})
-RETURN [elementId(t), t.id, t.status] AS row";
-
 /// Only looked at where one of ours waits for one of theirs: the rest of a circle may lead through ours.
-const OURS: &str =
+const OURS: Statement = Statement::reading(
     "CYPHER 5 MATCH (t:Task {namespace: $ns})-[e:DEPENDS_ON|SPAWNED]->(p:Task {namespace: $ns})
 RETURN [elementId(e), elementId(t), t.id, t.status, elementId(p), p.id, p.status,
-  CASE type(e) WHEN 'SPAWNED' THEN 'child' ELSE e.type END] AS row";
+  CASE type(e) WHEN 'SPAWNED' THEN 'child' ELSE e.type END] AS row",
+);
 
 /// How many ids a statement looks up.
 const AT_ONCE: usize = 2_000;
@@ -166,7 +170,7 @@ pub(super) async fn survey(
     let mut ends = vec![];
     let query =
         store.query(TASKS).param("waits_for", WAITS_FOR.to_vec()).param("holds_up", HOLDS_UP.to_vec());
-    for mut row in store.look(query).await? {
+    for mut row in store.exec(query).await? {
         survey.now = row.next()?;
         let node = Node::read(&mut row, options)?;
         if node.whose == Whose::Left {
@@ -248,7 +252,7 @@ impl Survey {
         }
         let names: Vec<String> = names.into_iter().cloned().collect();
         for part in names.chunks(AT_ONCE) {
-            for mut row in store.look(store.query(NAMED).param("ids", part)).await? {
+            for mut row in store.exec(store.query(NAMED).param("ids", part)).await? {
                 let (element, id, word) = (row.next()?, row.next::<String>()?, said(&row.next()?));
                 let node = Node::known(element, id.clone(), word.unwrap_or_default(), Whose::Ours);
                 let place = self.add(node);
@@ -278,7 +282,7 @@ impl Survey {
     }
 
     async fn look_at_ours(&mut self, store: &Neo4jStore, waits: &mut HashMap<String, Wait>) -> Result<()> {
-        for mut row in store.look(store.query(OURS)).await? {
+        for mut row in store.exec(store.query(OURS)).await? {
             let edge: String = row.next()?;
             let mut end = || -> Result<usize> {
                 let (element, id, word) = (row.next()?, row.next()?, said(&row.next()?));

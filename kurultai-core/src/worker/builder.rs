@@ -1,0 +1,197 @@
+//! What a worker is told before it begins.
+
+use super::{handlers::Handlers, jobs::Jobs, settings::Settings};
+use crate::{
+    agents::{AgentStatus, NewAgent},
+    check, config,
+    error::{Error, Result},
+    kurultai::Kurultai,
+};
+use std::time::Duration;
+
+/// An agent at work: what it can do and how. Nothing happens before it [`run`](Self::run)s its handlers, or is
+/// [`start`](Self::start)ed to have its jobs pulled.
+///
+/// ```no_run
+/// # use kurultai_core::{Kurultai, Result, worker::{BoxError, Context, Worker}};
+/// async fn review(ctx: Context, pr: u64) -> Result<String, BoxError> {
+///     ctx.progress(0.5).await?;
+///     Ok(format!("{pr} is fine"))
+/// }
+///
+/// # async fn example() -> Result<()> {
+/// let team = Kurultai::open("sqlite:team.db").await?;
+/// Worker::builder("temujin").capabilities(["development"]).concurrency(4).task("review", review).run(&team).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Worker {
+    pub(super) settings: Settings,
+    display_name: Option<String>,
+    role: Option<String>,
+    aliases: Option<Vec<String>>,
+    capabilities: Option<Vec<String>>,
+    max_concurrent: Option<u32>,
+    heartbeat: Option<Duration>,
+    pub(super) handlers: Handlers,
+}
+
+impl Worker {
+    /// A worker for the agent of this id: one task at a time, of any type.
+    pub fn builder(agent: impl Into<String>) -> Self {
+        Worker {
+            settings: Settings {
+                agent: agent.into(),
+                concurrency: 1,
+                types: None,
+                lease: Duration::from_secs(30),
+                wait: Duration::from_secs(10),
+                grace: Duration::from_secs(8),
+                heartbeat: Duration::from_secs(30),
+            },
+            display_name: None,
+            role: None,
+            aliases: None,
+            capabilities: None,
+            max_concurrent: None,
+            heartbeat: None,
+            handlers: Handlers::default(),
+        }
+    }
+
+    /// What it can do. Default: what the registry says of it already.
+    pub fn capabilities<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
+        self.capabilities = Some(capabilities.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Default: what the registry says already, or else the id.
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    /// Default: what the registry says already.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.role = Some(role.into());
+        self
+    }
+
+    /// Default: what the registry says already.
+    pub fn aliases<S: Into<String>>(mut self, aliases: impl IntoIterator<Item = S>) -> Self {
+        self.aliases = Some(aliases.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How many tasks the agent may hold in all its processes together. Default: what the registry says already.
+    pub fn max_concurrent(mut self, most: u32) -> Self {
+        self.max_concurrent = Some(most);
+        self
+    }
+
+    /// How many jobs this worker holds at once, 1 to 1,000. Default 1: an agent does one thing at a time unless it
+    /// says that it can do more. It limits this process only; see [`max_concurrent`](Self::max_concurrent).
+    pub fn concurrency(mut self, most: usize) -> Self {
+        self.settings.concurrency = most;
+        self
+    }
+
+    /// Only these task types. Default all.
+    pub fn types<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
+        self.settings.types = Some(types.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How long a silent worker keeps its tasks. Default 30 s; renewed three times as often.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// How long one claim waits for work before the next is made. Default 10 s. Work that arrives ends it at once,
+    /// and so does a drain.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.settings.wait = wait;
+        self
+    }
+
+    /// How long running jobs may go on after a drain before they are stopped and released. Default 8 s: container
+    /// engines kill 10 s after they ask, and a release needs a moment too.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.settings.grace = grace;
+        self
+    }
+
+    /// How often the agent says that its process runs. Default 30 s, or HEARTBEAT_INTERVAL in seconds; after 120 s
+    /// of silence an agent counts as dead.
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = Some(interval);
+        self
+    }
+
+    /// Registers the agent, unless the registry says all of it already, and begins to claim. An agent that an
+    /// operator drained is on duty again.
+    ///
+    /// Errors: `input.invalid`, `store.unavailable` and what else the store says.
+    pub async fn start(mut self, kurultai: &Kurultai) -> Result<Jobs> {
+        if !self.handlers.is_empty() {
+            return Err(Error::invalid("handlers", "given", "none for `start`; `run` calls handlers"));
+        }
+        self.settings.heartbeat = match self.heartbeat {
+            Some(interval) => interval,
+            None => Duration::from_secs(config::number("HEARTBEAT_INTERVAL", 30)?),
+        };
+        self.check()?;
+        self.enter(kurultai).await?;
+        Ok(Jobs::start(kurultai, self.settings))
+    }
+
+    fn check(&self) -> Result<()> {
+        let Settings { concurrency, types, lease, wait, heartbeat, .. } = &self.settings;
+        if !(1..=1000).contains(concurrency) {
+            return Err(Error::invalid("concurrency", concurrency, "1 to 1000"));
+        }
+        if types.as_ref().is_some_and(Vec::is_empty) {
+            return Err(Error::invalid("types", "empty", "at least one type, or nothing for every type"));
+        }
+        for (field, span) in [("wait", wait), ("heartbeat", heartbeat)] {
+            if span.is_zero() {
+                return Err(Error::invalid(
+                    field,
+                    "0 s",
+                    "more than zero; without a pause it would never rest",
+                ));
+            }
+        }
+        check::lease(*lease)?;
+        check::names("types", types.as_deref().unwrap_or_default())
+    }
+
+    async fn enter(&self, kurultai: &Kurultai) -> Result<()> {
+        let agents = kurultai.agents();
+        let known = agents.list().await?.into_iter().find(|agent| agent.id == self.settings.agent);
+        let known = known.map(|agent| {
+            let on_duty = !matches!(agent.status, AgentStatus::Draining | AgentStatus::Offline);
+            let entry = NewAgent {
+                id: agent.id,
+                display_name: Some(agent.display_name),
+                role: agent.role,
+                aliases: agent.aliases,
+                capabilities: agent.capabilities,
+                max_concurrent: agent.max_concurrent,
+            };
+            (entry, on_duty)
+        });
+        let (entry, on_duty) = known.unwrap_or_else(|| (NewAgent::new(&self.settings.agent), false));
+        let wanted = NewAgent {
+            id: entry.id.clone(),
+            display_name: self.display_name.clone().or_else(|| entry.display_name.clone()),
+            role: self.role.clone().or_else(|| entry.role.clone()),
+            aliases: self.aliases.clone().unwrap_or_else(|| entry.aliases.clone()),
+            capabilities: self.capabilities.clone().unwrap_or_else(|| entry.capabilities.clone()),
+            max_concurrent: self.max_concurrent.or(entry.max_concurrent),
+        };
+        if on_duty && wanted == entry { agents.beat(&wanted.id).await } else { agents.register(wanted).await }
+    }
+}

@@ -1,1 +1,0 @@
-CREATE INDEX kurultai_task_expiry IF NOT EXISTS FOR (x:TaskExpiry) ON (x.namespace, x.due_at);
