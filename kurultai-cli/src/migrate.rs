@@ -73,12 +73,13 @@ impl Migrate {
     }
 
     fn options(&self, dry_run: bool) -> AdoptOptions {
+        let given = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
         AdoptOptions {
             dry_run,
-            labels: self.label.clone(),
-            ids: self.id.clone(),
-            types: self.types.clone(),
-            statuses: self.status.clone(),
+            labels: given(&self.label),
+            ids: given(&self.id),
+            types: given(&self.types),
+            statuses: given(&self.status),
         }
     }
 

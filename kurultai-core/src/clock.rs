@@ -87,23 +87,23 @@ pub(crate) fn machine_now() -> Micros {
 }
 
 /// Linux alone has a count since the start that stands in sleep and a name for each start.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "sqlite"))]
 fn machine_epoch() -> Option<String> {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().to_owned())
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "sqlite"))]
 fn machine_uptime() -> Micros {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
     time.map_or(0, |time| micros(time.into()))
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "sqlite")))]
 fn machine_epoch() -> Option<String> {
     None
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", feature = "sqlite")))]
 fn machine_uptime() -> Micros {
     0
 }

@@ -120,8 +120,8 @@ impl Config {
         self
     }
 
-    /// Whether this process returns lapsed leases, expires waiting tasks and ages priorities by itself, about
-    /// once a second. Default true; without it, call `tasks().maintain()`.
+    /// Whether this process returns lapsed leases and expires waiting tasks by itself, about once a second, and ages
+    /// priorities and removes what is old, about once a minute. Default true; without it, call `tasks().maintain()`.
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self
@@ -195,7 +195,10 @@ fn environment(message: String) -> Error {
 
 fn location(url: &str) -> Result<Location> {
     match url.split_once(':') {
-        Some(("memory", _)) => Ok(Location::Memory),
+        Some(("memory", "")) => Ok(Location::Memory),
+        Some(("memory", _)) => {
+            Err(Error::config("memory: takes nothing more; it is open in this process alone"))
+        }
         Some(("sqlite", rest)) => sqlite(rest),
         Some((scheme, _)) if scheme.starts_with("neo4j") || scheme.starts_with("bolt") => neo4j(url),
         // Not the URL itself: what looks like no URL may still hold a password.
@@ -208,7 +211,7 @@ fn location(url: &str) -> Result<Location> {
 fn sqlite(rest: &str) -> Result<Location> {
     let rest = rest.strip_prefix("//").unwrap_or(rest);
     let (path, options) = rest.split_once('?').unwrap_or((rest, ""));
-    if path.is_empty() {
+    if path.is_empty() || path.contains('\0') {
         return Err(Error::config("sqlite: needs a path, for example sqlite:team.db"));
     }
     // As SQLite itself and other libraries call it.
@@ -231,6 +234,12 @@ fn sqlite(rest: &str) -> Result<Location> {
     Ok(if in_memory { Location::Memory } else { Location::Sqlite { path: path.into(), durability } })
 }
 
+#[cfg(not(feature = "neo4j"))]
+fn neo4j(_: &str) -> Result<Location> {
+    Err(Error::config("this program was built without Neo4j: enable the feature `neo4j` of kurultai-core"))
+}
+
+#[cfg(feature = "neo4j")]
 fn neo4j(text: &str) -> Result<Location> {
     const SCHEMES: [&str; 6] = ["neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc"];
     let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));

@@ -1,14 +1,16 @@
 //! `Kurultai::open(url)`: one team's shared picture.
 
+#[cfg(feature = "neo4j")]
+use crate::neo4j::Neo4jStore;
+#[cfg(feature = "sqlite")]
+use crate::sqlite::SqliteStore;
 use crate::{
     agents::{Agents, HeartbeatWriter},
     config::{Config, Location},
     error::Result,
     events::{Events, LogReader, SubscriptionManager},
-    neo4j::Neo4jStore,
     news::News,
     session::Session,
-    sqlite::SqliteStore,
     store::Store,
     tasks::{TaskQueue, Tasks},
     upkeep,
@@ -42,16 +44,22 @@ impl Kurultai {
     }
 
     pub async fn open_with(config: Config) -> Result<Self> {
-        Ok(match &config.location {
+        match &config.location {
+            #[cfg(feature = "sqlite")]
             Location::Memory | Location::Sqlite { .. } => {
                 let store = SqliteStore::open(&config).await?;
-                Kurultai::on(Arc::new(store), config)
+                Ok(Kurultai::on(Arc::new(store), config))
             }
+            #[cfg(feature = "neo4j")]
             Location::Neo4j(server) => {
                 let store = Neo4jStore::open(&config, server).await?;
-                Kurultai::on(Arc::new(store), config)
+                Ok(Kurultai::on(Arc::new(store), config))
             }
-        })
+            #[cfg(not(all(feature = "sqlite", feature = "neo4j")))]
+            _ => Err(crate::Error::config(
+                "this program was built without that store: enable the feature `sqlite` or `neo4j` of kurultai-core",
+            )),
+        }
     }
 
     fn on<S>(store: Arc<S>, config: Config) -> Self
@@ -101,7 +109,7 @@ impl Kurultai {
     }
 
     /// In debug builds on SQLite, rows read without an index and sorts so far: a test keeps the plans.
-    #[doc(hidden)]
+    #[cfg(feature = "testing")]
     pub fn scans(&self) -> u64 {
         self.store.scans()
     }

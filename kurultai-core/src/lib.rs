@@ -9,6 +9,12 @@
 //!    those who wait are told), `upkeep` (the background).
 //! 5. `store`: what a store is beside its rooms; `sqlite` and `neo4j`, which mirror each other file by file.
 //! 6. [`error`], `check`, [`ids`], [`clock`], [`json`]: one place each.
+//!
+//! Features: `sqlite` with `bundled`, the default; `neo4j`, which brings its driver and TLS; `testing`, for what only tests
+//! and benchmarks need.
+
+// With one store alone some rules have no caller.
+#![cfg_attr(not(all(feature = "sqlite", feature = "neo4j")), allow(dead_code, unused_imports))]
 
 pub mod agents;
 mod batch;
@@ -22,10 +28,12 @@ mod extensions;
 pub mod ids;
 pub mod json;
 pub mod kurultai;
+#[cfg(feature = "neo4j")]
 mod neo4j;
 mod news;
 mod retry;
 mod session;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
 pub mod tasks;
@@ -42,7 +50,7 @@ pub use error::{Error, Kind, Result};
 pub use events::{Event, EventFilter, Events, Follow, SubscriptionManager};
 pub use json::Json;
 pub use kurultai::Kurultai;
-#[doc(hidden)]
+#[cfg(all(feature = "neo4j", feature = "testing"))]
 pub use neo4j::hot_statements as neo4j_statements;
 pub use tasks::{
     AdoptOptions, Adoption, Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation,

@@ -26,6 +26,7 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     fn statements(&self) -> u64;
 
     /// In debug builds, how many rows were read without an index or sorted; 0 where the store cannot tell.
+    #[cfg(feature = "testing")]
     fn scans(&self) -> u64 {
         0
     }

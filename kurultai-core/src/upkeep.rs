@@ -16,8 +16,8 @@ use tokio::time::sleep;
 
 /// How often the loop looks where nothing hints at a change.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// At each of so many ticks it does what looks at many rows.
-const TICKS_A_MINUTE: u32 = 60;
+/// How often it does what looks at many rows.
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What a room has done by the loop.
 #[async_trait]
@@ -48,12 +48,13 @@ struct Loop {
     rooms: Vec<Arc<dyn Upkeep>>,
     background: bool,
     ticked: Instant,
-    ticks: u32,
+    kept: Instant,
 }
 
 /// Ends when the news is closed. Without `background` it looks only while somebody waits, and never ticks.
 pub(crate) fn start(news: Arc<News>, store: Arc<dyn Store>, rooms: Vec<Arc<dyn Upkeep>>, background: bool) {
-    tokio::spawn(Loop { news, store, rooms, background, ticked: monotonic(), ticks: 0 }.run());
+    let (ticked, kept) = (monotonic(), monotonic());
+    tokio::spawn(Loop { news, store, rooms, background, ticked, kept }.run());
 }
 
 impl Loop {
@@ -99,10 +100,13 @@ impl Loop {
     }
 
     async fn tick(&mut self, pulse: &Pulse) {
-        self.ticks += 1;
+        let keeps = self.kept.elapsed() >= MINUTE;
+        if keeps {
+            self.kept = monotonic();
+        }
         for room in &self.rooms {
             let kept = async {
-                if self.ticks.is_multiple_of(TICKS_A_MINUTE) {
+                if keeps {
                     room.keep().await?;
                 }
                 room.tick(pulse).await

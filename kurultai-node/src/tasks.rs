@@ -160,10 +160,10 @@ impl AdoptArgs {
     fn options(self) -> AdoptOptions {
         AdoptOptions {
             dry_run: self.dry_run.unwrap_or_default(),
-            labels: self.labels.unwrap_or_default(),
-            ids: self.ids.unwrap_or_default(),
-            types: self.types.unwrap_or_default(),
-            statuses: self.statuses.unwrap_or_default(),
+            labels: self.labels,
+            ids: self.ids,
+            types: self.types,
+            statuses: self.statuses,
         }
     }
 }

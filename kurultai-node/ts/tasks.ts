@@ -185,7 +185,7 @@ export class Tasks {
 
   /**
    * Gives a dead, cancelled or expired task fresh attempts; its errors and its fencing version stay.
-   * Errors: `task.not_found`, `task.state`.
+   * Errors: `task.not_found`, `task.state`, `task.conflict` where a later task has taken its unique key.
    */
   async requeue(task: TaskLike, options: Waits = {}): Promise<Status> {
     return results.simple(await this.#call('requeue', encodeId(task), options.signal))
@@ -256,8 +256,8 @@ export class Tasks {
   }
 
   /**
-   * What the background does about once a second: lapsed leases return, overdue tasks expire, priorities age, old
-   * tasks and events are removed. Safe to call at any time, from any process.
+   * What the background does: about once a second lapsed leases return and overdue tasks expire, about once a minute
+   * priorities age and old tasks and events are removed. Safe to call at any time, from any process.
    */
   async maintain(options: Waits = {}): Promise<void> {
     results.nothing(await this.#call('maintain', 'null', options.signal))

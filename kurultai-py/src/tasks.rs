@@ -244,7 +244,7 @@ impl Tasks {
         statuses: Option<Names>,
     ) -> Op {
         let [labels, ids, types, statuses] =
-            [labels, ids, types, statuses].map(|names| names.map(|names| names.0).unwrap_or_default());
+            [labels, ids, types, statuses].map(|names| names.map(|names| names.0));
         let options = AdoptOptions { dry_run, labels, ids, types, statuses };
         op!(self, tasks => tasks.adopt(options))
     }

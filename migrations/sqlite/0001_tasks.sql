@@ -1,7 +1,8 @@
 -- Times are microseconds since 1970, UTC. `due_at` is when the store looks at a task by itself; of a task in progress
 -- it is the end of the lease. `held_by` names a holder whose load is limited, so that only those are
 -- counted; `links` says whether a task has prerequisites (1), dependents (2), children (4), so that the many that
--- have none are not asked, and whether it is a dead letter (8), for an index that others do not touch.
+-- have none are not asked, whether it is a dead letter (8), for an index that others do not
+-- touch, and whether a later task has taken its unique key (16).
 -- People read the views `tasks` and `events`; `task` is narrow because an update rewrites its whole row: a column costs
 -- a cycle about 1 %, an index that it touches 3 to 6 %.
 create table namespace(

@@ -9,6 +9,23 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 cases! {
+    async fn who_begins_to_wait_on_a_closed_store_is_told_at_once(team: Team) {
+        let k = team.reopen(|config| config).await;
+        let events = k.events();
+        let after_seq = events.last_seq().await.unwrap();
+        let mut follow = events.follow(EventFilter { after_seq, ..Default::default() }).unwrap();
+        let waiting = tokio::spawn(async move { (follow.next().await.map(|events| events.len()), follow) });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        k.tasks().enqueue(task("one")).await.unwrap();
+        let (seen, mut follow) = waiting.await.unwrap();
+        assert_eq!(seen.unwrap(), 1);
+        k.close().await;
+        let read = EventFilter { after_seq: after_seq + 1, wait: Duration::from_secs(60), ..Default::default() };
+        let told = async { (code(events.read(read).await), code(follow.next().await)) };
+        let told = tokio::time::timeout(Duration::from_secs(5), told).await.expect("at once");
+        assert_eq!(told, ("store.closed", "store.closed"));
+    }
+
     async fn events_are_numbered_in_commit_order_without_a_gap(team: Team) {
         team.agent("temujin", &[]).await;
         let tasks = team.k.tasks();

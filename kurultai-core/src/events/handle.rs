@@ -60,6 +60,7 @@ impl Events {
         loop {
             match self.reader.join(wanted, looked) {
                 Joined::Found(events) => return Ok(events),
+                Joined::Closed => return Err(Error::closed()),
                 Joined::TooFarBack => {
                     let events = self.look(wanted).await?;
                     if !events.is_empty() || monotonic() >= deadline {

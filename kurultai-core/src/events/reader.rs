@@ -86,6 +86,8 @@ pub(super) enum Joined {
     Waits(Ticket),
     /// The reader is beyond what it still remembers: look at the store first.
     TooFarBack,
+    /// Nothing comes any more.
+    Closed,
 }
 
 /// A place among those who wait; dropped, it is given up.
@@ -122,6 +124,9 @@ impl LogReader {
     /// the caller has just seen that the store has nothing more.
     pub(super) fn join(self: &Arc<Self>, wanted: &mut Wanted, looked: bool) -> Joined {
         let mut state = self.state();
+        if self.news.is_closed() {
+            return Joined::Closed;
+        }
         let after = wanted.filter.after_seq;
         match state.at {
             None if looked => state.at = Some(after),

@@ -29,6 +29,7 @@ use statement::Statement;
 use std::{sync::atomic::Ordering, time::Duration};
 use store::BATCH_LIMIT;
 pub(crate) use store::Neo4jStore;
+#[cfg(feature = "testing")]
 pub use tasks::hot_statements;
 
 const NAMESPACE: Statement = Statement::reading(

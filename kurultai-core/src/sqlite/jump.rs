@@ -5,8 +5,9 @@ use super::tx::Tx;
 use crate::{clock::Micros, error::Result};
 use rusqlite::params;
 
-/// Less than that is left as it is: clocks are corrected by seconds all the time, and a lease lasts longer.
-const LEAST: Micros = 60_000_000;
+/// Less than that is left as it is: clocks are corrected by fractions of a second all the time, and a lease of 30 s is
+/// renewed long before its last five.
+const LEAST: Micros = 5_000_000;
 
 /// How a room moves what has a span.
 pub(super) type Shift = fn(&Tx<'_>, Micros) -> Result<()>;

@@ -74,6 +74,7 @@ impl Store for SqliteStore {
         self.counts.statements.load(Ordering::Relaxed)
     }
 
+    #[cfg(feature = "testing")]
     fn scans(&self) -> u64 {
         self.counts.scans.load(Ordering::Relaxed)
     }

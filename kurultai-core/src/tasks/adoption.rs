@@ -1,7 +1,11 @@
 //! Taking over what another program wrote: what it is asked, and what it reports.
 
 use super::types::Status;
-use crate::{check::check_text, error::Result, words::words};
+use crate::{
+    check::check_text,
+    error::{Error, Result},
+    words::words,
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -12,14 +16,14 @@ pub struct AdoptOptions {
     /// Only report; nothing is changed.
     pub dry_run: bool,
     /// Only nodes that have one of these labels. `Task` and `Agent` are labels too.
-    pub labels: Vec<String>,
+    pub labels: Option<Vec<String>>,
     /// Only these, by the `id`, `task_id` or `agent_id` that they have now.
-    pub ids: Vec<String>,
+    pub ids: Option<Vec<String>>,
     /// Only tasks of these types, and no agent.
-    pub types: Vec<String>,
+    pub types: Option<Vec<String>>,
     /// Only tasks whose status is one of these words, as the other program wrote it, and no agent. Case, spaces and
     /// punctuation do not matter.
-    pub statuses: Vec<String>,
+    pub statuses: Option<Vec<String>>,
 }
 
 impl AdoptOptions {
@@ -30,8 +34,14 @@ impl AdoptOptions {
             ("types", &self.types),
             ("statuses", &self.statuses),
         ];
-        all.into_iter()
-            .try_for_each(|(field, words)| words.iter().try_for_each(|word| check_text(field, word, 1_024)))
+        for (field, words) in all {
+            let Some(words) = words else { continue };
+            if words.is_empty() {
+                return Err(Error::invalid(field, "empty", "at least one, or nothing where all are meant"));
+            }
+            words.iter().try_for_each(|word| check_text(field, word, 1_024))?;
+        }
+        Ok(())
     }
 }
 

@@ -30,6 +30,7 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     }
     for edge in &task.depends_on {
         check_text("depends_on", &edge.prerequisite, 128)?;
+        weight(edge)?;
     }
     match task.start {
         Start::Now => {}
@@ -102,6 +103,15 @@ pub(super) fn extend(request: &Extend) -> Result<()> {
     }
     let sound = request.checkpoint.as_ref().map_or(Ok(()), |checkpoint| checkpoint.check());
     sound.map_err(|error| error.about("checkpoint"))
+}
+
+pub(super) fn weight(edge: &Dependency) -> Result<()> {
+    match edge.weight {
+        Some(weight) if !(weight.is_finite() && weight >= 0.0) => {
+            Err(Error::invalid("depends_on.weight", weight, "a finite number, 0 or more"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn within(field: &str, text: &str, most: usize) -> Result<()> {

@@ -149,6 +149,8 @@ pub struct Facts {
     pub children: Tally,
     /// How many of its errors are leases that ran out.
     pub lapses: u32,
+    /// A later task has taken its unique key.
+    pub gave_up_key: bool,
 }
 
 impl Tally {

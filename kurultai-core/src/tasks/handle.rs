@@ -220,7 +220,7 @@ impl Tasks {
     }
 
     /// Gives a dead, cancelled or expired task fresh attempts; its errors and its fencing version stay.
-    /// Errors: `task.not_found`, `task.state`.
+    /// Errors: `task.not_found`, `task.state`, `task.conflict` where a later task has taken its unique key.
     pub async fn requeue(&self, id: &str) -> Result<Status> {
         self.act(id, Action::Requeue).await
     }
@@ -259,6 +259,7 @@ impl Tasks {
     pub async fn depend(&self, dependent: &str, dependency: impl Into<Dependency>) -> Result<()> {
         let dependency = dependency.into();
         check_text("depends_on", &dependency.prerequisite, 128)?;
+        check::weight(&dependency)?;
         if dependency.prerequisite == dependent {
             return Err(admit::cycle_error([dependent, dependent].into_iter()));
         }
@@ -312,9 +313,9 @@ impl Tasks {
         Ok(explain::explain(&task, &facts, &prerequisites, &children, &paused, &agents))
     }
 
-    /// What the background does about once a second: lapsed leases return, overdue tasks expire, priorities age,
-    /// old tasks and events are removed, on Neo4j the edges CLAIMED and COMPLETED are drawn. Safe to call at any time,
-    /// from any process.
+    /// What the background does: about once a second lapsed leases return, overdue tasks expire and, on Neo4j, the edges
+    /// CLAIMED and COMPLETED are drawn; about once a minute priorities age and old tasks and events are removed. Safe to
+    /// call at any time, from any process.
     #[instrument(level = "debug", skip_all)]
     pub async fn maintain(&self) -> Result<()> {
         self.upkeep.maintain().await

@@ -204,6 +204,11 @@ pub fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change
         (Action::Resume, Pending | Blocked | InProgress) => return Ok(None),
         (Action::Resume, _) => return refuse("resumed"),
 
+        (Action::Requeue, DeadLetter | Cancelled | Expired) if facts.gave_up_key => {
+            let message =
+                format!("a later task has taken the unique key of task {}; enqueue a new one", facts.id);
+            return Err(Error::conflict("task.conflict", message));
+        }
         (Action::Requeue, DeadLetter | Cancelled | Expired) => {
             let fresh = Facts { run_at: None, expires_at: None, ..facts.clone() };
             Change { attempts: 0, ..fresh.to_waiting("task.requeued") }
@@ -250,10 +255,11 @@ fn failed(facts: &Facts, failure: Failure, draw: f64) -> Change {
     let source = facts.claimed_by.clone();
     let mut change = match facts.control {
         Some(Signal::Cancel) => facts.to(Status::Cancelled, "task.cancelled"),
-        Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
         _ if !failure.retryable || facts.attempts >= facts.max_attempts => {
             facts.to(Status::DeadLetter, "task.dead_letter")
         }
+        // Another attempt is left for when it is resumed.
+        Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
         _ => {
             let pause = failure.retry_after.unwrap_or_else(|| backoff(facts.retry, facts.attempts, draw));
             facts.to_pending(Some(facts.now.saturating_add(micros(pause))), "task.failed")

@@ -353,7 +353,7 @@ class Tasks:
 
     async def requeue(self, task: TaskLike) -> Status:
         """Gives a dead, cancelled or expired task fresh attempts; its errors and its fencing version stay. Errors:
-        ``task.not_found``, ``task.state``.
+        ``task.not_found``, ``task.state``, ``task.conflict`` where a later task has taken its unique key.
 
         >>> task = await k.tasks.enqueue("review")
         >>> await k.tasks.cancel(task), await k.tasks.requeue(task)
@@ -503,8 +503,8 @@ class Tasks:
         return await self._native.explain(task)
 
     async def maintain(self) -> None:
-        """What the background does about once a second: lapsed leases return, overdue tasks expire, priorities age,
-        old tasks and events are removed. Safe to call at any time, from any process.
+        """What the background does: about once a second lapsed leases return and overdue tasks expire, about once a
+        minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
 
         >>> await k.tasks.maintain()
         """

@@ -69,9 +69,8 @@ impl State {
             ("task.claimed" | "task.blocked" | "task.unblocked" | "task.expired", Waiting) => true,
             ("task.completed", Held) => true,
             ("task.completed", Waiting) | ("task.waiting", Held) => has_children,
-            ("task.failed" | "task.released" | "task.lapsed" | "task.dead_letter", Held) => {
-                self.asked.is_none()
-            }
+            ("task.failed" | "task.released" | "task.lapsed", Held) => self.asked.is_none(),
+            ("task.dead_letter", Held) => self.asked != Some(Signal::Cancel),
             ("task.cancelled", Held) => self.asked == Some(Signal::Cancel),
             ("task.cancelled", Waiting | Suspended) => true,
             ("task.suspended" | "task.resumed", Held) => self.asked == Some(Signal::Suspend),

@@ -30,7 +30,9 @@ impl Model {
         let added = self.admit(specs, names, ids, &mut lost);
         if added.is_err() {
             self.tasks.truncate(before);
-            lost.into_iter().for_each(|(task, key)| self.tasks[task].unique_key = key);
+            for (task, key, gave_up_key) in lost {
+                (self.tasks[task].unique_key, self.tasks[task].gave_up_key) = (key, gave_up_key);
+            }
         }
         added
     }
@@ -40,7 +42,7 @@ impl Model {
         specs: &[Spec],
         names: &[Names],
         ids: &[String],
-        lost: &mut Vec<(usize, Option<String>)>,
+        lost: &mut Vec<(usize, Option<String>, bool)>,
     ) -> Result<Vec<(String, bool)>, Refused> {
         let before = self.tasks.len();
         let (mut answers, mut places, mut fresh) = (Vec::new(), Vec::new(), Vec::new());
@@ -61,8 +63,9 @@ impl Model {
                 places.push(self.tasks.len());
                 fresh.push((self.tasks.len(), index));
                 if let Some(before) = of_key {
+                    lost.push((before, key.clone(), self.tasks[before].gave_up_key));
                     self.tasks[before].unique_key = None;
-                    lost.push((before, key.clone()));
+                    self.tasks[before].gave_up_key = true;
                 }
                 self.tasks.push(self.new_task(spec, key, id));
             }
@@ -137,6 +140,7 @@ impl Model {
             claimable: false,
             attempts: 0,
             lapses: 0,
+            gave_up_key: false,
             version: 0,
             claimed_by: None,
             lease_until: 0,

@@ -129,6 +129,9 @@ impl Model {
             }
             (Verb::Resume, InProgress) => task.control = task.control.filter(|c| *c != Signal::Suspend),
             (Verb::Resume, Pending | Blocked) => {}
+            (Verb::Requeue, DeadLetter | Cancelled | Expired) if task.gave_up_key => {
+                return Err("task.conflict");
+            }
             (Verb::Requeue, DeadLetter | Cancelled | Expired) => {
                 task.attempts = 0;
                 (task.run_at, task.expires_at) = (None, None);

@@ -40,6 +40,7 @@ pub(super) struct Task {
     pub(super) attempts: u32,
     /// How many of its leases have run out.
     pub(super) lapses: u32,
+    pub(super) gave_up_key: bool,
     pub(super) version: i64,
     pub(super) claimed_by: Option<&'static str>,
     pub(super) lease_until: i64,
@@ -94,8 +95,8 @@ impl Task {
     pub(super) fn fail(&mut self, now: i64, retryable: bool, after: Option<i64>) {
         match self.control {
             Some(Signal::Cancel) => self.turn(Status::Cancelled),
-            Some(Signal::Suspend) => self.turn(Status::Suspended),
             _ if !retryable || self.attempts >= self.max_attempts => self.turn(Status::DeadLetter),
+            Some(Signal::Suspend) => self.turn(Status::Suspended),
             _ => {
                 let doubled = self.retry_base << (self.attempts - 1);
                 self.queue(now, Some(now + after.unwrap_or(doubled.min(self.retry_cap))));

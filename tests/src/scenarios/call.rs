@@ -85,10 +85,10 @@ pub(super) async fn call(
         "tasks.adopt" => {
             let options = AdoptOptions {
                 dry_run: args.take("dry_run").unwrap_or_default(),
-                labels: args.take("labels").unwrap_or_default(),
-                ids: args.take("ids").unwrap_or_default(),
-                types: args.take("types").unwrap_or_default(),
-                statuses: args.take("statuses").unwrap_or_default(),
+                labels: args.take("labels"),
+                ids: args.take("ids"),
+                types: args.take("types"),
+                statuses: args.take("statuses"),
             };
             answer(tasks.adopt(options).await?)
         }

@@ -93,12 +93,12 @@ async fn a_claim_right_after_a_jump_lets_no_lease_lapse() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_corrected_by_seconds_moves_nothing() {
+async fn a_clock_that_is_corrected_a_little_moves_nothing() {
     let team = Team::sqlite().await;
     team.agent("temujin", &[]).await;
     let id = team.add(task("waits").expiry(Expiry::After(HALF_AN_HOUR))).await;
     let before = team.get(&id).await.expires_at;
-    team.clock.jump(TimeDelta::seconds(59));
+    team.clock.jump(TimeDelta::seconds(4));
     team.add(task("other")).await;
     assert_eq!(team.get(&id).await.expires_at, before);
     team.k.close().await;

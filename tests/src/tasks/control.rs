@@ -118,4 +118,16 @@ cases! {
         team.k.tasks().unpause(None).await.unwrap();
         assert_eq!(team.claim_ids("temujin", 9).await, [waiting]);
     }
+
+    async fn a_suspension_gives_no_attempts_beyond_the_last(team: Team) {
+        team.agent("temujin", &[]).await;
+        for failure in [Failure::new("once more"), Failure::fatal("never")] {
+            let id = team.add(task("one").max_attempts(1)).await;
+            let lease = team.claim_one("temujin").await.lease;
+            team.k.tasks().suspend(&id).await.unwrap();
+            let ended = team.k.tasks().fail(&lease, failure).await.unwrap();
+            assert_eq!(ended.status, Status::DeadLetter);
+            assert_eq!(code(team.k.tasks().resume(&id).await), "task.state");
+        }
+    }
 }

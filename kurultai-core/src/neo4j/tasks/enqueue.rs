@@ -84,7 +84,7 @@ WITH ns, now, at, ways, gone, lost
 WHERE all(way IN ways WHERE [way[0], way[-1]] IN $ways) AND gone + lost = 0
 CALL () { UNWIND $without_key AS id MATCH (t:Task {namespace: $ns, id: id})
   WHERE t.status IN ['dead_letter', 'cancelled', 'expired']
-  SET t.unique_key = null, t.revision = coalesce(t.revision, 0) + 1 RETURN count(*) AS freed }
+  SET t.unique_key = null, t.unique_key_given_up = true, t.revision = coalesce(t.revision, 0) + 1 RETURN count(*) AS freed }
 CALL (ns, now, at) {
 ",
     insert!(),

@@ -82,6 +82,7 @@ const PAUSED: Statement = Statement::reading(
 );
 
 /// For the test of their plans.
+#[cfg(feature = "testing")]
 pub fn hot_statements() -> [(&'static str, &'static str); 8] {
     [
         ("enqueue", insert::INSERT.text),

@@ -41,7 +41,8 @@ RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_b
     ", ",
     micros!("t.expires_at"),
     ", t.timeout, t.control, t.on_prerequisite_failure, t.wait_for, before, below,
-  size([e IN t.errors WHERE e CONTAINS '\"kind\":\"lapsed\"'])] AS row"
+  size([e IN t.errors WHERE e CONTAINS '\"kind\":\"lapsed\"']),
+  coalesce(t.unique_key_given_up, false)] AS row"
 ));
 
 pub(super) const DUE: Statement = Statement::reading(concat!(
@@ -166,6 +167,7 @@ fn facts_of(mut row: Cells) -> Result<Facts> {
         prerequisites: tally(row.next()?),
         children: tally(row.next()?),
         lapses: row.next::<Option<u32>>()?.unwrap_or(0),
+        gave_up_key: row.next()?,
     })
 }
 

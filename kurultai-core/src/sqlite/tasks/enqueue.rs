@@ -69,7 +69,7 @@ fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>
     }
     let without_key = known.without_key();
     if !without_key.is_empty() {
-        let sql = "update task set unique_key = null, revision = revision + 1
+        let sql = "update task set unique_key = null, links = links | 16, revision = revision + 1
             where ns = ?1 and id in (select value from rarray(?2))";
         tx.run(sql, params![tx.ns, list(without_key)])?;
     }

@@ -113,13 +113,13 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
         "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.due_at, t.attempts,
           d.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, d.timeout, t.control,
           'block', null, d.retry, null,
-          iif(t.links & 4, (select c.status from task c where c.parent = t.n limit 1), null), 0, t.parent,
+          iif(t.links & 4, (select c.status from task c where c.parent = t.n limit 1), null), 0, 0, t.parent,
           t.links & 2
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
     let ids = list(finishes.iter().map(|f| f.lease.task_id.clone()));
     tx.rows(sql, params![tx.ns, ids], |row| {
         let facts = read::facts_of(tx, row)?;
-        let place = Place { n: row.get(0)?, parent: row.get(20)?, awaited: row.get(21)? };
+        let place = Place { n: row.get(0)?, parent: row.get(21)?, awaited: row.get(22)? };
         Ok((place, facts))
     })
 }

@@ -23,7 +23,7 @@ pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
            where e.dependent = t.n and e.type = 'blocks'),
           (select group_concat(c.status) from task c where c.parent = t.n),
           (select count(*) from task_result r, json_each(r.errors) e
-           where r.n = t.n and e.value ->> '$.kind' = 'lapsed')
+           where r.n = t.n and e.value ->> '$.kind' = 'lapsed'), t.links & 16
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
     let rows = tx.rows(sql, params![tx.ns, values(ids.iter().cloned())], |row| facts_of(tx, row))?;
     let mut found: HashMap<String, Facts> = rows.into_iter().map(|facts| (facts.id.clone(), facts)).collect();
@@ -54,6 +54,7 @@ pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
         prerequisites: Tally::of(json(17)?.as_deref()),
         children: Tally::of(json(18)?.as_deref()),
         lapses: row.get(19)?,
+        gave_up_key: row.get::<_, i64>(20)? > 0,
     })
 }
 

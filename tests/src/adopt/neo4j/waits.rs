@@ -144,7 +144,7 @@ async fn parts_wait_for_each_other() {
     )
     .await;
     let only = |ids: &[&str]| AdoptOptions {
-        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ids: Some(ids.iter().map(|id| (*id).to_owned()).collect()),
         ..AdoptOptions::default()
     };
     let adoption = case.adopt_with(only(&["second", "third", "held", "waits"])).await;

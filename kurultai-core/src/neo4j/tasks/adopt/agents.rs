@@ -98,13 +98,13 @@ impl Foreign {
     }
 
     fn is_wanted(&self, options: &AdoptOptions) -> bool {
-        let any = |wanted: &[String], has: &[String]| {
-            wanted.is_empty() || wanted.iter().any(|one| has.contains(one))
+        let any = |wanted: &Option<Vec<String>>, has: &[String]| {
+            wanted.as_ref().is_none_or(|wanted| wanted.iter().any(|one| has.contains(one)))
         };
         any(&options.labels, &self.labels)
             && any(&options.ids, &self.keys)
-            && options.types.is_empty()
-            && options.statuses.is_empty()
+            && options.types.is_none()
+            && options.statuses.is_none()
     }
 }
 

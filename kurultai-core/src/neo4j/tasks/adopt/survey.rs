@@ -101,8 +101,9 @@ impl Node {
         let mut names = || Ok(row.next::<Vec<BoltType>>()?.iter().flat_map(values::list).collect());
         let (blocked_by, blocks) = (names()?, names()?);
         let old_ids: Vec<String> = [id, task_id].into_iter().flatten().collect();
-        let fits =
-            |wanted: &[String], is: &dyn Fn(&String) -> bool| wanted.is_empty() || wanted.iter().any(is);
+        let fits = |wanted: &Option<Vec<String>>, is: &dyn Fn(&String) -> bool| {
+            wanted.as_ref().is_none_or(|wanted| wanted.iter().any(is))
+        };
         let is_wanted = fits(&options.labels, &|label| labels.contains(label))
             && fits(&options.ids, &|id| old_ids.contains(id))
             && fits(&options.types, &|name| task_type.as_ref() == Some(name))
