@@ -168,9 +168,9 @@ fn exit_code(kind: Kind) -> u8 {
     match kind {
         Kind::Input => 2,
         Kind::NotFound => 3,
-        Kind::Conflict => 4,
+        Kind::Conflict | Kind::Closed => 4,
         Kind::LeaseLost => 5,
-        Kind::Unavailable | Kind::OutcomeUnknown => 6,
+        Kind::Unavailable | Kind::OutcomeUnknown | Kind::Limited => 6,
         Kind::Storage | Kind::Config | Kind::Denied => 7,
         _ => 1,
     }

@@ -1,6 +1,6 @@
 //! One error type. A [`Kind`] says what the caller should do; a dotted `code` says precisely what happened.
 
-use std::{any::Any, error::Error as StdError, fmt, time::Duration};
+use std::{any::Any, error::Error as StdError, fmt, iter, sync::Arc, time::Duration};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -24,14 +24,18 @@ pub enum Kind {
     OutcomeUnknown,
     /// An operator must act: disk, rights, schema.
     Storage,
-    /// The store refused who we are.
+    /// Refused: who we are, or who signed.
     Denied,
+    /// A limit of the team is reached: repeat after `retry_after`.
+    Limited,
+    /// The store was closed by this program: open it again.
+    Closed,
     /// A defect of this library or of the database.
     Internal,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Input,
         Kind::Config,
         Kind::NotFound,
@@ -41,6 +45,8 @@ impl Kind {
         Kind::OutcomeUnknown,
         Kind::Storage,
         Kind::Denied,
+        Kind::Limited,
+        Kind::Closed,
         Kind::Internal,
     ];
 
@@ -55,12 +61,14 @@ impl Kind {
             Kind::OutcomeUnknown => "outcome_unknown",
             Kind::Storage => "storage",
             Kind::Denied => "denied",
+            Kind::Limited => "limited",
+            Kind::Closed => "closed",
             Kind::Internal => "internal",
         }
     }
 }
 
-type Source = Box<dyn StdError + Send + Sync>;
+type Source = Arc<dyn StdError + Send + Sync>;
 
 /// `message` is one sentence that names the thing and the value; it never holds a password.
 #[derive(thiserror::Error)]
@@ -103,7 +111,15 @@ impl Error {
 
     /// Whether the same call may succeed later without any change by the caller.
     pub fn retryable(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::OutcomeUnknown)
+        matches!(self.kind, Kind::Unavailable | Kind::OutcomeUnknown | Kind::Limited)
+    }
+
+    /// What the errors behind this one say, one after the other: for languages that cannot be given them.
+    pub fn cause(&self) -> Option<String> {
+        let first = self.source.as_ref().map(|source| &**source as &(dyn StdError + 'static));
+        let causes: Vec<String> =
+            iter::successors(first, |&error| error.source()).map(|e| e.to_string()).collect();
+        (!causes.is_empty()).then(|| causes.join(": "))
     }
 
     /// How long to wait before the repetition, where the store knows.
@@ -116,8 +132,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn caused_by(mut self, source: impl Into<Source>) -> Self {
-        self.source = Some(source.into());
+    pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -187,7 +203,7 @@ impl Error {
     }
 
     pub(crate) fn closed() -> Self {
-        Error::new(Kind::Conflict, "store.closed", "this store was closed")
+        Error::new(Kind::Closed, "store.closed", "this store was closed")
     }
 
     pub fn internal(message: impl Into<String>) -> Self {
@@ -199,14 +215,14 @@ impl Error {
         Error::internal(format!("a defect of kurultai: {}", panic_text(panic)))
     }
 
-    /// The same verdict for each caller of a batch; the source stays with the first.
+    /// The same verdict for each caller of a batch.
     pub(crate) fn share(&self) -> Self {
         Error {
             kind: self.kind,
             code: self.code,
             message: self.message.clone(),
             retry_after: self.retry_after,
-            source: None,
+            source: self.source.clone(),
             wrong: None,
         }
     }

@@ -13,6 +13,7 @@ pub struct Failure {
     pub message: String,
     pub retryable: bool,
     pub retry_after_ms: Option<f64>,
+    pub cause: Option<String>,
 }
 
 impl From<&Error> for Failure {
@@ -23,6 +24,7 @@ impl From<&Error> for Failure {
             message: error.message_in(in_node),
             retryable: error.retryable(),
             retry_after_ms: error.retry_after().map(|pause| pause.as_secs_f64() * 1e3),
+            cause: error.cause(),
         }
     }
 }
@@ -48,7 +50,7 @@ fn in_node(field: &str) -> String {
 
 impl Wire for Error {
     fn wire(&self, out: &mut Vec<u8>) {
-        let Failure { kind, code, message, retryable, retry_after_ms } = self.into();
+        let Failure { kind, code, message, retryable, retry_after_ms, cause } = self.into();
         out.extend(b"{\"kind\":");
         kind.wire(out);
         out.extend(b",\"code\":");
@@ -59,6 +61,8 @@ impl Wire for Error {
         retryable.wire(out);
         out.extend(b",\"retryAfterMs\":");
         retry_after_ms.wire(out);
+        out.extend(b",\"cause\":");
+        cause.wire(out);
         out.push(b'}');
     }
 }

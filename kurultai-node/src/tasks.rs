@@ -290,9 +290,9 @@ impl Tasks {
     }
 
     #[napi(catch_unwind)]
-    pub fn depend(&self, call: u32, args: String) -> Now {
+    pub fn add_dependency(&self, call: u32, args: String) -> Now {
         self.run(call, args, |tasks, (dependent, on): (String, DependencyArgs)| async move {
-            answer(&tasks.depend(&dependent, on.dependency()?).await?)
+            answer(&tasks.add_dependency(&dependent, on.dependency()?).await?)
         })
     }
 

@@ -22,7 +22,7 @@ test('every kind of the core has its class', () => {
     assert.ok(error instanceof kurultai[name], `${failure.kind} is no ${name}`)
     assert.ok(error instanceof KurultaiError && error instanceof Error)
     assert.deepEqual([error.name, error.kind, error.code, error.message], [name, failure.kind, 'test.kind', failure.kind])
-    assert.equal(error.retryable, ['unavailable', 'outcome_unknown'].includes(failure.kind))
+    assert.equal(error.retryable, ['unavailable', 'outcome_unknown', 'limited'].includes(failure.kind))
   }
   assert.ok(toError({ kind: 'from the future', code: 'x', message: 'y', retryable: false }) instanceof KurultaiError)
 })
@@ -67,7 +67,7 @@ cases('calls that are wrong, missing or late', async (k) => {
   await bad(k.tasks.finish({ task: 'x', outcome: 'won' }), 'input.invalid', 'won')
   await bad(k.events.read({ limit: 100_000 }), 'input.invalid', 'limit')
   const { id } = await k.tasks.enqueue('x')
-  await bad(k.tasks.depend(id, id), 'task.dependency_cycle', id)
+  await bad(k.tasks.addDependency(id, id), 'task.dependency_cycle', id)
   await bad(k.tasks.requeue(id), 'task.state', id)
   const [task] = await k.tasks.claim('temujin')
   await bad(k.tasks.progress(task, 2), 'input.invalid', 'progress')
@@ -107,7 +107,7 @@ cases('a wrong field is named with its value and what is allowed, in our own wor
     [k.tasks.claim('temujin', { wait: 5 }), 'wait is no field; allowed: max, types, leaseMs, waitMs, signal'],
     [k.tasks.claim(5), 'agent is 5; allowed: a string'],
     [k.tasks.get(5), 'task is 5; allowed: a task or its id'],
-    [k.tasks.depend(id, 5), 'on is 5; allowed: a task or its id'],
+    [k.tasks.addDependency(id, 5), 'on is 5; allowed: a task or its id'],
     [k.tasks.list({ status: 5 }), 'status is 5; allowed: a string'],
     [k.tasks.progress(task, 'half'), "progress is 'half'; allowed: a finite number"],
     [k.tasks.fail(task, 'x', { retryAfterMs: '5' }), "retryAfterMs is '5'; allowed: 0 or more milliseconds"],
@@ -203,6 +203,7 @@ test('a store that cannot be opened', async () => {
   assert.equal(await codeOf(open('mysql://x')), 'config.url')
   const unreachable = await failure(open('neo4j://neo4j:canary-password@127.0.0.1:1/neo4j'))
   assert.deepEqual([unreachable.code, unreachable.retryable], ['store.unavailable', true])
+  assert.match(unreachable.cause.message, /refused/)
   assert.ok(unreachable.retryAfterMs > 0)
   assert.ok(!String(unreachable.stack).includes('canary-password'))
   assert.equal(await codeOf(open(`sqlite:${join(folder(), 'no', 'such', 'folder.db')}`).catch((error) => { throw error })).then((code) => code.startsWith('store.')), true)
@@ -242,7 +243,7 @@ cases('every operation throws its failure, also where it answers nothing', async
   const given = {
     enqueue: ['x'], enqueueMany: [[{ type: 'x' }]], claim: ['temujin'], stream: ['temujin'],
     fail: [task, 'why'], finish: [{ task, outcome: 'release' }], finishMany: [[{ task, outcome: 'release' }]],
-    completeMany: [[[task, null]]], progress: [task, 0.5], renew: [task, { progress: 0.5 }], depend: [task, other],
+    completeMany: [[[task, null]]], progress: [task, 0.5], renew: [task, { progress: 0.5 }], addDependency: [task, other],
     pause: ['x'], unpause: ['x'], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
     adopt: [{}], registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
   }

@@ -177,7 +177,7 @@ cases('control: cancel, suspend, resume, pause, depend, later', async (k) => {
   await k.tasks.unpause()
 
   const first = await k.tasks.enqueue('first')
-  await k.tasks.depend(id, { prerequisite: first })
+  await k.tasks.addDependency(id, { prerequisite: first })
   assert.equal((await k.tasks.get(id)).status, 'blocked')
   const runAt = new Date(Date.now() + 3_600_000)
   const later = await k.tasks.enqueue('code', null, { runAt, expiresAt: new Date(Date.now() + 7_200_000) })

@@ -31,8 +31,8 @@ const has = (prototype, names) => assert.deepEqual(names.filter((name) => !(name
 
 test('an operation that the core has is here too', () => {
   has(Tasks.prototype, operations('tasks/handle.rs'))
-  has(Agents.prototype, operations('agents.rs'))
-  has(Events.prototype, operations('events.rs'))
+  has(Agents.prototype, operations('agents/handle.rs'))
+  has(Events.prototype, operations('events/handle.rs'))
   const doors = ['open', 'openWith', 'fromEnv'] // all three are `open`
   has(Kurultai.prototype, operations('kurultai.rs').filter((name) => !doors.includes(name)))
   // `stopped` is ctx.signal; the ends are what a handler returns or throws.
@@ -43,7 +43,7 @@ test('an operation that the core has is here too', () => {
 test('what the core calls a word is a word here', () => {
   const { default: words } = { default: {
     'tasks/types.rs': ['Status', 'Signal'], 'tasks/new_task.rs': ['DependencyType', 'OnPrerequisiteFailure'],
-    'agents.rs': ['AgentStatus'], 'worker/job.rs': ['Stop'],
+    'agents/types.rs': ['AgentStatus'], 'worker/job.rs': ['Stop'],
   } }
   const types = read('../ts/types.ts') + read('../ts/context.ts').replace('StopReason =', 'Stop =')
   for (const [path, names] of Object.entries(words)) {

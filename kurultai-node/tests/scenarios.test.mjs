@@ -131,7 +131,7 @@ async function perform(k, operation, given) {
     case 'tasks.checkpoint': return call(task, rest.checkpoint)
     case 'tasks.renew':
     case 'tasks.cancel': return call(task, rest)
-    case 'tasks.depend': return call(task, rest.on)
+    case 'tasks.add_dependency': return call(task, rest.on)
     case 'tasks.get_many': return call(args.tasks)
     case 'tasks.pause':
     case 'tasks.unpause': return call(args.type)

@@ -3,7 +3,7 @@
 /** What the caller should do; the same words as in every language. */
 export type Kind =
   | 'input' | 'config' | 'not_found' | 'conflict' | 'lease_lost'
-  | 'unavailable' | 'outcome_unknown' | 'storage' | 'denied' | 'internal'
+  | 'unavailable' | 'outcome_unknown' | 'storage' | 'denied' | 'limited' | 'closed' | 'internal'
 
 /** What the native half says of an error. */
 export interface Failure {
@@ -12,6 +12,7 @@ export interface Failure {
   message: string
   retryable: boolean
   retryAfterMs?: number | null
+  cause?: string | null
 }
 
 /** Every error of kurultai. `code` says precisely what happened, the subclass what to do. */
@@ -26,7 +27,7 @@ export class KurultaiError extends Error {
   readonly retryAfterMs: number | null
 
   constructor(failure: Failure) {
-    super(failure.message)
+    super(failure.message, failure.cause == null ? undefined : { cause: new Error(failure.cause) })
     this.code = failure.code
     this.kind = failure.kind as Kind
     this.retryable = failure.retryable
@@ -66,9 +67,17 @@ export class OutcomeUnknownError extends KurultaiError {
 export class StorageError extends KurultaiError {
   override name = 'StorageError'
 }
-/** The store refused who we are. */
+/** Refused: who we are, or who signed. */
 export class DeniedError extends KurultaiError {
   override name = 'DeniedError'
+}
+/** A limit of the team is reached: repeat after `retryAfterMs`. */
+export class LimitedError extends KurultaiError {
+  override name = 'LimitedError'
+}
+/** The store was closed by this program: open it again. */
+export class ClosedError extends KurultaiError {
+  override name = 'ClosedError'
 }
 /** A defect of this library or of the database. */
 export class InternalError extends KurultaiError {
@@ -85,6 +94,8 @@ const classes: Record<Kind, typeof KurultaiError> = {
   outcome_unknown: OutcomeUnknownError,
   storage: StorageError,
   denied: DeniedError,
+  limited: LimitedError,
+  closed: ClosedError,
   internal: InternalError,
 }
 

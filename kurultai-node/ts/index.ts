@@ -7,8 +7,8 @@ export type { AgentOptions, Handler, Run, RunOptions, TaskHandlerOptions } from 
 export { Context, Stopped } from './context'
 export type { StopReason } from './context'
 export {
-  ConfigError, ConflictError, DeniedError, InputError, InternalError, KurultaiError, LeaseLostError, NotFoundError,
-  OutcomeUnknownError, StorageError, UnavailableError,
+  ClosedError, ConfigError, ConflictError, DeniedError, InputError, InternalError, KurultaiError, LeaseLostError,
+  LimitedError, NotFoundError, OutcomeUnknownError, StorageError, UnavailableError,
 } from './errors'
 export type { Kind } from './errors'
 export { Events } from './events'

@@ -211,8 +211,8 @@ export class Tasks {
    * `task.dependency_unknown`, `task.dependency_cycle` naming the cycle, `task.state` where the dependent is held or
    * finished.
    */
-  async depend(dependent: TaskLike, on: TaskLike | Dependency, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('depend', encode([idOf(dependent), encodeDependency(on)], 'depend'), options.signal))
+  async addDependency(dependent: TaskLike, on: TaskLike | Dependency, options: Waits = {}): Promise<void> {
+    results.nothing(await this.#call('addDependency', encode([idOf(dependent), encodeDependency(on)], 'addDependency'), options.signal))
   }
 
   /** Errors: `task.not_found`. */

@@ -187,9 +187,9 @@ impl Tasks {
         op!(self, tasks => tasks.unpause(r#type.as_deref()))
     }
 
-    fn depend(&self, task: TaskId, on: &Bound<'_, PyAny>) -> PyResult<Op> {
+    fn add_dependency(&self, task: TaskId, on: &Bound<'_, PyAny>) -> PyResult<Op> {
         let dependency = new_task::dependency(on)?;
-        Ok(op!(self, tasks => tasks.depend(&task.0, dependency)))
+        Ok(op!(self, tasks => tasks.add_dependency(&task.0, dependency)))
     }
 
     fn get(&self, task: TaskId) -> Op {

@@ -343,12 +343,12 @@ class Tasks:
 
     async def test_depend(self: Any) -> None:
         a, b, c = await self.k.tasks.enqueue_many([{"type": "a"}, {"type": "b"}, {"type": "c"}])
-        await self.k.tasks.depend(b, a)
-        await self.k.tasks.depend(c, Dependency(a, "feeds_into"))
+        await self.k.tasks.add_dependency(b, a)
+        await self.k.tasks.add_dependency(c, Dependency(a, "feeds_into"))
         self.assertEqual((await self.k.tasks.get(b)).status, "blocked")
         self.assertEqual((await self.k.tasks.get(c)).status, "pending")
         with self.assertCode("task.dependency_cycle") as refused:
-            await self.k.tasks.depend(a, b)
+            await self.k.tasks.add_dependency(a, b)
         self.assertIn(a.id, refused.exception.message)
 
     async def test_reading(self: Any) -> None:

@@ -47,7 +47,7 @@ async def perform(team: kurultai.Kurultai, do: str, given: Fields) -> Any:
     if do in ("cancel", "suspend", "resume", "requeue", "discard"):
         return await getattr(tasks, do)(given["task"])
     if do == "depend":
-        return await tasks.depend(given["task"], given["on"])
+        return await tasks.add_dependency(given["task"], given["on"])
     if do == "get":
         return seen(await tasks.get(given["task"]))
     if do == "list":

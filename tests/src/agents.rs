@@ -103,7 +103,7 @@ cases! {
             assert_eq!(code(refused), "task.not_found");
         }
         assert_eq!(code(b.tasks().explain(&id).await), "task.not_found");
-        assert_eq!(code(b.tasks().depend(&id, "another").await), "task.not_found");
+        assert_eq!(code(b.tasks().add_dependency(&id, "another").await), "task.not_found");
         assert_eq!(code(b.tasks().enqueue(task("x").depends_on([&id])).await), "task.dependency_unknown");
         assert_eq!(code(b.tasks().enqueue(task("x").parent(&id)).await), "task.not_found");
         assert!(!b.tasks().enqueue(task("theirs").unique_key("key")).await.unwrap().deduplicated);

@@ -57,7 +57,7 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     async fn due(&self, limit: usize) -> Result<Due>;
 
     /// Adds an edge to a task that is there already. Returns whether work is overdue.
-    async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool>;
+    async fn add_dependency(&self, dependent: &str, dependency: Dependency) -> Result<bool>;
 
     /// Stops or starts giving out a task type; an empty type is the whole namespace.
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()>;

@@ -256,7 +256,7 @@ impl Tasks {
     /// `task.dependency_unknown`, `task.dependency_cycle` naming the cycle, `task.state` where the dependent is
     /// held or finished.
     #[instrument(level = "debug", skip_all, fields(task = dependent))]
-    pub async fn depend(&self, dependent: &str, dependency: impl Into<Dependency>) -> Result<()> {
+    pub async fn add_dependency(&self, dependent: &str, dependency: impl Into<Dependency>) -> Result<()> {
         let dependency = dependency.into();
         check_text("depends_on", &dependency.prerequisite, 128)?;
         check::weight(&dependency)?;
@@ -264,7 +264,7 @@ impl Tasks {
             return Err(admit::cycle_error([dependent, dependent].into_iter()));
         }
         let _call = self.session.calls.begin()?;
-        let overdue = self.queue.depend(dependent, dependency).await?;
+        let overdue = self.queue.add_dependency(dependent, dependency).await?;
         self.settling.after(overdue).await;
         Ok(())
     }

@@ -435,7 +435,7 @@ fn is_gone(error: &Error) -> bool {
 }
 
 pub(super) fn is_closed(error: &Error) -> bool {
-    error.code() == "store.closed"
+    error.kind() == Kind::Closed
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -90,9 +90,21 @@ class StorageError(KurultaiError):
 
 
 class DeniedError(KurultaiError):
-    """The store refused who we are."""
+    """Refused: who we are, or who signed."""
 
     kind = "denied"
+
+
+class LimitedError(KurultaiError):
+    """A limit of the team is reached: repeat after ``retry_after``."""
+
+    kind = "limited"
+
+
+class ClosedError(KurultaiError):
+    """The store was closed by this program: open it again."""
+
+    kind = "closed"
 
 
 class InternalError(KurultaiError):
@@ -114,16 +126,22 @@ BY_KIND: dict[str, type[KurultaiError]] = {
         OutcomeUnknownError,
         StorageError,
         DeniedError,
+        LimitedError,
+        ClosedError,
         InternalError,
     )
 }
 
 
 def from_core(
-    kind: str, code: str, message: str, retryable: bool, retry_after: float | None
+    kind: str, code: str, message: str, retryable: bool, retry_after: float | None, cause: str | None
 ) -> KurultaiError:
-    """The core's error as an exception; the native part calls this."""
-    return BY_KIND[kind](message, code=code, retryable=retryable, retry_after=retry_after)
+    """The core's error as an exception, with what the store or the system said as its cause; the native part calls
+    this."""
+    error = BY_KIND[kind](message, code=code, retryable=retryable, retry_after=retry_after)
+    if cause is not None:
+        error.__cause__ = RuntimeError(cause)
+    return error
 
 
 def of(what: str, error: BaseException) -> BaseException:
@@ -131,7 +149,9 @@ def of(what: str, error: BaseException) -> BaseException:
     if not isinstance(error, KurultaiError):
         return error
     message = f"{what}: {error.message}"
-    return type(error)(message, code=error.code, retryable=error.retryable, retry_after=error.retry_after)
+    prefixed = type(error)(message, code=error.code, retryable=error.retryable, retry_after=error.retry_after)
+    prefixed.__cause__ = error.__cause__
+    return prefixed
 
 
 def _again(

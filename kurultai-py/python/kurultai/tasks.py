@@ -391,17 +391,17 @@ class Tasks:
         """
         await self._native.unpause(type)
 
-    async def depend(self, task: TaskLike, on: Union[TaskLike, Dependency, DependencyFields]) -> None:
+    async def add_dependency(self, task: TaskLike, on: Union[TaskLike, Dependency, DependencyFields]) -> None:
         """Lets a task that is there already wait for another, or be fed by it. Errors: ``task.not_found``,
         ``task.dependency_unknown``, ``task.dependency_cycle`` naming the cycle, ``task.state`` where the dependent
         is held or finished.
 
         >>> build, review = await k.tasks.enqueue("build"), await k.tasks.enqueue("review")
-        >>> await k.tasks.depend(review, build)
+        >>> await k.tasks.add_dependency(review, build)
         >>> (await k.tasks.get(review)).status
         'blocked'
         """
-        await self._native.depend(task, on)
+        await self._native.add_dependency(task, on)
 
     async def get(self, task: TaskLike) -> Task:
         """The whole task. Errors: ``task.not_found``.

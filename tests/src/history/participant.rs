@@ -102,7 +102,7 @@ async fn perform(team: &Kurultai, op: Op) -> Result<Value, Error> {
         Op::Resume { task } => json!(tasks.resume(&task).await?),
         Op::Requeue { task } => json!(tasks.requeue(&task).await?),
         Op::Discard { task } => json!(tasks.discard(&task).await?),
-        Op::Depend { task, on } => json!(tasks.depend(&task, on).await?),
+        Op::Depend { task, on } => json!(tasks.add_dependency(&task, on).await?),
         Op::Get { task } => seen(&tasks.get(&task).await?),
         Op::List { status, limit } => {
             let page = tasks.list(Filter { status, limit, ..Filter::default() }).await?;

@@ -69,7 +69,7 @@ impl Play {
                 .collect(),
             68..80 => self.duel(),
             80..88 => self.any().map(act).into_iter().collect(),
-            88..90 => self.depend(),
+            88..90 => self.add_dependency(),
             90..95 => self.any().map(|task| Op::Get { task }).into_iter().collect(),
             95..96 => vec![Op::List { status: None, limit: 50 }],
             96..97 => vec![Op::LastSeq {}],
@@ -177,7 +177,7 @@ impl Play {
         both
     }
 
-    fn depend(&mut self) -> Vec<Op> {
+    fn add_dependency(&mut self) -> Vec<Op> {
         match (self.any(), self.any()) {
             (Some(task), Some(on)) if task != on => vec![Op::Depend { task, on }],
             _ => vec![],

@@ -158,7 +158,7 @@ impl Model {
         task
     }
 
-    pub(super) fn depend(
+    pub(super) fn add_dependency(
         &mut self,
         dependent: usize,
         on: usize,

@@ -92,7 +92,7 @@ impl Drive {
             Op::Act { task, verb } => self.act(*task, *verb).await?,
             Op::Pause { only, paused } => self.pause(only.map_or("", |only| TYPES[only]), *paused).await?,
             Op::Depend { dependent, prerequisite, kind } => {
-                self.depend(*dependent, *prerequisite, *kind).await?;
+                self.add_dependency(*dependent, *prerequisite, *kind).await?;
             }
             Op::Advance { seconds, settle } => {
                 self.note(format_args!("advance {seconds} s, settle {settle}"));
@@ -264,13 +264,18 @@ impl Drive {
         }
     }
 
-    async fn depend(&mut self, dependent: Index, on: Index, kind: DependencyType) -> Result<(), String> {
+    async fn add_dependency(
+        &mut self,
+        dependent: Index,
+        on: Index,
+        kind: DependencyType,
+    ) -> Result<(), String> {
         let (Some(dependent), Some(on)) = (self.task(dependent), self.task(on)) else { return Ok(()) };
         let edge = Dependency::new(&self.model.tasks[on].id, kind);
         let id = self.model.tasks[dependent].id.clone();
         self.note(format_args!("depend {id} on {} {kind:?}", edge.prerequisite));
-        let answer = self.kurultai.tasks().depend(&id, edge).await;
-        same("depend", answer.map_err(|e| e.code()), self.model.depend(dependent, on, kind))
+        let answer = self.kurultai.tasks().add_dependency(&id, edge).await;
+        same("add_dependency", answer.map_err(|e| e.code()), self.model.add_dependency(dependent, on, kind))
     }
 
     fn task(&self, pick: Index) -> Option<usize> {

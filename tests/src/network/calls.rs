@@ -113,7 +113,7 @@ impl Line {
             Call::Fail(lease) => tasks.fail(lease, Failure::new("boom")).await.map(drop),
             Call::Cancel(id) => tasks.cancel(id, None).await.map(drop),
             Call::Suspend(id) => tasks.suspend(id).await.map(drop),
-            Call::Depend(id, on) => tasks.depend(id, on.clone()).await,
+            Call::Depend(id, on) => tasks.add_dependency(id, on.clone()).await,
             Call::Pause => tasks.pause(Some("nothing")).await,
             Call::Beat => agents.beat("temujin").await,
             Call::Register => agents.register(NewAgent::new("jochi")).await,

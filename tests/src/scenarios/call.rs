@@ -68,9 +68,9 @@ pub(super) async fn call(
         "tasks.discard" => answer(tasks.discard(&args.id("task")).await?),
         "tasks.pause" => answer(tasks.pause(args.take::<String>("type").as_deref()).await?),
         "tasks.unpause" => answer(tasks.unpause(args.take::<String>("type").as_deref()).await?),
-        "tasks.depend" => {
+        "tasks.add_dependency" => {
             let on = dependency(args.need("on"));
-            answer(tasks.depend(&args.id("task"), on).await?)
+            answer(tasks.add_dependency(&args.id("task"), on).await?)
         }
         "tasks.get" => answer(tasks.get(&args.id("task")).await?),
         "tasks.get_many" => {

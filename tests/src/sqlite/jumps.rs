@@ -28,7 +28,7 @@ async fn spans_go_on_over(jump: TimeDelta) {
 
     team.clock.jump(jump);
     // What is undone moves nothing, and what is done moves everything once.
-    assert_eq!(code(team.k.tasks().depend(&waits, "nobody").await), "task.dependency_unknown");
+    assert_eq!(code(team.k.tasks().add_dependency(&waits, "nobody").await), "task.dependency_unknown");
     other.tasks().maintain().await.unwrap();
     team.k.tasks().maintain().await.unwrap();
     team.k.tasks().extend(&lease, Duration::from_secs(300)).await.unwrap();

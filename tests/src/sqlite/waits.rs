@@ -21,7 +21,7 @@ async fn each_queued_call_has_a_deadline_of_its_own() {
                 0 => tasks.pause(Some("deploy")).await,
                 1 => agents.register(NewAgent::new("temujin")).await.map(drop),
                 2 => tasks.enqueue(task("one")).await.map(drop),
-                _ => tasks.depend("a", "b").await.map(drop),
+                _ => tasks.add_dependency("a", "b").await.map(drop),
             };
             done.unwrap_err()
         }

@@ -53,36 +53,36 @@ cases! {
     async fn an_edge_can_be_added_later(team: Team) {
         team.agent("temujin", &[]).await;
         let (a, b) = (team.add(task("a")).await, team.add(task("b").priority(Priority::P0)).await);
-        team.k.tasks().depend(&b, &a).await.unwrap();
+        team.k.tasks().add_dependency(&b, &a).await.unwrap();
         assert_eq!((team.status(&b).await, team.get(&b).await.depends_on), (Status::Blocked, vec![a.clone()]));
         let first = team.claim_one("temujin").await;
         assert_eq!(first.id, a);
         team.complete(&first).await;
         assert_eq!(team.claim_one("temujin").await.id, b);
-        assert_eq!(code(team.k.tasks().depend(&b, &a).await), "task.state");
-        assert_eq!(code(team.k.tasks().depend("nobody", &a).await), "task.not_found");
+        assert_eq!(code(team.k.tasks().add_dependency(&b, &a).await), "task.state");
+        assert_eq!(code(team.k.tasks().add_dependency("nobody", &a).await), "task.not_found");
         let c = team.add(task("c")).await;
-        assert_eq!(code(team.k.tasks().depend(&c, "nobody").await), "task.dependency_unknown");
+        assert_eq!(code(team.k.tasks().add_dependency(&c, "nobody").await), "task.dependency_unknown");
     }
 
     async fn a_later_edge_that_closes_a_cycle_is_refused_and_named(team: Team) {
         let a = team.add(task("a")).await;
         let b = team.add(task("b").depends_on([&a])).await;
         let c = team.add(task("c").depends_on([&b])).await;
-        let error = team.k.tasks().depend(&a, &c).await.unwrap_err();
+        let error = team.k.tasks().add_dependency(&a, &c).await.unwrap_err();
         assert_eq!(error.code(), "task.dependency_cycle");
         assert!([&a, &b, &c].iter().all(|id| error.message().contains(id.as_str())), "{error}");
-        assert_eq!(code(team.k.tasks().depend(&a, &a).await), "task.dependency_cycle");
+        assert_eq!(code(team.k.tasks().add_dependency(&a, &a).await), "task.dependency_cycle");
         let parent = team.add(task("parent")).await;
         let child = team.add(task("child").parent(&parent)).await;
-        assert_eq!(code(team.k.tasks().depend(&child, &parent).await), "task.dependency_cycle");
+        assert_eq!(code(team.k.tasks().add_dependency(&child, &parent).await), "task.dependency_cycle");
     }
 
     async fn of_two_edges_that_would_close_a_cycle_one_is_refused(team: Team) {
         for _ in 0..10 {
             let (a, b) = (team.add(task("a")).await, team.add(task("b")).await);
             let tasks = team.k.tasks();
-            let (one, other) = tokio::join!(tasks.depend(&a, b.as_str()), tasks.depend(&b, a.as_str()));
+            let (one, other) = tokio::join!(tasks.add_dependency(&a, b.as_str()), tasks.add_dependency(&b, a.as_str()));
             assert!(one.is_ok() != other.is_ok(), "{one:?} {other:?}");
         }
     }
@@ -160,7 +160,7 @@ cases! {
         assert_eq!(team.claim_one("temujin").await.title, "low");
         let late = team.add(task("late").priority(Priority::P3)).await;
         let wants = team.add(task("wants").priority(Priority::P0)).await;
-        team.k.tasks().depend(&wants, &late).await.unwrap();
+        team.k.tasks().add_dependency(&wants, &late).await.unwrap();
         assert_eq!(team.claim_one("temujin").await.title, "late");
     }
 }

@@ -247,17 +247,17 @@ cases! {
             let ids = [a.id.clone(), b.id.clone()];
             tasks.enqueue_many(vec![a.depends_on(edge(&ids[1])), b.depends_on(edge(&ids[0]))]).await.unwrap();
             let (c, d) = (team.add(task("c")).await, team.add(task("d")).await);
-            tasks.depend(&c, Dependency::new(&d, kind)).await.unwrap();
-            tasks.depend(&d, Dependency::new(&c, kind)).await.unwrap();
+            tasks.add_dependency(&c, Dependency::new(&d, kind)).await.unwrap();
+            tasks.add_dependency(&d, Dependency::new(&c, kind)).await.unwrap();
             let parent = team.add(task("parent")).await;
             team.add(task("child").parent(&parent).depends_on(edge(&parent))).await;
             let claimed = team.claim_ids("temujin", 9).await;
             assert_eq!(claimed.len(), 5, "all but the parent");
             // What waits in one direction and is fed in the other.
             let (e, f) = (team.add(task("e")).await, team.add(task("f")).await);
-            tasks.depend(&e, f.as_str()).await.unwrap();
-            tasks.depend(&f, Dependency::new(&e, kind)).await.unwrap();
-            let refused = tasks.depend(&f, e.as_str()).await.unwrap_err();
+            tasks.add_dependency(&e, f.as_str()).await.unwrap();
+            tasks.add_dependency(&f, Dependency::new(&e, kind)).await.unwrap();
+            let refused = tasks.add_dependency(&f, e.as_str()).await.unwrap_err();
             assert_eq!(refused.code(), "task.dependency_cycle");
             assert!(refused.message().ends_with(&format!("{f} -> {e} -> {f}")), "{refused}");
             let under = task("under").parent(&f).depends_on([&e]);

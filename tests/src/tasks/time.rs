@@ -72,7 +72,7 @@ cases! {
         let urgent = |on: &str| task("urgent").priority(Priority::P0).depends_on([on]).expiry(Expiry::Never);
         team.add(urgent(&first[7].id)).await;
         let depends = team.add(task("urgent").priority(Priority::P0).expiry(Expiry::Never)).await;
-        team.k.tasks().depend(&depends, &second[7].id).await.unwrap();
+        team.k.tasks().add_dependency(&depends, &second[7].id).await.unwrap();
         team.seconds(3_700);
         team.k.tasks().maintain().await.unwrap();
         team.seconds(3_501);
@@ -110,7 +110,7 @@ cases! {
         let a = team.add(task("a").expiry(Expiry::Never)).await;
         let b = team.add(task("b").expiry(Expiry::After(Duration::from_secs(60)))).await;
         team.k.tasks().suspend(&b).await.unwrap();
-        team.k.tasks().depend(&b, &a).await.unwrap();
+        team.k.tasks().add_dependency(&b, &a).await.unwrap();
         assert_eq!(team.k.tasks().resume(&b).await.unwrap(), Status::Blocked);
         team.seconds(61);
         team.k.tasks().maintain().await.unwrap();
@@ -121,7 +121,7 @@ cases! {
         team.agent("temujin", &[]).await;
         let a = team.add(task("a").expiry(Expiry::Never)).await;
         let b = team.add(task("b").delay(Duration::from_secs(60)).expiry(Expiry::Never)).await;
-        team.k.tasks().depend(&b, &a).await.unwrap();
+        team.k.tasks().add_dependency(&b, &a).await.unwrap();
         team.seconds(61);
         team.complete(&team.claim_one("temujin").await).await;
         assert_eq!(team.claim_ids("temujin", 1).await, [b]);

@@ -338,7 +338,11 @@ fn links(query: Call, rows: &[Row], ways: &Ways) -> Call {
         .param("raises", list(raises.into_iter().map(|(id, rank)| cells![id, rank])))
 }
 
-pub(super) async fn depend(store: &Neo4jStore, dependent: &str, dependency: Dependency) -> Result<bool> {
+pub(super) async fn add_dependency(
+    store: &Neo4jStore,
+    dependent: &str,
+    dependency: Dependency,
+) -> Result<bool> {
     let prerequisite = dependency.prerequisite.as_str();
     let query = store
         .query(DEPEND)

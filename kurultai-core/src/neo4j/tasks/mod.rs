@@ -142,8 +142,8 @@ impl TaskQueue for Neo4jStore {
         self.call(read::due(self, limit)).await
     }
 
-    async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
-        enqueue::depend(self, dependent, dependency).await
+    async fn add_dependency(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
+        enqueue::add_dependency(self, dependent, dependency).await
     }
 
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {

@@ -267,7 +267,7 @@ fn raise(tx: &Tx<'_>, mut urgent: Vec<(i64, i64)>) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn depend(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<bool> {
+pub(super) fn add_dependency(tx: &Tx<'_>, dependent: &str, edge: &Dependency) -> Result<bool> {
     let find = |id: &str| {
         let sql = "select n, status, sort_key >> 60 from task where ns = ?1 and id = ?2";
         tx.one(sql, params![tx.ns, id], |row| Ok((row.get(0)?, word::<Status>(row, 1)?, row.get(2)?)))

@@ -65,9 +65,9 @@ impl TaskQueue for SqliteStore {
         }
     }
 
-    async fn depend(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
+    async fn add_dependency(&self, dependent: &str, dependency: Dependency) -> Result<bool> {
         let dependent = dependent.to_owned();
-        self.write(move |tx| enqueue::depend(tx, &dependent, &dependency)).await
+        self.write(move |tx| enqueue::add_dependency(tx, &dependent, &dependency)).await
     }
 
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
