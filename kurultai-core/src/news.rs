@@ -1,7 +1,10 @@
 //! Who waits is told. Of this process's own commits whoever waits hears at once; what others wrote and what comes due,
 //! the loop of [`upkeep`](crate::upkeep) looks for.
 
-use crate::{clock::monotonic, error::Error};
+use crate::{
+    clock::monotonic,
+    error::{Error, Kind},
+};
 use std::{
     collections::HashMap,
     sync::{
@@ -128,8 +131,11 @@ impl News {
         self.readers.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Warns, at most once a second.
+    /// Warns, at most once a second; not of a store that this program has closed.
     pub(crate) fn complain(&self, error: &Error, of: &str) {
+        if error.kind() == Kind::Closed {
+            return;
+        }
         let mut last = lock(&self.complained);
         if last.is_none_or(|last| last.elapsed() >= COMPLAINTS) {
             *last = Some(monotonic());

@@ -15,7 +15,7 @@ test('every kind of the core has its class', () => {
   const { native } = require('../dist/native.js')
   const { toError } = require('../dist/errors.js')
   const failures = native.oneFailureOfEachKind()
-  assert.equal(failures.length, 10)
+  assert.equal(failures.length, 12)
   for (const failure of failures) {
     const error = toError(failure)
     const name = `${failure.kind.split('_').map((word) => word[0].toUpperCase() + word.slice(1)).join('')}Error`

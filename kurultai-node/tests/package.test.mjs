@@ -42,7 +42,7 @@ test('an operation that the core has is here too', () => {
 
 test('what the core calls a word is a word here', () => {
   const { default: words } = { default: {
-    'tasks/types.rs': ['Status', 'Signal'], 'tasks/new_task.rs': ['DependencyType', 'OnPrerequisiteFailure'],
+    'tasks/types.rs': ['Status', 'Signal', 'DependencyType'], 'tasks/new_task.rs': ['OnPrerequisiteFailure'],
     'agents/types.rs': ['AgentStatus'], 'worker/job.rs': ['Stop'],
   } }
   const types = read('../ts/types.ts') + read('../ts/context.ts').replace('StopReason =', 'Stop =')
