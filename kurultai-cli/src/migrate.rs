@@ -86,7 +86,7 @@ impl Migrate {
     /// What was taken over; a dry run where nobody could be asked.
     async fn adopt(&self, kurultai: &Kurultai, json: bool) -> Done<Adoption> {
         if !self.yes {
-            let plan = kurultai.tasks().adopt(self.options(true)).await?;
+            let plan = kurultai.adopt(self.options(true)).await?;
             if !json {
                 say_all(&lines(&plan))?;
             }
@@ -99,7 +99,7 @@ impl Migrate {
                 return Err(Stop::Exit(0));
             }
         }
-        let adoption = kurultai.tasks().adopt(self.options(false)).await?;
+        let adoption = kurultai.adopt(self.options(false)).await?;
         if !json {
             say_all(&lines(&adoption))?;
         }

@@ -121,7 +121,7 @@ impl Config {
     }
 
     /// Whether this process returns lapsed leases and expires waiting tasks by itself, about once a second, and ages
-    /// priorities and removes what is old, about once a minute. Default true; without it, call `tasks().maintain()`.
+    /// priorities and removes what is old, about once a minute. Default true; without it, call `Kurultai::maintain`.
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self

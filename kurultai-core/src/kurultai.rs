@@ -12,7 +12,7 @@ use crate::{
     news::News,
     session::Session,
     store::Store,
-    tasks::{TaskQueue, Tasks},
+    tasks::{AdoptOptions, Adoption, TaskQueue, Tasks},
     upkeep,
 };
 use std::sync::Arc;
@@ -112,6 +112,24 @@ impl Kurultai {
     #[cfg(feature = "testing")]
     pub fn scans(&self) -> u64 {
         self.store.scans()
+    }
+
+    /// What the background does: about once a second lapsed leases return, overdue tasks expire and, on Neo4j, the edges
+    /// CLAIMED and COMPLETED are drawn; about once a minute priorities age and old tasks and events are removed. Safe to
+    /// call at any time, from any process.
+    pub async fn maintain(&self) -> Result<()> {
+        self.tasks.maintain().await
+    }
+
+    /// Takes over tasks and agents that other programs wrote under the contract's names: on Neo4j, nodes labelled
+    /// `Task` or `Agent` that have no `namespace`. What is read as what is a table in ADOPTING.md. Each node that is
+    /// taken over has an event, `task.adopted` or `agent.adopted`, with what was changed as it was before. Repeating
+    /// it changes nothing more. A file of SQLite has nothing to take over.
+    ///
+    /// Errors: `input.invalid`, `store.unavailable` where the other program changes the same nodes too quickly. What
+    /// was taken over before an error stays so. Cancel safe: a repetition goes on where a dropped call was.
+    pub async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
+        self.tasks.adopt(options).await
     }
 
     /// Waits until what was sent is committed and lets go of the store. Later calls, and those that wait for work or

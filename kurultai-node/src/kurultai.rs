@@ -6,7 +6,7 @@ use crate::{
     bridge::{Bridge, Calls, Now},
     events::Events,
     jobs::Jobs,
-    tasks::Tasks,
+    tasks::{AdoptArgs, Tasks},
     wire::answer,
 };
 use kurultai_core::{
@@ -133,6 +133,21 @@ impl Team {
                 kurultai.clone().close().await;
             }
             answer(&())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn maintain(&self, call: u32) -> napi::Result<Now> {
+        let kurultai = self.kurultai()?.clone();
+        Ok(self.calls.start(call, async move { answer(&kurultai.maintain().await?) }))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn adopt(&self, call: u32, args: String) -> napi::Result<Now> {
+        let kurultai = self.kurultai()?.clone();
+        Ok(match read::<AdoptArgs>(&args) {
+            Ok(args) => self.calls.start(call, async move { answer(&kurultai.adopt(args.options()).await?) }),
+            Err(error) => Calls::refuse(&error),
         })
     }
 

@@ -148,7 +148,7 @@ impl FilterArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct AdoptArgs {
+pub(crate) struct AdoptArgs {
     dry_run: Option<bool>,
     labels: Option<Vec<String>>,
     ids: Option<Vec<String>>,
@@ -157,7 +157,7 @@ struct AdoptArgs {
 }
 
 impl AdoptArgs {
-    fn options(self) -> AdoptOptions {
+    pub(crate) fn options(self) -> AdoptOptions {
         AdoptOptions {
             dry_run: self.dry_run.unwrap_or_default(),
             labels: self.labels,
@@ -331,17 +331,5 @@ impl Tasks {
     #[napi(catch_unwind)]
     pub fn explain(&self, call: u32, args: String) -> Now {
         self.run(call, args, |tasks, id: String| async move { answer(&tasks.explain(&id).await?) })
-    }
-
-    #[napi(catch_unwind)]
-    pub fn maintain(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, (): ()| async move { answer(&tasks.maintain().await?) })
-    }
-
-    #[napi(catch_unwind)]
-    pub fn adopt(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, options: AdoptArgs| async move {
-            answer(&tasks.adopt(options.options()).await?)
-        })
     }
 }

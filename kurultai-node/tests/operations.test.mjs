@@ -208,10 +208,10 @@ cases('families, lists and pages', async (k) => {
   assert.deepEqual([stats.byStatus.completed, stats.byStatus.pending], [2, 2])
   assert.equal(typeof stats.runSeconds.p99, 'number')
   assert.ok(stats.oldestPendingSeconds >= 0)
-  await k.tasks.maintain()
-  const plan = await k.tasks.adopt({ dryRun: true, ids: ['nobody'], types: ['none'] })
+  await k.maintain()
+  const plan = await k.adopt({ dryRun: true, ids: ['nobody'], types: ['none'] })
   assert.deepEqual([plan.dryRun, plan.tasks, plan.agents, plan.byStatus], [true, 0, 0, {}])
-  await assert.rejects(k.tasks.adopt({ labels: [''] }), { code: 'input.invalid' })
+  await assert.rejects(k.adopt({ labels: [''] }), { code: 'input.invalid' })
 })
 
 cases('the registry', async (k) => {

@@ -100,12 +100,13 @@ function finish(tagged) {
 }
 
 async function perform(k, operation, given) {
-  const [room, name] = operation.split('.')
+  const [name, room] = operation.split('.').reverse()
   const args = translate(given)
   const { task, ...rest } = args
   const method = camel(name)
-  assert.equal(typeof k[room]?.[method], 'function', `no operation ${operation}`)
-  const call = (...values) => k[room][method](...values)
+  const handle = room ? k[room] : k
+  assert.equal(typeof handle?.[method], 'function', `no operation ${operation}`)
+  const call = (...values) => handle[method](...values)
   switch (operation) {
     case 'tasks.enqueue': {
       const { type, payload, ...options } = args
@@ -145,12 +146,12 @@ async function perform(k, operation, given) {
       const { task, ...filter } = args
       return call({ ...filter, taskId: task?.id ?? task })
     }
-    case 'tasks.adopt':
+    case 'adopt':
     case 'tasks.list':
     case 'tasks.dead_letters': return call(args)
     case 'tasks.release': case 'tasks.suspend': case 'tasks.resume': case 'tasks.requeue': case 'tasks.discard':
     case 'tasks.get': case 'tasks.explain': return call(task)
-    case 'tasks.stats': case 'tasks.maintain': case 'agents.list': case 'events.last_seq': return call()
+    case 'maintain': case 'tasks.stats': case 'agents.list': case 'events.last_seq': return call()
     case 'agents.get': return call(args.name)
     case 'agents.with_capability': return call(args.capability)
     case 'agents.beat': case 'agents.drain': case 'agents.deregister': return call(args.agent)

@@ -9,7 +9,7 @@ import { native, type NativeJobs, type NativeTeam } from './native'
 import { time } from './new_task'
 import * as results from './results'
 import { Tasks } from './tasks'
-import type { OpenOptions } from './types'
+import type { AdoptOptions, Adoption, OpenOptions, Waits } from './types'
 
 const OPEN: check.Fields = {
   namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, clock: check.date,
@@ -49,6 +49,27 @@ export class Kurultai {
   /** Moves the clock that was given to `open`. For tests. */
   advance(ms: number): void {
     this.#team.advance(ms)
+  }
+
+  /**
+   * What the background does: about once a second lapsed leases return and overdue tasks expire, about once a minute
+   * priorities age and old tasks and events are removed. Safe to call at any time, from any process.
+   */
+  async maintain(options: Waits = {}): Promise<void> {
+    results.nothing(await call((id) => this.#team.maintain(id), options.signal))
+  }
+
+  /**
+   * Takes over tasks and agents that other programs wrote under the same names: on Neo4j, nodes labelled `Task` or
+   * `Agent` that have no `namespace`. What is read as what is a table in ADOPTING.md. Each node has an event,
+   * `task.adopted` or `agent.adopted`, with what was changed as it was before. Repeating it changes nothing more. A
+   * file of SQLite has nothing to take over.
+   *
+   * Errors: `input.invalid`, `store.unavailable` where the other program changes the same nodes too quickly. After an
+   * abort a repetition goes on where the call was.
+   */
+  async adopt(options: AdoptOptions = {}): Promise<Adoption> {
+    return results.adoption(await call((id) => this.#team.adopt(id, encodeArgs(options)), options.signal))
   }
 
   /** Waits until what was sent is committed and lets go of the store. Later calls fail with `store.closed`. */

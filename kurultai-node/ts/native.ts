@@ -19,8 +19,8 @@ type Operation = (call: number, args: string) => Now
 
 export interface NativeTasks extends Record<
   | 'enqueue' | 'enqueueMany' | 'claim' | 'finish' | 'finishMany' | 'renew' | 'cancel' | 'suspend' | 'resume' | 'requeue' | 'discard'
-  | 'pause' | 'unpause' | 'addDependency' | 'get' | 'getMany' | 'list' | 'deadLetters' | 'stats' | 'explain'
-  | 'maintain' | 'adopt', Operation> {}
+  | 'pause' | 'unpause' | 'addDependency' | 'get' | 'getMany' | 'list' | 'deadLetters' | 'stats' | 'explain',
+  Operation> {}
 
 export interface NativeAgents extends Record<
   'registerMany' | 'beat' | 'beatMany' | 'get' | 'list' | 'withCapability' | 'drain' | 'deregister', Operation> {}
@@ -54,6 +54,8 @@ export interface NativeJobs {
 export interface NativeTeam {
   open: Operation
   close(call: number): Now
+  maintain(call: number): Now
+  adopt: Operation
   tasks(): NativeTasks
   agents(): NativeAgents
   events(): NativeEvents

@@ -11,7 +11,7 @@ import { Pages } from './pages'
 import * as results from './results'
 import { errorText } from './thrown'
 import type {
-  AdoptOptions, Adoption, Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
+  Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
   Page, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, Usage, Waits,
 } from './types'
 
@@ -253,27 +253,6 @@ export class Tasks {
   /** Why a task is not claimed. Errors: `task.not_found`. */
   async explain(task: TaskLike, options: Waits = {}): Promise<Explanation> {
     return results.explanation(await this.#call('explain', encodeId(task), options.signal))
-  }
-
-  /**
-   * What the background does: about once a second lapsed leases return and overdue tasks expire, about once a minute
-   * priorities age and old tasks and events are removed. Safe to call at any time, from any process.
-   */
-  async maintain(options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('maintain', 'null', options.signal))
-  }
-
-  /**
-   * Takes over tasks and agents that other programs wrote under the same names: on Neo4j, nodes labelled `Task` or
-   * `Agent` that have no `namespace`. What is read as what is a table in ADOPTING.md. Each node has an event,
-   * `task.adopted` or `agent.adopted`, with what was changed as it was before. Repeating it changes nothing more. A
-   * file of SQLite has nothing to take over.
-   *
-   * Errors: `input.invalid`, `store.unavailable` where the other program changes the same nodes too quickly. After an
-   * abort a repetition goes on where the call was.
-   */
-  async adopt(options: AdoptOptions = {}): Promise<Adoption> {
-    return results.adoption(await this.#call('adopt', encodeArgs(options), options.signal))
   }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     tasks::Tasks,
 };
 use kurultai_core::{
-    Clock, Config, Kurultai as Core, ManualClock as CoreClock,
+    AdoptOptions, Clock, Config, Kurultai as Core, ManualClock as CoreClock,
     config::{Retention, TaskDefaults},
     worker::Worker,
 };
@@ -116,6 +116,26 @@ impl Kurultai {
     #[getter]
     fn statements(&self) -> u64 {
         self.core.statements()
+    }
+
+    fn maintain(&self) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { core.maintain().await })
+    }
+
+    fn adopt(
+        &self,
+        dry_run: bool,
+        labels: Option<Names>,
+        ids: Option<Names>,
+        types: Option<Names>,
+        statuses: Option<Names>,
+    ) -> Op {
+        let [labels, ids, types, statuses] =
+            [labels, ids, types, statuses].map(|names| names.map(|names| names.0));
+        let options = AdoptOptions { dry_run, labels, ids, types, statuses };
+        let core = self.core.clone();
+        Op::new(async move { core.adopt(options).await })
     }
 
     /// Registers an agent and begins to claim for it.

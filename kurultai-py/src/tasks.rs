@@ -10,7 +10,7 @@ use crate::{
     task_types::Given,
 };
 use kurultai_core::{
-    AdoptOptions, Claim, Filter, Outcome, Status, Tasks as CoreTasks,
+    Claim, Filter, Outcome, Status, Tasks as CoreTasks,
     tasks::{DependencyType, Extend},
 };
 use pyo3::prelude::*;
@@ -229,24 +229,6 @@ impl Tasks {
 
     fn explain(&self, task: TaskId) -> Op {
         op!(self, tasks => tasks.explain(&task.0))
-    }
-
-    fn maintain(&self) -> Op {
-        op!(self, tasks => tasks.maintain())
-    }
-
-    fn adopt(
-        &self,
-        dry_run: bool,
-        labels: Option<Names>,
-        ids: Option<Names>,
-        types: Option<Names>,
-        statuses: Option<Names>,
-    ) -> Op {
-        let [labels, ids, types, statuses] =
-            [labels, ids, types, statuses].map(|names| names.map(|names| names.0));
-        let options = AdoptOptions { dry_run, labels, ids, types, statuses };
-        op!(self, tasks => tasks.adopt(options))
     }
 }
 

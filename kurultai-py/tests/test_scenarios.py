@@ -41,7 +41,7 @@ class Replay:
             self.kept[step["as"]] = answer
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> Any:
-        room, name = operation.split(".")
+        *room, name = operation.split(".")
         if name == "finish":
             return await self.k.tasks.finish(ending(arguments["finish"]))
         if name == "finish_many":
@@ -49,7 +49,8 @@ class Replay:
             return [{"error": one.code} if isinstance(one, KurultaiError) else one for one in answers]
         if name == "enqueue_many":
             arguments = {"tasks": [given(task) for task in arguments["tasks"]]}
-        return await getattr(getattr(self.k, room), name)(**given(arguments))
+        handle = getattr(self.k, room[0]) if room else self.k
+        return await getattr(handle, name)(**given(arguments))
 
     def resolve(self, value: Any) -> Any:
         if isinstance(value, dict):

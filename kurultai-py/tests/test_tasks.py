@@ -333,13 +333,13 @@ class Tasks:
         self.assertEqual(await k.tasks.discard(task), "cancelled")
         with self.assertCode("task.state"):
             await k.tasks.resume(task)
-        await k.tasks.maintain()
-        plan = await k.tasks.adopt(dry_run=True, ids=["nobody"], types=["none"])
+        await k.maintain()
+        plan = await k.adopt(dry_run=True, ids=["nobody"], types=["none"])
         self.assertEqual((plan.dry_run, plan.tasks, plan.agents, plan.by_status), (True, 0, 0, {}))
         with self.assertCode("input.invalid"):
-            await k.tasks.adopt(labels=[""])
+            await k.adopt(labels=[""])
         with self.assertRaises(TypeError):
-            await k.tasks.adopt(labels="Task")
+            await k.adopt(labels="Task")
 
     async def test_depend(self: Any) -> None:
         a, b, c = await self.k.tasks.enqueue_many([{"type": "a"}, {"type": "b"}, {"type": "c"}])
@@ -416,7 +416,7 @@ class Tasks:
         self.assertEqual(clock.now().second, 36)
         with self.assertCode("lease.lost"):
             await k.tasks.complete(task)
-        await k.tasks.maintain()
+        await k.maintain()
         [again] = await k.tasks.claim("temujin")
         self.assertEqual((again.attempt, again.lease.version > task.lease.version), (2, True))
         await k.close()

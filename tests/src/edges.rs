@@ -43,7 +43,7 @@ mod neo4j {
         assert!(edges(&team).await.is_empty(), "nothing on the way of a claim");
 
         for _ in 0..2 {
-            team.k.tasks().maintain().await.unwrap();
+            team.k.maintain().await.unwrap();
             let drawn = edges(&team).await;
             let short: Vec<_> =
                 drawn.iter().map(|(kind, agent, title, ..)| format!("{agent} {kind} {title}")).collect();

@@ -193,7 +193,7 @@ cases! {
         team.add(task("young")).await;
         let keep = Retention { events: Some(Duration::from_secs(500)), ..Default::default() };
         let k = team.reopen(|config| config.retention(keep)).await;
-        k.tasks().maintain().await.unwrap();
+        k.maintain().await.unwrap();
         let after = |after_seq| EventFilter { after_seq, ..Default::default() };
         let error = team.k.events().read(after(early[1].seq)).await.unwrap_err();
         assert_eq!(error.code(), "event.cursor_too_old");

@@ -124,7 +124,7 @@ async fn a_closed_store_says_so() {
     let k = Kurultai::open("memory:").await.unwrap();
     k.clone().close().await;
     assert_eq!(code(k.tasks().enqueue(task("late")).await), "store.closed");
-    assert_eq!(code(k.tasks().adopt(Default::default()).await), "store.closed");
+    assert_eq!(code(k.adopt(Default::default()).await), "store.closed");
 }
 
 mod neo4j {

@@ -313,29 +313,19 @@ impl Tasks {
         Ok(explain::explain(&task, &facts, &prerequisites, &children, &paused, &agents))
     }
 
-    /// What the background does: about once a second lapsed leases return, overdue tasks expire and, on Neo4j, the edges
-    /// CLAIMED and COMPLETED are drawn; about once a minute priorities age and old tasks and events are removed. Safe to
-    /// call at any time, from any process.
-    #[instrument(level = "debug", skip_all)]
-    pub async fn maintain(&self) -> Result<()> {
-        self.upkeep.maintain().await
-    }
-
     #[instrument(level = "debug", skip(self))]
     async fn act(&self, id: &str, action: Action) -> Result<Status> {
         let _call = self.session.calls.begin()?;
         self.settling.act(id, action).await
     }
 
-    /// Takes over tasks and agents that other programs wrote under the contract's names: on Neo4j, nodes labelled
-    /// `Task` or `Agent` that have no `namespace`. What is read as what is a table in ADOPTING.md. Each node that is
-    /// taken over has an event, `task.adopted` or `agent.adopted`, with what was changed as it was before. Repeating
-    /// it changes nothing more. A file of SQLite has nothing to take over.
-    ///
-    /// Errors: `input.invalid`, `store.unavailable` where the other program changes the same nodes too quickly. What
-    /// was taken over before an error stays so. Cancel safe: a repetition goes on where a dropped call was.
     #[instrument(level = "debug", skip_all)]
-    pub async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
+    pub(crate) async fn maintain(&self) -> Result<()> {
+        self.upkeep.maintain().await
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    pub(crate) async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
         options.check()?;
         let _call = self.session.calls.begin()?;
         let dry_run = options.dry_run;

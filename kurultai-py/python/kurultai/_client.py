@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, TypedDict
 
@@ -12,7 +12,7 @@ from . import _native
 from .agents import Agents
 from .events import Events
 from .tasks import Tasks
-from .types import Duration
+from .types import Adoption, Duration
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -68,6 +68,39 @@ class Kurultai:
     def statements(self) -> int:
         """Statements that this handle's process has sent to the store."""
         return self._native.statements
+
+    async def maintain(self) -> None:
+        """What the background does: about once a second lapsed leases return and overdue tasks expire, about once a
+        minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
+
+        >>> await k.maintain()
+        """
+        await self._native.maintain()
+
+    async def adopt(
+        self,
+        *,
+        dry_run: bool = False,
+        labels: Iterable[str] | None = None,
+        ids: Iterable[str] | None = None,
+        types: Iterable[str] | None = None,
+        statuses: Iterable[str] | None = None,
+    ) -> Adoption:
+        """Takes over tasks and agents that other programs wrote under the same names: on Neo4j, nodes labelled
+        ``Task`` or ``Agent`` that have no ``namespace``. What is read as what is a table in ADOPTING.md. Each node
+        has an event, ``task.adopted`` or ``agent.adopted``, with what was changed as it was before. Repeating it
+        changes nothing more. A file of SQLite has nothing to take over.
+
+        ``dry_run`` only reports. Every other argument that is given must match: ``labels`` that a node has one of,
+        ``ids`` (or task_id, agent_id) as they are now, ``types`` of tasks, ``statuses`` as the other program wrote
+        them; the last two leave agents out. Errors: ``input.invalid``, ``store.unavailable`` where the other program
+        changes the same nodes too quickly. Cancel safe: a repetition goes on where a cancelled call was.
+
+        >>> plan = await k.adopt(dry_run=True, types=["code"])
+        >>> plan.tasks, plan.findings
+        (0, [])
+        """
+        return await self._native.adopt(dry_run, labels, ids, types, statuses)
 
     async def close(self) -> None:
         """Waits until what was sent is committed and lets go of the store. Later calls fail with ``store.closed``.
@@ -139,7 +172,7 @@ def open(
     without it KURULTAI_URL counts, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.
 
     ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
-    leases and overdue tasks to ``tasks.maintain()``. ``aging``: a task rises one rank for each such span since
+    leases and overdue tasks to ``maintain()``. ``aging``: a task rises one rank for each such span since
     it can be claimed, and after a further one as P0 comes before every weight; None for never. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for;
     dataclasses and pydantic models need none. ``clock`` is for tests.
 

@@ -9,7 +9,6 @@ from typing import Any, List, Literal, Tuple, Union
 from . import _native
 from .errors import KurultaiError
 from .types import (
-    Adoption,
     Claimed,
     Complete,
     Dependency,
@@ -501,36 +500,3 @@ class Tasks:
         review-42 is pending: no agent is alive
         """
         return await self._native.explain(task)
-
-    async def maintain(self) -> None:
-        """What the background does: about once a second lapsed leases return and overdue tasks expire, about once a
-        minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
-
-        >>> await k.tasks.maintain()
-        """
-        await self._native.maintain()
-
-    async def adopt(
-        self,
-        *,
-        dry_run: bool = False,
-        labels: Iterable[str] | None = None,
-        ids: Iterable[str] | None = None,
-        types: Iterable[str] | None = None,
-        statuses: Iterable[str] | None = None,
-    ) -> Adoption:
-        """Takes over tasks and agents that other programs wrote under the same names: on Neo4j, nodes labelled
-        ``Task`` or ``Agent`` that have no ``namespace``. What is read as what is a table in ADOPTING.md. Each node
-        has an event, ``task.adopted`` or ``agent.adopted``, with what was changed as it was before. Repeating it
-        changes nothing more. A file of SQLite has nothing to take over.
-
-        ``dry_run`` only reports. Every other argument that is given must match: ``labels`` that a node has one of,
-        ``ids`` (or task_id, agent_id) as they are now, ``types`` of tasks, ``statuses`` as the other program wrote
-        them; the last two leave agents out. Errors: ``input.invalid``, ``store.unavailable`` where the other program
-        changes the same nodes too quickly. Cancel safe: a repetition goes on where a cancelled call was.
-
-        >>> plan = await k.tasks.adopt(dry_run=True, types=["code"])
-        >>> plan.tasks, plan.findings
-        (0, [])
-        """
-        return await self._native.adopt(dry_run, labels, ids, types, statuses)

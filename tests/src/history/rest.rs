@@ -13,7 +13,7 @@ const SOON: TimeDelta = TimeDelta::minutes(1);
 /// The log and the tasks, once nothing moves any more.
 pub(super) async fn rest(store: &Kurultai) -> Result<(Vec<Event>, Vec<Left>)> {
     loop {
-        store.tasks().maintain().await?;
+        store.maintain().await?;
         let last = store.events().last_seq().await?;
         sleep(Duration::from_millis(300)).await;
         let (log, tasks) = (every_event(store).await?, every_task(store).await?);

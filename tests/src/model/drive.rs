@@ -107,7 +107,7 @@ impl Drive {
 
     /// Lets both do what is due, then compares every task.
     async fn settle(&mut self) -> Result<(), String> {
-        self.kurultai.tasks().maintain().await.map_err(text)?;
+        self.kurultai.maintain().await.map_err(text)?;
         self.model.settle();
         let ids: Vec<&str> = self.model.tasks.iter().map(|task| task.id.as_str()).collect();
         let found = self.kurultai.tasks().get_many(&ids).await.map_err(text)?;

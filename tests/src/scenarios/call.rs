@@ -81,8 +81,8 @@ pub(super) async fn call(
         "tasks.dead_letters" => answer(tasks.dead_letters(filter(args)).await?),
         "tasks.stats" => answer(tasks.stats().await?),
         "tasks.explain" => answer(tasks.explain(&args.id("task")).await?),
-        "tasks.maintain" => answer(tasks.maintain().await?),
-        "tasks.adopt" => {
+        "maintain" => answer(k.maintain().await?),
+        "adopt" => {
             let options = AdoptOptions {
                 dry_run: args.take("dry_run").unwrap_or_default(),
                 labels: args.take("labels"),
@@ -90,7 +90,7 @@ pub(super) async fn call(
                 types: args.take("types"),
                 statuses: args.take("statuses"),
             };
-            answer(tasks.adopt(options).await?)
+            answer(k.adopt(options).await?)
         }
         "agents.register" => answer(agents.register(new_agent(args)).await?),
         "agents.register_many" => answer(agents.register_many(args.many("agents", new_agent)).await?),

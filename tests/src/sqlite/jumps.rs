@@ -21,7 +21,7 @@ async fn spans_go_on_over(jump: TimeDelta) {
     let later = team.add(later).await;
     let appointed = team.clock.now() + HALF_AN_HOUR;
     let appointment = team.add(task("appointment").expiry(Expiry::At(appointed))).await;
-    other.tasks().maintain().await.unwrap();
+    other.maintain().await.unwrap();
     let before = [team.get(&failing).await, team.get(&waits).await];
     let named = team.get(&later).await.run_at;
     let beaten = team.k.agents().get("temujin").await.unwrap().last_heartbeat.unwrap();
@@ -29,10 +29,10 @@ async fn spans_go_on_over(jump: TimeDelta) {
     team.clock.jump(jump);
     // What is undone moves nothing, and what is done moves everything once.
     assert_eq!(code(team.k.tasks().add_dependency(&waits, "nobody").await), "task.dependency_unknown");
-    other.tasks().maintain().await.unwrap();
-    team.k.tasks().maintain().await.unwrap();
+    other.maintain().await.unwrap();
+    team.k.maintain().await.unwrap();
     team.k.tasks().extend(&lease, Duration::from_secs(300)).await.unwrap();
-    other.tasks().maintain().await.unwrap();
+    other.maintain().await.unwrap();
 
     assert_eq!(team.status(&held).await, Status::InProgress);
     for before in &before {
@@ -58,11 +58,11 @@ async fn spans_go_on_over(jump: TimeDelta) {
     // From here on time passes as ever, also for who opens the file now.
     let new = team.reopen(|config| config).await;
     team.seconds(1_200);
-    new.tasks().maintain().await.unwrap();
+    new.maintain().await.unwrap();
     assert_eq!(team.status(&held).await, Status::Pending, "the lease has lapsed");
     assert_eq!(team.status(&waits).await, Status::Pending);
     team.seconds(601);
-    new.tasks().maintain().await.unwrap();
+    new.maintain().await.unwrap();
     assert_eq!(team.status(&waits).await, Status::Expired);
     for k in [team.k, other, new] {
         k.close().await;

@@ -134,7 +134,7 @@ cases! {
         let calls = (0..8).map(|_| team.claim("temujin", 3));
         assert_eq!(futures::future::join_all(calls).await.concat().len(), 0);
         team.seconds(31);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.k.agents().get("temujin").await.unwrap().current_load, 0);
         assert_eq!(team.claim("temujin", 9).await.len(), 2);
     }

@@ -54,7 +54,7 @@ cases! {
         let again = team.k.tasks().fail(&leases[0].lease, Failure::new("stopped")).await.unwrap();
         assert_eq!((again.status, again.repeated), (Status::Cancelled, true));
         team.seconds(31);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!((team.status(&failing).await, team.status(&lapsing).await), (Status::Cancelled, Status::Cancelled));
     }
 

@@ -93,7 +93,7 @@ cases! {
         let b = team.add(task("b").depends_on([&a])).await;
         let lease = team.claim_one("temujin").await.lease;
         team.k.tasks().fail(&lease, Failure::fatal("broken")).await.unwrap();
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.status(&b).await, Status::Blocked);
         team.k.tasks().requeue(&a).await.unwrap();
         team.complete(&team.claim_one("temujin").await).await;

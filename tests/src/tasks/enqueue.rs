@@ -159,7 +159,7 @@ cases! {
         tasks.cancel(&cancelled.id, None).await.unwrap();
         let expired = team.add(new("expired").expiry(Expiry::After(Duration::from_secs(10)))).await;
         team.seconds(11);
-        tasks.maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         let dead = team.add(new("dead").max_attempts(1)).await;
         tasks.fail(&team.claim_one("temujin").await.lease, Failure::new("no")).await.unwrap();
         let done = team.add(new("done")).await;

@@ -35,7 +35,7 @@ cases! {
         let claimed = team.claim("temujin", 30).await;
         let tasks = team.k.tasks();
         let ends = claimed.iter().map(|c| tasks.complete(&c.lease, json!(1)));
-        let looks = (0..30).map(|_| tasks.maintain());
+        let looks = (0..30).map(|_| team.k.maintain());
         let (ends, looks) = tokio::join!(futures::future::join_all(ends), futures::future::join_all(looks));
         assert!(ends.into_iter().all(|end| end.is_ok()) && looks.into_iter().all(|look| look.is_ok()));
         assert_eq!(team.topics(&id).await, ["task.enqueued", "task.completed"]);

@@ -37,14 +37,14 @@ cases! {
         let id = team.add(task("one").retry(steady()).max_attempts(2)).await;
         team.claim_one("temujin").await;
         team.seconds(31);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         let got = team.get(&id).await;
         assert_eq!((got.status, got.attempts, got.errors.len(), got.claimed_by), (Status::Pending, 1, 1, None));
         assert_eq!((got.errors[0].kind, got.errors[0].error.contains("temujin")), (FailureKind::Lapsed, true));
         assert_eq!(team.topics(&id).await, ["task.enqueued", "task.claimed", "task.lapsed"]);
         team.claim_one("temujin").await;
         team.seconds(31);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.status(&id).await, Status::DeadLetter);
         assert_eq!(team.topics(&id).await[3..], ["task.claimed", "task.dead_letter"]);
     }
@@ -82,7 +82,7 @@ cases! {
         team.seconds(20);
         let same = team.k.tasks().extend(&lease, Duration::from_secs(1)).await.unwrap();
         assert_eq!(same.lease.expires_at, extended.lease.expires_at);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.status(&id).await, Status::InProgress);
         team.k.tasks().complete(&lease, json!(1)).await.unwrap();
     }

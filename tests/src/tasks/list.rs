@@ -108,7 +108,7 @@ cases! {
         let urgent = team.add(task("urgent").priority(Priority::P0)).await;
         assert_eq!(oldest().await, Some(51.0));
         team.seconds(60);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(oldest().await, Some(111.0));
         team.k.tasks().cancel(&old, None).await.unwrap();
         assert_eq!(oldest().await, Some(60.0), "urgent");

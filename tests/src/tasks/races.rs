@@ -126,7 +126,7 @@ cases! {
         let day = Duration::from_secs(86_400);
         let sweeper = team.reopen(|config: Config| {
             config.retention(Retention { tasks: Some(day), events: None }).aging(None)
-        }).await.tasks();
+        }).await;
         let here = team.k.tasks();
         team.agent("temujin", &[]).await;
         for round in 0..ROUNDS {

@@ -30,7 +30,7 @@ cases! {
         let never = team.add(task("never").expiry(Expiry::Never)).await;
         team.seconds(61);
         assert_eq!(team.claim_ids("temujin", 9).await, [never]);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.status(&id).await, Status::Expired);
         assert_eq!(team.topics(&id).await, ["task.enqueued", "task.expired"]);
         assert_eq!(team.k.tasks().requeue(&id).await.unwrap(), Status::Pending);
@@ -55,12 +55,12 @@ cases! {
         }
         let count = async |status| team.k.tasks().stats().await.unwrap().by_status.get(&status).copied();
         team.seconds(56);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(count(Status::Expired).await, None);
         team.seconds(3);
         // The released ones wait anew.
         assert_eq!(team.claim("temujin", 1_000).await.len(), 400 + 5);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(count(Status::Expired).await, Some(765));
     }
 
@@ -74,9 +74,9 @@ cases! {
         let depends = team.add(task("urgent").priority(Priority::P0).expiry(Expiry::Never)).await;
         team.k.tasks().add_dependency(&depends, &second[7].id).await.unwrap();
         team.seconds(3_700);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         team.seconds(3_501);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         let by_status = team.k.tasks().stats().await.unwrap().by_status;
         assert_eq!(by_status.get(&Status::Expired), Some(&400));
     }
@@ -88,12 +88,12 @@ cases! {
         let b = team.add(task("b").depends_on([&a]).expiry(minute)).await;
         let c = team.add(task("c").delay(Duration::from_secs(600)).expiry(minute)).await;
         team.seconds(300);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!((team.status(&b).await, team.status(&c).await), (Status::Blocked, Status::Pending));
         team.complete(&team.claim_one("temujin").await).await;
         assert_eq!(team.get(&b).await.expires_at, Some(team.clock.now() + Duration::from_secs(60)));
         team.seconds(61);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.status(&b).await, Status::Expired);
     }
 
@@ -113,7 +113,7 @@ cases! {
         team.k.tasks().add_dependency(&b, &a).await.unwrap();
         assert_eq!(team.k.tasks().resume(&b).await.unwrap(), Status::Blocked);
         team.seconds(61);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.status(&b).await, Status::Blocked);
     }
 
@@ -132,7 +132,7 @@ cases! {
         let end = team.clock.now() + Duration::from_secs(100);
         let b = team.add(task("b").depends_on([&a]).expiry(Expiry::At(end))).await;
         team.seconds(101);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         assert_eq!(team.status(&b).await, Status::Expired);
     }
 
@@ -140,13 +140,13 @@ cases! {
         team.agent("temujin", &[]).await;
         team.add(task("old p3").priority(Priority::P3).expiry(Expiry::Never)).await;
         team.seconds(3_700);
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         team.add(task("p2").expiry(Expiry::Never)).await;
         assert_eq!(team.claim_one("temujin").await.title, "old p3");
         team.add(task("older p3").priority(Priority::P3).expiry(Expiry::Never)).await;
         for _ in 0..9 {
             team.seconds(3_700);
-            team.k.tasks().maintain().await.unwrap();
+            team.k.maintain().await.unwrap();
         }
         team.add(task("p0").priority(Priority::P0).expiry(Expiry::Never)).await;
         let titles: Vec<String> = team.claim("temujin", 9).await.into_iter().map(|c| c.title).collect();
@@ -182,7 +182,7 @@ cases! {
         team.add(task("urgent").priority(Priority::P1).expiry(Expiry::Never)).await;
         for _ in 0..4 {
             team.seconds(60);
-            team.k.tasks().maintain().await.unwrap();
+            team.k.maintain().await.unwrap();
         }
         // Completed, since what is held for hours without renewal comes back and grows old too.
         let first = team.claim_one("temujin").await;
@@ -191,7 +191,7 @@ cases! {
         // A time long past does not count either.
         let past = team.clock.now() - hours(40);
         team.add(low("past").run_at(past)).await;
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         let oldest = team.k.tasks().stats().await.unwrap().oldest_pending_seconds.unwrap();
         assert!(oldest < 300.0, "{oldest}");
         team.add(task("medium").expiry(Expiry::Never)).await;
@@ -202,8 +202,8 @@ cases! {
         for (hours, rank) in [(3, 0), (4, 1)] {
             for _ in 0..hours {
                 team.seconds(3_600);
-                team.k.tasks().maintain().await.unwrap();
-                team.k.tasks().maintain().await.unwrap();
+                team.k.maintain().await.unwrap();
+                team.k.maintain().await.unwrap();
             }
             let heavy = task("heavy").priority(Priority::P0).priority_weight(0.6).expiry(Expiry::Never);
             let id = team.add(heavy).await;
@@ -222,7 +222,7 @@ cases! {
         while team.status(&light).await == Status::Pending && served < 9 {
             team.add(urgent()).await;
             team.seconds(3_600);
-            team.k.tasks().maintain().await.unwrap();
+            team.k.maintain().await.unwrap();
             let claimed = team.claim_one("temujin").await;
             team.complete(&claimed).await;
             served += 1;
@@ -245,7 +245,7 @@ cases! {
         team.k.tasks().cancel(&young, None).await.unwrap();
         let keep = Retention { tasks: Some(Duration::from_secs(500)), events: Some(Duration::from_secs(500)) };
         let k = team.reopen(|config| config.retention(keep)).await;
-        k.tasks().maintain().await.unwrap();
+        k.maintain().await.unwrap();
         let ids = [old.as_str(), &needed, &waits, &open, &young];
         let left: Vec<bool> = k.tasks().get_many(&ids).await.unwrap().iter().map(|t| t.is_some()).collect();
         assert_eq!(left, [false, true, true, true, true]);
@@ -263,7 +263,7 @@ cases! {
         team.seconds(1_000);
         let span = Some(Duration::from_secs(500));
         let k = team.reopen(|config| config.retention(Retention { tasks: span, events: None })).await;
-        k.tasks().maintain().await.unwrap();
+        k.maintain().await.unwrap();
         assert!(k.tasks().get_many(&[&id]).await.unwrap()[0].is_none(), "removed");
         assert_eq!(team.topics(&id).await, ["task.enqueued", "task.claimed", "task.completed"]);
         let all = k.events().read(EventFilter::default()).await.unwrap();
@@ -273,7 +273,7 @@ cases! {
         team.add(old).await;
         assert_eq!(team.topics(&id).await[3..], ["task.enqueued"]);
         let k = team.reopen(|config| config.retention(Retention { tasks: None, events: span })).await;
-        k.tasks().maintain().await.unwrap();
+        k.maintain().await.unwrap();
         assert_eq!(team.topics(&id).await, ["task.enqueued"]);
         if let Some(path) = team.url.strip_prefix("sqlite:") {
             let file = rusqlite::Connection::open(path.split('?').next().unwrap()).unwrap();

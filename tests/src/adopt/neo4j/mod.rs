@@ -42,7 +42,7 @@ impl Case {
     }
 
     async fn adopt_with(&self, options: AdoptOptions) -> Adoption {
-        self.team.k.tasks().adopt(options).await.unwrap()
+        self.team.k.adopt(options).await.unwrap()
     }
 
     /// The maps that are returned as `row`.

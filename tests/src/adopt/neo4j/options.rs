@@ -51,7 +51,7 @@ async fn filters_take_a_part() {
     let odd = AdoptOptions { labels: words(&["x'}) DETACH DELETE n //", "`"]), ..all() };
     assert_eq!(counts(odd).await, (0, 0));
     for types in [words(&[""]), words(&[])] {
-        let refused = case.team.k.tasks().adopt(AdoptOptions { types, ..all() }).await;
+        let refused = case.team.k.adopt(AdoptOptions { types, ..all() }).await;
         assert_eq!(code(refused), "input.invalid");
     }
 
@@ -84,8 +84,7 @@ async fn two_at_once_take_everything_once() {
     .await;
     let other = case.team.reopen(|config| config).await;
     let [here, there] = [case.team.k.clone(), other];
-    let [a, b] = [here.tasks(), there.tasks()];
-    let (one, two) = tokio::join!(a.adopt(AdoptOptions::default()), b.adopt(AdoptOptions::default()));
+    let (one, two) = tokio::join!(here.adopt(AdoptOptions::default()), there.adopt(AdoptOptions::default()));
     let (one, two) = (one.unwrap(), two.unwrap());
     assert!(one.tasks + two.tasks >= 450, "{one:?} {two:?}");
     let filter =
@@ -181,8 +180,7 @@ async fn a_task_that_ends_at_this_moment_stays_ended() {
                 while rows.next().await.unwrap().is_some() {}
             }
         };
-        let tasks = team.k.tasks();
-        let (adopted, ()) = tokio::join!(tasks.adopt(AdoptOptions::default()), finish);
+        let (adopted, ()) = tokio::join!(team.k.adopt(AdoptOptions::default()), finish);
         adopted.unwrap();
         case.adopt().await;
         let lost = "MATCH (t:Task {namespace: $ns}) WHERE t.status = 'done' RETURN {id: t.id} AS row";

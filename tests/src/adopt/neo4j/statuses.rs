@@ -40,7 +40,7 @@ async fn tasks_and_agents_of_older_clients_are_taken_over() {
     team.complete(&claimed).await;
     assert_eq!(team.claim_one("temujin").await.id, "next");
     team.seconds(31);
-    team.k.tasks().maintain().await.unwrap();
+    team.k.maintain().await.unwrap();
     assert_eq!(team.status("held").await, Status::Pending, "nobody renewed what it held");
     assert_eq!(team.k.tasks().requeue("dead").await.unwrap(), Status::Pending);
     let kept =
@@ -110,7 +110,7 @@ async fn nothing_finished_or_unknown_runs() {
     assert_eq!(found(&adoption, FindingKind::Read, "failed_at as completed_at"), ["failed"]);
 
     for _ in 0..3 {
-        team.k.tasks().maintain().await.unwrap();
+        team.k.maintain().await.unwrap();
         team.seconds(3_600);
     }
     let mut order = case.work_off(&["temujin"]).await;

@@ -151,7 +151,7 @@ async fn parts_wait_for_each_other() {
     assert_eq!(adoption.tasks, 4);
     let open = found(&adoption, FindingKind::Unresolved, "waits for a task that is not taken over");
     assert_eq!(open.len(), 4, "{open:?}");
-    team.k.tasks().maintain().await.unwrap();
+    team.k.maintain().await.unwrap();
     assert!(team.claim("temujin", 9).await.is_empty());
     assert_eq!(
         case.statuses(&["second", "third", "held", "waits"]).await,
