@@ -147,7 +147,7 @@ export type Finish =
 export interface Finished {
   readonly id: string
   readonly status: Status
-  /** True where the same lease had finished it the same way before. */
+  /** True where the same lease had ended it so before: what is stored is the first. */
   readonly repeated: boolean
 }
 

@@ -93,7 +93,7 @@ view! {
 }
 
 view! {
-    /// How a task stands after a finish; `repeated` where the same lease had finished it the same way before.
+    /// How a task stands after a finish; `repeated` where the same lease had ended it so before; what is stored is the first.
     Finished of tasks::Finished { id, status, repeated }
 }
 

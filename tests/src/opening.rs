@@ -102,7 +102,7 @@ async fn files_that_are_no_database_are_refused() {
     let path = folder.path().join("notes.txt");
     std::fs::write(&path, "not a database, but long enough to look like one ".repeat(50)).unwrap();
     assert_eq!(code(Kurultai::open(&format!("sqlite:{}", path.display())).await), "store.corrupt");
-    assert_eq!(code(Kurultai::open("sqlite:/nowhere/at/all/team.db").await), "store.read_only");
+    assert_eq!(code(Kurultai::open("sqlite:/nowhere/at/all/team.db").await), "config.url");
 }
 
 #[tokio::test]

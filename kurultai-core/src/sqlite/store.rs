@@ -41,6 +41,9 @@ impl SqliteStore {
                 // The working directory may be another one later.
                 *path = std::path::absolute(&path)
                     .map_err(|e| Error::config("the working directory is gone").caused_by(e))?;
+                if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+                    return Err(Error::config(format!("there is no folder {}", folder.display())));
+                }
                 Some(Arc::new(Readers::new()))
             }
             _ => None,

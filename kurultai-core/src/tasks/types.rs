@@ -251,7 +251,7 @@ pub struct Finish {
 pub struct Finished {
     pub id: String,
     pub status: Status,
-    /// True where the same lease had finished it the same way before.
+    /// True where the same lease had ended it so before: what is stored is the first.
     pub repeated: bool,
 }
 

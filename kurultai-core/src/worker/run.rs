@@ -93,7 +93,7 @@ impl Worker {
         }
     }
 
-    /// Works until `stop` is ready, drains, and returns how many jobs its handlers ended. Claims only the types that
+    /// Works until `stop` is ready, drains, and returns how many attempts its handlers ended. Claims only the types that
     /// it has handlers for.
     ///
     /// Errors: as [`start`](Self::start) and [`Jobs::next`](super::Jobs::next); running jobs are drained first.

@@ -434,7 +434,7 @@ class Enqueued:
 
 @final
 class Finished:
-    """How a task stands after a finish; ``repeated`` where the same lease had finished it the same way before."""
+    """How a task stands after a finish; ``repeated`` where the same lease had ended it so before; what is stored is the first."""
 
     __match_args__: ClassVar[Any]
     @property

@@ -119,7 +119,7 @@ class Agent:
         return add
 
     def run(self) -> int:
-        """Works until SIGTERM or Ctrl-C, drains, and returns how many tasks its handlers ended. A second signal, of
+        """Works until SIGTERM or Ctrl-C, drains, and returns how many attempts its handlers ended. A second signal, of
         either kind, does not wait for them."""
 
         async def main() -> int:
