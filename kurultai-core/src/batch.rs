@@ -1,7 +1,7 @@
 //! Concurrent single calls become one batch: group commit on SQLite, UNWIND on Neo4j.
 //!
 //! There is no timer. A batch is open to further calls until the store takes it, so a lone caller waits for nobody,
-//! and a crowd gathers by itself while the store is busy with the batch before.
+//! and a gathering gathers by itself while the store is busy with the batch before.
 
 use crate::error::{Error, Result};
 use futures::future::BoxFuture;
@@ -17,28 +17,29 @@ use tokio::sync::{Notify, oneshot};
 /// Requests that the store takes when it is ready for them.
 pub struct Batch<Q> {
     close: Box<dyn FnOnce() -> Vec<Q> + Send>,
-    crowd: Arc<Crowd>,
+    gathering: Arc<Gathering>,
 }
 
 impl<Q: Send + 'static> Batch<Q> {
+    /// Requests that gather no further ones.
     pub fn of(requests: Vec<Q>) -> Self {
-        let crowd = Arc::new(Crowd::default());
-        crowd.grows_to(requests.len());
-        Batch { close: Box::new(|| requests), crowd }
+        let gathering = Arc::new(Gathering::default());
+        gathering.grows_to(requests.len());
+        Batch { close: Box::new(|| requests), gathering }
     }
 
     /// How many calls it has gathered so far.
     pub fn gathered(&self) -> usize {
-        self.crowd.calls.load(SeqCst)
+        self.gathering.calls.load(SeqCst)
     }
 
     /// Waits for so many calls, without a limit of time.
     pub fn gather(&self, calls: usize) -> impl Future<Output = ()> + Send + use<Q> {
-        let crowd = self.crowd.clone();
+        let gathering = self.gathering.clone();
         async move {
-            crowd.wanted.store(calls, SeqCst);
-            if crowd.calls.load(SeqCst) < calls {
-                crowd.enough.notified().await;
+            gathering.wanted.store(calls, SeqCst);
+            if gathering.calls.load(SeqCst) < calls {
+                gathering.enough.notified().await;
             }
         }
     }
@@ -50,7 +51,7 @@ impl<Q: Send + 'static> Batch<Q> {
 
     pub(crate) fn map<R>(self, change: impl FnOnce(Vec<Q>) -> Vec<R> + Send + 'static) -> Batch<R> {
         let close = self.close;
-        Batch { close: Box::new(|| change(close())), crowd: self.crowd }
+        Batch { close: Box::new(|| change(close())), gathering: self.gathering }
     }
 }
 
@@ -62,13 +63,13 @@ impl<Q> fmt::Debug for Batch<Q> {
 
 /// The calls of a batch in numbers.
 #[derive(Default)]
-struct Crowd {
+struct Gathering {
     calls: AtomicUsize,
     wanted: AtomicUsize,
     enough: Notify,
 }
 
-impl Crowd {
+impl Gathering {
     fn grows_to(&self, calls: usize) {
         self.calls.store(calls, SeqCst);
         if calls == self.wanted.load(SeqCst) {
@@ -91,7 +92,7 @@ pub(crate) struct Coalescer<Q, A> {
 /// A batch on its way: first it gathers requests, then it waits for their answers.
 struct Open<Q, A> {
     gathered: Mutex<Gathered<Q, A>>,
-    crowd: Arc<Crowd>,
+    gathering: Arc<Gathering>,
 }
 
 struct Gathered<Q, A> {
@@ -118,7 +119,8 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
         let (reply, answer) = oneshot::channel();
         if let Some(opened) = self.join(request, reply) {
             let closing = opened.clone();
-            let batch = Batch { close: Box::new(move || closing.close()), crowd: opened.crowd.clone() };
+            let batch =
+                Batch { close: Box::new(move || closing.close()), gathering: opened.gathering.clone() };
             tokio::spawn(answer_all(Ending(opened), (self.run)(batch)));
         }
         answer.await.unwrap_or_else(|_| Err(Error::internal("the batch of this call broke off; see the log")))
@@ -134,13 +136,13 @@ impl<Q: Send + 'static, A: Send + 'static> Coalescer<Q, A> {
                 gathered.weight += weight;
                 gathered.requests.push(request);
                 gathered.replies.push(reply);
-                open.crowd.grows_to(gathered.requests.len());
+                open.gathering.grows_to(gathered.requests.len());
                 return None;
             }
         }
         let gathered = Gathered { weight, requests: vec![request], replies: vec![reply], closed: false };
-        let opened = Arc::new(Open { gathered: Mutex::new(gathered), crowd: Arc::default() });
-        opened.crowd.grows_to(1);
+        let opened = Arc::new(Open { gathered: Mutex::new(gathered), gathering: Arc::default() });
+        opened.gathering.grows_to(1);
         *open = Some(opened.clone());
         Some(opened)
     }

@@ -16,8 +16,10 @@ pub type Micros = i64;
 /// the server's. A manual clock is for tests.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
+    /// This machine's clock on SQLite, the server's on Neo4j.
     #[default]
     Store,
+    /// A clock that a test moves.
     Manual(ManualClock),
 }
 
@@ -61,10 +63,12 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
+    /// A clock that stands at this time.
     pub fn at(time: DateTime<Utc>) -> Self {
         ManualClock { micros: Arc::new(AtomicI64::new(time.timestamp_micros())), ahead: Arc::default() }
     }
 
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) {
         self.micros.fetch_add(micros(by), Ordering::SeqCst);
     }
@@ -76,6 +80,7 @@ impl ManualClock {
         self.micros.fetch_add(by, Ordering::SeqCst);
     }
 
+    /// The time at which it stands.
     pub fn now(&self) -> DateTime<Utc> {
         time(self.micros.load(Ordering::SeqCst))
     }

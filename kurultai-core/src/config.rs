@@ -37,7 +37,9 @@ pub struct TaskDefaults {
 /// How long what is over is kept; `None` keeps it for ever, which is the default.
 #[derive(Debug, Clone, Default)]
 pub struct Retention {
+    /// How long a finished task is kept; `None` for ever.
     pub tasks: Option<Duration>,
+    /// How long an event is kept; `None` for ever.
     pub events: Option<Duration>,
 }
 
@@ -127,15 +129,18 @@ impl Config {
         self
     }
 
+    /// What a task gets where its author says nothing.
     pub fn defaults(&self) -> &TaskDefaults {
         &self.defaults
     }
 
+    /// What a task gets where its author says nothing.
     pub fn task_defaults(mut self, defaults: TaskDefaults) -> Self {
         self.defaults = defaults;
         self
     }
 
+    /// How long finished tasks and events are kept. Default for ever.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self

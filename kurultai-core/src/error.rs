@@ -2,6 +2,7 @@
 
 use std::{any::Any, error::Error as StdError, fmt, iter, sync::Arc, time::Duration};
 
+/// A result whose error is this library's.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What the caller should do. Unless a kind says otherwise, nothing was changed.
@@ -35,6 +36,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind, in the order of their declaration.
     pub const ALL: [Kind; 12] = [
         Kind::Input,
         Kind::Config,
@@ -50,6 +52,7 @@ impl Kind {
         Kind::Internal,
     ];
 
+    /// The word for it in every language: `lease_lost`.
     pub fn as_str(self) -> &'static str {
         match self {
             Kind::Input => "input",
@@ -92,10 +95,12 @@ struct Wrong {
 }
 
 impl Error {
+    /// An error that the caller words.
     pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
         Error { kind, code, message: message.into(), retry_after: None, source: None, wrong: None }
     }
 
+    /// What the caller should do.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -105,6 +110,7 @@ impl Error {
         self.code
     }
 
+    /// One sentence that names the thing and the value; without the code.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -162,6 +168,7 @@ impl Error {
         self
     }
 
+    /// A payload cannot be stored: names the place in it, as `$.items[3]`.
     pub fn payload(path: &str, why: impl fmt::Display) -> Self {
         Error::new(Kind::Input, "input.payload", format!("payload at {path}: {why}"))
     }
@@ -174,14 +181,17 @@ impl Error {
         self
     }
 
+    /// The URL, the environment or an option is wrong.
     pub fn config(message: impl Into<String>) -> Self {
         Error::new(Kind::Config, "config.url", message)
     }
 
+    /// There is no such task.
     pub fn task_not_found(id: &str) -> Self {
         Error::new(Kind::NotFound, "task.not_found", format!("no task {id:?} in this namespace"))
     }
 
+    /// There is no such agent; `nearest` is whom the name is most like.
     pub fn agent_not_found(id: &str, nearest: Option<&str>) -> Self {
         let hint = match nearest {
             Some(name) => format!("did you mean {name:?}?"),
@@ -190,14 +200,17 @@ impl Error {
         Error::new(Kind::NotFound, "agent.not_found", format!("no agent {id:?} in this namespace; {hint}"))
     }
 
+    /// Somebody else may own the task now.
     pub fn lease_lost(message: impl Into<String>) -> Self {
         Error::new(Kind::LeaseLost, "lease.lost", message)
     }
 
+    /// The state of the thing forbids it.
     pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Error::new(Kind::Conflict, code, message)
     }
 
+    /// The store did not do it and may do it later.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Error::new(Kind::Unavailable, "store.unavailable", message).after(Duration::from_secs(1))
     }
@@ -206,6 +219,7 @@ impl Error {
         Error::new(Kind::Closed, "store.closed", "this store was closed")
     }
 
+    /// A defect of this library or of the database.
     pub fn internal(message: impl Into<String>) -> Self {
         Error::new(Kind::Internal, "store.failed", message)
     }

@@ -60,6 +60,7 @@ impl Json {
         Json(text.into())
     }
 
+    /// The text as it is stored.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -43,6 +43,7 @@ impl Kurultai {
         Kurultai::open_with(Config::from_env()?).await
     }
 
+    /// Opens the store that the configuration names. Errors as [`open`](Self::open).
     pub async fn open_with(config: Config) -> Result<Self> {
         match &config.location {
             #[cfg(feature = "sqlite")]
@@ -82,18 +83,22 @@ impl Kurultai {
         }
     }
 
+    /// What must be done.
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
     }
 
+    /// Who is there.
     pub fn agents(&self) -> Agents {
         self.agents.clone()
     }
 
+    /// What happened.
     pub fn events(&self) -> Events {
         self.events.clone()
     }
 
+    /// The team's name in its database.
     pub fn namespace(&self) -> &str {
         &self.session.config.namespace
     }

@@ -13,6 +13,7 @@
 //! Features: `sqlite` with `bundled`, the default; `neo4j`, which brings its driver and TLS; `testing`, for what only tests
 //! and benchmarks need.
 
+#![deny(missing_docs)]
 // With one store alone some rules have no caller.
 #![cfg_attr(not(all(feature = "sqlite", feature = "neo4j")), allow(dead_code, unused_imports))]
 
@@ -31,6 +32,8 @@ pub mod kurultai;
 #[cfg(feature = "neo4j")]
 mod neo4j;
 mod news;
+#[doc(hidden)]
+pub mod ready_queue;
 mod retry;
 mod session;
 #[cfg(feature = "sqlite")]
@@ -38,8 +41,6 @@ mod sqlite;
 mod store;
 pub mod tasks;
 mod upkeep;
-#[doc(hidden)]
-pub mod woken;
 mod words;
 pub mod worker;
 

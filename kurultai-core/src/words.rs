@@ -5,11 +5,13 @@ macro_rules! words {
     ($(#[$doc:meta])* $name:ident, $field:literal { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
+        pub enum $name { $(#[doc = concat!("`", $word, "`\n")] $(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
         impl $name {
+            /// Every one, in the order of their declaration.
             pub const ALL: &[$name] = &[$($name::$variant),+];
 
+            /// The word for it in every language and both stores.
             pub fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $word),+ }
             }

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use futures::FutureExt;
 use kurultai_core::{
     Error, Result,
-    woken::{GoOn, Woken},
+    ready_queue::{ReadyQueue, Resume},
 };
 use napi::{
     Env, Status,
@@ -152,18 +152,18 @@ struct Running {
     scheduled: AtomicBool,
 }
 
-static WOKEN: Woken<Running> = Woken::new();
+static READY: ReadyQueue<Running> = ReadyQueue::new();
 
 impl Wake for Running {
     fn wake(self: Arc<Self>) {
         if !self.scheduled.swap(true, Ordering::AcqRel) {
-            WOKEN.push(self, runtime().handle());
+            READY.push(self, runtime().handle());
         }
     }
 }
 
-impl GoOn for Running {
-    fn go_on(self: Arc<Self>) {
+impl Resume for Running {
+    fn resume(self: Arc<Self>) {
         // Before the poll: whoever wakes from here on wants another one.
         self.scheduled.store(false, Ordering::Release);
         if let Some(done) = self.poll() {

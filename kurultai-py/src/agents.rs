@@ -4,7 +4,7 @@ use crate::{
     args::{Count, Names, count},
     new_task::of_fields,
     op::Op,
-    runtime::Ours,
+    runtime::ForkSafe,
     view::view,
 };
 use kurultai_core::{Agents as CoreAgents, NewAgent as CoreNewAgent, agents};
@@ -66,11 +66,11 @@ impl NewAgent {
 }
 
 #[pyclass(frozen, module = "kurultai._native")]
-pub(crate) struct Agents(Ours<CoreAgents>);
+pub(crate) struct Agents(ForkSafe<CoreAgents>);
 
 impl Agents {
     pub(crate) fn new(core: CoreAgents) -> Self {
-        Agents(Ours::new(core))
+        Agents(ForkSafe::new(core))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     events::Events,
     jobs::Started,
     op::{Answer, Op},
-    runtime::Ours,
+    runtime::ForkSafe,
     tasks::Tasks,
 };
 use kurultai_core::{
@@ -20,7 +20,7 @@ use std::time::Duration;
 
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Kurultai {
-    core: Ours<Core>,
+    core: ForkSafe<Core>,
     default: Option<Py<PyAny>>,
 }
 
@@ -29,7 +29,7 @@ struct Opened(Core);
 
 impl Answer for Opened {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(Py::new(py, Kurultai { core: Ours::new(self.0), default: None })?.into_any())
+        Ok(Py::new(py, Kurultai { core: ForkSafe::new(self.0), default: None })?.into_any())
     }
 }
 
@@ -85,7 +85,7 @@ impl Kurultai {
 
     /// The same team with a hook for what JSON has no form for.
     fn with_default(&self, default: Py<PyAny>) -> Self {
-        Kurultai { core: Ours::new(self.core.clone()), default: Some(default) }
+        Kurultai { core: ForkSafe::new(self.core.clone()), default: Some(default) }
     }
 
     #[getter]

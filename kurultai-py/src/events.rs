@@ -4,7 +4,7 @@ use crate::{
     args::{Count, Span, TaskId, Time, span},
     errors::Raise,
     op::Op,
-    runtime::Ours,
+    runtime::ForkSafe,
     view::view,
 };
 use kurultai_core::{EventFilter, Events as CoreEvents, events};
@@ -22,17 +22,17 @@ view! {
 }
 
 #[pyclass(frozen, module = "kurultai._native")]
-pub(crate) struct Events(Ours<CoreEvents>);
+pub(crate) struct Events(ForkSafe<CoreEvents>);
 
 impl Events {
     pub(crate) fn new(core: CoreEvents) -> Self {
-        Events(Ours::new(core))
+        Events(ForkSafe::new(core))
     }
 }
 
 /// A reader that goes on for ever.
 #[pyclass(frozen, module = "kurultai._native")]
-pub(crate) struct Follow(Ours<Arc<Mutex<events::Follow>>>);
+pub(crate) struct Follow(ForkSafe<Arc<Mutex<events::Follow>>>);
 
 /// How many events it takes at once.
 const PAGE: usize = 256;
@@ -78,7 +78,7 @@ impl Events {
         let task_id = task.map(|task| task.0);
         let filter = EventFilter { after_seq, topic, source, task_id, limit: PAGE, ..EventFilter::default() };
         let follow = self.0.follow(filter).raise(py)?;
-        Ok(Follow(Ours::new(Arc::new(Mutex::new(follow)))))
+        Ok(Follow(ForkSafe::new(Arc::new(Mutex::new(follow)))))
     }
 
     fn last_seq(&self) -> Op {

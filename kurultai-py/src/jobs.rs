@@ -5,7 +5,7 @@ use crate::{
     errors::Raise,
     json, new_task,
     op::{Answer, Op},
-    runtime::Ours,
+    runtime::ForkSafe,
     task_types::{Claimed, Lease},
     view::Show,
 };
@@ -15,18 +15,18 @@ use std::sync::Arc;
 
 /// The jobs of one worker, as they come.
 #[pyclass(frozen, module = "kurultai._native")]
-pub(crate) struct Jobs(Ours<Arc<worker::Jobs>>);
+pub(crate) struct Jobs(ForkSafe<Arc<worker::Jobs>>);
 
 /// A claimed task and the right to end it. Dropped before its end, it is released.
 #[pyclass(frozen, module = "kurultai._native")]
-pub(crate) struct Job(Ours<Arc<worker::Job>>);
+pub(crate) struct Job(ForkSafe<Arc<worker::Job>>);
 
 /// A started worker on its way to Python.
 pub(crate) struct Started(pub(crate) worker::Jobs);
 
 impl Answer for Started {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(Py::new(py, Jobs(Ours::new(Arc::new(self.0))))?.into_any())
+        Ok(Py::new(py, Jobs(ForkSafe::new(Arc::new(self.0))))?.into_any())
     }
 }
 
@@ -35,7 +35,7 @@ struct Pulled(worker::Job);
 
 impl Answer for Pulled {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(Py::new(py, Job(Ours::new(Arc::new(self.0))))?.into_any())
+        Ok(Py::new(py, Job(ForkSafe::new(Arc::new(self.0))))?.into_any())
     }
 }
 

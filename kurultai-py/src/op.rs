@@ -4,12 +4,12 @@
 use crate::{
     bridge::{Bridge, Queue, lock},
     errors, logs,
-    runtime::{self, Ours},
+    runtime::{self, ForkSafe},
 };
 use futures::FutureExt;
 use kurultai_core::{
     Error,
-    woken::{GoOn, Woken},
+    ready_queue::{ReadyQueue, Resume},
 };
 use pyo3::{
     exceptions::{PyStopIteration, asyncio::CancelledError},
@@ -47,7 +47,7 @@ type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// While it runs it is what asyncio's tasks take for a future: something with `_asyncio_future_blocking`. A real future
 /// costs a turn of the loop for each call; here a task goes on as soon as the bridge knows its answer.
 #[pyclass(frozen, module = "kurultai._native")]
-pub(crate) struct Op(Ours<Mutex<Stage>>);
+pub(crate) struct Op(ForkSafe<Mutex<Stage>>);
 
 enum Stage {
     New(Call),
@@ -88,7 +88,7 @@ impl Op {
     pub(crate) fn new<T: Answer>(call: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
         let call =
             call.map(|outcome| outcome.map(|answer| Box::new(|py: Python<'_>| answer.give(py)) as Give));
-        Op(Ours::new(Mutex::new(Stage::New(Box::pin(call)))))
+        Op(ForkSafe::new(Mutex::new(Stage::New(Box::pin(call)))))
     }
 
     /// The outcome, where it is there at once.
@@ -216,10 +216,10 @@ impl Drop for Op {
     }
 }
 
-static WOKEN: Woken<Pending> = Woken::new();
+static READY: ReadyQueue<Pending> = ReadyQueue::new();
 
-impl GoOn for Pending {
-    fn go_on(self: Arc<Self>) {
+impl Resume for Pending {
+    fn resume(self: Arc<Self>) {
         if self.poll() {
             self.queue.clone().push(self);
         }
@@ -229,7 +229,7 @@ impl GoOn for Pending {
 impl Wake for Pending {
     fn wake(self: Arc<Self>) {
         if !self.woken.swap(true, Ordering::AcqRel) {
-            WOKEN.push(self, runtime::begun());
+            READY.push(self, runtime::begun());
         }
     }
 }

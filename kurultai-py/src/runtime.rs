@@ -51,15 +51,15 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Drops what it holds, but not in a forked child.
-pub(crate) struct Ours<T>(Option<T>);
+pub(crate) struct ForkSafe<T>(Option<T>);
 
-impl<T> Ours<T> {
+impl<T> ForkSafe<T> {
     pub(crate) fn new(value: T) -> Self {
-        Ours(Some(value))
+        ForkSafe(Some(value))
     }
 }
 
-impl<T> std::ops::Deref for Ours<T> {
+impl<T> std::ops::Deref for ForkSafe<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -67,7 +67,7 @@ impl<T> std::ops::Deref for Ours<T> {
     }
 }
 
-impl<T> Drop for Ours<T> {
+impl<T> Drop for ForkSafe<T> {
     fn drop(&mut self) {
         if forked() {
             std::mem::forget(self.0.take());

@@ -3,7 +3,7 @@
 use crate::{
     errors::Raise,
     op::Answer,
-    runtime::Ours,
+    runtime::ForkSafe,
     view::{Show, view},
 };
 use kurultai_core::{Finish, Outcome, Reason as CoreReason, Tasks as CoreTasks, tasks};
@@ -227,14 +227,14 @@ impl Show for CoreReason {
 /// Claimed tasks on their way to Python: if nobody takes them, they go back.
 pub(crate) struct Given {
     claimed: Vec<tasks::Claimed>,
-    tasks: Ours<CoreTasks>,
+    tasks: ForkSafe<CoreTasks>,
     runtime: Handle,
 }
 
 impl Given {
     /// Runs in tokio.
     pub(crate) fn new(claimed: Vec<tasks::Claimed>, tasks: CoreTasks) -> Self {
-        Given { claimed, tasks: Ours::new(tasks), runtime: Handle::current() }
+        Given { claimed, tasks: ForkSafe::new(tasks), runtime: Handle::current() }
     }
 }
 

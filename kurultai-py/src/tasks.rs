@@ -6,7 +6,7 @@ use crate::{
     finish::{FinishArg, failure},
     json, new_task,
     op::Op,
-    runtime::Ours,
+    runtime::ForkSafe,
     task_types::Given,
 };
 use kurultai_core::{
@@ -17,14 +17,14 @@ use pyo3::prelude::*;
 
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Tasks {
-    core: Ours<CoreTasks>,
+    core: ForkSafe<CoreTasks>,
     /// The hook for what JSON has no form for.
     default: Option<Py<PyAny>>,
 }
 
 impl Tasks {
     pub(crate) fn new(core: CoreTasks, default: Option<Py<PyAny>>) -> Self {
-        Tasks { core: Ours::new(core), default }
+        Tasks { core: ForkSafe::new(core), default }
     }
 
     fn default<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {

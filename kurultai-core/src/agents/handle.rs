@@ -26,6 +26,7 @@ impl Agents {
         self.register_many(vec![agent]).await
     }
 
+    /// Adds or updates many in one transaction, all or none. Errors: `input.invalid`, which names the row.
     #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
     pub async fn register_many(&self, agents: Vec<NewAgent>) -> Result<()> {
         let many = agents.len() > 1;
@@ -66,6 +67,7 @@ impl Agents {
         find(self.list().await?, name)
     }
 
+    /// All agents, in the order of their ids.
     #[instrument(level = "debug", skip_all)]
     pub async fn list(&self) -> Result<Vec<Agent>> {
         self.registry.agents().await

@@ -29,33 +29,41 @@ pub struct NewAgent {
     pub id: String,
     /// Any name; the id where none is given.
     pub display_name: Option<String>,
+    /// What it is for, in a word: `developer`. Tells people; nothing is matched against it.
     pub role: Option<String>,
+    /// Other names under which it is found.
     pub aliases: Vec<String>,
+    /// What it can do: a task that requires capabilities goes to an agent that has them all.
     pub capabilities: Vec<String>,
     /// How many tasks it may hold at once; `None` for any number.
     pub max_concurrent: Option<u32>,
 }
 
 impl NewAgent {
+    /// An agent of this id, of which nothing more is known.
     pub fn new(id: impl Into<String>) -> Self {
         NewAgent { id: id.into(), ..NewAgent::default() }
     }
 
+    /// How people call it: `Temüjin`.
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
         self
     }
 
+    /// What it can do; replaces what was given before.
     pub fn capabilities<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
         self.capabilities = capabilities.into_iter().map(Into::into).collect();
         self
     }
 
+    /// Other names under which it is found; replaces what was given before.
     pub fn aliases<S: Into<String>>(mut self, aliases: impl IntoIterator<Item = S>) -> Self {
         self.aliases = aliases.into_iter().map(Into::into).collect();
         self
     }
 
+    /// How many tasks it may hold at once, in all its processes together.
     pub fn max_concurrent(mut self, most: u32) -> Self {
         self.max_concurrent = Some(most);
         self
@@ -81,14 +89,22 @@ impl NewAgent {
     }
 }
 
+/// An agent as the registry has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Agent {
+    /// `[a-z0-9][a-z0-9_-]{0,63}`
     pub id: String,
+    /// How people call it.
     pub display_name: String,
+    /// What it is for, in a word.
     pub role: Option<String>,
+    /// Other names under which it is found.
     pub aliases: Vec<String>,
+    /// What it can do.
     pub capabilities: Vec<String>,
+    /// What it says of itself.
     pub status: AgentStatus,
+    /// How many tasks it may hold at once; `None` for any number.
     pub max_concurrent: Option<u32>,
     /// How many live leases it holds now.
     pub current_load: u32,
@@ -96,6 +112,7 @@ pub struct Agent {
     pub infra_heartbeat: Option<DateTime<Utc>>,
     /// The last sign that it works: claim, extend, progress, complete, fail.
     pub last_heartbeat: Option<DateTime<Utc>>,
+    /// When it was first registered.
     pub created_at: DateTime<Utc>,
 }
 

@@ -19,6 +19,7 @@ pub trait SubscriptionManager: fmt::Debug + Send + Sync {
 /// What one look at the log saw.
 #[derive(Debug)]
 pub struct Look {
+    /// Those that match, oldest first.
     pub events: Vec<Event>,
     /// Every event up to here was looked at, whether it matched or not.
     pub looked_to: i64,

@@ -6,6 +6,7 @@ use std::time::Duration;
 /// The highest number that an event can have.
 pub(crate) const MOST_EVENTS: i64 = 1 << 44;
 
+/// Something that happened, as the log has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Event {
     /// Grows in commit order within the namespace, without a gap.
@@ -17,8 +18,11 @@ pub struct Event {
     pub topic: String,
     /// The agent, where one caused it.
     pub source: Option<String>,
+    /// The task it is about, where it is about one.
     pub task_id: Option<String>,
+    /// What the topic alone does not say, such as the reason of a failure.
     pub payload: Option<Json>,
+    /// When its transaction was made, by the store's clock.
     pub created_at: DateTime<Utc>,
 }
 
@@ -29,7 +33,9 @@ pub struct EventFilter {
     pub after_seq: i64,
     /// Dotted, at most 64 words; `*` is one word, `**` any number: `task.*`.
     pub topic: Option<String>,
+    /// Only those that this agent caused.
     pub source: Option<String>,
+    /// Only those about this task.
     pub task_id: Option<String>,
     /// Not before this time.
     pub since: Option<DateTime<Utc>>,

@@ -78,7 +78,7 @@ impl SqliteStore {
             let runtime = Handle::current();
             blocking(move || {
                 let _turn = turn;
-                let reader = ours(&readers, || runtime.block_on(writer.write(|_| Ok(()))))?;
+                let reader = current(&readers, || runtime.block_on(writer.write(|_| Ok(()))))?;
                 reader.run(|connection| job(&Tx::new(connection, reader.ns, now, &counts, None)))
             })
             .await
@@ -99,7 +99,7 @@ impl SqliteStore {
 }
 
 /// A connection to the files that are there. Opening them anew is the writer's business.
-fn ours(readers: &Readers, reopen: impl Fn() -> Result<()>) -> Result<Reader<'_>> {
+fn current(readers: &Readers, reopen: impl Fn() -> Result<()>) -> Result<Reader<'_>> {
     for _ in 0..3 {
         if let Some(reader) = readers.take()? {
             return Ok(reader);

@@ -260,7 +260,7 @@ impl Thread {
         }
         while let Some(job) = next {
             let tx = tx();
-            if !one(&tx, job, &mut empty, answers)? {
+            if !run_job(&tx, job, &mut empty, answers)? {
                 break;
             }
             let more = answers.len() < MOST_JOBS && begun.elapsed() < MOST_TIME;
@@ -272,7 +272,7 @@ impl Thread {
 
 /// A job that fails is undone alone. A savepoint copies every page that is written after it, so the first job, which
 /// has the transaction for itself, goes without. False where the transaction is over.
-fn one(tx: &Tx<'_>, job: Job, empty: &mut bool, answers: &mut Vec<Answer>) -> Result<bool> {
+fn run_job(tx: &Tx<'_>, job: Job, empty: &mut bool, answers: &mut Vec<Answer>) -> Result<bool> {
     let connection = tx.connection;
     let run = |sql| execute(connection, sql).map_err(failed);
     if !*empty {

@@ -48,8 +48,11 @@ impl AdoptOptions {
 /// What was taken over; after a dry run, what would be.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Adoption {
+    /// Nothing was changed: this is what would be.
     pub dry_run: bool,
+    /// How many tasks.
     pub tasks: u64,
+    /// How many agents.
     pub agents: u64,
     /// The tasks by the status that they have now.
     pub by_status: BTreeMap<Status, u64>,
@@ -60,9 +63,11 @@ pub struct Adoption {
 /// Something that happened to nodes in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// What kind of thing it is.
     pub kind: FindingKind,
     /// `status "done" as completed`
     pub what: String,
+    /// How many nodes it happened to.
     pub count: u64,
     /// The first five, by their ids.
     pub examples: Vec<String>,

@@ -22,6 +22,7 @@ use std::{fmt, time::Duration};
 /// One answer a request, in order. A refused request is its own answer, never an error of its neighbours.
 #[derive(Debug)]
 pub struct Answers<T> {
+    /// One answer a request, in the order of the requests.
     pub each: Vec<Result<T>>,
     /// The store has left work for itself: call `due` and settle it.
     pub overdue: bool,
@@ -33,13 +34,16 @@ pub const ANSWER_BYTES: usize = 16 << 20;
 /// So many tasks have fewer bytes in any case.
 pub const FEW_TASKS: usize = ANSWER_BYTES / MAX_BYTES;
 
+/// What a store does for the queue.
 #[async_trait]
 pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// Each unit is added whole or not at all; all units are one transaction.
     async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>>;
 
+    /// Gives each request the most urgent tasks that its agent may have, under a lease each.
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>>;
 
+    /// Lets each lease last longer, where it is still the task's live one, and says what its holder should do.
     async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>>;
 
     /// No two of a batch name the same task.
@@ -65,14 +69,19 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// The paused types, in order; an empty one is the whole namespace.
     async fn paused(&self) -> Result<Vec<String>>;
 
+    /// The tasks of these ids, in their order; `None` where there is none.
     async fn get(&self, ids: Vec<String>) -> Result<Vec<Option<Task>>>;
 
+    /// A page of the tasks that match, in the order of their ids.
     async fn list(&self, filter: Filter) -> Result<Page>;
 
+    /// What a task waits for or is fed by, with results, in the order of their ids.
     async fn prerequisites(&self, id: &str) -> Result<Vec<Prerequisite>>;
 
+    /// The tasks whose parent it is, with results, in the order of their ids.
     async fn children(&self, id: &str) -> Result<Vec<Prerequisite>>;
 
+    /// Counts, waits and what is paused.
     async fn stats(&self) -> Result<Stats>;
 
     /// Raises what has waited longer than `span` a rank, at most `limit` tasks.
@@ -91,21 +100,29 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     async fn adopt(&self, options: AdoptOptions) -> Result<Adoption>;
 }
 
+/// What one caller wants to claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimRequest {
+    /// Who claims.
     pub agent: String,
+    /// At most so many tasks.
     pub max: usize,
     /// `None` for every type.
     pub types: Option<Vec<String>>,
+    /// How long the leases last.
     pub lease: Duration,
 }
 
+/// What the holder of a lease says of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extend {
+    /// Which one.
     pub lease: Lease,
     /// The lease then lasts at least this long from now; never shorter than before.
     pub ttl: Option<Duration>,
+    /// How far the work is, 0 to 1.
     pub progress: Option<f64>,
+    /// Where the next attempt can go on.
     pub checkpoint: Option<Json>,
 }
 
@@ -114,6 +131,7 @@ pub struct Extend {
 pub struct Tally {
     /// Not finished.
     pub live: u32,
+    /// Completed.
     pub completed: u32,
     /// Dead, cancelled or expired.
     pub failed: u32,
@@ -122,30 +140,44 @@ pub struct Tally {
 /// What a rule needs to know of a task; read in one statement. Times are the store's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
+    /// The store's time when they were read.
     pub now: Micros,
+    /// The task's id.
     pub id: String,
     /// Grows with each change: the fence of decisions that were made outside the transaction.
     pub revision: i64,
+    /// Where it stands.
     pub status: Status,
+    /// The claim that holds it, or that ended it.
     pub claim_id: Option<String>,
+    /// Who holds it.
     pub claimed_by: Option<String>,
+    /// When its lease ends, where it is held.
     pub lease_expires_at: Option<Micros>,
+    /// How many attempts were counted.
     pub attempts: u32,
+    /// How many it may have.
     pub max_attempts: u32,
+    /// How long it waits between them.
     pub retry: RetryPolicy,
     /// Whether it has a `claim_key` now.
     pub claimable: bool,
+    /// When it may start.
     pub run_at: Option<Micros>,
+    /// When it expires if nobody has claimed it.
     pub expires_at: Option<Micros>,
     /// `expires_at` is set anew to this much after it becomes claimable; `None` where `expires_at` is fixed or
     /// absent.
     pub timeout: Option<Micros>,
     /// `cancel` or `suspend`, asked for while it was held.
     pub control: Option<Signal>,
+    /// What it does when a prerequisite comes to nothing.
     pub on_prerequisite_failure: OnPrerequisiteFailure,
+    /// How many of its children it waits for.
     pub wait_for: WaitFor,
     /// Those of its `blocks` edges.
     pub prerequisites: Tally,
+    /// Those whose parent it is.
     pub children: Tally,
     /// How many of its errors are leases that ran out.
     pub lapses: u32,
@@ -168,36 +200,55 @@ impl Tally {
     }
 }
 
+/// What must still be so when a change is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fence {
     /// Nothing has changed the task since its facts were read.
     Revision(i64),
     /// Nor has time: the lease of this claim is still live.
-    Lease { claim: String, revision: i64 },
+    Lease {
+        /// The claim id.
+        claim: String,
+        /// The task's when its facts were read.
+        revision: i64,
+    },
 }
 
 /// A task's next state, whole: what is `None` becomes absent, except `results` and `usage`, which then stay.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
+    /// Which task.
     pub id: String,
+    /// What must still be so.
     pub fence: Fence,
+    /// What it becomes.
     pub status: Status,
+    /// Whether it can be claimed now.
     pub claimable: bool,
+    /// When it may start.
     pub run_at: Option<Micros>,
+    /// When it expires.
     pub expires_at: Option<Micros>,
+    /// When the store looks at it by itself.
     pub due_at: Option<Micros>,
+    /// How many attempts count from now on.
     pub attempts: u32,
     /// Whether the claim id stays, so that a repeated finish is recognised. The lease itself ends unless the
     /// status is `in_progress`.
     pub keep_claim: bool,
+    /// What its holder is asked to do.
     pub control: Option<Signal>,
     /// Appended to the task's errors.
     pub error: Option<TaskError>,
+    /// What it is completed with, or what a failed attempt had achieved.
     pub results: Option<Json>,
+    /// What the attempt has cost.
     pub usage: Option<Usage>,
     /// The event, if it is one.
     pub topic: Option<&'static str>,
+    /// Who caused it.
     pub source: Option<String>,
+    /// Why.
     pub reason: Option<String>,
 }
 
@@ -209,15 +260,19 @@ impl Change {
     }
 }
 
+/// What became of changes.
 #[derive(Debug)]
 pub struct Applied {
     /// Whether each change's fence held.
     pub held: Vec<bool>,
+    /// The store has left work for itself: call `due` and settle it.
     pub overdue: bool,
 }
 
+/// Tasks that the store should look at now.
 #[derive(Debug)]
 pub struct Due {
+    /// In the order of their times.
     pub ids: Vec<String>,
     /// Some of them are due because of a change that is done, and not because of the time.
     pub marked: bool,

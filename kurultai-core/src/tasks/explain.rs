@@ -9,7 +9,9 @@ use std::fmt;
 /// The answer of `tasks().explain(id)`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
+    /// Which task.
     pub id: String,
+    /// Where it stands.
     pub status: Status,
     /// Empty where somebody alive can claim it now.
     pub reasons: Vec<Reason>,
@@ -17,47 +19,64 @@ pub struct Explanation {
     pub candidates: Vec<String>,
 }
 
+/// One thing that keeps a task from being claimed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Reason {
+    /// It has ended.
     Finished {
+        /// As what.
         status: Status,
     },
+    /// Somebody works on it.
     Held {
+        /// Who.
         by: String,
+        /// When the lease ends.
         until: DateTime<Utc>,
     },
+    /// Somebody has suspended it: resume it.
     Suspended,
     /// Waits for these tasks, which stand so.
     BlockedBy {
+        /// Each with where it stands.
         tasks: Vec<(String, Status)>,
     },
     /// A parent: completes with its children.
     WaitsForChildren {
+        /// Each with where it stands.
         tasks: Vec<(String, Status)>,
     },
+    /// Its time has not come.
     Scheduled {
+        /// When it comes.
         run_at: DateTime<Utc>,
     },
     /// An empty type is the whole namespace.
     Paused {
+        /// The type; an empty one is the whole namespace.
         task_type: String,
     },
     /// Assigned to an agent that is not alive.
     AssigneeAbsent {
+        /// Who it is assigned to.
         agent: String,
     },
     /// No agent alive has these.
     CapabilityMissing {
+        /// Those that are missing.
         capabilities: Vec<String>,
     },
     /// Each is there, but nobody alive has all of them.
     NobodyHasAll {
+        /// All that it requires.
         capabilities: Vec<String>,
     },
+    /// No agent has given a sign of life lately.
     NobodyAlive,
     /// Everybody who could is full or draining.
     Busy {
+        /// Those that could, and have no room.
         agents: Vec<String>,
     },
 }

@@ -196,6 +196,7 @@ impl Tasks {
         self.renew(Extend { lease: lease.clone(), ttl: None, progress: None, checkpoint }).await
     }
 
+    /// Extends a lease and notes progress or a checkpoint in one statement. Errors and answer as [`extend`](Self::extend).
     #[instrument(level = "debug", skip_all, fields(task = request.lease.task_id))]
     pub async fn renew(&self, request: Extend) -> Result<Extended> {
         check::extend(&request)?;
@@ -215,6 +216,7 @@ impl Tasks {
         self.act(id, Action::Suspend).await
     }
 
+    /// Puts a suspended task, or one that waits for review, back into the queue. Errors: `task.not_found`, `task.state`.
     pub async fn resume(&self, id: &str) -> Result<Status> {
         self.act(id, Action::Resume).await
     }
@@ -237,6 +239,7 @@ impl Tasks {
         self.set_paused(task_type, true).await
     }
 
+    /// Gives out a task type, or with `None` every task, again.
     #[instrument(level = "debug", skip(self))]
     pub async fn unpause(&self, task_type: Option<&str>) -> Result<()> {
         self.set_paused(task_type, false).await
@@ -281,6 +284,7 @@ impl Tasks {
         self.queue.get(ids.iter().map(|id| (*id).to_owned()).collect()).await
     }
 
+    /// A page of tasks, in the order of their ids; give [`Page::next`] as the next filter's cursor. Errors: `input.invalid`.
     #[instrument(level = "debug", skip_all)]
     pub async fn list(&self, mut filter: Filter) -> Result<Page> {
         filter.limit = match filter.limit {
@@ -296,6 +300,7 @@ impl Tasks {
         self.list(Filter { status: Some(Status::DeadLetter), ..filter }).await
     }
 
+    /// How many tasks there are by status, how long they wait and run, and what is paused.
     #[instrument(level = "debug", skip_all)]
     pub async fn stats(&self) -> Result<Stats> {
         self.queue.stats().await

@@ -1,7 +1,7 @@
 //! What must be done: tasks, dependencies, claims, leases, retries, dead letters.
 //!
 //! Read in this order: [`types`], [`new_task`] and [`requests`], [`contract`] (what a store does), [`handle`] (what users call), then the pure
-//! rules: [`check`] (is the call sound), [`admit`] (may it be enqueued), [`order`] (who gets what), [`rules`] (next states),
+//! rules: `check` (is the call sound), `admit` (may it be enqueued), `order` (who gets what), `rules` (next states),
 //! [`explain`] (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
 //! `upkeep` (the background).
 
@@ -14,9 +14,9 @@ pub mod explain;
 pub mod handle;
 mod hot;
 pub mod new_task;
-pub mod order;
+pub(crate) mod order;
 pub mod requests;
-pub mod rules;
+pub(crate) mod rules;
 mod settle;
 pub mod types;
 mod upkeep;

@@ -21,9 +21,12 @@ words! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitFor {
+    /// Every child.
     #[default]
     All,
+    /// One child.
     Any,
+    /// So many children.
     Quorum(u32),
 }
 
@@ -31,8 +34,11 @@ pub enum WaitFor {
 /// that (full jitter).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
+    /// The wait after the first failure; doubled after each further one. Default 60 s.
     pub base: Duration,
+    /// The longest wait. Default 1 h.
     pub cap: Duration,
+    /// Whether the wait is drawn at random between zero and that. Default true.
     pub jitter: bool,
 }
 
@@ -49,6 +55,7 @@ pub enum Expiry {
     /// As the configuration says; 30 minutes where it says nothing.
     #[default]
     Default,
+    /// It waits for ever.
     Never,
     /// Counted from when it can be claimed: not while it is blocked, scheduled or backing off.
     After(Duration),
@@ -59,21 +66,30 @@ pub enum Expiry {
 /// When a task can be claimed at the earliest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
+    /// As soon as it can.
     #[default]
     Now,
+    /// So long after the enqueue.
     After(Duration),
+    /// At this time.
     At(DateTime<Utc>),
 }
 
+/// What a task waits for, or is told of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dependency {
+    /// The task before, by its id or unique key.
     pub prerequisite: String,
+    /// What the edge means.
     pub dependency_type: DependencyType,
+    /// How important it is, for people and for other programs; nothing is decided by it.
     pub weight: Option<f64>,
+    /// Who found it, where it was not the author.
     pub detected_by: Option<String>,
 }
 
 impl Dependency {
+    /// An edge to this task.
     pub fn new(prerequisite: impl Into<String>, dependency_type: DependencyType) -> Self {
         Dependency { prerequisite: prerequisite.into(), dependency_type, weight: None, detected_by: None }
     }
@@ -89,11 +105,17 @@ impl<S: Into<String>> From<S> for Dependency {
 /// whose answer was lost can be repeated.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
+    /// Made here, or given: at most 128 characters, unique in the namespace.
     pub id: String,
+    /// What kind of work it is: `review`. Agents claim and handle by it.
     pub task_type: String,
+    /// A line for people; the type where none is given.
     pub title: String,
+    /// More for people.
     pub description: String,
+    /// What the handler gets: any JSON, at most 1 MiB.
     pub payload: Json,
+    /// P0 comes first; default P2.
     pub priority: Priority,
     /// 0 to 1, higher first within a priority.
     pub priority_weight: f64,
@@ -101,21 +123,32 @@ pub struct NewTask {
     pub required_capabilities: Vec<String>,
     /// Within a priority and weight, an agent takes tasks that prefer its capabilities first.
     pub preferred_capabilities: Vec<String>,
+    /// Only this agent may claim it.
     pub assigned_to: Option<String>,
+    /// Who gave it on.
     pub delegated_by: Option<String>,
+    /// The task whose part it is: that one completes when its children have.
     pub parent_id: Option<String>,
     /// How many of its children this task waits for.
     pub wait_for: WaitFor,
+    /// What it waits for.
     pub depends_on: Vec<Dependency>,
+    /// What it does when a prerequisite comes to nothing. Default: it stays blocked.
     pub on_prerequisite_failure: OnPrerequisiteFailure,
+    /// At most one waiting, running or completed task has this key.
     pub unique_key: Option<String>,
+    /// When it may start. Default at once.
     pub start: Start,
+    /// How long it may wait to be claimed. Default 30 minutes, or TASK_TIMEOUT_MINUTES.
     pub expiry: Expiry,
+    /// How many attempts it may have, 1 to 1,000. Default 3, or TASK_QUEUE_MAX_RETRIES.
     pub max_attempts: Option<u32>,
+    /// How long it waits between attempts.
     pub retry: RetryPolicy,
 }
 
 impl NewTask {
+    /// A task of this type, with a new id and every default.
     pub fn new(task_type: impl Into<String>) -> Self {
         NewTask {
             id: ids::new_id(),
@@ -141,56 +174,67 @@ impl NewTask {
         }
     }
 
+    /// A line for people.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
+    /// More for people.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 
+    /// What the handler gets.
     pub fn payload(mut self, payload: impl Into<Json>) -> Self {
         self.payload = payload.into();
         self
     }
 
+    /// P0 comes first.
     pub fn priority(mut self, priority: Priority) -> Self {
         self.priority = priority;
         self
     }
 
+    /// Within a priority, 0 to 1: the heavier comes first. Default 0.5.
     pub fn priority_weight(mut self, weight: f64) -> Self {
         self.priority_weight = weight;
         self
     }
 
+    /// Capabilities that an agent must have, all of them, to claim it.
     pub fn requires<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
         self.required_capabilities.extend(capabilities.into_iter().map(Into::into));
         self
     }
 
+    /// Capabilities that an agent had better have: among equals it goes to who has more of them.
     pub fn prefers<S: Into<String>>(mut self, capabilities: impl IntoIterator<Item = S>) -> Self {
         self.preferred_capabilities.extend(capabilities.into_iter().map(Into::into));
         self
     }
 
+    /// Only this agent may claim it.
     pub fn assigned_to(mut self, agent: impl Into<String>) -> Self {
         self.assigned_to = Some(agent.into());
         self
     }
 
+    /// Who gave it on.
     pub fn delegated_by(mut self, agent: impl Into<String>) -> Self {
         self.delegated_by = Some(agent.into());
         self
     }
 
+    /// The task whose part it is.
     pub fn parent(mut self, parent: impl Into<String>) -> Self {
         self.parent_id = Some(parent.into());
         self
     }
 
+    /// How many children this task waits for before it completes.
     pub fn wait_for(mut self, wait_for: WaitFor) -> Self {
         self.wait_for = wait_for;
         self
@@ -202,6 +246,7 @@ impl NewTask {
         self
     }
 
+    /// What it does when a prerequisite comes to nothing.
     pub fn on_prerequisite_failure(mut self, policy: OnPrerequisiteFailure) -> Self {
         self.on_prerequisite_failure = policy;
         self
@@ -220,21 +265,25 @@ impl NewTask {
         self
     }
 
+    /// May start so long after the enqueue.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.start = Start::After(delay);
         self
     }
 
+    /// How long it may wait to be claimed.
     pub fn expiry(mut self, expiry: Expiry) -> Self {
         self.expiry = expiry;
         self
     }
 
+    /// How many attempts it may have, 1 to 1,000.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = Some(attempts);
         self
     }
 
+    /// How long it waits between attempts.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
         self

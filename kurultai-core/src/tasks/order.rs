@@ -5,14 +5,14 @@ use crate::clock::Micros;
 use std::{cmp::Reverse, collections::HashMap};
 
 /// 2020-01-01: sort keys count microseconds from here and have room for 35 years.
-pub const EPOCH: Micros = 1_577_836_800_000_000;
+pub(crate) const EPOCH: Micros = 1_577_836_800_000_000;
 /// A rank in a sort key.
-pub const RANK: i64 = 1 << 60;
+pub(crate) const RANK: i64 = 1 << 60;
 /// A thousandth of a weight in a sort key. Below it only age counts.
-pub const LIGHTEST: i64 = 1 << 50;
+pub(crate) const LIGHTEST: i64 = 1 << 50;
 
 /// A task's sort key is this plus the microseconds since [`EPOCH`]: rank, then weight, then age; lowest first.
-pub fn sort_base(priority: Priority, weight: f64) -> i64 {
+pub(crate) fn sort_base(priority: Priority, weight: f64) -> i64 {
     let lightness = 1000 - (weight * 1000.0).round() as i64;
     priority as i64 * RANK + (lightness << 50)
 }
@@ -20,38 +20,38 @@ pub fn sort_base(priority: Priority, weight: f64) -> i64 {
 /// The kind of claimer a task needs. Tasks of one route differ in order only, so a claim looks at the heads of
 /// the routes its agent may serve.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Route {
-    pub task_type: String,
-    pub required: Vec<String>,
-    pub preferred: Vec<String>,
-    pub assigned_to: Option<String>,
+pub(crate) struct Route {
+    pub(crate) task_type: String,
+    pub(crate) required: Vec<String>,
+    pub(crate) preferred: Vec<String>,
+    pub(crate) assigned_to: Option<String>,
 }
 
 impl Route {
     /// Canonical text, the same on both stores.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         key(&self.task_type, &self.required, &self.preferred, self.assigned_to.as_deref())
     }
 
     /// The key of the route that a task takes.
-    pub fn key_of(task: &NewTask) -> String {
+    pub(crate) fn key_of(task: &NewTask) -> String {
         let (required, preferred) = (&task.required_capabilities, &task.preferred_capabilities);
         key(&task.task_type, required, preferred, task.assigned_to.as_deref())
     }
 
     /// Whether two tasks take the same route, as far as that is seen without sorting.
-    pub fn is_same(a: &NewTask, b: &NewTask) -> bool {
+    pub(crate) fn is_same(a: &NewTask, b: &NewTask) -> bool {
         (&a.task_type, &a.required_capabilities, &a.preferred_capabilities, &a.assigned_to)
             == (&b.task_type, &b.required_capabilities, &b.preferred_capabilities, &b.assigned_to)
     }
 
-    pub fn from_key(key: &str) -> Option<Self> {
+    pub(crate) fn from_key(key: &str) -> Option<Self> {
         let (task_type, required, preferred, assigned_to) = serde_json::from_str(key).ok()?;
         Some(Route { task_type, required, preferred, assigned_to })
     }
 
     /// Whether the agent may take such tasks, and how many of its capabilities they prefer.
-    pub fn served_by(
+    pub(crate) fn served_by(
         &self,
         agent: &str,
         capabilities: &[String],
@@ -79,25 +79,25 @@ fn key(task_type: &str, required: &[String], preferred: &[String], assigned_to: 
 
 /// The first tasks of a route, in order of their sort keys.
 #[derive(Debug)]
-pub struct Head<T> {
-    pub route: usize,
-    pub key: i64,
-    pub task: T,
+pub(crate) struct Head<T> {
+    pub(crate) route: usize,
+    pub(crate) key: i64,
+    pub(crate) task: T,
 }
 
 /// The routes that a claimer serves, each with the number of its capabilities that they prefer.
-pub type Served = Vec<(usize, usize)>;
+pub(crate) type Served = Vec<(usize, usize)>;
 
 /// What one claimer of a batch may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Share {
-    pub routes: Served,
-    pub max: usize,
+pub(crate) struct Share {
+    pub(crate) routes: Served,
+    pub(crate) max: usize,
 }
 
 /// Leaves each share the routes that its tasks can come from: as many as all shares take, those with the best heads.
 /// `heads` has each route's first sort key, in order of the routes.
-pub fn prune(shares: &mut [Share], heads: &[(usize, i64)]) {
+pub(crate) fn prune(shares: &mut [Share], heads: &[(usize, i64)]) {
     let wanted = shares.iter().map(|share| share.max).fold(0, usize::saturating_add);
     for share in shares.iter_mut().filter(|share| share.routes.len() > wanted) {
         share.routes.sort_by_cached_key(|(route, preferred)| {
@@ -111,7 +111,7 @@ pub fn prune(shares: &mut [Share], heads: &[(usize, i64)]) {
 }
 
 /// Who gets which head: first come, first served, each in the order rank, weight, preference, age.
-pub fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
+pub(crate) fn assign<T: Clone>(shares: &[Share], heads: &[Head<T>]) -> Vec<Vec<T>> {
     let mut taken = vec![false; heads.len()];
     let mut orders: HashMap<&Served, (Vec<usize>, usize)> = HashMap::new();
     let mut given = Vec::with_capacity(shares.len());

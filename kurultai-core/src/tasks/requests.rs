@@ -6,6 +6,7 @@ use std::time::Duration;
 /// What to claim. `Claim::new("temujin")` takes one task of any type and does not wait.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
+    /// Who claims; it must be registered.
     pub agent: String,
     /// 1 to 1,000. Default 1.
     pub max: usize,
@@ -21,6 +22,7 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// One task of any type, without waiting.
     pub fn new(agent: impl Into<String>) -> Self {
         Claim {
             agent: agent.into(),
@@ -32,26 +34,31 @@ impl Claim {
         }
     }
 
+    /// At most so many tasks, 1 to 1,000.
     pub fn max(mut self, max: usize) -> Self {
         self.max = max;
         self
     }
 
+    /// Only these types.
     pub fn types<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
         self.types = Some(types.into_iter().map(Into::into).collect());
         self
     }
 
+    /// How long the lease lasts without renewal, 0.1 to 86,400 s.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.lease = Some(lease);
         self
     }
 
+    /// How long to wait for work where there is none; at most a day.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
         self
     }
 
+    /// Whether outages of the store are waited out.
     pub fn persistent(mut self, persistent: bool) -> Self {
         self.persistent = persistent;
         self
@@ -62,10 +69,15 @@ impl Claim {
 /// in which they were made.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
+    /// Where they stand.
     pub status: Option<Status>,
+    /// Of this type.
     pub task_type: Option<String>,
+    /// For this agent alone.
     pub assigned_to: Option<String>,
+    /// Held by this agent, or ended by it.
     pub claimed_by: Option<String>,
+    /// Parts of this task.
     pub parent_id: Option<String>,
     /// `next` of the page before.
     pub cursor: Option<String>,

@@ -9,19 +9,19 @@ use crate::{
 use std::time::Duration;
 
 /// `due_at` of a task that the store should look at now.
-pub const NOW: Micros = 0;
+pub(crate) const NOW: Micros = 0;
 
 /// When a new task can be claimed, and how long it waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timing {
-    pub claimable: bool,
-    pub run_at: Option<Micros>,
-    pub expires_at: Option<Micros>,
-    pub timeout: Option<Micros>,
-    pub due_at: Option<Micros>,
+pub(crate) struct Timing {
+    pub(crate) claimable: bool,
+    pub(crate) run_at: Option<Micros>,
+    pub(crate) expires_at: Option<Micros>,
+    pub(crate) timeout: Option<Micros>,
+    pub(crate) due_at: Option<Micros>,
 }
 
-pub fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
+pub(crate) fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
     let run_at = match task.start {
         Start::Now => None,
         Start::After(delay) => Some(now.saturating_add(micros(delay))),
@@ -58,7 +58,7 @@ fn waiting(
 
 /// The same for a task whose prerequisites are done: `run_at` then says since when it could be claimed, so that
 /// its wait can be measured.
-pub fn unblocked(
+pub(crate) fn unblocked(
     now: Micros,
     run_at: Option<Micros>,
     expires_at: Option<Micros>,
@@ -68,7 +68,7 @@ pub fn unblocked(
 }
 
 /// The wait before the next attempt. `draw` is a random number from 0 to 1.
-pub fn backoff(policy: RetryPolicy, attempt: u32, draw: f64) -> Duration {
+pub(crate) fn backoff(policy: RetryPolicy, attempt: u32, draw: f64) -> Duration {
     let doubled = policy.base.saturating_mul(1u32 << attempt.saturating_sub(1).min(20));
     let most = doubled.min(policy.cap);
     if policy.jitter { most.mul_f64(draw.clamp(0.0, 1.0)) } else { most }
@@ -76,7 +76,7 @@ pub fn backoff(policy: RetryPolicy, attempt: u32, draw: f64) -> Duration {
 
 /// What somebody, or the store itself, wants of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     Cancel {
         reason: Option<String>,
     },
@@ -164,7 +164,7 @@ fn earliest(a: Option<Micros>, b: Option<Micros>) -> Option<Micros> {
 }
 
 /// What an action makes of a task; `None` where it is so already.
-pub fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change>> {
+pub(crate) fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option<Change>> {
     use Status::*;
     let refuse = |verb: &str| {
         let message = format!("task {} is {} and cannot be {verb}", facts.id, facts.status);
@@ -318,7 +318,7 @@ fn gate(facts: &Facts) -> Change {
 ///
 /// Fails with `lease.lost` where the lease is not the task's live one. A parent that still waits for children is
 /// blocked until they are done.
-pub fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change>> {
+pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change>> {
     let ours = facts.claim_id.as_deref() == Some(&finish.lease.claim_id);
     if !ours || !facts.lease_is_live() {
         let repeated = ours
@@ -382,7 +382,7 @@ fn lost(facts: &Facts, finish: &Finish) -> Error {
 }
 
 /// The answer to an extend whose fence did not hold.
-pub fn not_extended(lease: &Lease, facts: Option<&Facts>) -> Error {
+pub(crate) fn not_extended(lease: &Lease, facts: Option<&Facts>) -> Error {
     match facts {
         None => Error::task_not_found(&lease.task_id),
         Some(facts) => lost(facts, &Finish { lease: lease.clone(), outcome: Outcome::Release }),

@@ -52,16 +52,22 @@ impl Status {
 /// P0 is served first. Also read from the words critical, urgent, high, normal, medium, low and backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Priority {
+    /// Before everything else.
     P0,
+    /// Soon.
     P1,
+    /// When there is time.
     #[default]
     P2,
+    /// Some day; what waits long rises.
     P3,
 }
 
 impl Priority {
+    /// All four, the most urgent first.
     pub const ALL: [Priority; 4] = [Priority::P0, Priority::P1, Priority::P2, Priority::P3];
 
+    /// `P0` to `P3`
     pub fn as_str(self) -> &'static str {
         ["P0", "P1", "P2", "P3"][self as usize]
     }
@@ -95,8 +101,10 @@ impl FromStr for Priority {
     }
 }
 
+/// The answer to an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Enqueued {
+    /// The task's id, also where it was there already.
     pub id: String,
     /// True where the task was there already, by its unique key or id; nothing was added.
     pub deduplicated: bool,
@@ -106,9 +114,13 @@ pub struct Enqueued {
 /// fencing token. `to_string` gives the compact form that `parse` reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lease {
+    /// Which task.
     pub task_id: String,
+    /// Which claim of it: what tells this lease from the ones before.
     pub claim_id: String,
+    /// Grows with each claim of the task: the fencing token for other systems.
     pub version: i64,
+    /// Which attempt it is, from 1.
     pub attempt: u32,
     /// By the store's clock.
     pub expires_at: DateTime<Utc>,
@@ -141,28 +153,43 @@ impl FromStr for Lease {
 /// A task as its claimer gets it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Claimed {
+    /// Which task.
     pub id: String,
+    /// What kind of work it is.
     #[serde(rename = "type")]
     pub task_type: String,
+    /// A line for people.
     pub title: String,
+    /// More for people.
     pub description: String,
+    /// What the author gave.
     pub payload: Json,
+    /// How urgent it is.
     pub priority: Priority,
+    /// Which attempt this is, from 1.
     pub attempt: u32,
+    /// How many it may have.
     pub max_attempts: u32,
+    /// Who gave it on.
     pub delegated_by: Option<String>,
+    /// The task whose part it is.
     pub parent_id: Option<String>,
     /// What an earlier attempt left.
     pub checkpoint: Option<Json>,
     /// The results of the tasks it waited for or is fed by.
     pub prerequisites: Vec<Prerequisite>,
+    /// The right to end it: every call that does names it.
     pub lease: Lease,
 }
 
+/// A task that another one waits for or is fed by.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prerequisite {
+    /// Its id.
     pub id: String,
+    /// What the edge means.
     pub dependency_type: DependencyType,
+    /// Where it stands.
     pub status: Status,
     /// `None` where there are none yet, or where they are `omitted`.
     pub results: Option<Json>,
@@ -174,8 +201,11 @@ pub struct Prerequisite {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Usage {
+    /// Tokens of a model, in and out.
     pub tokens: u64,
+    /// Money, in the team's currency.
     pub cost: f64,
+    /// Time of the work itself.
     pub seconds: f64,
 }
 
@@ -197,18 +227,25 @@ impl Usage {
 /// How an attempt ends.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
+    /// The work is done.
     Complete {
+        /// What came of it: any JSON, at most 1 MiB.
         results: Json,
+        /// What it has cost.
         usage: Option<Usage>,
     },
+    /// It failed.
     Fail(Failure),
     /// Back to the queue; does not count as an attempt.
     Release,
 }
 
+/// Why an attempt failed, and what follows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
+    /// What went wrong, for people; beyond 16 KiB its end is kept.
     pub error: String,
+    /// Whether it failed, timed out or lapsed.
     pub kind: FailureKind,
     /// False sends it to the dead letters at once.
     pub retryable: bool,
@@ -216,10 +253,12 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// What was achieved nevertheless; kept with the task.
     pub results: Option<Json>,
+    /// What the attempt has cost.
     pub usage: Option<Usage>,
 }
 
 impl Failure {
+    /// A failure after which the task is tried again while it has attempts.
     pub fn new(error: impl Into<String>) -> Self {
         Failure {
             error: error.into(),
@@ -231,25 +270,33 @@ impl Failure {
         }
     }
 
+    /// A failure that no attempt will mend: the task goes to the dead letters.
     pub fn fatal(error: impl Into<String>) -> Self {
         Failure { retryable: false, ..Failure::new(error) }
     }
 
+    /// When to try again, instead of after the back-off.
     pub fn retry_after(mut self, pause: Duration) -> Self {
         self.retry_after = Some(pause);
         self
     }
 }
 
+/// How one attempt ends.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finish {
+    /// Which lease ends.
     pub lease: Lease,
+    /// How.
     pub outcome: Outcome,
 }
 
+/// How a task stands after a finish.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finished {
+    /// Which task.
     pub id: String,
+    /// Where it stands now.
     pub status: Status,
     /// True where the same lease had ended it so before: what is stored is the first.
     pub repeated: bool,
@@ -258,7 +305,9 @@ pub struct Finished {
 /// What a holder learns when it extends its lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Extended {
+    /// With its new end.
     pub lease: Lease,
+    /// What the holder should do.
     pub signal: Signal,
 }
 
@@ -278,38 +327,70 @@ words! {
 /// The whole task.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Task {
+    /// Its id.
     pub id: String,
+    /// What kind of work it is.
     #[serde(rename = "type")]
     pub task_type: String,
+    /// A line for people.
     pub title: String,
+    /// More for people.
     pub description: String,
+    /// Where it stands.
     pub status: Status,
+    /// How urgent it is.
     pub priority: Priority,
+    /// Within its priority, 0 to 1: the heavier comes first.
     pub priority_weight: f64,
+    /// What the author gave.
     pub payload: Json,
+    /// What an agent must be able to do to claim it.
     pub required_capabilities: Vec<String>,
+    /// What an agent had better be able to do.
     pub preferred_capabilities: Vec<String>,
+    /// The only agent that may claim it.
     pub assigned_to: Option<String>,
+    /// Who gave it on.
     pub delegated_by: Option<String>,
+    /// The task whose part it is.
     pub parent_id: Option<String>,
+    /// At most one waiting, running or completed task has it.
     pub unique_key: Option<String>,
+    /// The tasks it has an edge to.
     pub depends_on: Vec<String>,
+    /// When it may start, or since when it could be claimed.
     pub run_at: Option<DateTime<Utc>>,
+    /// When it expires if nobody has claimed it.
     pub expires_at: Option<DateTime<Utc>>,
+    /// How many attempts were counted.
     pub attempts: u32,
+    /// How many it may have.
     pub max_attempts: u32,
+    /// Who holds it, or held it last.
     pub claimed_by: Option<String>,
+    /// When it was claimed last.
     pub claimed_at: Option<DateTime<Utc>>,
+    /// Grows with each claim: the fencing token.
     pub lease_version: i64,
+    /// When the lease ends, where it is held.
     pub lease_expires_at: Option<DateTime<Utc>>,
+    /// How far the work is, 0 to 1.
     pub progress: Option<f64>,
+    /// Where the next attempt can go on.
     pub checkpoint: Option<Json>,
+    /// What came of it.
     pub results: Option<Json>,
+    /// What went wrong last.
     pub error_message: Option<String>,
+    /// Each failed attempt.
     pub errors: Vec<TaskError>,
+    /// What its attempts have cost.
     pub usage: Option<Usage>,
+    /// When it was enqueued.
     pub created_at: DateTime<Utc>,
+    /// When it changed last.
     pub updated_at: DateTime<Utc>,
+    /// When it ended, in whatever way.
     pub completed_at: Option<DateTime<Utc>>,
 }
 
@@ -338,11 +419,16 @@ words! {
 /// One failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskError {
+    /// Which one, from 1.
     pub attempt: u32,
+    /// Who made it.
     pub agent: Option<String>,
+    /// Whether it failed, timed out or lapsed.
     #[serde(default = "failed", deserialize_with = "kind")]
     pub kind: FailureKind,
+    /// What went wrong.
     pub error: String,
+    /// When.
     pub at: DateTime<Utc>,
 }
 
@@ -360,12 +446,16 @@ fn kind<'de, D: serde::Deserializer<'de>>(word: D) -> Result<FailureKind, D::Err
 /// they have 16 MiB.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Page {
+    /// In the order of their ids.
     pub tasks: Vec<Task>,
+    /// The cursor of the next page; `None` on the last.
     pub next: Option<String>,
 }
 
+/// How the queue stands.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Stats {
+    /// How many tasks there are in each status; none is left out as 0.
     pub by_status: std::collections::BTreeMap<Status, u64>,
     /// How long the oldest task that can be claimed has waited.
     pub oldest_pending_seconds: Option<f64>,
@@ -377,10 +467,14 @@ pub struct Stats {
     pub paused: Vec<String>,
 }
 
+/// Spans in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Percentiles {
+    /// Half of them took no longer.
     pub p50: f64,
+    /// 95 of 100 took no longer.
     pub p95: f64,
+    /// 99 of 100 took no longer.
     pub p99: f64,
 }
 

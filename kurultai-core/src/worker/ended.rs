@@ -20,11 +20,13 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// An attempt may take so long.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
+    /// So many tries more than the first.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
@@ -41,7 +43,12 @@ pub enum Ended {
     Unstorable(String),
     /// With an error, or by cancelling itself, or by an exit of its process: the text of the error and its causes, and
     /// what the handler wants. An attempt that wants nothing is tried again as its task says.
-    Raised { error: String, wish: Option<Wish> },
+    Raised {
+        /// The text of the error and its causes.
+        error: String,
+        /// What the handler wants.
+        wish: Option<Wish>,
+    },
     /// It did not end within this time.
     TimedOut(Duration),
 }
@@ -51,7 +58,10 @@ pub enum Ended {
 pub enum Wish {
     /// After this many seconds. A negative number is 0, more than ten years are ten years; nothing, and what is no
     /// finite number, is the back-off of the task's policy.
-    Retry { after: Option<f64> },
+    Retry {
+        /// In seconds; nothing leaves it to the back-off.
+        after: Option<f64>,
+    },
     /// No attempt will mend it.
     Reject,
 }

@@ -32,6 +32,7 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// Try again after this pause; `why` is the text of the failed attempt.
     pub fn after(pause: Duration, why: impl Into<String>) -> Self {
         Retry { after: pause, why: why.into() }
     }
@@ -44,6 +45,7 @@ impl Retry {
 pub struct Reject(pub String);
 
 impl Reject {
+    /// `why` is the text of the failed attempt.
     pub fn new(why: impl Into<String>) -> Self {
         Reject(why.into())
     }

@@ -52,6 +52,7 @@ const DEAF: Duration = Duration::from_secs(5);
 /// What a handler can ask and tell while it works. Cheap to clone; ends nothing.
 #[derive(Clone)]
 pub struct Context {
+    /// What was claimed.
     pub task: Arc<Claimed>,
     pub(super) held: Arc<Held>,
     pub(super) shared: Arc<Shared>,
@@ -83,7 +84,7 @@ pub(super) struct Held {
 impl Job {
     pub(super) fn new(shared: &Arc<Shared>, task: Claimed, slot: OwnedSemaphorePermit) -> Self {
         let held = Arc::new(Held {
-            lease: Mutex::new((task.lease.clone(), monotonic() + shared.sure())),
+            lease: Mutex::new((task.lease.clone(), monotonic() + shared.trusted())),
             stop: watch::Sender::new(None),
             taken_up: AtomicBool::new(false),
             usage: Mutex::default(),
@@ -229,7 +230,7 @@ impl Context {
     async fn tell(&self, progress: Option<f64>, checkpoint: Option<Json>) -> Result<Extended> {
         let request = Extend { lease: self.lease(), ttl: None, progress, checkpoint };
         let extended = self.shared.kurultai.tasks().renew(request).await;
-        self.held.hear(&self.shared, &extended, None);
+        self.held.note(&self.shared, &extended, None);
         extended
     }
 
@@ -348,13 +349,13 @@ impl Held {
         drop(turn);
     }
 
-    /// Takes in what the store said of the lease; `sure` is how long it holds, where it was renewed.
-    fn hear(self: &Arc<Self>, shared: &Shared, extended: &Result<Extended>, sure: Option<Instant>) {
+    /// Takes in what the store said of the lease; `trusted` is until when it holds, where it was renewed.
+    fn note(self: &Arc<Self>, shared: &Shared, extended: &Result<Extended>, trusted: Option<Instant>) {
         match extended {
             Ok(Extended { lease: renewed, signal }) => {
                 let mut lease = lock(&self.lease);
                 lease.0.clone_from(renewed);
-                lease.1 = sure.unwrap_or(lease.1);
+                lease.1 = trusted.unwrap_or(lease.1);
                 match signal {
                     Signal::Cancel => self.halt(shared, Stop::Cancelled),
                     Signal::Suspend => self.halt(shared, Stop::Suspended),
@@ -371,9 +372,9 @@ impl Held {
         let (lease, until) = lock(&self.lease).clone();
         let renewed = timeout_at(until.into(), async {
             loop {
-                let sure = monotonic() + shared.sure();
+                let trusted = monotonic() + shared.trusted();
                 let extended = shared.kurultai.tasks().extend(&lease, shared.settings.lease).await;
-                self.hear(shared, &extended, Some(sure));
+                self.note(shared, &extended, Some(trusted));
                 match extended {
                     Err(error) if !is_gone(&error) && self.renewable() => {
                         tracing::warn!(%error, task = lease.task_id, "the lease was not renewed; trying again");

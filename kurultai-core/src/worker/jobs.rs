@@ -126,7 +126,7 @@ fn hand_back(inbox: &mut mpsc::UnboundedReceiver<Result<Job>>) {
 
 impl Shared {
     /// How long a lease surely holds after it was asked for: its length without a margin for clocks that run apart.
-    pub(super) fn sure(&self) -> Duration {
+    pub(super) fn trusted(&self) -> Duration {
         let lease = self.settings.lease;
         lease - (lease / 10).min(Duration::from_secs(2))
     }

@@ -304,7 +304,7 @@ impl Players {
         self.signal(player, Signal::STOP)
     }
 
-    pub fn go_on(&mut self, player: usize) -> Result {
+    pub fn resume(&mut self, player: usize) -> Result {
         self.players[player].stopped = false;
         self.signal(player, Signal::CONT)
     }

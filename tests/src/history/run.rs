@@ -203,7 +203,7 @@ impl Run {
     /// Ends what is over.
     fn heal(&mut self) -> Result {
         if let Some((player, _)) = self.asleep.take_if(|(_, until)| now() > *until) {
-            self.players.go_on(player)?;
+            self.players.resume(player)?;
         }
         if let Some((player, _)) = self.cut_off.take_if(|(_, until)| now() > *until) {
             self.doors[player].set(Fault::None);

@@ -129,10 +129,10 @@ cases! {
         let policy = |policy| task("b").depends_on([&a]).on_prerequisite_failure(policy);
         let block = team.add(policy(OnPrerequisiteFailure::Block)).await;
         let cancel = team.add(policy(OnPrerequisiteFailure::Cancel)).await;
-        let go_on = team.add(policy(OnPrerequisiteFailure::Continue)).await;
+        let resume = team.add(policy(OnPrerequisiteFailure::Continue)).await;
         assert_eq!(team.status(&block).await, Status::Blocked);
         assert_eq!(team.status(&cancel).await, Status::Cancelled);
-        assert_eq!(team.status(&go_on).await, Status::Pending);
+        assert_eq!(team.status(&resume).await, Status::Pending);
     }
 
     async fn a_prerequisite_is_as_urgent_as_what_waits_for_it(team: Team) {

@@ -55,7 +55,7 @@ pub(super) fn apply(tx: &Tx<'_>, changes: Vec<Change>) -> Result<Applied> {
 /// store has left work for itself.
 pub(super) fn write(tx: &Tx<'_>, changes: &[(Place, Change)]) -> Result<bool> {
     for (place, change) in changes {
-        one(tx, place.n, change)?;
+        apply_one(tx, place.n, change)?;
     }
     let workers = changes.iter().filter_map(|(_, change)| change.source.as_deref()).collect();
     let ended = changes.iter().filter(|(_, change)| change.status.is_finished());
@@ -79,7 +79,7 @@ pub(super) fn follow_up(tx: &Tx<'_>, mut workers: Vec<&str>, ended: &[(Place, bo
     unblock(tx, &awaited(true), &awaited(false), parents)
 }
 
-fn one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
+fn apply_one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
     let sql =
         "update task set status = ?2, claim_key = iif(?3, sort_key, null), run_at = ?4, expires_at = ?5,
           due_at = ?6, attempts = ?7, claim_id = iif(?8, claim_id, null), control = ?9,

@@ -66,7 +66,7 @@ pub(super) fn next(tx: &Tx<'_>) -> Result<Option<Micros>> {
 
 /// Gives the tasks that still wait in ranges whose time has come a `due_at` of their own: as many ranges as one short
 /// transaction can take.
-pub(super) fn spread(tx: &Tx<'_>) -> Result<()> {
+pub(super) fn promote(tx: &Tx<'_>) -> Result<()> {
     let sql = "select at, first, last from expiry where ns = ?1 and at <= ?2 order by at limit ?3";
     let come = tx.rows(sql, params![tx.ns, tx.now, RANGES], |row| {
         Ok(Range { at: row.get(0)?, first: row.get(1)?, last: row.get(2)? })

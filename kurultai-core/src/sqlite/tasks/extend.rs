@@ -15,7 +15,7 @@ pub(super) fn extend(tx: &Tx<'_>, requests: &[Extend]) -> Result<Answers<Extende
     let paused = paused(tx)?;
     let (mut each, mut holders) = (Vec::with_capacity(requests.len()), Vec::new());
     for request in requests {
-        let (extended, holder) = match one(tx, request, &paused)? {
+        let (extended, holder) = match extend_one(tx, request, &paused)? {
             Some((extended, holder)) => (Ok(extended), holder),
             None => {
                 let facts = read::facts(tx, std::slice::from_ref(&request.lease.task_id))?.pop().flatten();
@@ -31,7 +31,11 @@ pub(super) fn extend(tx: &Tx<'_>, requests: &[Extend]) -> Result<Answers<Extende
     Ok(Answers { each, overdue: false })
 }
 
-fn one(tx: &Tx<'_>, request: &Extend, paused: &[String]) -> Result<Option<(Extended, Option<String>)>> {
+fn extend_one(
+    tx: &Tx<'_>,
+    request: &Extend,
+    paused: &[String],
+) -> Result<Option<(Extended, Option<String>)>> {
     let Extend { lease, ttl, progress, checkpoint } = request;
     let until = ttl.map_or(0, |ttl| tx.now.saturating_add(micros(ttl)));
     let sql = "update or fail task set due_at = max(due_at, ?4), revision = revision + 1, updated_at = ?5

@@ -61,7 +61,7 @@ impl TaskQueue for SqliteStore {
             if !due.ids.is_empty() || !ranges {
                 return Ok(due);
             }
-            self.write(expiry::spread).await?;
+            self.write(expiry::promote).await?;
         }
     }
 

@@ -8,13 +8,13 @@ use std::{
 use tokio::{runtime::Handle, task::yield_now};
 
 /// A call that goes on in a runtime.
-pub trait GoOn: Send + Sync + 'static {
+pub trait Resume: Send + Sync + 'static {
     /// Polls it, and hands its answer over where there is one. Must not panic.
-    fn go_on(self: Arc<Self>);
+    fn resume(self: Arc<Self>);
 }
 
 /// For a `static`.
-pub struct Woken<C>(Mutex<Queue<C>>);
+pub struct ReadyQueue<C>(Mutex<Queue<C>>);
 
 struct Queue<C> {
     calls: Vec<Arc<C>>,
@@ -22,9 +22,9 @@ struct Queue<C> {
     polled: bool,
 }
 
-impl<C: GoOn> Woken<C> {
+impl<C: Resume> ReadyQueue<C> {
     pub const fn new() -> Self {
-        Woken(Mutex::new(Queue { calls: Vec::new(), polled: false }))
+        ReadyQueue(Mutex::new(Queue { calls: Vec::new(), polled: false }))
     }
 
     pub fn push(&'static self, call: Arc<C>, runtime: &Handle) {
@@ -39,7 +39,7 @@ impl<C: GoOn> Woken<C> {
 
     async fn poll_all(&self) {
         while let Some(calls) = self.take() {
-            calls.into_iter().for_each(GoOn::go_on);
+            calls.into_iter().for_each(Resume::resume);
             // Otherwise tokio, which gives each task a budget, would answer none of those that come now.
             yield_now().await;
         }
@@ -56,14 +56,14 @@ impl<C: GoOn> Woken<C> {
     }
 }
 
-impl<C: GoOn> Default for Woken<C> {
+impl<C: Resume> Default for ReadyQueue<C> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<C> fmt::Debug for Woken<C> {
+impl<C> fmt::Debug for ReadyQueue<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Woken")
+        f.write_str("ReadyQueue")
     }
 }
