@@ -54,4 +54,26 @@ macro_rules! finished {
         "['completed', 'dead_letter', 'cancelled', 'expired']"
     };
 }
-pub(in crate::neo4j) use {clock, finished, hot_lock, lock, locked, micros, native};
+/// A rank in a sort key: [`RANK`](crate::tasks::order::RANK).
+macro_rules! rank {
+    () => {
+        "1152921504606846976"
+    };
+}
+/// The lightest weight in a sort key: [`LIGHTEST`](crate::tasks::order::LIGHTEST).
+macro_rules! lightest {
+    () => {
+        "1125899906842624"
+    };
+}
+pub(in crate::neo4j) use {clock, finished, hot_lock, lightest, lock, locked, micros, native, rank};
+
+#[cfg(test)]
+mod tests {
+    use crate::tasks::order::{LIGHTEST, RANK};
+
+    #[test]
+    fn keys_are_made_of_the_same_numbers_in_both_languages() {
+        assert_eq!((rank!().parse(), lightest!().parse()), (Ok(RANK), Ok(LIGHTEST)));
+    }
+}

@@ -8,6 +8,7 @@ use super::super::{
 };
 use super::claimed::{claimed, claimed_of};
 use super::lost::Lost;
+use crate::neo4j::cypher::lightest;
 use crate::neo4j::statement::{Call, Statement};
 use crate::{
     agents::{self, AgentStatus, HeartbeatWriter},
@@ -41,7 +42,7 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
         WHERE t.namespace = $ns AND t.route = r[0] AND t.claim_key > -1
           AND NOT coalesce(t.due_at <= now, false) AND NOT coalesce(t.expires_at <= at, false)
         WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT $n RETURN t }
-      WITH t, r ORDER BY t.claim_key / 1125899906842624, -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
+      WITH t, r ORDER BY t.claim_key / ", lightest!(), ", -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
     WITH now, at, g, heads, CASE WHEN g[4] IS NULL THEN g[2] ELSE g[4] - COUNT {
       MATCH (h:Task) USING INDEX SEEK h:Task(namespace, held_by)
       WHERE h.namespace = $ns AND h.held_by = g[6] AND h.due_at > now } END AS room

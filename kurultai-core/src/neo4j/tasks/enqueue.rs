@@ -10,6 +10,7 @@ use super::{
     circle::{self, Waits, Ways},
     insert::{INSERT, insert, insertion},
 };
+use crate::neo4j::cypher::rank;
 use crate::neo4j::statement::{Call, Statement};
 use crate::{
     error::{Error, Kind, Result},
@@ -33,14 +34,20 @@ const KIND: usize = 500;
 macro_rules! raise {
     () => {
         concat!(
-            "WITH q, coalesce(q.claim_key, q.sort_key) / 1152921504606846976 - rank AS up
+            "WITH q, coalesce(q.claim_key, q.sort_key) / ",
+            rank!(),
+            " - rank AS up
   WHERE up > 0 AND NOT q.status IN ",
             finished!(),
             "
   SET q.due_at = CASE WHEN q.claim_key IS NULL THEN q.due_at ELSE coalesce(q.due_at, ",
             micros!("q.expires_at"),
-            ") END, q.sort_key = q.sort_key - up * 1152921504606846976,
-    q.claim_key = q.claim_key - up * 1152921504606846976, q.revision = coalesce(q.revision, 0) + 1
+            ") END, q.sort_key = q.sort_key - up * ",
+            rank!(),
+            ",
+    q.claim_key = q.claim_key - up * ",
+            rank!(),
+            ", q.revision = coalesce(q.revision, 0) + 1
   RETURN count(*) AS raised }
 "
         )
@@ -161,7 +168,7 @@ SET ns.event_seq = base + size(stops)
 WITH *
 CALL (d, go) { UNWIND CASE WHEN $type = 'blocks' THEN go ELSE [] END AS x
   MATCH (d)-[:DEPENDS_ON*1.. {type: 'blocks'}]->(q:Task)
-  WITH DISTINCT q, coalesce(d.claim_key, d.sort_key) / 1152921504606846976 AS rank
+  WITH DISTINCT q, coalesce(d.claim_key, d.sort_key) / ", rank!(), " AS rank
   ",
     raise!(),
     "RETURN [was, theirs, circle, size(looks) > 0] AS row"

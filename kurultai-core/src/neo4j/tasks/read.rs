@@ -6,6 +6,7 @@ use super::super::{
     clock, finished, lock, micros,
 };
 use super::claimed::prerequisites as rows_of;
+use crate::neo4j::cypher::lightest;
 use crate::neo4j::statement::{Call, Statement};
 use crate::{
     clock::Micros,
@@ -110,7 +111,7 @@ CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespac
 CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
   MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
   WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key > -1
-  WITH t, t.claim_key % 1125899906842624 AS made ORDER BY made LIMIT 100
+  WITH t, t.claim_key % ", lightest!(), " AS made ORDER BY made LIMIT 100
   RETURN min(CASE WHEN t.run_at > t.created_at THEN t.run_at ELSE t.created_at END) AS since }
 CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
   WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'

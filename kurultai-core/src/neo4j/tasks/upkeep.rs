@@ -1,6 +1,7 @@
 //! Aging, removal, and the edges that only people read.
 
 use super::super::{Neo4jStore, bolt::count, clock, lock, micros};
+use crate::neo4j::cypher::{lightest, rank};
 use crate::neo4j::statement::Statement;
 use crate::{clock::micros, error::Result};
 use std::time::Duration;
@@ -9,11 +10,15 @@ use std::time::Duration;
 macro_rules! is_old {
     () => {
         concat!(
-            "t.claim_key >= 1125899906842624 AND now - CASE WHEN t.run_at > t.created_at THEN ",
+            "t.claim_key >= ",
+            lightest!(),
+            " AND now - CASE WHEN t.run_at > t.created_at THEN ",
             micros!("t.run_at"),
             " ELSE ",
             micros!("t.created_at"),
-            " END >= $span * (toInteger(substring(t.priority, 1)) - t.claim_key / 1152921504606846976 + 1)"
+            " END >= $span * (toInteger(substring(t.priority, 1)) - t.claim_key / ",
+            rank!(),
+            " + 1)"
         )
     };
 }
@@ -37,8 +42,14 @@ const RAISE: Statement = Statement::locking(concat!(
   WHERE ",
     is_old!(),
     "
-  SET t.claim_key = CASE WHEN t.claim_key >= 1152921504606846976 THEN t.claim_key - 1152921504606846976
-      ELSE t.claim_key % 1125899906842624 END,
+  SET t.claim_key = CASE WHEN t.claim_key >= ",
+    rank!(),
+    " THEN t.claim_key - ",
+    rank!(),
+    "
+      ELSE t.claim_key % ",
+    lightest!(),
+    " END,
     t.due_at = coalesce(t.due_at, ",
     micros!("t.expires_at"),
     "), t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
