@@ -137,7 +137,10 @@ fn finished(
         return Err("it was acknowledged, but the log has no end of this claim".to_owned());
     };
     let fits = match call.op {
-        Op::Complete { .. } => ["task.completed", "task.waiting"].contains(&topic.as_str()),
+        Op::Complete { .. } => {
+            ["task.completed", "task.waiting"].contains(&topic.as_str())
+                || case.has_children(&task) && ["task.cancelled", "task.suspended"].contains(&topic.as_str())
+        }
         Op::Fail { .. } => {
             ["task.failed", "task.dead_letter", "task.cancelled", "task.suspended"].contains(&topic.as_str())
         }

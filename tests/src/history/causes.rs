@@ -56,6 +56,12 @@ fn ended(case: &Case<'_>, event: &Event, task: &str, version: i64) -> Result<(),
         "task.released" => released,
         "task.dead_letter" if failed => true,
         "task.cancelled" | "task.suspended" if failed || released => true,
+        // A parent that was told to stop does not wait for its children.
+        "task.cancelled" | "task.suspended"
+            if case.has_children(task) && did(&|op| matches!(op, Op::Complete { .. })) =>
+        {
+            true
+        }
         "task.dead_letter" | "task.cancelled" | "task.suspended" | "task.lapsed" => {
             return ran_out(case, event, task, version);
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use kurultai_core::Status;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::RangeInclusive,
 };
 
@@ -81,6 +81,8 @@ pub(super) struct Case<'a> {
     pub(super) history: &'a History,
     pub(super) clock: Clock,
     pub(super) specs: HashMap<&'a str, &'a Spec>,
+    /// The tasks that another names as its parent.
+    parents: HashSet<&'a str>,
     timelines: HashMap<&'a str, Timeline>,
     absent: Timeline,
     /// The calls that name a task, by the task.
@@ -95,6 +97,7 @@ impl<'a> Case<'a> {
             history,
             clock: Clock::default(),
             specs: history.specs().map(|spec| (spec.id.as_str(), spec)).collect(),
+            parents: history.specs().filter_map(|spec| spec.parent.as_deref()).collect(),
             timelines,
             absent: Timeline::default(),
             about: HashMap::new(),
@@ -118,6 +121,10 @@ impl<'a> Case<'a> {
 
     pub(super) fn timeline(&self, task: &str) -> &Timeline {
         self.timelines.get(task).unwrap_or(&self.absent)
+    }
+
+    pub(super) fn has_children(&self, task: &str) -> bool {
+        self.parents.contains(task)
     }
 
     pub(super) fn about(&self, task: &str) -> &[&'a Call] {
