@@ -86,6 +86,12 @@ fn lint(mut steps: Steps) -> Steps {
     steps.run("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     });
+    // Each store without the other.
+    steps.run("features", || {
+        let check = ["check", "--locked", "-p", "kurultai-core", "--no-default-features", "--features"];
+        run(cargo(check).arg("sqlite,bundled"))?;
+        run(cargo(check).arg("neo4j"))
+    });
     steps
 }
 

@@ -112,8 +112,8 @@ cases! {
 
 /// The first signal lets the handler end, which it never does; the second waits for nobody.
 #[cfg(unix)]
-#[test]
-fn a_second_signal_ends_the_process_at_once() {
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once() {
     use std::io::{BufRead, BufReader};
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("team.db").display());
@@ -125,7 +125,7 @@ fn a_second_signal_ends_the_process_at_once() {
         assert!(std::process::Command::new("kill").args([name, &pid]).status().unwrap().success());
     };
     signal("-TERM");
-    std::thread::sleep(Duration::from_millis(300));
+    tokio::time::sleep(Duration::from_millis(300)).await;
     signal("-INT");
     assert_eq!(child.wait().unwrap().code(), Some(128 + 2), "{:?}", lines.collect::<Vec<_>>());
 }

@@ -13,7 +13,9 @@ mod lost;
 mod read;
 mod upkeep;
 
-use super::{Neo4jStore, catalog, watch};
+use super::Neo4jStore;
+#[cfg(feature = "testing")]
+use super::{catalog, watch};
 use crate::neo4j::statement::Statement;
 use crate::{
     error::Result,
