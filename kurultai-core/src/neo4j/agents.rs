@@ -36,7 +36,7 @@ FOREACH (i IN range(1, size(fresh)) | CREATE (:Event {namespace: $ns, seq: base 
 RETURN [] AS row"
 ));
 
-const AGENTS: Statement = Statement::reading(concat!(
+const AGENTS: Statement = Statement::plain(concat!(
     clock!(),
     "CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
     AND t.status = 'in_progress'

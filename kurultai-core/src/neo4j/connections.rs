@@ -28,7 +28,7 @@ const FOR_EVER: Duration = Duration::from_secs(86_400);
 /// How often the system makes sure that the other side is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-const PING: Statement = Statement::reading("CYPHER 5 RETURN [] AS row");
+const PING: Statement = Statement::plain("CYPHER 5 RETURN [] AS row");
 
 pub(super) struct Connections {
     config: Config,

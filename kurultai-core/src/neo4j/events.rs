@@ -16,7 +16,7 @@ const WINDOW: i64 = 2_000;
 
 /// Nothing beyond the first number that is missing: the server shows `event_seq` and a part of a commit's events before
 /// the rest of them, and no number is ever left out. What retention removed ends before `event_first`.
-const READ: Statement = Statement::reading(
+const READ: Statement = Statement::plain(
     "CYPHER 5
 MATCH (ns:Namespace {namespace: $ns})
 WITH ns.event_seq AS newest, coalesce(ns.event_first, 1) AS first
@@ -37,7 +37,7 @@ RETURN [newest, first, seen, found] AS row",
 );
 
 const LAST_SEQ: Statement =
-    Statement::reading("CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [ns.event_seq] AS row");
+    Statement::plain("CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [ns.event_seq] AS row");
 
 fn event(mut row: Cells) -> Result<Event> {
     Ok(Event {

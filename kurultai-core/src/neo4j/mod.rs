@@ -32,7 +32,7 @@ pub(crate) use store::Neo4jStore;
 #[cfg(feature = "testing")]
 pub use tasks::hot_statements;
 
-const NAMESPACE: Statement = Statement::reading(
+const NAMESPACE: Statement = Statement::plain(
     "CYPHER 5 MERGE (ns:Namespace {namespace: $ns})
 SET ns.id = $ns, ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
     ns.paused = coalesce(ns.paused, []) RETURN [] AS row",

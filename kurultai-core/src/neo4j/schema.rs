@@ -13,20 +13,20 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
 const STEPS: Statement =
-    Statement::reading("CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [max(s.version)] AS row");
+    Statement::plain("CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [max(s.version)] AS row");
 /// Of each step one, as processes without the constraint that follows may have written several.
-const ONE_EACH: Statement = Statement::reading(
+const ONE_EACH: Statement = Statement::plain(
     "CYPHER 5 MATCH (s:KurultaiSchema) WITH s.version AS version, collect(s) AS all
 UNWIND all[1..] AS more DETACH DELETE more RETURN [] AS row",
 );
 const ONCE: &str =
     "CREATE CONSTRAINT kurultai_schema IF NOT EXISTS FOR (s:KurultaiSchema) REQUIRE s.version IS UNIQUE";
-const STEP_DONE: Statement = Statement::reading(
+const STEP_DONE: Statement = Statement::plain(
     "CYPHER 5 MERGE (s:KurultaiSchema {version: $version})
 ON CREATE SET s.name = $name, s.applied_at = datetime.realtime() RETURN [] AS row",
 );
 /// As the end of our own statements names what an index is on, without brackets.
-const RANGE_INDEXES: Statement = Statement::reading(
+const RANGE_INDEXES: Statement = Statement::plain(
     "CYPHER 5 SHOW INDEXES YIELD name, type, labelsOrTypes, properties, owningConstraint
 WHERE type = 'RANGE' AND owningConstraint IS NULL
 RETURN [name, 'FOR ' + toLower(left(labelsOrTypes[0], 1)) + ':' + labelsOrTypes[0] + ' REQUIRE '
@@ -75,7 +75,7 @@ impl Neo4jStore {
         let mut tries = 0;
         let error = loop {
             tries += 1;
-            match self.exec(self.query(Statement::reading(statement))).await {
+            match self.exec(self.query(Statement::plain(statement))).await {
                 Err(error) if error.code() == SCHEMA && tries < TRIES => sleep(PAUSE * tries).await,
                 Err(error) if error.code() == SCHEMA => break error,
                 done => return done.map(drop),

@@ -13,7 +13,7 @@ pub(super) struct Statement {
 }
 
 impl Statement {
-    pub(super) const fn reading(text: &'static str) -> Self {
+    pub(super) const fn plain(text: &'static str) -> Self {
         Statement { text, locks: false, repeatable: true }
     }
 

@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_millis(25);
 const LATER: Duration = Duration::from_millis(480);
 
 /// `routes` are the numbers of those that somebody waits for.
-pub(super) const PULSE: Statement = Statement::reading(concat!(
+pub(super) const PULSE: Statement = Statement::plain(concat!(
     clock!(),
     "MATCH (ns:Namespace {namespace: $ns})
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > -1

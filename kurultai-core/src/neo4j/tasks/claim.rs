@@ -76,7 +76,7 @@ RETURN [catalog, overdue, tasks] AS row"
 const MANY_ROUTES: usize = 256;
 /// Where more tasks than that can be claimed, all routes are looked at.
 const MANY_TASKS: usize = 5_000;
-const LIVE: Statement = Statement::reading(
+const LIVE: Statement = Statement::plain(
     "CYPHER 5
 MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
 WHERE t.namespace = $ns AND t.route > -1 AND t.claim_key > -1

@@ -131,7 +131,7 @@ RETURN [ways, loose] AS row"
 
 /// Looks without the lock: where a task is gone or finished by then, LINKED finds out. A status that changes at this
 /// moment may not be there.
-const KNOWN: Statement = Statement::reading("CYPHER 5
+const KNOWN: Statement = Statement::plain("CYPHER 5
 CALL () { UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id}) USING INDEX SEEK t:Task(namespace, id) RETURN t
   UNION UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key}) RETURN t }
 RETURN [t.id, t.unique_key, t.type, t.payload, coalesce(t.status, 'pending')] AS row");

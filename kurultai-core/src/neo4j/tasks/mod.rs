@@ -79,7 +79,7 @@ const PAUSE: Statement = Statement::locking(concat!(
 RETURN [] AS row"
 ));
 
-const PAUSED: Statement = Statement::reading(
+const PAUSED: Statement = Statement::plain(
     "CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [coalesce(ns.paused, [])] AS row",
 );
 

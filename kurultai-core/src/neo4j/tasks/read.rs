@@ -46,7 +46,7 @@ RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_b
   coalesce(t.unique_key_given_up, false)] AS row"
 ));
 
-pub(super) const DUE: Statement = Statement::reading(concat!(
+pub(super) const DUE: Statement = Statement::plain(concat!(
     clock!(),
     "CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
   WHERE t.namespace = $ns AND t.due_at <= now
@@ -54,7 +54,7 @@ pub(super) const DUE: Statement = Statement::reading(concat!(
 RETURN [ids, coalesce(first = 0, false)] AS row"
 ));
 
-const GET: Statement = Statement::reading(
+const GET: Statement = Statement::plain(
     "CYPHER 5 UNWIND range(0, size($ids) - 1) AS i
 MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, id)
 RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row",
@@ -79,22 +79,22 @@ RETURN [fit < size(page), properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] A
         )
     };
 }
-const LIST_ALL: Statement = Statement::reading(list!(
+const LIST_ALL: Statement = Statement::plain(list!(
     "MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > $cursor
   AND ($status IS NULL OR t.status = $status)"
 ));
-const LIST_CHILDREN: Statement = Statement::reading(list!(
+const LIST_CHILDREN: Statement = Statement::plain(list!(
     "MATCH (q:Task {namespace: $ns, id: $parent})-[:SPAWNED]->(t:Task) WHERE t.namespace = $ns
   AND ($status IS NULL OR t.status = $status) AND t.id > $cursor"
 ));
 
-const PREREQUISITES: Statement = Statement::reading(
+const PREREQUISITES: Statement = Statement::plain(
     "CYPHER 5
 MATCH (t:Task {namespace: $ns, id: $id})-[e:DEPENDS_ON]->(p:Task)
 RETURN [p.id, e.type, p.status, p.results] AS row",
 );
 
-const CHILDREN: Statement = Statement::reading(
+const CHILDREN: Statement = Statement::plain(
     "CYPHER 5
 MATCH (t:Task {namespace: $ns, id: $id})-[:SPAWNED]->(p:Task)
 RETURN [p.id, 'blocks', p.status, p.results] AS row",
@@ -102,7 +102,7 @@ RETURN [p.id, 'blocks', p.status, p.results] AS row",
 
 /// When a task was made is in its key, which the index has; of the hundred oldest the one is sought that has waited
 /// longest, as some could be claimed later.
-const STATS: Statement = Statement::reading(concat!(
+const STATS: Statement = Statement::plain(concat!(
     clock!(),
     "MATCH (ns:Namespace {namespace: $ns})
 WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused

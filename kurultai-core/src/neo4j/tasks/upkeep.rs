@@ -24,7 +24,7 @@ macro_rules! is_old {
 }
 
 /// Looks without the lock; RAISE looks again.
-const OLD: Statement = Statement::reading(concat!(
+const OLD: Statement = Statement::plain(concat!(
     clock!(),
     "MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
 CALL (r, now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
@@ -91,7 +91,7 @@ macro_rules! is_over {
 }
 
 /// Looks at all tasks, and therefore without the lock; SWEEP_TASKS looks again at those that it finds.
-const OVER: Statement = Statement::reading(concat!(
+const OVER: Statement = Statement::plain(concat!(
     clock!(),
     "MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > '' AND ",
     is_over!(),

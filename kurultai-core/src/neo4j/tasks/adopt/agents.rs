@@ -25,7 +25,7 @@ use crate::{
 use neo4rs::BoltType;
 use std::collections::{HashMap, HashSet};
 
-const FOREIGN: Statement = Statement::reading(concat!(
+const FOREIGN: Statement = Statement::plain(concat!(
     clock!(),
     "MATCH (a:Agent) WHERE a.namespace IS NULL RETURN [elementId(a), labels(a), properties(a), now] AS row"
 ));

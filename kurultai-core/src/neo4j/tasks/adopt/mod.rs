@@ -50,12 +50,12 @@ const ROUNDS: usize = 5;
 const FENCE: [&str; 7] =
     ["status", "assigned_to", "target_agent", "claimed_by", "blocked_by", "completed_at", "updated_at"];
 
-const NODES: Statement = Statement::reading(
+const NODES: Statement = Statement::plain(
     "CYPHER 5 UNWIND $elements AS element MATCH (t) WHERE elementId(t) = element
 RETURN [element, properties(t), [(t)-[:ASSIGNED_TO]-(a:Agent) | elementId(a)]] AS row",
 );
 
-const KEYS: Statement = Statement::reading(
+const KEYS: Statement = Statement::plain(
     "CYPHER 5 UNWIND $keys AS key MATCH (t:Task {namespace: $ns, unique_key: key})
 RETURN [key, t.id] AS row",
 );

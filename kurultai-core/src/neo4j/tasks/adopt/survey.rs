@@ -26,7 +26,7 @@ macro_rules! ends {
 
 /// Tasks without a namespace, those of this one that lack what each of ours has, and those that were taken over before
 /// and whose lists may name the others.
-const TASKS: Statement = Statement::reading(concat!(
+const TASKS: Statement = Statement::plain(concat!(
     clock!(),
     "MATCH (t:Task)
 WHERE t.namespace IS NULL OR t.namespace = $ns AND (coalesce(t.sort_key, t.claim_key) IS NULL
@@ -46,13 +46,13 @@ RETURN [now, elementId(t), t.namespace IS NOT NULL AND coalesce(t.sort_key, t.cl
     "] AS row"
 ));
 
-const NAMED: Statement = Statement::reading(
+const NAMED: Statement = Statement::plain(
     "CYPHER 5 UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id})
 RETURN [elementId(t), t.id, t.status] AS row",
 );
 
 /// Only looked at where one of ours waits for one of theirs: the rest of a circle may lead through ours.
-const OURS: Statement = Statement::reading(
+const OURS: Statement = Statement::plain(
     "CYPHER 5 MATCH (t:Task {namespace: $ns})-[e:DEPENDS_ON|SPAWNED]->(p:Task {namespace: $ns})
 RETURN [elementId(e), elementId(t), t.id, t.status, elementId(p), p.id, p.status,
   CASE type(e) WHEN 'SPAWNED' THEN 'child' ELSE e.type END] AS row",
