@@ -273,6 +273,15 @@ fn refused(case: &Case<'_>, call: &Call, window: &Window, at: Nanos, code: &str)
             .iter()
             .filter_map(|spec| spec.parent.as_deref())
             .any(|p| was(p, &|state| state.phase.is_finished())),
+        // A later task has taken its unique key.
+        ("task.conflict", Op::Requeue { task }) => case.specs.get(task.as_str()).is_some_and(|own| {
+            own.unique_key.is_some()
+                && case.specs.values().any(|other| {
+                    other.id != own.id
+                        && other.unique_key == own.unique_key
+                        && was(&other.id, &|state| state.phase != Phase::Absent)
+                })
+        }),
         ("task.state", op) => call.task().is_some_and(|task| was(&task, &|state| forbids(op, state.phase))),
         _ => false,
     };
