@@ -12,7 +12,7 @@ use crate::{
     news::News,
     session::Session,
     store::Store,
-    tasks::{AdoptOptions, Adoption, TaskQueue, Tasks},
+    tasks::{AdoptOptions, Adoption, TaskQueue, TaskUpkeep, Tasks},
     upkeep,
 };
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub struct Kurultai {
     store: Arc<dyn Store>,
     tasks: Tasks,
+    task_upkeep: Arc<TaskUpkeep>,
     agents: Agents,
     events: Events,
     reader: Arc<LogReader>,
@@ -72,9 +73,10 @@ impl Kurultai {
         let reader = LogReader::new(store.clone(), news.clone());
         let (tasks, task_upkeep) =
             Tasks::new(store.clone(), store.clone(), store.batch_limit(), session.clone());
-        upkeep::start(news, store.clone(), vec![reader.clone(), task_upkeep], background);
+        upkeep::start(news, store.clone(), vec![reader.clone(), task_upkeep.clone()], background);
         Kurultai {
             tasks,
+            task_upkeep,
             agents: Agents::new(store.clone(), session.clone()),
             events: Events::new(store.clone(), reader.clone(), session.clone()),
             store,
@@ -123,7 +125,7 @@ impl Kurultai {
     /// CLAIMED and COMPLETED are drawn; about once a minute priorities age and old tasks and events are removed. Safe to
     /// call at any time, from any process.
     pub async fn maintain(&self) -> Result<()> {
-        self.tasks.maintain().await
+        self.task_upkeep.maintain().await
     }
 
     /// Takes over tasks and agents that other programs wrote under the contract's names: on Neo4j, nodes labelled

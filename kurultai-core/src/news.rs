@@ -73,7 +73,7 @@ impl News {
 
     /// There are events that somebody may wait for.
     pub(crate) fn announce_events(&self) {
-        if self.readers.load(Ordering::SeqCst) > 0 {
+        if self.has_readers() {
             self.ring();
         }
     }
@@ -115,7 +115,12 @@ impl News {
     }
 
     pub(crate) fn is_awaited(&self) -> bool {
-        self.readers.load(Ordering::SeqCst) > 0 || self.is_work_awaited()
+        self.has_readers() || self.is_work_awaited()
+    }
+
+    /// Whether somebody waits for events.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.readers.load(Ordering::SeqCst) > 0
     }
 
     pub(crate) fn is_work_awaited(&self) -> bool {
@@ -127,8 +132,9 @@ impl News {
         self.readers.fetch_add(1, Ordering::SeqCst);
     }
 
-    pub(crate) fn reader_goes(&self) {
-        self.readers.fetch_sub(1, Ordering::SeqCst);
+    /// Returns how many are left.
+    pub(crate) fn reader_goes(&self) -> usize {
+        self.readers.fetch_sub(1, Ordering::SeqCst) - 1
     }
 
     /// Warns, at most once a second; not of a store that this program has closed.

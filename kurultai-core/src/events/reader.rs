@@ -48,7 +48,6 @@ struct State {
     /// Who waits for events of one task, and everybody else.
     by_task: HashMap<String, Vec<Waiter>>,
     others: Vec<Waiter>,
-    waiting: usize,
     left: Option<Instant>,
     last_id: u64,
 }
@@ -146,7 +145,6 @@ impl LogReader {
         }
         let (reply, answer) = oneshot::channel();
         state.last_id += 1;
-        state.waiting += 1;
         self.news.reader_comes();
         let (id, task_id) = (state.last_id, wanted.filter.task_id.clone());
         let waiter = Waiter { id, wanted: wanted.clone(), found: vec![], reply };
@@ -155,10 +153,8 @@ impl LogReader {
     }
 
     fn leave(&self, id: u64, task_id: Option<&str>) {
-        self.news.reader_goes();
         let mut state = self.state();
-        state.waiting -= 1;
-        if state.waiting == 0 {
+        if self.news.reader_goes() == 0 {
             state.left = Some(monotonic());
         }
         let room = state.room(task_id);
@@ -174,14 +170,14 @@ impl LogReader {
 
     /// Whether there are events up to `newest` that were not handed out.
     fn lacks(&self, newest: i64) -> bool {
-        self.state().position().is_some_and(|at| at < newest)
+        self.state().position(self.news.has_readers()).is_some_and(|at| at < newest)
     }
 
     /// Reads on and hands out, as far as events can be seen. `None` where nobody has waited for a while; otherwise
     /// whether a commit is under way of which a part could not be seen yet.
     async fn read_on(&self) -> Result<Option<bool>> {
         loop {
-            let Some(after_seq) = self.state().position() else { return Ok(None) };
+            let Some(after_seq) = self.state().position(self.news.has_readers()) else { return Ok(None) };
             let filter = EventFilter { after_seq, limit: PAGE, ..EventFilter::default() };
             let look = self.log.read(filter).await?;
             let ends = look.events.len() < PAGE || look.looked_to == after_seq;
@@ -242,8 +238,8 @@ impl State {
     }
 
     /// From where to read on; forgets everything where nobody has waited for a while.
-    fn position(&mut self) -> Option<i64> {
-        if self.waiting == 0 && self.left.is_none_or(|left| left.elapsed() > LINGER) {
+    fn position(&mut self, is_awaited: bool) -> Option<i64> {
+        if !is_awaited && self.left.is_none_or(|left| left.elapsed() > LINGER) {
             self.at = None;
             self.recent.clear();
         }

@@ -35,7 +35,6 @@ pub struct Tasks {
     agents: Arc<dyn HeartbeatWriter>,
     hot: Arc<Hot>,
     settling: Settling,
-    upkeep: Arc<TaskUpkeep>,
     session: Arc<Session>,
 }
 
@@ -50,7 +49,7 @@ impl Tasks {
         let settling = Settling { queue: queue.clone(), news: session.news.clone() };
         let hot = Arc::new(Hot::new(&settling, batch_limit));
         let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
-        (Tasks { queue, agents, hot, settling, upkeep: upkeep.clone(), session }, upkeep)
+        (Tasks { queue, agents, hot, settling, session }, upkeep)
     }
 
     /// Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
@@ -322,11 +321,6 @@ impl Tasks {
     async fn act(&self, id: &str, action: Action) -> Result<Status> {
         let _call = self.session.calls.begin()?;
         self.settling.act(id, action).await
-    }
-
-    #[instrument(level = "debug", skip_all)]
-    pub(crate) async fn maintain(&self) -> Result<()> {
-        self.upkeep.maintain().await
     }
 
     #[instrument(level = "debug", skip_all)]

@@ -2,7 +2,7 @@
 
 use super::{
     claim_guard::ClaimGuard,
-    contract::{Answers, ClaimRequest, Extend, TaskQueue},
+    contract::{Answers, ClaimRequest, Extend},
     new_task::NewTask,
     settle::Settling,
     types::{Claimed, Enqueued, Extended, Finish, Finished},
@@ -27,17 +27,14 @@ pub(crate) struct Hot {
     pub(super) finish: Arc<Finishes>,
 }
 
-/// What the transactions of the hot four have in common.
+/// Runs the transactions of the hot four.
 #[derive(Clone)]
-struct Runner {
-    queue: Arc<dyn TaskQueue>,
-    settling: Settling,
-}
+struct Runner(Settling);
 
 impl Hot {
     /// Of batches of at most `limit` calls.
     pub(crate) fn new(settling: &Settling, limit: usize) -> Self {
-        let runner = Runner { queue: settling.queue.clone(), settling: settling.clone() };
+        let runner = Runner(settling.clone());
         let finish = coalesce(&runner, limit, Vec::len, |runner, units| Box::pin(runner.finish(units)));
         let given_back = finish.clone();
         Hot {
@@ -56,8 +53,8 @@ impl Hot {
 
 impl Runner {
     async fn enqueue(self, units: Batch<Vec<NewTask>>) -> Result<Vec<Result<Vec<Enqueued>>>> {
-        let Answers { each, overdue } = self.queue.enqueue(units).await?;
-        self.settling.after(overdue).await;
+        let Answers { each, overdue } = self.0.queue.enqueue(units).await?;
+        self.0.after(overdue).await;
         Ok(each)
     }
 
@@ -66,23 +63,23 @@ impl Runner {
         requests: Batch<ClaimRequest>,
         finish: Arc<Finishes>,
     ) -> Result<Vec<Result<ClaimGuard>>> {
-        let Answers { each, overdue } = self.queue.claim(requests).await?;
+        let Answers { each, overdue } = self.0.queue.claim(requests).await?;
         let got_some =
             |answer: &Result<Vec<Claimed>>| answer.as_ref().is_ok_and(|claimed| !claimed.is_empty());
         if each.iter().any(got_some) {
-            self.settling.news.announce_events();
+            self.0.news.announce_events();
         }
         // Whoever got something waits for none of it.
-        let settled = overdue && !each.iter().all(got_some) && self.settling.settle_marked().await;
+        let settled = overdue && !each.iter().all(got_some) && self.0.settle_marked().await;
         if overdue {
-            self.settling.news.look_soon();
+            self.0.news.look_soon();
         }
         let guard = |claimed| ClaimGuard::new(claimed, settled, finish.clone());
         Ok(each.into_iter().map(|answer| answer.map(guard)).collect())
     }
 
     async fn extend(self, requests: Batch<Extend>) -> Result<Vec<Result<Extended>>> {
-        Ok(self.queue.extend(requests).await?.each)
+        Ok(self.0.queue.extend(requests).await?.each)
     }
 
     /// A batch in which a task is named twice goes to the store in several parts.
@@ -95,7 +92,7 @@ impl Runner {
             parts.next()
         });
         loop {
-            let answers = self.queue.finish(part).await;
+            let answers = self.0.queue.finish(part).await;
             let first_part_failed = parts.lock().unwrap_or_else(PoisonError::into_inner).answered == 0;
             let Answers { each, overdue } = match answers {
                 Ok(answers) => answers,
@@ -107,7 +104,7 @@ impl Runner {
                     return Ok(std::mem::take(&mut *parts).answers());
                 }
             };
-            self.settling.after(overdue).await;
+            self.0.after(overdue).await;
             let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
             parts.answer(each);
             let next = parts.next();

@@ -27,5 +27,5 @@ pub use explain::{Explanation, Reason};
 pub use handle::Tasks;
 pub use new_task::*;
 pub use requests::{Claim, Filter};
-
 pub use types::*;
+pub(crate) use upkeep::TaskUpkeep;

@@ -12,6 +12,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+use tracing::instrument;
 
 /// How many tasks or events one statement of the maintenance looks at.
 const PASS: usize = 500;
@@ -35,6 +36,7 @@ impl TaskUpkeep {
     }
 
     /// Everything that the background does, to its end.
+    #[instrument(level = "debug", skip_all)]
     pub(crate) async fn maintain(&self) -> Result<()> {
         self.settling.settle().await?;
         self.keep().await?;
