@@ -85,7 +85,12 @@ impl Model {
         let (now, is_parent) = (self.now, self.has_children(index));
         let task = &mut self.tasks[index];
         match how {
-            How::Complete if is_parent => task.turn(Status::Blocked),
+            // A parent has not ended with its own part, so what was asked for meanwhile comes first.
+            How::Complete if is_parent => task.turn(match task.control {
+                Some(Signal::Cancel) => Status::Cancelled,
+                Some(Signal::Suspend) => Status::Suspended,
+                _ => Status::Blocked,
+            }),
             How::Complete => task.turn(Status::Completed),
             How::Fail { retryable, after } => task.fail(now, retryable, after.map(|seconds| seconds * 1000)),
             How::Release => {
