@@ -4,7 +4,7 @@ use crate::{
     Effort, Result,
     runner::{self, AGENT, Measured, Shape},
 };
-use kurultai_core::{Claim, Config, Kurultai, clock::monotonic};
+use kurultai_core::{Config, Kurultai, clock::monotonic, tasks::Claim};
 use serde_json::json;
 use std::time::Duration;
 

@@ -2,7 +2,11 @@
 
 use crate::Result;
 use kurultai_core::{
-    Claim, Config, EventFilter, Finish, Kurultai, NewAgent, NewTask, Outcome, Status, clock::monotonic,
+    Config, Kurultai,
+    agents::NewAgent,
+    clock::monotonic,
+    events::EventFilter,
+    tasks::{Claim, Finish, NewTask, Outcome, Status},
 };
 use serde_json::json;
 use std::{collections::HashSet, time::Duration};

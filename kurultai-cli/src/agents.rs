@@ -5,7 +5,10 @@ use crate::{
     text::{ago, clean, natural, now, utc},
 };
 use chrono::{DateTime, Utc};
-use kurultai_core::{Agent, AgentStatus, Kurultai, NewAgent, agents::council};
+use kurultai_core::{
+    Kurultai,
+    agents::{AgentInfo, AgentStatus, NewAgent, council},
+};
 use serde::Serialize;
 
 #[derive(Debug, clap::Subcommand)]
@@ -129,23 +132,23 @@ fn said(json: bool, id: &str, what: &str) -> Done {
 #[derive(Debug, Serialize)]
 pub(crate) struct Seen<'a> {
     #[serde(flatten)]
-    agent: &'a Agent,
+    agent: &'a AgentInfo,
     alive: bool,
     state: &'static str,
 }
 
 impl<'a> Seen<'a> {
-    fn new(agent: &'a Agent) -> Self {
+    fn new(agent: &'a AgentInfo) -> Self {
         Seen { agent, alive: agent.is_alive(now().timestamp_micros()), state: state(agent) }
     }
 }
 
-pub(crate) fn seen(agents: &[Agent]) -> Vec<Seen<'_>> {
+pub(crate) fn seen(agents: &[AgentInfo]) -> Vec<Seen<'_>> {
     agents.iter().map(Seen::new).collect()
 }
 
 /// One word for how it is.
-fn state(agent: &Agent) -> &'static str {
+fn state(agent: &AgentInfo) -> &'static str {
     match agent.status {
         AgentStatus::Offline => "offline",
         _ if !agent.is_alive(now().timestamp_micros()) => "dead",
@@ -156,16 +159,16 @@ fn state(agent: &Agent) -> &'static str {
     }
 }
 
-fn last_seen(agent: &Agent) -> DateTime<Utc> {
+fn last_seen(agent: &AgentInfo) -> DateTime<Utc> {
     agent.infra_heartbeat.max(agent.last_heartbeat).unwrap_or(agent.created_at)
 }
 
-fn load(agent: &Agent) -> String {
+fn load(agent: &AgentInfo) -> String {
     let most = agent.max_concurrent.map_or("any".to_owned(), |most| most.to_string());
     format!("{}/{most}", agent.current_load)
 }
 
-pub(crate) fn lines(agents: &[Agent]) -> Vec<String> {
+pub(crate) fn lines(agents: &[AgentInfo]) -> Vec<String> {
     let columns = [
         text("AGENT"),
         text("NAME"),
@@ -191,7 +194,7 @@ pub(crate) fn lines(agents: &[Agent]) -> Vec<String> {
     table(&columns, &rows)
 }
 
-fn show(agent: &Agent) -> Done {
+fn show(agent: &AgentInfo) -> Done {
     let or_none =
         |names: &[String]| if names.is_empty() { "none".to_owned() } else { clean(&names.join(", ")) };
     say(format!("{}  {}", agent.id, clean(&agent.display_name)))?;

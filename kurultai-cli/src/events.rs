@@ -4,7 +4,10 @@ use crate::{
     output::{Done, say, say_json},
     text::{clean, utc},
 };
-use kurultai_core::{Event, EventFilter, Kurultai};
+use kurultai_core::{
+    Kurultai,
+    events::{Event, EventFilter},
+};
 use std::time::Duration;
 
 #[derive(Debug, clap::Subcommand)]

@@ -5,7 +5,10 @@ use crate::{
     output::{Done, Stop, remark, say, say_all, say_json},
     text::{clean, count},
 };
-use kurultai_core::{AdoptOptions, Adoption, Error, Finding, FindingKind, Kind, Kurultai};
+use kurultai_core::{
+    Error, Kind, Kurultai,
+    tasks::{AdoptOptions, Adoption, Finding, FindingKind},
+};
 use serde::Serialize;
 use std::{
     io::{self, IsTerminal, Write},
@@ -151,6 +154,7 @@ fn heading(kind: FindingKind) -> &'static str {
         FindingKind::Dropped => "dropped:",
         FindingKind::Unresolved => "names that nobody is known by:",
         FindingKind::LeftOut => "left as they are:",
+        other => other.as_str(),
     }
 }
 

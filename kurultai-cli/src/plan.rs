@@ -5,7 +5,9 @@ use crate::{
     text::clean,
 };
 use kurultai_core::{
-    Error, Expiry, Kind, Kurultai, NewAgent, NewTask, Priority, Result, RetryPolicy, agents::council,
+    Error, Kind, Kurultai, Result,
+    agents::{NewAgent, council},
+    tasks::{Expiry, NewTask, Priority, RetryPolicy},
 };
 use serde::Deserialize;
 use std::{

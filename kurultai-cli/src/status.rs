@@ -5,7 +5,10 @@ use crate::{
     output::{Done, WIDTH, number, say_json, table, text, whole, write},
     text::{clean, now, short, span, utc},
 };
-use kurultai_core::{Filter, Kurultai, Stats, Status as TaskStatus, Task};
+use kurultai_core::{
+    Kurultai,
+    tasks::{Filter, Stats, Status as TaskStatus, Task},
+};
 use serde::Serialize;
 use std::{io::IsTerminal, time::Duration};
 

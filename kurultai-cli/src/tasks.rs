@@ -8,8 +8,11 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Claim, Claimed, Expiry, Extended, Failure, Filter, Finished, Json, Kurultai, Lease, NewTask, Outcome,
-    Priority, Start, Status, Task, Usage, tasks::Extend,
+    Json, Kurultai,
+    tasks::{
+        Claim, Claimed, Expiry, Extend, Extended, Failure, Filter, Finished, Lease, NewTask, Outcome,
+        Priority, Start, Status, Task, Usage,
+    },
 };
 use serde::Serialize;
 use std::time::Duration;

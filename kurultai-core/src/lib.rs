@@ -44,19 +44,14 @@ mod upkeep;
 mod words;
 pub mod worker;
 
-pub use agents::{Agent, AgentStatus, Agents, HeartbeatWriter, NewAgent};
+pub use agents::{Agents, HeartbeatWriter};
 pub use clock::{Clock, ManualClock};
 pub use config::Config;
 pub use error::{Error, Kind, Result};
-pub use events::{Event, EventFilter, Events, Follow, SubscriptionManager};
+pub use events::{Events, SubscriptionManager};
 pub use json::Json;
 pub use kurultai::Kurultai;
 #[cfg(all(feature = "neo4j", feature = "testing"))]
 pub use neo4j::hot_statements as neo4j_statements;
-pub use tasks::{
-    AdoptOptions, Adoption, Claim, Claimed, Dependency, DependencyType, Enqueued, Expiry, Explanation,
-    Extended, Failure, FailureKind, Filter, Finding, FindingKind, Finish, Finished, Lease, NewTask,
-    OnPrerequisiteFailure, Outcome, Page, Prerequisite, Priority, Reason, RetryPolicy, Signal, Start, Stats,
-    Status, Task, TaskError, TaskQueue, Tasks, Usage, WaitFor,
-};
-pub use worker::Worker;
+pub use tasks::{TaskQueue, Tasks};
+pub use worker::Agent;

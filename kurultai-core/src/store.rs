@@ -4,6 +4,9 @@ use crate::{error::Result, news::Wanted};
 use async_trait::async_trait;
 use std::{fmt, time::Duration};
 
+/// What keeps the contracts' implementations in this crate, so that a contract can grow.
+pub trait Sealed {}
+
 #[async_trait]
 pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// `sqlite` or `neo4j`.

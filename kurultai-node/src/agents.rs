@@ -5,7 +5,7 @@ use crate::{
     bridge::{Answer, Calls, Now},
     wire::answer,
 };
-use kurultai_core::{self as core, NewAgent, Result};
+use kurultai_core::{self as core, Result, agents::NewAgent};
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};
 use std::sync::Arc;

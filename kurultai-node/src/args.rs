@@ -1,7 +1,10 @@
 //! What comes in: arguments as JSON text, read into the core's types.
 
 use chrono::{DateTime, Utc};
-use kurultai_core::{Error, Json, Lease, Result, Usage};
+use kurultai_core::{
+    Error, Json, Result,
+    tasks::{Lease, Usage},
+};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{str::FromStr, time::Duration};

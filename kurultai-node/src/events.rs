@@ -5,7 +5,7 @@ use crate::{
     bridge::{Calls, Now},
     wire::answer,
 };
-use kurultai_core::{self as core, EventFilter, Result};
+use kurultai_core::{self as core, Result, events::EventFilter};
 use napi_derive::napi;
 use serde::Deserialize;
 use std::{
@@ -26,7 +26,7 @@ pub struct Events {
 #[derive(Debug, Default)]
 struct Following {
     last: u32,
-    all: HashMap<u32, Arc<sync::Mutex<core::Follow>>>,
+    all: HashMap<u32, Arc<sync::Mutex<core::events::Follow>>>,
 }
 
 /// How many events a follower takes at once.
@@ -99,7 +99,7 @@ impl Events {
         self.calls.start(call, async move {
             match follow {
                 Some(follow) => answer(&follow.lock().await.next().await?),
-                None => answer(&Vec::<core::Event>::new()),
+                None => answer(&Vec::<core::events::Event>::new()),
             }
         })
     }

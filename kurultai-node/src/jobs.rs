@@ -1,4 +1,4 @@
-//! The worker's pull interface: the core claims, renews, beats and drains; JavaScript pulls jobs and runs handlers.
+//! The agent's pull interface: the core claims, renews, beats and drains; JavaScript pulls jobs and runs handlers.
 //! A job is a number there.
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 use kurultai_core::{
     Error, Json, Kurultai, Result,
-    worker::{Ended, Job, Jobs as CoreJobs, Limits, Stop, Wish, Worker},
+    worker::{Agent, Ended, Job, Jobs as CoreJobs, Limits, Stop, Wish},
 };
 use napi_derive::napi;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use std::{
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct WorkerArgs {
+struct AgentArgs {
     agent: String,
     display_name: Option<String>,
     role: Option<String>,
@@ -35,43 +35,43 @@ struct WorkerArgs {
     heartbeat_ms: Option<f64>,
 }
 
-impl WorkerArgs {
-    fn worker(self) -> Result<Worker> {
-        let mut worker = Worker::builder(self.agent);
+impl AgentArgs {
+    fn agent(self) -> Result<Agent> {
+        let mut agent = Agent::new(self.agent);
         if let Some(name) = self.display_name {
-            worker = worker.display_name(name);
+            agent = agent.display_name(name);
         }
         if let Some(role) = self.role {
-            worker = worker.role(role);
+            agent = agent.role(role);
         }
         if let Some(aliases) = self.aliases {
-            worker = worker.aliases(aliases);
+            agent = agent.aliases(aliases);
         }
         if let Some(capabilities) = self.capabilities {
-            worker = worker.capabilities(capabilities);
+            agent = agent.capabilities(capabilities);
         }
         if let Some(most) = self.max_concurrent {
-            worker = worker.max_concurrent(whole("maxConcurrent", most)?);
+            agent = agent.max_concurrent(whole("maxConcurrent", most)?);
         }
         if let Some(most) = self.concurrency {
-            worker = worker.concurrency(whole("concurrency", most)? as usize);
+            agent = agent.concurrency(whole("concurrency", most)? as usize);
         }
         if let Some(types) = self.types {
-            worker = worker.types(types);
+            agent = agent.types(types);
         }
         if let Some(ms) = self.lease_ms {
-            worker = worker.lease(millis("leaseMs", ms)?);
+            agent = agent.lease(millis("leaseMs", ms)?);
         }
         if let Some(ms) = self.wait_ms {
-            worker = worker.wait(millis("waitMs", ms)?);
+            agent = agent.wait(millis("waitMs", ms)?);
         }
         if let Some(ms) = self.grace_ms {
-            worker = worker.grace(millis("graceMs", ms)?);
+            agent = agent.grace(millis("graceMs", ms)?);
         }
         if let Some(ms) = self.heartbeat_ms {
-            worker = worker.heartbeat(millis("heartbeatMs", ms)?);
+            agent = agent.heartbeat(millis("heartbeatMs", ms)?);
         }
-        Ok(worker)
+        Ok(agent)
     }
 }
 
@@ -109,7 +109,7 @@ impl Jobs {
 }
 
 fn started(jobs: &OnceLock<CoreJobs>) -> Result<&CoreJobs> {
-    jobs.get().ok_or_else(|| Error::internal("the worker has not been started"))
+    jobs.get().ok_or_else(|| Error::internal("the agent has not been started"))
 }
 
 #[napi]
@@ -118,13 +118,13 @@ impl Jobs {
     pub fn start(&self, call: u32, args: String) -> Now {
         let (kurultai, jobs) = (self.kurultai.clone(), self.jobs.clone());
         self.calls.start(call, async move {
-            let started = read::<WorkerArgs>(&args)?.worker()?.start(&kurultai).await?;
+            let started = read::<AgentArgs>(&args)?.agent()?.start(&kurultai).await?;
             jobs.set(started).map_err(|_| Error::internal("started twice"))?;
             answer(&())
         })
     }
 
-    /// The next job, or `null` once the worker drains. One that nobody receives is released.
+    /// The next job, or `null` once it drains. One that nobody receives is released.
     #[napi(catch_unwind)]
     pub fn next(&self, call: u32) -> Now {
         let (jobs, table) = (self.jobs.clone(), self.table.clone());

@@ -166,7 +166,7 @@ impl Team {
         Ok(Events::new(self.calls.clone(), self.kurultai()?.events()))
     }
 
-    /// The jobs of a worker that is yet to be started.
+    /// The jobs of an agent that is yet to be started.
     #[napi(catch_unwind)]
     pub fn jobs(&self) -> napi::Result<Jobs> {
         Ok(Jobs::new(self.calls.clone(), self.kurultai()?.clone()))

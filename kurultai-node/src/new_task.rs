@@ -2,7 +2,8 @@
 
 use crate::args::{date, json, maybe_millis, millis, whole, word};
 use kurultai_core::{
-    Dependency, DependencyType, Error, Expiry, Json, NewTask, Result, RetryPolicy, Start, WaitFor, ids,
+    Error, Json, Result, ids,
+    tasks::{Dependency, DependencyType, Expiry, NewTask, RetryPolicy, Start, WaitFor},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -106,7 +107,7 @@ impl NewTaskArgs {
             wait_for: wait_for(self.wait_for)?,
             depends_on: self.depends_on.into_iter().map(DependencyArgs::dependency).collect::<Result<_>>()?,
             on_prerequisite_failure: word(self.on_prerequisite_failure)?
-                .unwrap_or(kurultai_core::OnPrerequisiteFailure::Block),
+                .unwrap_or(kurultai_core::tasks::OnPrerequisiteFailure::Block),
             unique_key: self.unique_key,
             start: start(self.run_at, self.delay_ms)?,
             expiry: expiry(self.expires_at, self.expires_in_ms)?,

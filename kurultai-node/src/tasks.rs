@@ -7,7 +7,8 @@ use crate::{
     wire::{Batch, answer, text},
 };
 use kurultai_core::{
-    self as core, AdoptOptions, Claim, Claimed, Failure, Filter, Finish, Outcome, Result, tasks::Extend,
+    self as core, Result,
+    tasks::{AdoptOptions, Claim, Claimed, Extend, Failure, Filter, Finish, Outcome},
 };
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};

@@ -4,9 +4,14 @@
 use crate::bridge::Answer;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Adoption, Agent, AgentStatus, Claimed, DependencyType, Enqueued, Event, Explanation, Extended,
-    FailureKind, Finding, FindingKind, Finished, Json, Lease, Page, Prerequisite, Priority, Reason, Result,
-    Signal, Stats, Status, Task, TaskError, Usage, tasks::Percentiles,
+    Json, Result,
+    agents::{AgentInfo, AgentStatus},
+    events::Event,
+    tasks::{
+        Adoption, Claimed, DependencyType, Enqueued, Explanation, Extended, FailureKind, Finding,
+        FindingKind, Finished, Lease, Page, Percentiles, Prerequisite, Priority, Reason, Signal, Stats,
+        Status, Task, TaskError, Usage,
+    },
 };
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -134,7 +139,7 @@ wire!(Adoption {
     dry_run => "dryRun", tasks => "tasks", agents => "agents", by_status => "byStatus", findings => "findings",
 });
 wire!(Finding { kind => "kind", what => "what", count => "count", examples => "examples" });
-wire!(Agent {
+wire!(AgentInfo {
     id => "id", display_name => "displayName", role => "role", aliases => "aliases",
     capabilities => "capabilities", status => "status", max_concurrent => "maxConcurrent",
     current_load => "currentLoad", infra_heartbeat => "infraHeartbeat", last_heartbeat => "lastHeartbeat",
@@ -173,6 +178,8 @@ impl Wire for Reason {
             Reason::NobodyHasAll { capabilities } => ("nobody_has_all", Some(("capabilities", capabilities))),
             Reason::NobodyAlive => ("nobody_alive", None),
             Reason::Busy { agents } => ("busy", Some(("agents", agents))),
+            // The sentence tells the rest.
+            _ => ("other", None),
         };
         let fields: [(&str, &dyn Wire); 2] = [("reason", &reason), ("text", &text)];
         let fields: Vec<_> = fields.into_iter().chain(detail).collect();

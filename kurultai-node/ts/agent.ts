@@ -27,7 +27,7 @@ export interface AgentOptions {
   displayName?: string
   role?: string
   aliases?: readonly string[]
-  /** How long a silent worker keeps its tasks. Default 30,000; renewed three times as often. */
+  /** How long it keeps its tasks when it falls silent. Default 30,000; renewed three times as often. */
   leaseMs?: number
   /** How long one claim waits for work before the next is made. Default 10,000. */
   waitMs?: number

@@ -7,12 +7,12 @@ use crate::{
     runtime::ForkSafe,
     view::view,
 };
-use kurultai_core::{Agents as CoreAgents, NewAgent as CoreNewAgent, agents};
+use kurultai_core::{Agents as CoreAgents, agents, agents::NewAgent as CoreNewAgent};
 use pyo3::prelude::*;
 
 view! {
     /// An agent as the registry knows it. `current_load` is how many live leases it holds now.
-    AgentInfo of agents::Agent {
+    AgentInfo of agents::AgentInfo {
         id, display_name, role, aliases, capabilities, status, max_concurrent, current_load, infra_heartbeat,
         last_heartbeat, created_at,
     }

@@ -2,7 +2,10 @@
 
 use crate::op::Op;
 use chrono::{DateTime, Utc};
-use kurultai_core::{Claimed, Json, Lease, Priority};
+use kurultai_core::{
+    Json,
+    tasks::{Claimed, Lease, Priority},
+};
 use pyo3::prelude::*;
 
 /// A call that is ready at once.

@@ -11,9 +11,10 @@ use crate::{
     tasks::Tasks,
 };
 use kurultai_core::{
-    AdoptOptions, Clock, Config, Kurultai as Core, ManualClock as CoreClock,
+    Clock, Config, Kurultai as Core, ManualClock as CoreClock,
     config::{Retention, TaskDefaults},
-    worker::Worker,
+    tasks::AdoptOptions,
+    worker::Agent,
 };
 use pyo3::prelude::*;
 use std::time::Duration;
@@ -156,39 +157,39 @@ impl Kurultai {
         grace: Option<Span>,
         heartbeat: Option<Span>,
     ) -> PyResult<Op> {
-        let mut worker = Worker::builder(agent).concurrency(concurrency.named(py, "concurrency")?);
+        let mut agent = Agent::new(agent).concurrency(concurrency.named(py, "concurrency")?);
         if let Some(types) = types {
-            worker = worker.types(types.0);
+            agent = agent.types(types.0);
         }
         if let Some(capabilities) = capabilities {
-            worker = worker.capabilities(capabilities.0);
+            agent = agent.capabilities(capabilities.0);
         }
         if let Some(aliases) = aliases {
-            worker = worker.aliases(aliases.0);
+            agent = agent.aliases(aliases.0);
         }
         if let Some(name) = display_name {
-            worker = worker.display_name(name);
+            agent = agent.display_name(name);
         }
         if let Some(role) = role {
-            worker = worker.role(role);
+            agent = agent.role(role);
         }
         if let Some(most) = count(py, "max_concurrent", max_concurrent)? {
-            worker = worker.max_concurrent(most);
+            agent = agent.max_concurrent(most);
         }
         if let Some(lease) = span(py, "lease", lease)? {
-            worker = worker.lease(lease);
+            agent = agent.lease(lease);
         }
         if let Some(wait) = span(py, "wait", wait)? {
-            worker = worker.wait(wait);
+            agent = agent.wait(wait);
         }
         if let Some(grace) = span(py, "grace", grace)? {
-            worker = worker.grace(grace);
+            agent = agent.grace(grace);
         }
         if let Some(heartbeat) = span(py, "heartbeat", heartbeat)? {
-            worker = worker.heartbeat(heartbeat);
+            agent = agent.heartbeat(heartbeat);
         }
         let core = self.core.clone();
-        Ok(Op::new(async move { worker.start(&core).await.map(Started) }))
+        Ok(Op::new(async move { agent.start(&core).await.map(Started) }))
     }
 
     fn close(&self) -> Op {

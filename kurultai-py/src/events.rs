@@ -7,7 +7,7 @@ use crate::{
     runtime::ForkSafe,
     view::view,
 };
-use kurultai_core::{EventFilter, Events as CoreEvents, events};
+use kurultai_core::{Events as CoreEvents, events, events::EventFilter};
 use pyo3::prelude::*;
 use std::sync::Arc;
 use tokio::sync::Mutex;

@@ -5,7 +5,7 @@ use crate::{
     json,
     new_task::usage,
 };
-use kurultai_core::{Failure, tasks};
+use kurultai_core::{tasks, tasks::Failure};
 use pyo3::prelude::*;
 
 macro_rules! ending {

@@ -1,4 +1,4 @@
-//! The worker's pull interface, for `kurultai.Agent`: handlers run in Python, everything else in the core.
+//! The agent's pull interface, for `kurultai.Agent`: handlers run in Python, everything else in the core.
 
 use crate::{
     args::{Span, span},
@@ -13,7 +13,7 @@ use kurultai_core::worker::{self, Ended, Limits, Wish};
 use pyo3::{prelude::*, types::PyString};
 use std::sync::Arc;
 
-/// The jobs of one worker, as they come.
+/// The jobs of one agent, as they come.
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Jobs(ForkSafe<Arc<worker::Jobs>>);
 
@@ -21,7 +21,7 @@ pub(crate) struct Jobs(ForkSafe<Arc<worker::Jobs>>);
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Job(ForkSafe<Arc<worker::Job>>);
 
-/// A started worker on its way to Python.
+/// A started agent on its way to Python.
 pub(crate) struct Started(pub(crate) worker::Jobs);
 
 impl Answer for Started {
@@ -70,7 +70,7 @@ impl Jobs {
 impl Job {
     #[getter]
     fn task(&self) -> Claimed {
-        kurultai_core::Claimed::clone(&self.0.task).into()
+        kurultai_core::tasks::Claimed::clone(&self.0.task).into()
     }
 
     #[getter]

@@ -6,7 +6,10 @@ use crate::{
     json,
     task_types::Usage,
 };
-use kurultai_core::{Error, Expiry, Start, tasks};
+use kurultai_core::{
+    Error, tasks,
+    tasks::{Expiry, Start},
+};
 use pyo3::{
     PyClass,
     exceptions::{PyRuntimeError, PyTypeError},

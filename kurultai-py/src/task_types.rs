@@ -6,7 +6,10 @@ use crate::{
     runtime::ForkSafe,
     view::{Show, view},
 };
-use kurultai_core::{Finish, Outcome, Reason as CoreReason, Tasks as CoreTasks, tasks};
+use kurultai_core::{
+    Tasks as CoreTasks, tasks,
+    tasks::{Finish, Outcome, Reason as CoreReason},
+};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyIterator, PyList},

@@ -10,8 +10,8 @@ use crate::{
     task_types::Given,
 };
 use kurultai_core::{
-    Claim, Filter, Outcome, Status, Tasks as CoreTasks,
-    tasks::{DependencyType, Extend},
+    Tasks as CoreTasks,
+    tasks::{Claim, DependencyType, Extend, Filter, Outcome, Status},
 };
 use pyo3::prelude::*;
 
@@ -133,7 +133,7 @@ impl Tasks {
                 results: json::write_as("results", &results, default.as_ref())?,
                 usage: None,
             };
-            Ok(kurultai_core::Finish { lease: task.0, outcome })
+            Ok(kurultai_core::tasks::Finish { lease: task.0, outcome })
         };
         let finishes: Vec<_> = done.try_iter()?.map(finish).collect::<PyResult<_>>()?;
         Ok(op!(self, tasks => tasks.finish_many(finishes)))

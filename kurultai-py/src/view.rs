@@ -4,7 +4,9 @@
 use crate::{json, op::Answer};
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    AgentStatus, DependencyType, FailureKind, FindingKind, Json, Priority, Result, Signal, Status,
+    Json, Result,
+    agents::AgentStatus,
+    tasks::{DependencyType, FailureKind, FindingKind, Priority, Signal, Status},
     worker::Stop,
 };
 use pyo3::{

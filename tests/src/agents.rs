@@ -2,7 +2,7 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{AgentStatus, NewAgent, agents::council};
+use kurultai_core::agents::{AgentStatus, NewAgent, council};
 
 cases! {
     async fn an_agent_is_read_back_as_it_was_registered(team: Team) {
@@ -80,7 +80,7 @@ cases! {
     async fn an_agent_that_left_is_gone_and_its_tasks_return(team: Team) {
         team.agent("temujin", &[]).await;
         team.agent("jochi", &[]).await;
-        let id = team.add(task("one").retry(kurultai_core::RetryPolicy {
+        let id = team.add(task("one").retry(kurultai_core::tasks::RetryPolicy {
             base: std::time::Duration::ZERO, ..crate::fixture::steady() })).await;
         team.claim_one("temujin").await;
         team.k.agents().deregister("temujin").await.unwrap();
@@ -108,7 +108,7 @@ cases! {
         assert_eq!(code(b.tasks().enqueue(task("x").parent(&id)).await), "task.not_found");
         assert!(!b.tasks().enqueue(task("theirs").unique_key("key")).await.unwrap().deduplicated);
         b.agents().register(NewAgent::new("temujin")).await.unwrap();
-        let theirs = b.tasks().claim(kurultai_core::Claim::new("temujin").max(9)).await.unwrap();
+        let theirs = b.tasks().claim(kurultai_core::tasks::Claim::new("temujin").max(9)).await.unwrap();
         assert_eq!(theirs.iter().map(|c| c.title.as_str()).collect::<Vec<_>>(), ["theirs"]);
         let lease = team.claim_one("temujin").await.lease;
         assert_eq!(code(b.tasks().complete(&lease, serde_json::json!(1)).await), "task.not_found");

@@ -2,7 +2,7 @@
 
 mod neo4j {
     use crate::fixture::{Team, graph, steady, task};
-    use kurultai_core::{Expiry, Failure};
+    use kurultai_core::tasks::{Expiry, Failure};
     use neo4rs::query;
     use std::time::Duration;
     use tokio::time::{sleep, timeout};

@@ -4,7 +4,11 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Claim, Error, Failure, Json, Kind, NewAgent, NewTask, Priority, Usage, WaitFor};
+use kurultai_core::{
+    Error, Json, Kind,
+    agents::NewAgent,
+    tasks::{Claim, Failure, NewTask, Priority, Usage, WaitFor},
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 

@@ -3,7 +3,11 @@ use crate::{
     fixture::{Team, code, task},
 };
 use kurultai_core::{
-    Clock, Config, EventFilter, Kurultai, NewAgent, NewTask, config::Retention, events::matches,
+    Clock, Config, Kurultai,
+    agents::NewAgent,
+    config::Retention,
+    events::{EventFilter, matches},
+    tasks::NewTask,
 };
 use std::time::Duration;
 use tokio::time::timeout;
@@ -106,7 +110,7 @@ cases! {
         team.agent("temujin", &[]).await;
         let id = team.add(task("one")).await;
         let lease = team.claim_one("temujin").await.lease;
-        team.k.tasks().fail(&lease, kurultai_core::Failure::new("no network")).await.unwrap();
+        team.k.tasks().fail(&lease, kurultai_core::tasks::Failure::new("no network")).await.unwrap();
         let filter = EventFilter { task_id: Some(id), topic: Some("task.failed".into()), ..Default::default() };
         let event = team.k.events().read(filter).await.unwrap().remove(0);
         assert_eq!(event.payload.unwrap().value(), serde_json::json!({"attempt": 1, "reason": "no network"}));
@@ -231,7 +235,7 @@ cases! {
         let (rounds, patience) = (if team.k.store_name() == "sqlite" { 400 } else { 60 }, Duration::from_secs(5));
         let worker = tokio::spawn(async move {
             for _ in 0..rounds {
-                let claim = kurultai_core::Claim::new("temujin").wait(Duration::from_secs(60));
+                let claim = kurultai_core::tasks::Claim::new("temujin").wait(Duration::from_secs(60));
                 let claimed = here.tasks().claim(claim).await.unwrap().remove(0);
                 here.tasks().complete(&claimed.lease, serde_json::json!(1)).await.unwrap();
             }
@@ -301,7 +305,7 @@ async fn overdue_work_that_cannot_be_settled_is_tried_once_in_a_while() {
     let refuse = "create trigger refuse before update on task begin select raise(abort, 'no'); end";
     file.execute_batch(refuse).unwrap();
     let before = k.statements();
-    let claim = kurultai_core::Claim::new("temujin").wait(Duration::from_secs(2));
+    let claim = kurultai_core::tasks::Claim::new("temujin").wait(Duration::from_secs(2));
     assert!(k.tasks().claim(claim).await.unwrap().is_empty());
     let sent = k.statements() - before;
     assert!(sent < 500, "{sent} statements in two seconds");
@@ -311,7 +315,7 @@ async fn overdue_work_that_cannot_be_settled_is_tried_once_in_a_while() {
 async fn a_claim_does_not_wait_for_a_backlog() {
     let team = Team::sqlite().await;
     team.agent("temujin", &[]).await;
-    let minute = kurultai_core::Expiry::After(Duration::from_secs(60));
+    let minute = kurultai_core::tasks::Expiry::After(Duration::from_secs(60));
     team.k
         .tasks()
         .enqueue_many((0..3_000).map(|i| task(&i.to_string()).expiry(minute)).collect())
@@ -319,7 +323,8 @@ async fn a_claim_does_not_wait_for_a_backlog() {
         .unwrap();
     team.seconds(61);
     assert!(team.claim("temujin", 1).await.is_empty());
-    let waiting = async || team.k.tasks().stats().await.unwrap().by_status[&kurultai_core::Status::Pending];
+    let waiting =
+        async || team.k.tasks().stats().await.unwrap().by_status[&kurultai_core::tasks::Status::Pending];
     assert!((1..3_000).contains(&waiting().await), "one step and no more: {}", waiting().await);
     let id = team.add(task("young")).await;
     assert_eq!(team.claim_ids("temujin", 1).await, [id]);

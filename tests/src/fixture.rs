@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Claim, Claimed, Clock, Config, Kurultai, ManualClock, NewAgent, NewTask, RetryPolicy, Status, Task, ids,
+    Clock, Config, Kurultai, ManualClock,
+    agents::NewAgent,
+    ids,
+    tasks::{Claim, Claimed, NewTask, RetryPolicy, Status, Task},
 };
 use neo4rs::{ConfigBuilder, Graph};
 use std::time::Duration;
@@ -105,7 +108,8 @@ impl Team {
     }
 
     pub(crate) async fn topics(&self, id: &str) -> Vec<String> {
-        let filter = kurultai_core::EventFilter { task_id: Some(id.to_owned()), ..Default::default() };
+        let filter =
+            kurultai_core::events::EventFilter { task_id: Some(id.to_owned()), ..Default::default() };
         self.k.events().read(filter).await.unwrap().into_iter().map(|e| e.topic).collect()
     }
 }

@@ -1,7 +1,12 @@
 //! Two teams of one database.
 
 use crate::{cases, fixture::task};
-use kurultai_core::{Claim, EventFilter, Kurultai, NewAgent, NewTask, Status};
+use kurultai_core::{
+    Kurultai,
+    agents::NewAgent,
+    events::EventFilter,
+    tasks::{Claim, NewTask, Status},
+};
 use serde_json::json;
 
 cases! {

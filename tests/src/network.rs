@@ -11,7 +11,7 @@ mod neo4j {
         proxy::{Fault, RESET_ANSWER, Way},
     };
     use futures::future::join_all;
-    use kurultai_core::{Kind, Status};
+    use kurultai_core::{Kind, tasks::Status};
     use serde_json::json;
     use std::time::Duration;
     use tokio::time::{sleep, timeout};

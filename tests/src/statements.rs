@@ -4,7 +4,7 @@ use crate::{
     cases,
     fixture::{Team, task},
 };
-use kurultai_core::Failure;
+use kurultai_core::tasks::Failure;
 use serde_json::json;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 mod neo4j {
     use crate::fixture::{neo4j_url, task};
-    use kurultai_core::{Claim, Config, Kind, Kurultai, NewAgent, ids};
+    use kurultai_core::{Config, Kind, Kurultai, agents::NewAgent, ids, tasks::Claim};
     use serde_json::json;
     use std::sync::Arc;
     use tokio::{

@@ -1,7 +1,7 @@
 //! A worker that is asked to end drains: what ends in time is stored, what does not is released.
 #![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
-use kurultai_core::{Json, Kurultai, Status};
+use kurultai_core::{Json, Kurultai, tasks::Status};
 use kurultai_tests::chaos::{Arena, arena};
 use serde_json::json;
 use std::{process::Stdio, time::Duration};

@@ -2,8 +2,9 @@
 
 use super::faults::Faults;
 use kurultai_core::{
-    Failure, Json, Kind, Kurultai, Result,
-    worker::{Job, Jobs, Worker},
+    Json, Kind, Kurultai, Result,
+    tasks::Failure,
+    worker::{Agent, Job, Jobs},
 };
 use serde::Deserialize;
 use std::{collections::HashMap, future::pending, sync::Arc, time::Duration};
@@ -110,7 +111,7 @@ async fn play(
     script: Arc<Script>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<()> {
-    let jobs = Worker::builder(&agent).lease(lease(&kurultai)).start(&kurultai).await?;
+    let jobs = Agent::new(&agent).lease(lease(&kurultai)).start(&kurultai).await?;
     loop {
         let next = tokio::select! {
             biased;

@@ -7,7 +7,7 @@ use super::{
     story::{Seen, Story},
 };
 use crate::output::Done;
-use kurultai_core::{EventFilter, Kurultai, NewAgent, NewTask, clock::monotonic};
+use kurultai_core::{Kurultai, agents::NewAgent, clock::monotonic, events::EventFilter, tasks::NewTask};
 use std::{
     collections::HashMap,
     time::{Duration, Instant},

@@ -1,6 +1,6 @@
 //! What goes wrong on purpose, drawn from the seed.
 
-use kurultai_core::NewTask;
+use kurultai_core::tasks::NewTask;
 use std::collections::{HashMap, HashSet};
 
 /// The ids of the tasks that meet with an accident in their first attempt.

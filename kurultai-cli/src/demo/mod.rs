@@ -18,7 +18,7 @@ use crate::{
     text::clean,
 };
 use director::Director;
-use kurultai_core::{Config, Kurultai, RetryPolicy};
+use kurultai_core::{Config, Kurultai, tasks::RetryPolicy};
 use screen::Screen;
 use std::time::Duration;
 use tally::Tally;

@@ -2,7 +2,10 @@
 //! out meanwhile.
 
 use kurultai_core::{
-    Claim, Claimed, Config, EventFilter, Failure, Filter, Kurultai, NewAgent, NewTask, Result, Tasks,
+    Config, Kurultai, Result, Tasks,
+    agents::NewAgent,
+    events::EventFilter,
+    tasks::{Claim, Claimed, Failure, Filter, NewTask},
 };
 use std::time::Duration;
 

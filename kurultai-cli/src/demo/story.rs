@@ -2,7 +2,7 @@
 
 use crate::text::{clean, now};
 use chrono::{DateTime, Local, Utc};
-use kurultai_core::{Event, NewAgent, NewTask};
+use kurultai_core::{agents::NewAgent, events::Event, tasks::NewTask};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(super) struct Story {

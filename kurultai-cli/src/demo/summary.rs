@@ -5,7 +5,7 @@ use crate::{
     output::{number, table, text},
     text::{clean, count, span},
 };
-use kurultai_core::NewAgent;
+use kurultai_core::agents::NewAgent;
 
 pub(super) fn lines(tally: &Tally, cast: &[NewAgent]) -> Vec<String> {
     let details = &tally.details;

@@ -1,7 +1,11 @@
 //! What the store says after the run. Counted from its tasks and its event log, never from the workers' memory.
 
 use super::story::key;
-use kurultai_core::{Event, EventFilter, Filter, Kurultai, Result, Stats, Status, Task};
+use kurultai_core::{
+    Kurultai, Result,
+    events::{Event, EventFilter},
+    tasks::{Filter, Stats, Status, Task},
+};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -3,7 +3,7 @@
 use super::{
     contract::HeartbeatWriter,
     names::{find, not_found},
-    types::{Agent, AgentStatus, NewAgent},
+    types::{AgentInfo, AgentStatus, NewAgent},
 };
 use crate::{check::check_agent, error::Result, session::Session};
 use std::sync::Arc;
@@ -63,18 +63,18 @@ impl Agents {
     /// By id, name or alias. What is written exactly so comes first; otherwise they are compared without case and
     /// without the accents of Latin, Greek and Cyrillic letters (`Temüjin` = `temujin`).
     /// Errors: `agent.not_found`, with the nearest name.
-    pub async fn get(&self, name: &str) -> Result<Agent> {
+    pub async fn get(&self, name: &str) -> Result<AgentInfo> {
         find(self.list().await?, name)
     }
 
     /// All agents, in the order of their ids.
     #[instrument(level = "debug", skip_all)]
-    pub async fn list(&self) -> Result<Vec<Agent>> {
+    pub async fn list(&self) -> Result<Vec<AgentInfo>> {
         self.registry.agents().await
     }
 
     /// The agents that have a capability.
-    pub async fn with_capability(&self, capability: &str) -> Result<Vec<Agent>> {
+    pub async fn with_capability(&self, capability: &str) -> Result<Vec<AgentInfo>> {
         let mut agents = self.list().await?;
         agents.retain(|agent| agent.capabilities.iter().any(|c| c == capability));
         Ok(agents)

@@ -1,15 +1,15 @@
 //! Who is meant by a name.
 
-use super::types::Agent;
+use super::types::AgentInfo;
 use crate::{
     error::{Error, Result},
     ids,
 };
 
-pub(super) fn find(agents: Vec<Agent>, name: &str) -> Result<Agent> {
+pub(super) fn find(agents: Vec<AgentInfo>, name: &str) -> Result<AgentInfo> {
     let folded = ids::fold(name);
     let called =
-        |a: &Agent, is: &dyn Fn(&str) -> bool| is(&a.display_name) || a.aliases.iter().any(|x| is(x));
+        |a: &AgentInfo, is: &dyn Fn(&str) -> bool| is(&a.display_name) || a.aliases.iter().any(|x| is(x));
     let by_id = agents.iter().position(|a| a.id == name);
     let exact = || agents.iter().position(|a| called(a, &|own| ids::is_same_name(own, name)));
     let alike = || agents.iter().position(|a| a.id == folded || called(a, &|own| ids::fold(own) == folded));
@@ -20,7 +20,7 @@ pub(super) fn find(agents: Vec<Agent>, name: &str) -> Result<Agent> {
 }
 
 /// `agent.not_found`, with the nearest id or name.
-pub(crate) fn not_found(name: &str, agents: &[Agent]) -> Error {
+pub(crate) fn not_found(name: &str, agents: &[AgentInfo]) -> Error {
     let folded = ids::fold(name);
     let names = agents.iter().flat_map(|a| {
         let all = [&a.id, &a.display_name].into_iter().chain(&a.aliases);

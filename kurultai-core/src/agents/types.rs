@@ -91,7 +91,7 @@ impl NewAgent {
 
 /// An agent as the registry has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Agent {
+pub struct AgentInfo {
     /// `[a-z0-9][a-z0-9_-]{0,63}`
     pub id: String,
     /// How people call it.
@@ -116,7 +116,7 @@ pub struct Agent {
     pub created_at: DateTime<Utc>,
 }
 
-impl Agent {
+impl AgentInfo {
     /// Whether either heartbeat is younger than two minutes.
     pub fn is_alive(&self, now: Micros) -> bool {
         let last = self.infra_heartbeat.max(self.last_heartbeat).unwrap_or(self.created_at);

@@ -1,13 +1,13 @@
 //! The store's contract for events.
 
 use super::types::{Event, EventFilter};
-use crate::error::Result;
+use crate::{error::Result, store::Sealed};
 use async_trait::async_trait;
 use std::fmt;
 
-/// What a store does for the event log.
+/// What a store does for the event log. Sealed: the library brings its stores.
 #[async_trait]
-pub trait SubscriptionManager: fmt::Debug + Send + Sync {
+pub trait SubscriptionManager: Sealed + fmt::Debug + Send + Sync {
     /// The events after `filter.after_seq`, oldest first, at most `filter.limit`, and none beyond one that cannot be
     /// seen yet. The store may leave `topic` to the caller; it respects every other field.
     async fn read(&self, filter: EventFilter) -> Result<Look>;

@@ -1,6 +1,6 @@
 //! What happened, in commit order: the event log.
 //!
-//! Read in this order: `types`, [`contract`] (what a store does), [`handle`] (what users call), then `cursor` and `topic` (what
+//! Read in this order: `types`, [`contract`] (what a store does), `handle` (what users call), then `cursor` and `topic` (what
 //! may be asked for), `reader` (one for all who wait in a process) and `follow`.
 
 pub mod contract;
@@ -11,7 +11,7 @@ mod reader;
 mod topic;
 mod types;
 
-pub use contract::{Look, SubscriptionManager};
+pub use contract::SubscriptionManager;
 pub use follow::Follow;
 pub use handle::Events;
 pub(crate) use reader::LogReader;

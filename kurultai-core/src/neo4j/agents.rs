@@ -7,7 +7,7 @@ use super::{
 };
 use crate::neo4j::statement::Statement;
 use crate::{
-    agents::{Agent, AgentStatus, HeartbeatWriter, NewAgent},
+    agents::{AgentInfo, AgentStatus, HeartbeatWriter, NewAgent},
     error::Result,
 };
 use async_trait::async_trait;
@@ -85,10 +85,10 @@ pub(super) fn status(word: Option<String>) -> AgentStatus {
     word.and_then(|word| word.parse().ok()).unwrap_or(AgentStatus::Active)
 }
 
-fn agent(mut row: Cells) -> Result<Agent> {
+fn agent(mut row: Cells) -> Result<AgentInfo> {
     let id: String = row.next()?;
     let (display_name, name): (Option<String>, Option<String>) = (row.next()?, row.next()?);
-    Ok(Agent {
+    Ok(AgentInfo {
         display_name: display_name.or(name).unwrap_or_else(|| id.clone()),
         id,
         role: row.next()?,
@@ -114,7 +114,7 @@ impl HeartbeatWriter for Neo4jStore {
         self.exec(query).await.map(drop)
     }
 
-    async fn agents(&self) -> Result<Vec<Agent>> {
+    async fn agents(&self) -> Result<Vec<AgentInfo>> {
         self.exec(self.query(AGENTS)).await?.into_iter().map(agent).collect()
     }
 

@@ -7,7 +7,7 @@ use super::{
 use crate::neo4j::statement::Statement;
 use crate::{
     error::Result,
-    events::{Event, EventFilter, Look, SubscriptionManager},
+    events::{Event, EventFilter, SubscriptionManager, contract::Look},
 };
 use async_trait::async_trait;
 

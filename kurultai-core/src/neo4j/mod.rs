@@ -21,7 +21,7 @@ use crate::{
     config::{self, Config},
     error::Result,
     news::Wanted,
-    store::{Pulse, Store},
+    store::{Pulse, Sealed, Store},
 };
 use async_trait::async_trait;
 use cypher::{clock, finished, hot_lock, lock, micros, native};
@@ -46,6 +46,8 @@ impl Neo4jStore {
         Ok(store)
     }
 }
+
+impl Sealed for Neo4jStore {}
 
 #[async_trait]
 impl Store for Neo4jStore {

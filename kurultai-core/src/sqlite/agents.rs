@@ -4,7 +4,7 @@ use super::{
     tx::{Tx, list, names, word},
 };
 use crate::{
-    agents::{Agent, AgentStatus, HeartbeatWriter, NewAgent},
+    agents::{AgentInfo, AgentStatus, HeartbeatWriter, NewAgent},
     clock::{Micros, time},
     error::Result,
 };
@@ -31,7 +31,7 @@ const AGENT: &str = "id, display_name, role, aliases, capabilities, status, max_
     last_heartbeat, created_at";
 
 /// All agents with their load.
-pub(super) fn all(tx: &Tx<'_>) -> Result<Vec<Agent>> {
+pub(super) fn all(tx: &Tx<'_>) -> Result<Vec<AgentInfo>> {
     let sql = format!(
         "select {AGENT}, coalesce(held, 0) from agent
         left join (select claimed_by, count(*) as held from task where ns = ?1 and due_at is not null
@@ -42,7 +42,7 @@ pub(super) fn all(tx: &Tx<'_>) -> Result<Vec<Agent>> {
 }
 
 /// The agents of these ids, with their load only where it is limited.
-pub(super) fn of(tx: &Tx<'_>, ids: &[&str]) -> Result<Vec<Agent>> {
+pub(super) fn of(tx: &Tx<'_>, ids: &[&str]) -> Result<Vec<AgentInfo>> {
     let sql = format!(
         "select {AGENT}, iif(max_concurrent is null, 0, (select count(*) from task t
             where t.ns = a.ns and t.held_by = a.id and t.due_at > ?2))
@@ -51,8 +51,8 @@ pub(super) fn of(tx: &Tx<'_>, ids: &[&str]) -> Result<Vec<Agent>> {
     tx.rows(&sql, params![tx.ns, tx.now, list(ids.iter().map(|id| (*id).to_owned()))], agent)
 }
 
-fn agent(row: &Row<'_>) -> rusqlite::Result<Agent> {
-    Ok(Agent {
+fn agent(row: &Row<'_>) -> rusqlite::Result<AgentInfo> {
+    Ok(AgentInfo {
         id: row.get(0)?,
         display_name: row.get(1)?,
         role: row.get(2)?,
@@ -73,7 +73,7 @@ impl HeartbeatWriter for SqliteStore {
         self.write(move |tx| agents.iter().try_for_each(|agent| upsert(tx, agent))).await
     }
 
-    async fn agents(&self) -> Result<Vec<Agent>> {
+    async fn agents(&self) -> Result<Vec<AgentInfo>> {
         self.query(all).await
     }
 

@@ -5,7 +5,7 @@ use super::{
 use crate::{
     clock::time,
     error::Result,
-    events::{Event, EventFilter, Look, MOST_EVENTS, SubscriptionManager},
+    events::{Event, EventFilter, MOST_EVENTS, SubscriptionManager, contract::Look},
     json::Json,
 };
 use async_trait::async_trait;

@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     error::Result,
     news::Wanted,
-    store::{Pulse, Store},
+    store::{Pulse, Sealed, Store},
 };
 use async_trait::async_trait;
 use std::{
@@ -41,6 +41,8 @@ impl SqliteStore {
         .await
     }
 }
+
+impl Sealed for SqliteStore {}
 
 #[async_trait]
 impl Store for SqliteStore {

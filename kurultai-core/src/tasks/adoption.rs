@@ -75,6 +75,7 @@ pub struct Finding {
 
 words! {
     /// What a finding asks of its reader.
+    #[non_exhaustive]
     FindingKind, "kind of finding" {
         /// Nothing: another name or word for something that is known.
         Read = "read",

@@ -15,6 +15,7 @@ use crate::{
     clock::Micros,
     error::Result,
     json::{Json, MAX_BYTES},
+    store::Sealed,
 };
 use async_trait::async_trait;
 use std::{fmt, time::Duration};
@@ -30,13 +31,13 @@ pub struct Answers<T> {
 
 /// A page of a list, what one request claims, and the prerequisites' results of that end where they have so many bytes:
 /// each language has an answer in memory whole, and several times while it is read.
-pub const ANSWER_BYTES: usize = 16 << 20;
+pub(crate) const ANSWER_BYTES: usize = 16 << 20;
 /// So many tasks have fewer bytes in any case.
-pub const FEW_TASKS: usize = ANSWER_BYTES / MAX_BYTES;
+pub(crate) const FEW_TASKS: usize = ANSWER_BYTES / MAX_BYTES;
 
-/// What a store does for the queue.
+/// What a store does for the queue. Sealed: the library brings its stores.
 #[async_trait]
-pub trait TaskQueue: fmt::Debug + Send + Sync {
+pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// Each unit is added whole or not at all; all units are one transaction.
     async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>>;
 
@@ -187,7 +188,7 @@ pub struct Facts {
 
 impl Tally {
     /// Of statuses separated by commas.
-    pub fn of(statuses: Option<&str>) -> Self {
+    pub(crate) fn of(statuses: Option<&str>) -> Self {
         let mut tally = Tally::default();
         for status in statuses.into_iter().flat_map(|all| all.split(',')) {
             match status.parse() {
@@ -254,7 +255,7 @@ pub struct Change {
 
 impl Change {
     /// What its event tells besides the topic.
-    pub fn payload(&self) -> Option<String> {
+    pub(crate) fn payload(&self) -> Option<String> {
         let reason = self.reason.as_ref()?;
         Some(serde_json::json!({"attempt": self.attempts, "reason": reason}).to_string())
     }

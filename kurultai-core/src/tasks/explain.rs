@@ -1,7 +1,7 @@
 //! Why a task is not claimed. Pure.
 
 use super::{contract::Facts, order::Route, types::*};
-use crate::{agents::Agent, clock::time};
+use crate::{agents::AgentInfo, clock::time};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::fmt;
@@ -22,6 +22,7 @@ pub struct Explanation {
 /// One thing that keeps a task from being claimed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
     /// It has ended.
     Finished {
@@ -118,7 +119,7 @@ pub(super) fn explain(
     prerequisites: &[Prerequisite],
     children: &[Prerequisite],
     paused: &[String],
-    agents: &[Agent],
+    agents: &[AgentInfo],
 ) -> Explanation {
     let route = Route {
         task_type: task.task_type.clone(),
@@ -126,8 +127,8 @@ pub(super) fn explain(
         preferred: vec![],
         assigned_to: task.assigned_to.clone(),
     };
-    let alive: Vec<&Agent> = agents.iter().filter(|a| a.is_alive(facts.now)).collect();
-    let able: Vec<&&Agent> =
+    let alive: Vec<&AgentInfo> = agents.iter().filter(|a| a.is_alive(facts.now)).collect();
+    let able: Vec<&&AgentInfo> =
         alive.iter().filter(|a| route.served_by(&a.id, &a.capabilities, None, &[]).is_some()).collect();
     let mut reasons = Vec::new();
     match facts.status {
@@ -168,7 +169,7 @@ fn waits(prerequisites: &[Prerequisite], children: &[Prerequisite]) -> Vec<Reaso
     reasons
 }
 
-fn absence(task: &Task, alive: &[&Agent], able: &[&&Agent]) -> Option<Reason> {
+fn absence(task: &Task, alive: &[&AgentInfo], able: &[&&AgentInfo]) -> Option<Reason> {
     if able.iter().any(|a| a.has_room()) {
         return None;
     }

@@ -1,24 +1,24 @@
 //! What must be done: tasks, dependencies, claims, leases, retries, dead letters.
 //!
-//! Read in this order: [`types`], [`new_task`] and [`requests`], [`contract`] (what a store does), [`handle`] (what users call), then the pure
+//! Read in this order: `types`, `new_task` and `requests`, [`contract`] (what a store does), `handle` (what users call), then the pure
 //! rules: `check` (is the call sound), `admit` (may it be enqueued), `order` (who gets what), `rules` (next states),
-//! [`explain`] (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
+//! `explain` (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
 //! `upkeep` (the background).
 
 pub(crate) mod admit;
-pub mod adoption;
+mod adoption;
 pub(crate) mod check;
 mod claim_guard;
 pub mod contract;
-pub mod explain;
-pub mod handle;
+mod explain;
+mod handle;
 mod hot;
-pub mod new_task;
+mod new_task;
 pub(crate) mod order;
-pub mod requests;
+mod requests;
 pub(crate) mod rules;
 mod settle;
-pub mod types;
+mod types;
 mod upkeep;
 
 pub use adoption::{AdoptOptions, Adoption, Finding, FindingKind};

@@ -226,6 +226,7 @@ impl Usage {
 
 /// How an attempt ends.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The work is done.
     Complete {
@@ -313,6 +314,7 @@ pub struct Extended {
 
 words! {
     /// What the holder of a lease should do now.
+    #[non_exhaustive]
     Signal, "signal" {
         Continue = "continue",
         /// Somebody cancelled the task: stop and release it.
@@ -406,6 +408,7 @@ impl Task {
 
 words! {
     /// Why an attempt failed.
+    #[non_exhaustive]
     FailureKind, "kind" {
         /// Its holder said so.
         Failed = "failed",

@@ -1,4 +1,4 @@
-//! What a worker is told before it begins.
+//! What an agent is told before it begins.
 
 use super::{handlers::Handlers, jobs::Jobs, settings::Settings};
 use crate::{
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// [`start`](Self::start)ed to have its jobs pulled.
 ///
 /// ```no_run
-/// # use kurultai_core::{Kurultai, Result, worker::{BoxError, Context, Worker}};
+/// # use kurultai_core::{Kurultai, Result, worker::{BoxError, Context, Agent}};
 /// async fn review(ctx: Context, pr: u64) -> Result<String, BoxError> {
 ///     ctx.progress(0.5).await?;
 ///     Ok(format!("{pr} is fine"))
@@ -21,12 +21,12 @@ use std::time::Duration;
 ///
 /// # async fn example() -> Result<()> {
 /// let team = Kurultai::open("sqlite:team.db").await?;
-/// Worker::builder("temujin").capabilities(["development"]).concurrency(4).task("review", review).run(&team).await?;
+/// Agent::new("temujin").capabilities(["development"]).concurrency(4).task("review", review).run(&team).await?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub struct Agent {
     pub(super) settings: Settings,
     display_name: Option<String>,
     role: Option<String>,
@@ -37,10 +37,10 @@ pub struct Worker {
     pub(super) handlers: Handlers,
 }
 
-impl Worker {
-    /// A worker for the agent of this id: one task at a time, of any type.
-    pub fn builder(agent: impl Into<String>) -> Self {
-        Worker {
+impl Agent {
+    /// An agent of this id: one task at a time, of any type.
+    pub fn new(agent: impl Into<String>) -> Self {
+        Agent {
             settings: Settings {
                 agent: agent.into(),
                 concurrency: 1,
@@ -90,8 +90,8 @@ impl Worker {
         self
     }
 
-    /// How many jobs this worker holds at once, 1 to 1,000. Default 1: an agent does one thing at a time unless it
-    /// says that it can do more. It limits this process only; see [`max_concurrent`](Self::max_concurrent).
+    /// How many jobs it holds in this process at once, 1 to 1,000. Default 1: it does one thing at a time unless it
+    /// says that it can do more. See also [`max_concurrent`](Self::max_concurrent).
     pub fn concurrency(mut self, most: usize) -> Self {
         self.settings.concurrency = most;
         self
@@ -103,7 +103,7 @@ impl Worker {
         self
     }
 
-    /// How long a silent worker keeps its tasks. Default 30 s; renewed three times as often.
+    /// How long it keeps its tasks when it falls silent. Default 30 s; renewed three times as often.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.settings.lease = lease;
         self

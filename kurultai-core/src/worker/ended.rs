@@ -35,6 +35,7 @@ impl Limits {
 
 /// How a handler ended, in the words of no language. Whatever it is, it ends the attempt.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Ended {
     /// With results. Those that are too large or too deep are [`Unstorable`](Self::Unstorable).
     Returned(Json),
@@ -55,6 +56,7 @@ pub enum Ended {
 
 /// The outermost `Retry` or `Reject` among an error and its causes.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub enum Wish {
     /// After this many seconds. A negative number is 0, more than ten years are ten years; nothing, and what is no
     /// finite number, is the back-off of the task's policy.

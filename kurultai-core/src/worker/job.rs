@@ -32,6 +32,7 @@ use tokio::{
 
 words! {
     /// Why work on a job must stop.
+    #[non_exhaustive]
     Stop, "stop" {
         /// Somebody else may have the task now: whatever is done from here on counts for nothing.
         Lost = "lost",
@@ -39,7 +40,7 @@ words! {
         Cancelled = "cancelled",
         /// Somebody suspended the task: release it.
         Suspended = "suspended",
-        /// This worker ends, and its grace is over; the task has been released.
+        /// The agent ends here, and its grace is over; the task has been released.
         Drained = "drained",
         /// The handler's time is over; the attempt has failed.
         Timeout = "timeout",
@@ -59,7 +60,7 @@ pub struct Context {
 }
 
 /// A claimed task and the right to end it. Its lease is renewed until it ends; dropped before, it is released. It takes up
-/// a place of its worker until a call ends it or it is dropped, also where the worker has ended the attempt.
+/// one of its agent's places until a call ends it or it is dropped, also where the loop has ended the attempt.
 pub struct Job(Context);
 
 /// What the loop and the job know of each other.
@@ -77,7 +78,7 @@ pub(super) struct Held {
     turn: sync::Mutex<()>,
     timed_out: AtomicBool,
     over: AtomicBool,
-    /// The place it takes up in its worker.
+    /// The place it takes up in its agent's loop.
     slot: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
@@ -99,7 +100,7 @@ impl Job {
         Job(Context { task: Arc::new(task), held, shared: shared.clone() })
     }
 
-    /// What this attempt may take. Its time counts from this call, and the worker keeps it: when it is over the attempt has
+    /// What this attempt may take. Its time counts from this call, and the loop keeps it: when it is over the attempt has
     /// failed, [`stopped`](Context::stopped) says [`Stop::Timeout`], and whatever ends the job later is `lease.lost`.
     pub fn limit(&self, limits: Limits) {
         *lock(&self.held.limits) = limits;
@@ -156,7 +157,7 @@ impl Job {
         self.held.end(&self.shared, Outcome::Release).await
     }
 
-    /// Whether the task was completed, failed or released, by the worker too.
+    /// Whether the task was completed, failed or released, by the loop too.
     pub fn ended(&self) -> bool {
         self.held.over()
     }

@@ -25,7 +25,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The jobs of one worker, as they come. Dropped, it claims nothing more; jobs that run keep their leases, and what
+/// The jobs of one agent in this process, as they come. Dropped, it claims nothing more; jobs that run keep their leases, and what
 /// nobody has pulled is released.
 pub struct Jobs {
     shared: Arc<Shared>,
@@ -61,7 +61,7 @@ impl Jobs {
         Jobs { shared, inbox: sync::Mutex::new(inbox), background }
     }
 
-    /// The next claimed task, as soon as there is one and a place for it; `None` once the worker drains. Each job
+    /// The next claimed task, as soon as there is one and a place for it; `None` once it drains. Each job
     /// takes up a place until it ends or is dropped. May be called by many at once.
     ///
     /// Errors: what no repetition mends, for example `agent.not_found`, `store.full`; after it the answer is `None`, and so
@@ -83,7 +83,7 @@ impl Jobs {
         }
     }
 
-    /// Drains and waits until every job has ended, at most the worker's grace; those that have not by then are
+    /// Drains and waits until every job has ended, at most the agent's grace; those that have not by then are
     /// stopped with `drained` and released. Returns how many those were. Cancel safe: a dropped call
     /// may be made again.
     pub async fn finished(&self) -> usize {

@@ -1,6 +1,6 @@
 //! An agent's loop, in one place for every language: register, beat, claim, renew, drain, release.
 //!
-//! Reading order: `builder` (what a worker is told), `ended` (what a handler's end means, for every language), `job` (one claimed
+//! Reading order: `builder` (what an agent is told), `ended` (what a handler's end means, for every language), `job` (one claimed
 //! task), `jobs` (the loop that claims and renews, from which jobs are pulled), `handlers` and `run` (functions for task types;
 //! Python and Node have theirs).
 
@@ -13,7 +13,7 @@ mod run;
 mod settings;
 mod signals;
 
-pub use builder::Worker;
+pub use builder::Agent;
 pub use ended::{Ended, Limits, Wish};
 pub use handlers::{BoxError, Reject, Retry};
 pub use job::{Context, Job, Stop};

@@ -1,7 +1,7 @@
 //! Calling handlers: decode, run, and make of whatever comes out an end of the task.
 
 use super::{
-    builder::Worker,
+    builder::Agent,
     ended::{Ended, Limits, Wish},
     handlers::{BoxError, Run, raised, returned},
     job::{Context, Job, Stop},
@@ -21,10 +21,10 @@ use std::{
 };
 use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 
-impl Worker {
+impl Agent {
     /// The function for a task type. It gets a [`Context`] and the payload as a type of its own; what it returns is
     /// stored as the task's results. Its error fails the task with the text of the error and of its causes:
-    /// [`Reject`] for good, [`Retry`] until the time it names, any other until the attempts are used up. A panic is
+    /// [`Reject`](super::Reject) for good, [`Retry`](super::Retry) until the time it names, any other until the attempts are used up. A panic is
     /// such an error; a payload that is not of its type is a `Reject`, and so are results that cannot be stored: the work
     /// is done, and another attempt would return the same. When the task is cancelled, suspended or lost, or its time is
     /// over, the handler is dropped where it awaits. A second function for a type replaces the first.
@@ -43,7 +43,7 @@ impl Worker {
     }
 
     /// [`task`](Self::task) with a time-out and a number of retries of its own. A time-out of zero is refused when the
-    /// worker runs, with `input.invalid`.
+    /// agent runs, with `input.invalid`.
     pub fn task_with<T, R, E, F>(
         mut self,
         task_type: impl Into<String>,
@@ -102,7 +102,7 @@ impl Worker {
         self.handlers.check()?;
         let handlers = std::mem::take(&mut self.handlers).0;
         if handlers.is_empty() {
-            return Err(Error::invalid("handlers", "none", "at least one; give the worker a `task`"));
+            return Err(Error::invalid("handlers", "none", "at least one; give the agent a `task`"));
         }
         let jobs = self.types(handlers.keys()).start(kurultai).await?;
         let (mut running, mut handled) = (JoinSet::new(), 0);

@@ -1,7 +1,7 @@
 """A shared, durable picture for a team of AI agents: who is alive, what must be done, what happened.
 
 ``kurultai.open(url)`` gives a team on one file or on Neo4j; ``kurultai.blocking`` has the same names without
-``await``; ``kurultai.Agent`` is a worker made of decorated functions; ``kurultai.errors`` says what can go wrong.
+``await``; ``kurultai.Agent`` runs decorated functions on tasks; ``kurultai.errors`` says what can go wrong.
 """
 
 from . import blocking, errors

@@ -1,7 +1,10 @@
 //! A store for one run: a fresh SQLite file, or a fresh namespace on the Neo4j server.
 
 use super::Result;
-use kurultai_core::{Config, Expiry, Kurultai, NewTask, RetryPolicy, ids};
+use kurultai_core::{
+    Config, Kurultai, ids,
+    tasks::{Expiry, NewTask, RetryPolicy},
+};
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
 

@@ -2,7 +2,11 @@
 
 use super::{Result, arena::BACK_OFF, staff::Ledger};
 use chrono::{DateTime, Utc};
-use kurultai_core::{EventFilter, Filter, Kurultai, Status, Task};
+use kurultai_core::{
+    Kurultai,
+    events::EventFilter,
+    tasks::{Filter, Status, Task},
+};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,

@@ -4,7 +4,7 @@ use super::{
     Arena, Report, Result,
     staff::{Job, Ledger, Member, Staff},
 };
-use kurultai_core::{Kurultai, Status};
+use kurultai_core::{Kurultai, tasks::Status};
 use std::{path::Path, time::Duration};
 use tokio::time::sleep;
 

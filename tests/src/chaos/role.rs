@@ -12,9 +12,11 @@
 
 use super::{Result, arena, standstill};
 use kurultai_core::{
-    Claim, Claimed, Error, Json, Kurultai, NewAgent,
+    Error, Json, Kurultai,
+    agents::NewAgent,
     clock::monotonic,
-    worker::{Context, Worker as Serving},
+    tasks::{Claim, Claimed},
+    worker::{Agent as Serving, Context},
 };
 use std::{
     future::Future,
@@ -62,7 +64,7 @@ async fn play(args: &[String]) -> Result {
         }
         ["serve", url, namespace, agent, grace] => {
             let kurultai = arena::open(url, namespace).await?;
-            let worker = Serving::builder(agent).concurrency(9).grace(Duration::from_millis(grace.parse()?));
+            let worker = Serving::new(agent).concurrency(9).grace(Duration::from_millis(grace.parse()?));
             worker.task("storm", serve).run(&kurultai).await?;
             Ok(())
         }

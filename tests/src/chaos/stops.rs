@@ -5,7 +5,7 @@ use super::{
     Arena, Report, Result, arena,
     staff::{Job, Member, Staff},
 };
-use kurultai_core::{Kurultai, Status};
+use kurultai_core::{Kurultai, tasks::Status};
 use std::{path::Path, time::Duration};
 use tokio::time::sleep;
 

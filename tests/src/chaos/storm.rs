@@ -5,7 +5,7 @@ use super::{
     staff::{Job, Ledger, Staff},
 };
 use futures::future::try_join_all;
-use kurultai_core::{Claim, Kurultai, NewAgent};
+use kurultai_core::{Kurultai, agents::NewAgent, tasks::Claim};
 use std::{path::Path, time::Duration};
 
 const LEASE: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use super::{
     log::{Event, Phase, State},
     record::{Answer, Call, Nanos, Op, Outcome, Seen, Taken},
 };
-use kurultai_core::{Signal, Status};
+use kurultai_core::tasks::{Signal, Status};
 use std::ops::RangeInclusive;
 
 type Window = RangeInclusive<i64>;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::chaos::{Arena, Result};
 use futures::future::{try_join, try_join_all, try_join4};
-use kurultai_core::{Status, ids};
+use kurultai_core::{ids, tasks::Status};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How many tasks the writer adds at once, and how often.

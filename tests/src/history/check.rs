@@ -6,7 +6,7 @@ use super::{
     record::{Answer, Call, Nanos, Op, Outcome, Spec, nanos},
     window::Clock,
 };
-use kurultai_core::Status;
+use kurultai_core::tasks::Status;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     ops::RangeInclusive,

@@ -5,7 +5,7 @@ use super::{
     log::Phase,
     record::{Answer, Op},
 };
-use kurultai_core::Status;
+use kurultai_core::tasks::Status;
 use std::collections::{HashMap, HashSet};
 
 pub(super) fn check(case: &Case<'_>) -> Vec<Violation> {

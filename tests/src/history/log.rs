@@ -1,7 +1,7 @@
 //! What the events make of a task: a state machine, written once more from the documentation.
 
 use super::check::Violation;
-use kurultai_core::{Signal, Status};
+use kurultai_core::tasks::{Signal, Status};
 use serde::Deserialize;
 use std::{
     collections::{HashMap, HashSet},

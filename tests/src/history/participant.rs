@@ -6,9 +6,11 @@ use super::{
 };
 use crate::chaos::{Result, arena};
 use kurultai_core::{
-    Claim, Error, EventFilter, Expiry, Failure, Filter, Finished, Json, Kurultai, Lease, NewAgent, NewTask,
-    RetryPolicy, Task,
-    worker::{Context, Worker},
+    Error, Json, Kurultai,
+    agents::NewAgent,
+    events::EventFilter,
+    tasks::{Claim, Expiry, Failure, Filter, Finished, Lease, NewTask, RetryPolicy, Task},
+    worker::{Agent, Context},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -124,7 +126,7 @@ async fn perform(team: &Kurultai, op: Op) -> Result<Value, Error> {
         Op::Look { file } => json!(std::fs::read(file).map(|_| ()).ok()),
         Op::Close {} => json!(team.clone().close().await),
         Op::Serve { agent, r#type } => {
-            let (team, worker) = (team.clone(), Worker::builder(agent).task(r#type, echo));
+            let (team, worker) = (team.clone(), Agent::new(agent).task(r#type, echo));
             tokio::spawn(async move { worker.run_until(&team, std::future::pending()).await });
             Value::Null
         }

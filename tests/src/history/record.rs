@@ -2,7 +2,7 @@
 
 use super::log::Event;
 use crate::chaos::Result;
-use kurultai_core::{Lease, Signal, Status};
+use kurultai_core::tasks::{Lease, Signal, Status};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -5,7 +5,7 @@ use super::{
     log::Event,
     record::{Answer, Call, Nanos, Op, Outcome, Seen, Spec, Taken},
 };
-use kurultai_core::{Signal, Status};
+use kurultai_core::tasks::{Signal, Status};
 
 const MS: Nanos = 1_000_000;
 

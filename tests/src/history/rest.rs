@@ -3,7 +3,11 @@
 use super::{check::Left, log::Event};
 use crate::chaos::Result;
 use chrono::{DateTime, TimeDelta, Utc};
-use kurultai_core::{Event as Logged, EventFilter, Filter, Kurultai, Status, Task};
+use kurultai_core::{
+    Kurultai,
+    events::{Event as Logged, EventFilter},
+    tasks::{Filter, Status, Task},
+};
 use std::time::Duration;
 use tokio::time::sleep;
 

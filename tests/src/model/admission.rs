@@ -4,7 +4,7 @@ use super::{
     ops::{AGENTS, RETRY_CAP, SKILLS, Spec, TYPES, Until},
     reference::{Model, Task},
 };
-use kurultai_core::{DependencyType, Status};
+use kurultai_core::tasks::{DependencyType, Status};
 use std::collections::BTreeMap;
 
 /// An error's code.

@@ -7,8 +7,13 @@ use super::{
     reference::Model,
 };
 use kurultai_core::{
-    Claim, Clock, Config, Dependency, DependencyType, EventFilter, Expiry, Failure, Finished, Kurultai,
-    Lease, ManualClock, NewAgent, NewTask, Outcome, Priority, RetryPolicy, Status,
+    Clock, Config, Kurultai, ManualClock,
+    agents::NewAgent,
+    events::EventFilter,
+    tasks::{
+        Claim, Dependency, DependencyType, Expiry, Failure, Finished, Lease, NewTask, Outcome, Priority,
+        RetryPolicy, Status,
+    },
 };
 use proptest::sample::Index;
 use std::{collections::HashMap, fmt, time::Duration};
@@ -189,7 +194,7 @@ impl Drive {
             taken.iter().map(task).collect::<Vec<_>>()
         });
         let given = answer.as_ref().map(|claimed| {
-            let task = |task: &kurultai_core::Claimed| {
+            let task = |task: &kurultai_core::tasks::Claimed| {
                 let mut fed: Vec<_> = task.prerequisites.iter().map(|p| (p.id.clone(), p.status)).collect();
                 fed.sort();
                 let until = task.lease.expires_at.timestamp_millis() - START;

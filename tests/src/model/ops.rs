@@ -1,7 +1,7 @@
 //! What a sequence is made of. Tasks and leases are picked by index, so that a shortened sequence still means
 //! something.
 
-use kurultai_core::{DependencyType, OnPrerequisiteFailure, WaitFor};
+use kurultai_core::tasks::{DependencyType, OnPrerequisiteFailure, WaitFor};
 use proptest::{prelude::*, sample::Index};
 use std::fmt;
 

@@ -5,7 +5,7 @@ use super::{
     ops::{AGENTS, How, Verb},
     reference::{Ended, Model, Task},
 };
-use kurultai_core::{Signal, Status};
+use kurultai_core::tasks::{Signal, Status};
 use std::cmp::Reverse;
 
 /// What the holder of a lease may be told.

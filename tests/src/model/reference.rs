@@ -1,7 +1,7 @@
 //! The model: tasks in a vector, each rule written down once more from the documentation.
 
 use super::admission::blocking;
-use kurultai_core::{DependencyType, OnPrerequisiteFailure, Signal, Status, WaitFor};
+use kurultai_core::tasks::{DependencyType, OnPrerequisiteFailure, Signal, Status, WaitFor};
 use std::collections::BTreeMap;
 
 /// What became of the newest lease of a task.

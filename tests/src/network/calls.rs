@@ -5,7 +5,10 @@ use crate::{
     proxy::Proxy,
 };
 use kurultai_core::{
-    Claim, Config, EventFilter, Failure, Kurultai, Lease, NewAgent, NewTask, Result, Status,
+    Config, Kurultai, Result,
+    agents::NewAgent,
+    events::EventFilter,
+    tasks::{Claim, Failure, Lease, NewTask, Status},
 };
 use serde_json::json;
 use std::time::Duration;

@@ -6,7 +6,10 @@ mod neo4j {
         fixture::task,
         proxy::{Fault, RESET_ANSWER, Way},
     };
-    use kurultai_core::{Claim, Kind, Status};
+    use kurultai_core::{
+        Kind,
+        tasks::{Claim, Status},
+    };
     use serde_json::json;
     use std::time::Duration;
     use tokio::time::{sleep, timeout};

@@ -2,8 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    AdoptOptions, Claim, Dependency, EventFilter, Expiry, Failure, Filter, Finish, Json, Kurultai, Lease,
-    NewAgent, NewTask, Outcome, Result, RetryPolicy, Start, Usage, WaitFor, tasks::Extend,
+    Json, Kurultai, Result,
+    agents::NewAgent,
+    events::EventFilter,
+    tasks::{
+        AdoptOptions, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask, Outcome,
+        RetryPolicy, Start, Usage, WaitFor,
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};

@@ -2,7 +2,7 @@
 
 use super::tasks;
 use crate::fixture::task;
-use kurultai_core::{Config, Kurultai, NewTask};
+use kurultai_core::{Config, Kurultai, tasks::NewTask};
 use serde_json::json;
 use std::{
     io::Write,
@@ -86,13 +86,13 @@ async fn part() {
         ["fault", url, call, errno] => super::faults::suffer(url, call, errno.parse().unwrap()).await,
         ["work", url] => {
             let k = open(url).await;
-            k.agents().register(kurultai_core::NewAgent::new("temujin")).await.unwrap();
+            k.agents().register(kurultai_core::agents::NewAgent::new("temujin")).await.unwrap();
             k.tasks().enqueue(task("endless")).await.unwrap();
             let endless = |_: kurultai_core::worker::Context, (): ()| async {
                 say("working");
                 std::future::pending::<Result<(), std::io::Error>>().await
             };
-            kurultai_core::Worker::builder("temujin").task("review", endless).run(&k).await.unwrap();
+            kurultai_core::Agent::new("temujin").task("review", endless).run(&k).await.unwrap();
             say("drained");
         }
         ["descriptors", url] => super::faults::run_out(url).await,
@@ -138,7 +138,7 @@ async fn storm(url: &str, path: &Path) {
 /// Writes until it is killed, and says what was acknowledged.
 async fn write(url: &str, millis: u64) {
     let k = open(url).await;
-    k.agents().register(kurultai_core::NewAgent::new("temujin")).await.unwrap();
+    k.agents().register(kurultai_core::agents::NewAgent::new("temujin")).await.unwrap();
     let writers = (0..4).map(|writer| {
         let k = k.clone();
         tokio::spawn(async move {
@@ -149,7 +149,9 @@ async fn write(url: &str, millis: u64) {
                 for added in k.tasks().enqueue_many(new).await.unwrap() {
                     say(&format!("added {}", added.id));
                 }
-                for claimed in k.tasks().claim(kurultai_core::Claim::new("temujin").max(3)).await.unwrap() {
+                for claimed in
+                    k.tasks().claim(kurultai_core::tasks::Claim::new("temujin").max(3)).await.unwrap()
+                {
                     k.tasks().complete(&claimed.lease, json!(i)).await.unwrap();
                     say(&format!("done {}", claimed.id));
                 }

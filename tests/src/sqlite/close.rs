@@ -2,7 +2,7 @@
 
 use super::Place;
 use crate::fixture::{code, task};
-use kurultai_core::NewTask;
+use kurultai_core::tasks::NewTask;
 use serde_json::json;
 use std::path::Path;
 

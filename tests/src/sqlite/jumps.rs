@@ -2,7 +2,7 @@
 
 use crate::fixture::{Team, code, steady, task};
 use chrono::TimeDelta;
-use kurultai_core::{Expiry, Failure, Status};
+use kurultai_core::tasks::{Expiry, Failure, Status};
 use std::time::Duration;
 
 const HALF_AN_HOUR: Duration = Duration::from_secs(1_800);

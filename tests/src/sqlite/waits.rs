@@ -2,7 +2,12 @@
 
 use super::Place;
 use crate::fixture::{code, task};
-use kurultai_core::{Claim, Kurultai, NewAgent, NewTask, clock::monotonic};
+use kurultai_core::{
+    Kurultai,
+    agents::NewAgent,
+    clock::monotonic,
+    tasks::{Claim, NewTask},
+};
 use std::time::Duration;
 
 /// They are told one after the other only if each had to wait for the one before it.

@@ -2,7 +2,10 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Claim, NewAgent, NewTask, Priority, Status};
+use kurultai_core::{
+    agents::NewAgent,
+    tasks::{Claim, NewTask, Priority, Status},
+};
 use std::time::Duration;
 
 cases! {
@@ -244,9 +247,9 @@ cases! {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let stats = team.k.tasks().stats().await.unwrap();
             left = stats.by_status.get(&Status::InProgress).copied().unwrap_or(0) as usize;
-            let claimed = team.k.events().read(kurultai_core::EventFilter {
+            let claimed = team.k.events().read(kurultai_core::events::EventFilter {
                 topic: Some("task.claimed".into()), ..Default::default() }).await.unwrap().len();
-            let released = team.k.events().read(kurultai_core::EventFilter {
+            let released = team.k.events().read(kurultai_core::events::EventFilter {
                 topic: Some("task.released".into()), ..Default::default() }).await.unwrap().len();
             if claimed - released == left { break }
         }

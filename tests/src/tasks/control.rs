@@ -2,7 +2,7 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Failure, NewTask, Signal, Status};
+use kurultai_core::tasks::{Failure, NewTask, Signal, Status};
 use serde_json::json;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Dependency, DependencyType, Failure, OnPrerequisiteFailure, Priority, Status};
+use kurultai_core::tasks::{Dependency, DependencyType, Failure, OnPrerequisiteFailure, Priority, Status};
 use serde_json::json;
 
 cases! {

@@ -5,7 +5,9 @@ use crate::{
 use chrono::{DateTime, Utc};
 use futures::future::{join_all, maybe_done};
 use kurultai_core::{
-    Dependency, DependencyType, EventFilter, Expiry, Failure, Json, NewTask, Priority, Status, WaitFor,
+    Json,
+    events::EventFilter,
+    tasks::{Dependency, DependencyType, Expiry, Failure, NewTask, Priority, Status, WaitFor},
 };
 use serde_json::json;
 use std::time::Duration;

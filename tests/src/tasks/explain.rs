@@ -1,5 +1,8 @@
 use crate::{cases, fixture::task};
-use kurultai_core::{NewAgent, Reason, Status};
+use kurultai_core::{
+    agents::NewAgent,
+    tasks::{Reason, Status},
+};
 use std::time::Duration;
 
 cases! {

@@ -2,7 +2,7 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Failure, OnPrerequisiteFailure, Status, WaitFor};
+use kurultai_core::tasks::{Failure, OnPrerequisiteFailure, Status, WaitFor};
 use serde_json::json;
 
 cases! {

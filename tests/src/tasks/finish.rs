@@ -2,7 +2,7 @@ use crate::{
     cases,
     fixture::{code, steady, task},
 };
-use kurultai_core::{Failure, Finish, Outcome, Status, Usage};
+use kurultai_core::tasks::{Failure, Finish, Outcome, Status, Usage};
 use serde_json::json;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@ use crate::{
     cases,
     fixture::{code, steady, task},
 };
-use kurultai_core::{Claim, Failure, FailureKind, Lease, RetryPolicy, Signal, Status};
+use kurultai_core::tasks::{Claim, Failure, FailureKind, Lease, RetryPolicy, Signal, Status};
 use serde_json::json;
 use std::time::Duration;
 

@@ -2,7 +2,10 @@ use crate::{
     cases,
     fixture::{code, task},
 };
-use kurultai_core::{Expiry, Filter, Finish, Json, NewTask, Outcome, Priority, Status};
+use kurultai_core::{
+    Json,
+    tasks::{Expiry, Filter, Finish, NewTask, Outcome, Priority, Status},
+};
 use serde_json::json;
 use std::time::Duration;
 

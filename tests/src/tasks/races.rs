@@ -5,7 +5,11 @@ use crate::{
     fixture::{Team, steady, task},
 };
 use futures::join;
-use kurultai_core::{Claim, Claimed, Config, Failure, NewTask, Status, Tasks, config::Retention};
+use kurultai_core::{
+    Config, Tasks,
+    config::Retention,
+    tasks::{Claim, Claimed, Failure, NewTask, Status},
+};
 use serde_json::json;
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 use crate::{cases, fixture::task};
-use kurultai_core::{Claim, EventFilter, NewTask, Status};
+use kurultai_core::{
+    events::EventFilter,
+    tasks::{Claim, NewTask, Status},
+};
 use serde_json::json;
 use std::collections::HashSet;
 

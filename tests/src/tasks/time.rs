@@ -1,6 +1,9 @@
 use crate::{cases, fixture::task};
 use kurultai_core::{
-    Clock, EventFilter, Expiry, Failure, Json, Priority, RetryPolicy, Status, config::Retention,
+    Clock, Json,
+    config::Retention,
+    events::EventFilter,
+    tasks::{Expiry, Failure, Priority, RetryPolicy, Status},
 };
 use std::time::Duration;
 
@@ -17,9 +20,9 @@ cases! {
     async fn a_waiting_claim_takes_what_comes_due(team: Team) {
         // With the store's own clock, since a waiting claim sleeps in real time.
         let k = team.reopen(|config| config.clock(Clock::Store).background(true)).await;
-        k.agents().register(kurultai_core::NewAgent::new("temujin")).await.unwrap();
+        k.agents().register(kurultai_core::agents::NewAgent::new("temujin")).await.unwrap();
         k.tasks().enqueue(task("soon").delay(Duration::from_millis(300))).await.unwrap();
-        let claim = kurultai_core::Claim::new("temujin").wait(Duration::from_secs(60));
+        let claim = kurultai_core::tasks::Claim::new("temujin").wait(Duration::from_secs(60));
         let claimed = tokio::time::timeout(Duration::from_secs(20), k.tasks().claim(claim)).await;
         assert_eq!(claimed.expect("long before the wait ends").unwrap().len(), 1);
     }

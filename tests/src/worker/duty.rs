@@ -3,8 +3,9 @@
 use super::{LEASE, eventually, next, prompt, soon, worker};
 use crate::{cases, fixture::code};
 use kurultai_core::{
-    AgentStatus, NewAgent, Status,
-    worker::{Stop, Worker},
+    agents::{AgentStatus, NewAgent},
+    tasks::Status,
+    worker::{Agent, Stop},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -19,7 +20,7 @@ cases! {
         worker().start(&team.k).await.unwrap();
         let same = team.k.agents().get("temujin").await.unwrap();
         let now = Some(team.clock.now());
-        assert_eq!(same, kurultai_core::Agent { infra_heartbeat: now, ..before.clone() }, "it only says that it is there");
+        assert_eq!(same, kurultai_core::agents::AgentInfo { infra_heartbeat: now, ..before.clone() }, "it only says that it is there");
         worker().capabilities(["rust"]).display_name("T").aliases(["t"]).role("lead").max_concurrent(3)
             .start(&team.k).await.unwrap();
         let changed = team.k.agents().get("temujin").await.unwrap();
@@ -52,7 +53,7 @@ cases! {
 
     async fn a_worker_that_cannot_be_is_refused(team: Team) {
         for wrong in [
-            Worker::builder("No Such Id"),
+            Agent::new("No Such Id"),
             worker().concurrency(0),
             worker().concurrency(1001),
             worker().types(Vec::<String>::new()),

@@ -6,28 +6,29 @@ use crate::{
     fixture::{Team, code, steady, task},
 };
 use kurultai_core::{
-    Error, FailureKind, Status, Task, Usage,
-    worker::{BoxError, Context, Limits, Reject, Retry, Stop, Worker},
+    Error,
+    tasks::{FailureKind, Status, Task, Usage},
+    worker::{Agent, BoxError, Context, Limits, Reject, Retry, Stop},
 };
 use serde_json::{Value, json};
 use std::{convert::Infallible, fmt, future::pending, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
 /// Runs the worker until the task is of this status.
-async fn until(team: &Team, id: &str, status: Status, worker: Worker) -> Task {
+async fn until(team: &Team, id: &str, status: Status, worker: Agent) -> Task {
     soon(worker.run_until(&team.k, team.becomes(id, status))).await.unwrap();
     team.get(id).await
 }
 
 /// The first error of a task that is handled once.
-async fn fails(team: &Team, status: Status, worker: Worker) -> (u32, String) {
+async fn fails(team: &Team, status: Status, worker: Agent) -> (u32, String) {
     let id = team.add(task("one").retry(steady()).payload(json!({"n": 1}))).await;
     let seen = until(team, &id, status, worker).await;
     (seen.attempts, seen.errors[0].error.clone())
 }
 
 /// Until the one task that is there has failed and waits for its next attempt.
-async fn fails_once(team: &Team, worker: Worker) -> Task {
+async fn fails_once(team: &Team, worker: Agent) -> Task {
     let id = team.add(task("one").retry(steady()).payload(json!({"n": 1}))).await;
     let failed = eventually(|| async { !team.get(&id).await.errors.is_empty() });
     soon(worker.run_until(&team.k, failed)).await.unwrap();
@@ -62,14 +63,14 @@ async fn sum(ctx: Context, numbers: Vec<i64>) -> Result<Value, Error> {
 cases! {
     async fn what_a_handler_returns_is_stored(team: Team) {
         let id = team.add(task("one").payload(json!([1, 2, 3]))).await;
-        let other = team.add(kurultai_core::NewTask::new("other")).await;
+        let other = team.add(kurultai_core::tasks::NewTask::new("other")).await;
         let done = until(&team, &id, Status::Completed, worker().task("review", sum)).await;
         assert_eq!((done.results.unwrap().value(), done.usage.unwrap().tokens), (json!({"sum": 6}), 7));
         assert_eq!(team.status(&other).await, Status::Pending, "a type that it has no handler for");
     }
 
     async fn each_type_has_its_handler_and_all_run_at_once(team: Team) {
-        let (a, b) = (kurultai_core::NewTask::new("a"), kurultai_core::NewTask::new("b"));
+        let (a, b) = (kurultai_core::tasks::NewTask::new("a"), kurultai_core::tasks::NewTask::new("b"));
         let (a, b) = (team.add(a).await, team.add(b).await);
         // Each waits for the other, so both must be running.
         let barrier = std::sync::Arc::new(tokio::sync::Barrier::new(2));
@@ -293,7 +294,7 @@ cases! {
                         Ok::<_, Infallible>(n)
                     };
                     let grace = Duration::from_millis(fastrand::u64(0..6));
-                    let worker = Worker::builder(agent).concurrency(5).grace(grace).task("review", handler);
+                    let worker = Agent::new(agent).concurrency(5).grace(grace).task("review", handler);
                     let leaves = sleep(Duration::from_millis(fastrand::u64(0..60)));
                     worker.run_until(&team.k, leaves).await.unwrap();
                 }

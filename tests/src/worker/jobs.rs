@@ -6,7 +6,7 @@ use crate::{
     fixture::{code, task},
 };
 use kurultai_core::{
-    Claim, Failure, FailureKind, Status, Usage,
+    tasks::{Claim, Failure, FailureKind, Status, Usage},
     worker::{Ended, Limits, Stop, Wish},
 };
 use serde_json::json;
@@ -37,9 +37,9 @@ cases! {
     }
 
     async fn jobs_come_in_the_order_of_the_queue_and_only_of_its_types(team: Team) {
-        team.add(kurultai_core::NewTask::new("other")).await;
+        team.add(kurultai_core::tasks::NewTask::new("other")).await;
         team.add(task("second")).await;
-        team.add(task("first").priority(kurultai_core::Priority::P0)).await;
+        team.add(task("first").priority(kurultai_core::tasks::Priority::P0)).await;
         let jobs = worker().types(["review"]).concurrency(3).start(&team.k).await.unwrap();
         let titles = [next(&jobs).await.task.title.clone(), next(&jobs).await.task.title.clone()];
         assert_eq!(titles, ["first", "second"]);

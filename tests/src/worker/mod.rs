@@ -9,8 +9,8 @@ mod torture;
 
 use crate::fixture::{Team, steady, task};
 use kurultai_core::{
-    NewTask, Status,
-    worker::{Job, Jobs, Worker},
+    tasks::{NewTask, Status},
+    worker::{Agent, Job, Jobs},
 };
 use std::{future::Future, time::Duration};
 use tokio::time::{sleep, timeout};
@@ -22,14 +22,14 @@ const LONG: Duration = Duration::from_secs(30);
 const LEASE: Duration = Duration::from_secs(6);
 
 /// A worker that looks after its leases often.
-fn worker() -> Worker {
-    Worker::builder("temujin").lease(LEASE)
+fn worker() -> Agent {
+    Agent::new("temujin").lease(LEASE)
 }
 
 /// Retried at once.
 fn prompt(title: &str) -> NewTask {
-    let retry = kurultai_core::RetryPolicy { base: Duration::ZERO, ..steady() };
-    task(title).retry(retry).expiry(kurultai_core::Expiry::Never)
+    let retry = kurultai_core::tasks::RetryPolicy { base: Duration::ZERO, ..steady() };
+    task(title).retry(retry).expiry(kurultai_core::tasks::Expiry::Never)
 }
 
 async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -56,7 +56,8 @@ impl Team {
     }
 
     async fn count(&self, topic: &str) -> usize {
-        let filter = kurultai_core::EventFilter { topic: Some(topic.to_owned()), ..Default::default() };
+        let filter =
+            kurultai_core::events::EventFilter { topic: Some(topic.to_owned()), ..Default::default() };
         self.k.events().read(filter).await.unwrap().len()
     }
 }

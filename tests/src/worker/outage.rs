@@ -3,8 +3,10 @@
 use super::{LONG, next, prompt, soon};
 use crate::{cases, fixture::Team};
 use kurultai_core::{
-    Claim, Clock, Config, EventFilter, Kurultai, Status,
-    worker::{Stop, Worker},
+    Clock, Config, Kurultai,
+    events::EventFilter,
+    tasks::{Claim, Status},
+    worker::{Agent, Stop},
 };
 use rusqlite::Connection;
 use serde_json::json;
@@ -91,7 +93,7 @@ cases! {
         let id = team.add(prompt("one")).await;
         let outage = Outage::of(&team).await;
         let k = outage.open(&team).await;
-        let worker = Worker::builder("temujin").concurrency(2).lease(LONG * 10).wait(Duration::from_millis(50));
+        let worker = Agent::new("temujin").concurrency(2).lease(LONG * 10).wait(Duration::from_millis(50));
         let jobs = worker.start(&k).await.unwrap();
         let job = next(&jobs).await;
         outage.begin();

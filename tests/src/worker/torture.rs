@@ -3,8 +3,9 @@
 use super::{LONG, eventually, soon};
 use crate::cases;
 use kurultai_core::{
-    Config, Kurultai, NewTask, RetryPolicy, Status, Task, Usage, ids,
-    worker::{BoxError, Context, Limits, Reject, Retry, Worker},
+    Config, Kurultai, ids,
+    tasks::{NewTask, RetryPolicy, Status, Task, Usage},
+    worker::{Agent, BoxError, Context, Limits, Reject, Retry},
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Value, json};
@@ -188,8 +189,8 @@ async fn go(k: Kurultai, ctx: Context) -> Result<Results, BoxError> {
     Ok(Results::Json(value))
 }
 
-fn worker(k: &Kurultai) -> Worker {
-    let worker = Worker::builder("temujin").lease(seconds(2));
+fn worker(k: &Kurultai) -> Agent {
+    let worker = Agent::new("temujin").lease(seconds(2));
     let names = ways().into_iter().map(|way| (way.limits(), way.way));
     names.chain([(Limits::default(), "alive".to_owned())]).fold(worker, |worker, (limits, way)| {
         let k = k.clone();
@@ -276,7 +277,7 @@ async fn in_a_process_of_its_own() {
     let told = std::env::var("TORTURE").expect("url, namespace and way");
     let [url, namespace, way] = told.split(' ').collect::<Vec<_>>()[..] else { panic!("{told}") };
     let k = open(url, namespace).await;
-    let (one, moved) = (Worker::builder("temujin").lease(seconds(2)), k.clone());
+    let (one, moved) = (Agent::new("temujin").lease(seconds(2)), k.clone());
     let one = one.task(way, move |ctx: Context, (): ()| go(moved.clone(), ctx));
     one.run_until(&k, tokio::time::sleep(LONG)).await.unwrap();
     panic!("{way} did not end this process");

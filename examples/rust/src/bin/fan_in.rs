@@ -1,8 +1,9 @@
 //! Three tasks and one that waits for their results: `fan_in [URL]`.
 
 use kurultai_core::{
-    Kurultai, NewTask, Status,
-    worker::{BoxError, Context, Worker},
+    Kurultai,
+    tasks::{NewTask, Status},
+    worker::{Agent, BoxError, Context},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ async fn main() -> Result<(), BoxError> {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    let worker = Worker::builder("jochi").concurrency(3).task("count", count).task("sum", sum);
+    let worker = Agent::new("jochi").concurrency(3).task("count", count).task("sum", sum);
     worker.run_until(&team, done).await?;
     println!("{}", team.tasks().get(&id).await?.results.unwrap_or_default());
     Ok(())

@@ -1,8 +1,9 @@
 //! An agent with one handler: `one_agent [URL]`.
 
 use kurultai_core::{
-    Kurultai, NewTask, Status,
-    worker::{BoxError, Context, Worker},
+    Kurultai,
+    tasks::{NewTask, Status},
+    worker::{Agent, BoxError, Context},
 };
 use serde_json::{Value, json};
 use std::{env, time::Duration};
@@ -30,7 +31,7 @@ async fn main() -> Result<(), BoxError> {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    Worker::builder("temujin").task("greet", greet).run_until(&team, done).await?;
+    Agent::new("temujin").task("greet", greet).run_until(&team, done).await?;
 
     for id in ids {
         println!("{}", team.tasks().get(&id).await?.results.unwrap_or_default());

@@ -1,8 +1,10 @@
 //! One of several processes, in any language, that share a queue: `team URL AGENT TASKS AGENTS`.
 
 use kurultai_core::{
-    Kurultai, NewAgent, NewTask, Status,
-    worker::{BoxError, Context, Worker},
+    Kurultai,
+    agents::NewAgent,
+    tasks::{NewTask, Status},
+    worker::{Agent, BoxError, Context},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -48,7 +50,7 @@ async fn main() -> Result<(), BoxError> {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    Worker::builder(agent).concurrency(2).task("square", square).run_until(&team, done).await?;
+    Agent::new(agent).concurrency(2).task("square", square).run_until(&team, done).await?;
 
     let mut did = did.lock().map_err(|_| "a handler panicked")?.clone();
     did.sort();

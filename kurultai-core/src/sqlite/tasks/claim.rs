@@ -1,6 +1,6 @@
 use super::{due::overdue, pause::paused, routes::Routes};
 use crate::{
-    agents::{self, Agent},
+    agents::{self, AgentInfo},
     clock::{micros, time},
     error::Result,
     ids,
@@ -62,7 +62,7 @@ pub(super) fn row_of(claim_id: &str) -> Option<i64> {
 fn shares(
     tx: &Tx<'_>,
     requests: &[ClaimRequest],
-    agents: &[Agent],
+    agents: &[AgentInfo],
     live: Option<&[(usize, i64)]>,
 ) -> Result<(Vec<Share>, Vec<i64>)> {
     let Some(memory) = tx.memory else { return Ok((vec![], vec![])) };
@@ -135,7 +135,7 @@ fn take<'a>(
     tx: &Tx<'_>,
     requests: &'a [ClaimRequest],
     given: &[Vec<i64>],
-    agents: &[Agent],
+    agents: &[AgentInfo],
 ) -> Result<Vec<String>> {
     let mut groups: BTreeMap<(&'a str, Duration), Vec<usize>> = BTreeMap::new();
     for (index, request) in requests.iter().enumerate().filter(|(index, _)| !given[*index].is_empty()) {

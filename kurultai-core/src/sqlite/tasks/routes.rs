@@ -1,7 +1,7 @@
 //! The routes of a namespace, as one connection has read them.
 
 use crate::{
-    agents::Agent,
+    agents::AgentInfo,
     error::Result,
     sqlite::tx::Tx,
     tasks::order::{Route, Served},
@@ -67,7 +67,7 @@ impl Routes {
     /// they prefer.
     pub(super) fn served_by(
         &self,
-        agent: &Agent,
+        agent: &AgentInfo,
         types: Option<&[String]>,
         paused: &[String],
         live: Option<&[(usize, i64)]>,

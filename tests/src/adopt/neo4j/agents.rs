@@ -2,7 +2,7 @@
 
 use super::{Case, found};
 use crate::fixture::task;
-use kurultai_core::{FindingKind, NewAgent};
+use kurultai_core::{agents::NewAgent, tasks::FindingKind};
 
 const TEAM: &str = "
     CREATE (:Agent {agent_id: 'analyst', name: 'Jochi', capabilities: ['audit']})
@@ -83,7 +83,7 @@ async fn nothing_is_imposed_on_what_is_not_ours() {
     case.team.reopen(|config| config).await;
     let adoption = case.adopt().await;
     assert_eq!((adoption.tasks, adoption.agents), (1, 1));
-    assert_eq!(case.statuses(&["same"]).await, [kurultai_core::Status::Completed], "the finished one");
+    assert_eq!(case.statuses(&["same"]).await, [kurultai_core::tasks::Status::Completed], "the finished one");
     assert_eq!(found(&adoption, FindingKind::LeftOut, "a task whose id another one has"), ["same"]);
     case.write(twice).await;
     case.team.add(task("ours")).await;

@@ -7,7 +7,7 @@ mod statuses;
 mod waits;
 
 use crate::fixture::{Team, graph};
-use kurultai_core::{AdoptOptions, Adoption, FindingKind, Status};
+use kurultai_core::tasks::{AdoptOptions, Adoption, FindingKind, Status};
 use neo4rs::{BoltType, Graph, query};
 use std::collections::BTreeMap;
 use tokio::sync::{Mutex, MutexGuard};

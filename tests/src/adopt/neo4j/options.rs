@@ -2,7 +2,10 @@
 
 use super::{Case, found};
 use crate::fixture::code;
-use kurultai_core::{AdoptOptions, EventFilter, FindingKind, Status};
+use kurultai_core::{
+    events::EventFilter,
+    tasks::{AdoptOptions, FindingKind, Status},
+};
 use neo4rs::{BoltType, query};
 use serde_json::Value;
 

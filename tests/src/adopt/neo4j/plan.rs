@@ -53,7 +53,7 @@ async fn a_plan_of_six_agents_is_finished_in_its_order() {
     }
     let adoption = case.adopt().await;
     assert_eq!((adoption.tasks, adoption.agents), (40, 6));
-    assert!(!adoption.by_status.contains_key(&kurultai_core::Status::Suspended), "{adoption:#?}");
+    assert!(!adoption.by_status.contains_key(&kurultai_core::tasks::Status::Suspended), "{adoption:#?}");
     let agents: Vec<String> = case.team.k.agents().list().await.unwrap().into_iter().map(|a| a.id).collect();
     assert_eq!(agents, ["chagatai", "jochi", "kublai", "mongke", "ogedei", "temujin"]);
 

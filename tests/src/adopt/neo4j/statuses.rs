@@ -1,7 +1,7 @@
 //! What a task's words, names and times become.
 
 use super::{Case, found};
-use kurultai_core::{FindingKind, Priority, Status};
+use kurultai_core::tasks::{FindingKind, Priority, Status};
 
 /// The nodes as an older client wrote them: no namespace, old words, ISO times, a payload of another language.
 const FOREIGN: &str = "

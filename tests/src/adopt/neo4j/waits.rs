@@ -1,7 +1,7 @@
 //! A blocked task never runs before its prerequisite, and nothing waits for ever.
 
 use super::{Case, found};
-use kurultai_core::{AdoptOptions, FindingKind, Status};
+use kurultai_core::tasks::{AdoptOptions, FindingKind, Status};
 
 const LISTS: &str = "
     CREATE (:Task {task_id: 'a', type: 'code', status: 'ready'})

@@ -1,6 +1,6 @@
 //! Who is meant by a name.
 
-use crate::{agents::Agent, ids};
+use crate::{agents::AgentInfo, ids};
 use std::collections::{HashMap, HashSet};
 
 /// By ids, then by display names and aliases.
@@ -15,7 +15,7 @@ pub(super) struct Roster {
 }
 
 impl Roster {
-    pub(super) fn of(agents: &[Agent]) -> Self {
+    pub(super) fn of(agents: &[AgentInfo]) -> Self {
         let mut roster = Roster::default();
         for agent in agents {
             roster.add(&agent.id, std::iter::once(&agent.display_name).chain(&agent.aliases));
