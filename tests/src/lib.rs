@@ -44,8 +44,7 @@ mod worker;
 /// Makes `sqlite::name` and `neo4j::name` of each `async fn name(team: Team)`.
 #[cfg(test)]
 macro_rules! cases {
-    ($($(#[$meta:meta])* async fn $name:ident($team:ident: Team) $body:block)+) => {
-        $($(#[$meta])* async fn $name($team: crate::fixture::Team) $body)+
+    ($($name:ident),+ $(,)?) => {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() { super::$name(crate::fixture::Team::sqlite().await).await; })+

@@ -8,42 +8,42 @@ use kurultai_core::tasks::Failure;
 use serde_json::json;
 use std::time::Duration;
 
-cases! {
-    async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
-        let sqlite = team.k.store_name() == "sqlite";
-        team.agent("temujin", &[]).await;
-        // Routes and agents are learned by the first calls.
-        team.add(task("warm")).await;
-        team.complete(&team.claim_one("temujin").await).await;
-        let mut sent = Vec::new();
-        for i in 0..4 {
-            team.add(task(&i.to_string())).await;
-        }
-        let before = team.k.statements();
-        team.add(task("one more")).await;
-        sent.push(("enqueue", count(&team, before)));
-        let before = team.k.statements();
-        let claimed = team.claim("temujin", 5).await;
-        sent.push(("claim", count(&team, before)));
-        let before = team.k.statements();
-        team.k.tasks().extend(&claimed[0].lease, Duration::from_secs(60)).await.unwrap();
-        sent.push(("extend", count(&team, before)));
-        let before = team.k.statements();
-        team.k.tasks().complete(&claimed[0].lease, json!(1)).await.unwrap();
-        sent.push(("complete", count(&team, before)));
-        let before = team.k.statements();
-        team.k.tasks().fail(&claimed[1].lease, Failure::new("x")).await.unwrap();
-        sent.push(("fail", count(&team, before)));
-        let before = team.k.statements();
-        team.k.tasks().cancel(&claimed[2].id, None).await.unwrap();
-        sent.push(("cancel", count(&team, before)));
-        let expected = if sqlite {
-            [("enqueue", 5), ("claim", 10), ("extend", 3), ("complete", 6), ("fail", 6), ("cancel", 6)]
-        } else {
-            [("enqueue", 1), ("claim", 1), ("extend", 1), ("complete", 1), ("fail", 2), ("cancel", 2)]
-        };
-        assert_eq!(sent, expected);
+cases![each_operation_sends_what_it_should_and_no_more,];
+
+async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
+    let sqlite = team.k.store_name() == "sqlite";
+    team.agent("temujin", &[]).await;
+    // Routes and agents are learned by the first calls.
+    team.add(task("warm")).await;
+    team.complete(&team.claim_one("temujin").await).await;
+    let mut sent = Vec::new();
+    for i in 0..4 {
+        team.add(task(&i.to_string())).await;
     }
+    let before = team.k.statements();
+    team.add(task("one more")).await;
+    sent.push(("enqueue", count(&team, before)));
+    let before = team.k.statements();
+    let claimed = team.claim("temujin", 5).await;
+    sent.push(("claim", count(&team, before)));
+    let before = team.k.statements();
+    team.k.tasks().extend(&claimed[0].lease, Duration::from_secs(60)).await.unwrap();
+    sent.push(("extend", count(&team, before)));
+    let before = team.k.statements();
+    team.k.tasks().complete(&claimed[0].lease, json!(1)).await.unwrap();
+    sent.push(("complete", count(&team, before)));
+    let before = team.k.statements();
+    team.k.tasks().fail(&claimed[1].lease, Failure::new("x")).await.unwrap();
+    sent.push(("fail", count(&team, before)));
+    let before = team.k.statements();
+    team.k.tasks().cancel(&claimed[2].id, None).await.unwrap();
+    sent.push(("cancel", count(&team, before)));
+    let expected = if sqlite {
+        [("enqueue", 5), ("claim", 10), ("extend", 3), ("complete", 6), ("fail", 6), ("cancel", 6)]
+    } else {
+        [("enqueue", 1), ("claim", 1), ("extend", 1), ("complete", 1), ("fail", 2), ("cancel", 2)]
+    };
+    assert_eq!(sent, expected);
 }
 
 /// The plans: with many tasks over and many blocked, no hot statement reads a row that it does not need.

@@ -1,7 +1,10 @@
 //! How a worker comes and goes: registration, heartbeats, drain.
 
 use super::{LEASE, eventually, next, prompt, soon, worker};
-use crate::{cases, fixture::code};
+use crate::{
+    cases,
+    fixture::{Team, code},
+};
 use kurultai_core::{
     agents::{AgentStatus, NewAgent},
     tasks::Status,
@@ -10,105 +13,140 @@ use kurultai_core::{
 use serde_json::json;
 use std::time::Duration;
 
-cases! {
-    async fn a_worker_registers_its_agent_and_keeps_what_it_is_not_told(team: Team) {
-        let entry = NewAgent { role: Some("developer".into()), ..NewAgent::new("temujin").display_name("Temüjin")
-            .aliases(["dev"]).capabilities(["coding"]).max_concurrent(2) };
-        team.k.agents().register(entry).await.unwrap();
-        let before = team.k.agents().get("temujin").await.unwrap();
-        team.seconds(5);
-        worker().start(&team.k).await.unwrap();
-        let same = team.k.agents().get("temujin").await.unwrap();
-        let now = Some(team.clock.now());
-        assert_eq!(same, kurultai_core::agents::AgentInfo { infra_heartbeat: now, ..before.clone() }, "it only says that it is there");
-        worker().capabilities(["rust"]).display_name("T").aliases(["t"]).role("lead").max_concurrent(3)
-            .start(&team.k).await.unwrap();
-        let changed = team.k.agents().get("temujin").await.unwrap();
-        assert_eq!((changed.capabilities, changed.aliases), (vec!["rust".to_owned()], vec!["t".to_owned()]));
-        assert_eq!((changed.display_name.as_str(), changed.role.as_deref()), ("T", Some("lead")));
-        assert_eq!((changed.max_concurrent, changed.created_at), (Some(3), before.created_at));
-    }
+cases![
+    a_worker_registers_its_agent_and_keeps_what_it_is_not_told,
+    a_worker_of_a_new_agent_registers_it,
+    a_drained_agent_is_on_duty_again_when_its_worker_starts,
+    a_worker_without_work_beats,
+    a_worker_that_cannot_be_is_refused,
+    a_drain_lets_running_jobs_end_and_releases_the_rest,
+    what_outlasts_the_grace_is_stopped_and_released,
+    dropped_jobs_strand_nothing,
+];
 
-    async fn a_worker_of_a_new_agent_registers_it(team: Team) {
-        worker().capabilities(["coding"]).concurrency(7).start(&team.k).await.unwrap();
-        let got = team.k.agents().get("temujin").await.unwrap();
-        assert_eq!((got.display_name.as_str(), got.capabilities), ("temujin", vec!["coding".to_owned()]));
-        assert_eq!((got.max_concurrent, got.infra_heartbeat), (None, Some(team.clock.now())));
-    }
+async fn a_worker_registers_its_agent_and_keeps_what_it_is_not_told(team: Team) {
+    let entry = NewAgent {
+        role: Some("developer".into()),
+        ..NewAgent::new("temujin")
+            .display_name("Temüjin")
+            .aliases(["dev"])
+            .capabilities(["coding"])
+            .max_concurrent(2)
+    };
+    team.k.agents().register(entry).await.unwrap();
+    let before = team.k.agents().get("temujin").await.unwrap();
+    team.seconds(5);
+    worker().start(&team.k).await.unwrap();
+    let same = team.k.agents().get("temujin").await.unwrap();
+    let now = Some(team.clock.now());
+    assert_eq!(
+        same,
+        kurultai_core::agents::AgentInfo { infra_heartbeat: now, ..before.clone() },
+        "it only says that it is there"
+    );
+    worker()
+        .capabilities(["rust"])
+        .display_name("T")
+        .aliases(["t"])
+        .role("lead")
+        .max_concurrent(3)
+        .start(&team.k)
+        .await
+        .unwrap();
+    let changed = team.k.agents().get("temujin").await.unwrap();
+    assert_eq!((changed.capabilities, changed.aliases), (vec!["rust".to_owned()], vec!["t".to_owned()]));
+    assert_eq!((changed.display_name.as_str(), changed.role.as_deref()), ("T", Some("lead")));
+    assert_eq!((changed.max_concurrent, changed.created_at), (Some(3), before.created_at));
+}
 
-    async fn a_drained_agent_is_on_duty_again_when_its_worker_starts(team: Team) {
-        team.agent("temujin", &["coding"]).await;
-        team.k.agents().drain("temujin").await.unwrap();
-        worker().start(&team.k).await.unwrap();
-        let got = team.k.agents().get("temujin").await.unwrap();
-        assert_eq!((got.status, got.capabilities), (AgentStatus::Active, vec!["coding".to_owned()]));
-    }
+async fn a_worker_of_a_new_agent_registers_it(team: Team) {
+    worker().capabilities(["coding"]).concurrency(7).start(&team.k).await.unwrap();
+    let got = team.k.agents().get("temujin").await.unwrap();
+    assert_eq!((got.display_name.as_str(), got.capabilities), ("temujin", vec!["coding".to_owned()]));
+    assert_eq!((got.max_concurrent, got.infra_heartbeat), (None, Some(team.clock.now())));
+}
 
-    async fn a_worker_without_work_beats(team: Team) {
-        let _jobs = worker().heartbeat(Duration::from_millis(20)).start(&team.k).await.unwrap();
-        team.seconds(40);
-        let beaten = || async { team.k.agents().get("temujin").await.unwrap().infra_heartbeat == Some(team.clock.now()) };
-        eventually(beaten).await;
-    }
+async fn a_drained_agent_is_on_duty_again_when_its_worker_starts(team: Team) {
+    team.agent("temujin", &["coding"]).await;
+    team.k.agents().drain("temujin").await.unwrap();
+    worker().start(&team.k).await.unwrap();
+    let got = team.k.agents().get("temujin").await.unwrap();
+    assert_eq!((got.status, got.capabilities), (AgentStatus::Active, vec!["coding".to_owned()]));
+}
 
-    async fn a_worker_that_cannot_be_is_refused(team: Team) {
-        for wrong in [
-            Agent::new("No Such Id"),
-            worker().concurrency(0),
-            worker().concurrency(1001),
-            worker().types(Vec::<String>::new()),
-            worker().lease(Duration::from_millis(1)),
-            worker().wait(Duration::ZERO),
-            worker().heartbeat(Duration::ZERO),
-            worker().max_concurrent(0),
-        ] {
-            assert_eq!(code(wrong.start(&team.k).await), "input.invalid");
-        }
-        assert!(team.k.agents().list().await.unwrap().is_empty());
-    }
+async fn a_worker_without_work_beats(team: Team) {
+    let _jobs = worker().heartbeat(Duration::from_millis(20)).start(&team.k).await.unwrap();
+    team.seconds(40);
+    let beaten =
+        || async { team.k.agents().get("temujin").await.unwrap().infra_heartbeat == Some(team.clock.now()) };
+    eventually(beaten).await;
+}
 
-    async fn a_drain_lets_running_jobs_end_and_releases_the_rest(team: Team) {
-        for i in 0..4 {
-            team.add(prompt(&i.to_string())).await;
-        }
-        let jobs = worker().concurrency(3).grace(super::LONG).start(&team.k).await.unwrap();
-        let job = next(&jobs).await;
-        let (pulling, finishing) = (jobs.next(), jobs.finished());
-        tokio::pin!(finishing);
-        jobs.drain();
-        assert!(soon(pulling).await.unwrap().is_none());
-        assert!(tokio::time::timeout(Duration::from_millis(50), &mut finishing).await.is_err(), "a job still runs");
-        job.complete(json!(1), None).await.unwrap();
-        assert_eq!(soon(finishing).await, 0);
-        assert!(soon(jobs.next()).await.unwrap().is_none());
-        let by_status = team.k.tasks().stats().await.unwrap().by_status;
-        assert_eq!(by_status, [(Status::Pending, 3), (Status::Completed, 1)].into(), "nothing left behind, nothing new");
+async fn a_worker_that_cannot_be_is_refused(team: Team) {
+    for wrong in [
+        Agent::new("No Such Id"),
+        worker().concurrency(0),
+        worker().concurrency(1001),
+        worker().types(Vec::<String>::new()),
+        worker().lease(Duration::from_millis(1)),
+        worker().wait(Duration::ZERO),
+        worker().heartbeat(Duration::ZERO),
+        worker().max_concurrent(0),
+    ] {
+        assert_eq!(code(wrong.start(&team.k).await), "input.invalid");
     }
+    assert!(team.k.agents().list().await.unwrap().is_empty());
+}
 
-    async fn what_outlasts_the_grace_is_stopped_and_released(team: Team) {
-        let id = team.add(prompt("one")).await;
-        let jobs = worker().grace(Duration::from_millis(20)).start(&team.k).await.unwrap();
-        let job = next(&jobs).await;
-        assert_eq!(soon(jobs.finished()).await, 1);
-        assert_eq!((job.stop(), job.ended()), (Some(Stop::Drained), true));
-        let got = team.get(&id).await;
-        assert_eq!((got.status, got.attempts, got.errors.len()), (Status::Pending, 0, 0));
-        assert_eq!(code(job.complete(json!("late"), None).await), "lease.lost");
+async fn a_drain_lets_running_jobs_end_and_releases_the_rest(team: Team) {
+    for i in 0..4 {
+        team.add(prompt(&i.to_string())).await;
     }
+    let jobs = worker().concurrency(3).grace(super::LONG).start(&team.k).await.unwrap();
+    let job = next(&jobs).await;
+    let (pulling, finishing) = (jobs.next(), jobs.finished());
+    tokio::pin!(finishing);
+    jobs.drain();
+    assert!(soon(pulling).await.unwrap().is_none());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), &mut finishing).await.is_err(),
+        "a job still runs"
+    );
+    job.complete(json!(1), None).await.unwrap();
+    assert_eq!(soon(finishing).await, 0);
+    assert!(soon(jobs.next()).await.unwrap().is_none());
+    let by_status = team.k.tasks().stats().await.unwrap().by_status;
+    assert_eq!(
+        by_status,
+        [(Status::Pending, 3), (Status::Completed, 1)].into(),
+        "nothing left behind, nothing new"
+    );
+}
 
-    async fn dropped_jobs_strand_nothing(team: Team) {
-        let tasks = (0..3).map(|i| prompt(&i.to_string())).collect();
-        team.k.tasks().enqueue_many(tasks).await.unwrap();
-        let jobs = worker().concurrency(3).start(&team.k).await.unwrap();
-        let job = next(&jobs).await;
-        drop(jobs);
-        let pending = || async { team.k.tasks().stats().await.unwrap().by_status.get(&Status::Pending) == Some(&2) };
-        eventually(pending).await;
-        team.seconds(2);
-        let renewed = team.clock.now() + LEASE;
-        eventually(|| async { job.lease().expires_at == renewed }).await;
-        job.complete(json!(1), None).await.unwrap();
-    }
+async fn what_outlasts_the_grace_is_stopped_and_released(team: Team) {
+    let id = team.add(prompt("one")).await;
+    let jobs = worker().grace(Duration::from_millis(20)).start(&team.k).await.unwrap();
+    let job = next(&jobs).await;
+    assert_eq!(soon(jobs.finished()).await, 1);
+    assert_eq!((job.stop(), job.ended()), (Some(Stop::Drained), true));
+    let got = team.get(&id).await;
+    assert_eq!((got.status, got.attempts, got.errors.len()), (Status::Pending, 0, 0));
+    assert_eq!(code(job.complete(json!("late"), None).await), "lease.lost");
+}
+
+async fn dropped_jobs_strand_nothing(team: Team) {
+    let tasks = (0..3).map(|i| prompt(&i.to_string())).collect();
+    team.k.tasks().enqueue_many(tasks).await.unwrap();
+    let jobs = worker().concurrency(3).start(&team.k).await.unwrap();
+    let job = next(&jobs).await;
+    drop(jobs);
+    let pending =
+        || async { team.k.tasks().stats().await.unwrap().by_status.get(&Status::Pending) == Some(&2) };
+    eventually(pending).await;
+    team.seconds(2);
+    let renewed = team.clock.now() + LEASE;
+    eventually(|| async { job.lease().expires_at == renewed }).await;
+    job.complete(json!(1), None).await.unwrap();
 }
 
 /// The first signal lets the handler end, which it never does; the second waits for nobody.

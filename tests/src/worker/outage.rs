@@ -88,74 +88,78 @@ impl Outage {
     }
 }
 
-cases! {
-    async fn a_store_that_is_away_is_waited_for(team: Team) {
-        let id = team.add(prompt("one")).await;
-        let outage = Outage::of(&team).await;
-        let k = outage.open(&team).await;
-        let worker = Agent::new("temujin").concurrency(2).lease(LONG * 10).wait(Duration::from_millis(50));
-        let jobs = worker.start(&k).await.unwrap();
-        let job = next(&jobs).await;
-        outage.begin();
-        let completing = job.complete(json!("done"), None);
-        tokio::pin!(completing);
-        assert!(timeout(outage.felt(), &mut completing).await.is_err(), "there is nothing to store it in");
-        outage.end();
-        assert_eq!(soon(completing).await.unwrap().status, Status::Completed);
-        assert_eq!(team.get(&id).await.attempts, 1);
-        // It claims again too.
-        let second = team.add(prompt("two")).await;
-        assert_eq!(next(&jobs).await.task.id, second);
-    }
+cases![
+    a_store_that_is_away_is_waited_for,
+    a_lease_that_cannot_be_renewed_stops_its_job,
+    who_follows_goes_on_after_an_outage,
+];
 
-    async fn a_lease_that_cannot_be_renewed_stops_its_job(team: Team) {
-        let id = team.add(prompt("one")).await;
-        let outage = Outage::of(&team).await;
-        let jobs = super::worker().start(&outage.open(&team).await).await.unwrap();
-        let job = next(&jobs).await;
-        outage.begin();
-        assert_eq!(soon(job.stopped()).await, Stop::Lost, "without a word of the store");
-        outage.end();
-        // By the store's clock no second has passed: the job may well give the task back.
-        jobs.drain();
-        drop(job);
-        team.becomes(&id, Status::Pending).await;
-    }
+async fn a_store_that_is_away_is_waited_for(team: Team) {
+    let id = team.add(prompt("one")).await;
+    let outage = Outage::of(&team).await;
+    let k = outage.open(&team).await;
+    let worker = Agent::new("temujin").concurrency(2).lease(LONG * 10).wait(Duration::from_millis(50));
+    let jobs = worker.start(&k).await.unwrap();
+    let job = next(&jobs).await;
+    outage.begin();
+    let completing = job.complete(json!("done"), None);
+    tokio::pin!(completing);
+    assert!(timeout(outage.felt(), &mut completing).await.is_err(), "there is nothing to store it in");
+    outage.end();
+    assert_eq!(soon(completing).await.unwrap().status, Status::Completed);
+    assert_eq!(team.get(&id).await.attempts, 1);
+    // It claims again too.
+    let second = team.add(prompt("two")).await;
+    assert_eq!(next(&jobs).await.task.id, second);
+}
 
-    async fn who_follows_goes_on_after_an_outage(team: Team) {
-        team.agent("temujin", &[]).await;
-        let outage = Outage::of(&team).await;
-        let k = outage.open(&team).await;
-        let mut follow = k.events().follow(EventFilter { after_seq: 1, ..Default::default() }).unwrap();
-        let following = tokio::spawn(async move {
-            let mut seen = Vec::new();
-            while seen.len() < 3 {
-                seen.extend(follow.next().await.unwrap().into_iter().map(|event| event.topic));
+async fn a_lease_that_cannot_be_renewed_stops_its_job(team: Team) {
+    let id = team.add(prompt("one")).await;
+    let outage = Outage::of(&team).await;
+    let jobs = super::worker().start(&outage.open(&team).await).await.unwrap();
+    let job = next(&jobs).await;
+    outage.begin();
+    assert_eq!(soon(job.stopped()).await, Stop::Lost, "without a word of the store");
+    outage.end();
+    // By the store's clock no second has passed: the job may well give the task back.
+    jobs.drain();
+    drop(job);
+    team.becomes(&id, Status::Pending).await;
+}
+
+async fn who_follows_goes_on_after_an_outage(team: Team) {
+    team.agent("temujin", &[]).await;
+    let outage = Outage::of(&team).await;
+    let k = outage.open(&team).await;
+    let mut follow = k.events().follow(EventFilter { after_seq: 1, ..Default::default() }).unwrap();
+    let following = tokio::spawn(async move {
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            seen.extend(follow.next().await.unwrap().into_iter().map(|event| event.topic));
+        }
+        seen
+    });
+    let tasks = k.tasks();
+    let claiming = tokio::spawn(async move {
+        loop {
+            let claim = Claim::new("temujin").wait(Duration::from_millis(200)).persistent(true);
+            let claimed = tasks.claim(claim).await.unwrap();
+            if !claimed.is_empty() {
+                return claimed;
             }
-            seen
-        });
-        let tasks = k.tasks();
-        let claiming = tokio::spawn(async move {
-            loop {
-                let claim = Claim::new("temujin").wait(Duration::from_millis(200)).persistent(true);
-                let claimed = tasks.claim(claim).await.unwrap();
-                if !claimed.is_empty() {
-                    return claimed;
-                }
-            }
-        });
-        team.becomes(&team.add(prompt("one")).await, Status::InProgress).await;
-        assert_eq!(soon(claiming).await.unwrap().len(), 1);
-        outage.begin();
-        let tasks = k.tasks();
-        let claiming = tokio::spawn(async move {
-            let claim = Claim::new("temujin").wait(Duration::from_secs(60)).persistent(true);
-            tasks.claim(claim).await.unwrap()
-        });
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        outage.end();
-        let id = team.add(prompt("two")).await;
-        assert_eq!(soon(claiming).await.unwrap()[0].id, id);
-        assert_eq!(soon(following).await.unwrap()[..3], ["task.enqueued", "task.claimed", "task.enqueued"]);
-    }
+        }
+    });
+    team.becomes(&team.add(prompt("one")).await, Status::InProgress).await;
+    assert_eq!(soon(claiming).await.unwrap().len(), 1);
+    outage.begin();
+    let tasks = k.tasks();
+    let claiming = tokio::spawn(async move {
+        let claim = Claim::new("temujin").wait(Duration::from_secs(60)).persistent(true);
+        tasks.claim(claim).await.unwrap()
+    });
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    outage.end();
+    let id = team.add(prompt("two")).await;
+    assert_eq!(soon(claiming).await.unwrap()[0].id, id);
+    assert_eq!(soon(following).await.unwrap()[..3], ["task.enqueued", "task.claimed", "task.enqueued"]);
 }

@@ -1,7 +1,7 @@
 //! Every way in which a handler may end, by the table that Python and Node are tortured with too.
 
 use super::{LONG, eventually, soon};
-use crate::cases;
+use crate::{cases, fixture::Team};
 use kurultai_core::{
     Config, Kurultai, ids,
     tasks::{NewTask, RetryPolicy, Status, Task, Usage},
@@ -222,38 +222,38 @@ async fn does_another(k: &Kurultai) {
     assert_eq!(over(k, &other, 1).await.status, Status::Completed);
 }
 
-cases! {
-    async fn whatever_a_handler_does_its_attempt_ends(team: Team) {
-        let k = open(&team.url, &format!("torture-{}", ids::new_id())).await;
-        let all = async {
-            for way in ways().into_iter().filter(|way| way.ends.is_none()) {
-                let id = add(&k, &way.way).await;
-                way.check(&over(&k, &id, way.end().1).await);
-                does_another(&k).await;
-                // What a handler does after its time counts for nothing.
-                way.check(&k.tasks().get(&id).await.unwrap());
-            }
-        };
-        soon_enough(worker(&k).run_until(&k, all)).await.unwrap();
-        k.close().await;
-    }
+cases![whatever_a_handler_does_its_attempt_ends, a_handler_that_ends_its_process_ends_its_attempt,];
 
-    async fn a_handler_that_ends_its_process_ends_its_attempt(team: Team) {
-        let namespace = format!("torture-{}", ids::new_id());
-        let k = open(&team.url, &namespace).await;
-        for way in ways().into_iter().filter(|way| way.ends.is_some()) {
-            assert!(way.child);
+async fn whatever_a_handler_does_its_attempt_ends(team: Team) {
+    let k = open(&team.url, &format!("torture-{}", ids::new_id())).await;
+    let all = async {
+        for way in ways().into_iter().filter(|way| way.ends.is_none()) {
             let id = add(&k, &way.way).await;
-            let ended = child(&team.url, &namespace, &way.way).await;
-            assert_eq!(ended, way.ends.unwrap(), "{}", way.way);
-            let goes_on = async {
-                way.check(&over(&k, &id, way.end().1).await);
-                does_another(&k).await;
-            };
-            soon(worker(&k).run_until(&k, goes_on)).await.unwrap();
+            way.check(&over(&k, &id, way.end().1).await);
+            does_another(&k).await;
+            // What a handler does after its time counts for nothing.
+            way.check(&k.tasks().get(&id).await.unwrap());
         }
-        k.close().await;
+    };
+    soon_enough(worker(&k).run_until(&k, all)).await.unwrap();
+    k.close().await;
+}
+
+async fn a_handler_that_ends_its_process_ends_its_attempt(team: Team) {
+    let namespace = format!("torture-{}", ids::new_id());
+    let k = open(&team.url, &namespace).await;
+    for way in ways().into_iter().filter(|way| way.ends.is_some()) {
+        assert!(way.child);
+        let id = add(&k, &way.way).await;
+        let ended = child(&team.url, &namespace, &way.way).await;
+        assert_eq!(ended, way.ends.unwrap(), "{}", way.way);
+        let goes_on = async {
+            way.check(&over(&k, &id, way.end().1).await);
+            does_another(&k).await;
+        };
+        soon(worker(&k).run_until(&k, goes_on)).await.unwrap();
     }
+    k.close().await;
 }
 
 /// All of them in turn.
