@@ -139,11 +139,13 @@ async fn verify(team: &Kurultai, tasks: usize) -> Result<()> {
     loop {
         let topic = Some("task.completed".to_owned());
         let filter = EventFilter { after_seq, topic, limit: 10_000, ..EventFilter::default() };
-        let events = team.events().read(filter).await?;
-        let Some(last) = events.last() else { break };
-        after_seq = last.seq;
-        completions += events.len();
-        distinct.extend(events.into_iter().filter_map(|event| event.task_id));
+        let page = team.events().read(filter).await?;
+        if page.events.is_empty() {
+            break;
+        }
+        after_seq = page.next;
+        completions += page.events.len();
+        distinct.extend(page.into_iter().filter_map(|event| event.task_id));
     }
     let completed =
         team.tasks().stats().await?.by_status.get(&Status::Completed).copied().unwrap_or(0) as usize;

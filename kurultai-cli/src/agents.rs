@@ -6,7 +6,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Kurultai,
+    Json, Kurultai,
     agents::{AgentInfo, AgentStatus, NewAgent, council},
 };
 use serde::Serialize;
@@ -50,6 +50,9 @@ pub(crate) struct Register {
     /// How many tasks it may hold at once
     #[arg(long, allow_negative_numbers = true, value_parser = natural::<u32>)]
     max_concurrent: Option<u32>,
+    /// A JSON object of what the team wants to know of it beside
+    #[arg(long, value_name = "JSON", conflicts_with = "preset")]
+    metadata: Option<String>,
 }
 
 impl Command {
@@ -104,6 +107,7 @@ impl Register {
             Some(id) => vec![NewAgent {
                 display_name: self.name,
                 role: self.role,
+                metadata: self.metadata.map(Json::text).transpose()?.unwrap_or_default(),
                 ..NewAgent::new(id).capabilities(self.capabilities).aliases(self.aliases)
             }],
             None => council(),
@@ -206,5 +210,8 @@ fn show(agent: &AgentInfo) -> Done {
     say(format!("  last sign     {}", ago(last_seen(agent), now())))?;
     say(format!("  capabilities  {}", or_none(&agent.capabilities)))?;
     say(format!("  aliases       {}", or_none(&agent.aliases)))?;
+    if agent.metadata != Json::default() {
+        say(format!("  metadata      {}", clean(agent.metadata.as_str())))?;
+    }
     say(format!("  since         {}", utc(agent.created_at)))
 }

@@ -8,7 +8,6 @@ use kurultai_core::{
     Kurultai,
     events::{Event, EventFilter},
 };
-use std::time::Duration;
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
@@ -50,42 +49,37 @@ impl Command {
             source: tail.source,
             ..EventFilter::default()
         };
-        let last = events.last_seq().await?;
         let limit = usize::from(tail.limit);
-        let mut found = match tail.after {
-            Some(after_seq) => events.read(EventFilter { after_seq, limit, ..filter.clone() }).await?,
+        let (found, after_seq) = match tail.after {
+            Some(after_seq) => {
+                let page = events.read(EventFilter { after_seq, limit, ..filter.clone() }).await?;
+                (page.events, page.next)
+            }
             None => {
-                let after_seq = (last - BACK).max(0);
-                let mut found =
-                    events.read(EventFilter { after_seq, limit: 10_000, ..filter.clone() }).await?;
-                found.drain(..found.len().saturating_sub(limit));
-                found
+                let last = events.last_seq().await?;
+                let newest = EventFilter { after_seq: (last - BACK).max(0), limit: 10_000, ..filter.clone() };
+                let mut page = events.read(newest).await?;
+                page.events.drain(..page.events.len().saturating_sub(limit));
+                (page.events, page.next)
             }
         };
-        let mut after_seq = match tail.after {
-            Some(after) => after,
-            None => last,
-        };
-        loop {
-            for event in &found {
-                if json {
-                    say_json(event)?;
-                } else {
-                    say(line(event))?;
-                }
-                after_seq = after_seq.max(event.seq);
+        show(&found, json)?;
+        if tail.follow {
+            let mut follow = events.follow(EventFilter { after_seq, ..filter })?;
+            loop {
+                show(&follow.next().await?, json)?;
             }
-            if !tail.follow {
-                return Ok(());
-            }
-            let wait = Duration::from_secs(60);
-            found = events.read(EventFilter { after_seq, limit: 1_000, wait, ..filter.clone() }).await?;
         }
+        Ok(())
     }
 }
 
+fn show(events: &[Event], json: bool) -> Done {
+    events.iter().try_for_each(|event| if json { say_json(event) } else { say(line(event)) })
+}
+
 fn line(event: &Event) -> String {
-    let Event { seq, topic, source, task_id, payload, created_at } = event;
+    let Event { seq, topic, source, task_id, payload, created_at, .. } = event;
     let (source, task) = (source.as_deref().unwrap_or("-"), task_id.as_deref().unwrap_or("-"));
     let payload = payload.as_ref().map(|p| clean(p.as_str())).unwrap_or_default();
     let line =

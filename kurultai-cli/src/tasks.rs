@@ -138,6 +138,9 @@ pub(crate) struct Enqueue {
     delegated_by: Option<String>,
     #[arg(long, value_name = "ID")]
     parent: Option<String>,
+    /// What its chain of work is known by; default the parent's, or its own id
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
     #[arg(long, value_name = "ID", value_delimiter = ',')]
     depends_on: Vec<String>,
     /// A second task of this key is not made
@@ -291,6 +294,7 @@ impl Enqueue {
             assigned_to: self.assign,
             delegated_by: self.delegated_by,
             parent_id: self.parent,
+            correlation_id: self.correlation_id,
             unique_key: self.key,
             start: match (self.delay, self.run_at) {
                 (Some(delay), _) => Start::After(delay),
@@ -441,6 +445,7 @@ fn show(task: &Task) -> Done {
     add("assigned to", task.assigned_to.clone());
     add("delegated by", task.delegated_by.clone());
     add("parent", task.parent_id.clone());
+    add("correlation", (task.correlation_id != task.id).then(|| task.correlation_id.clone()));
     add("key", task.unique_key.clone());
     add("depends on", list(&task.depends_on));
     add("not before", task.run_at.map(utc));
@@ -457,7 +462,10 @@ fn show(task: &Task) -> Done {
     add("completed", task.completed_at.map(utc));
     for e in &task.errors {
         let agent = e.agent.as_deref().unwrap_or("nobody");
-        add("error", Some(format!("attempt {} by {agent}, {}: {}", e.attempt, utc(e.at), e.error)));
+        add(
+            "error",
+            Some(format!("attempt {} by {agent} {}, {}: {}", e.attempt, e.kind, utc(e.at), e.error)),
+        );
     }
     say(format!("{}  {}", clean(&task.id), clean(&task.title)))?;
     lines.iter().try_for_each(|(name, value)| say(format!("  {name:<12}  {}", clean(value))))

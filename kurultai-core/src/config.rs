@@ -20,6 +20,7 @@ pub struct Config {
     pub(crate) retention: Retention,
     pub(crate) aging: Option<Duration>,
     pub(crate) call_timeout: Duration,
+    pub(crate) max_depth: u32,
 }
 
 /// What a task gets where its author says nothing.
@@ -87,6 +88,7 @@ impl Config {
             retention: Retention::default(),
             aging: Some(Duration::from_secs(3600)),
             call_timeout: Duration::from_secs(30),
+            max_depth: 10,
         })
     }
 
@@ -150,6 +152,13 @@ impl Config {
     /// every weight, so that whatever can be claimed is served some day. Default 1 h; `None` for never.
     pub fn aging(mut self, aging: Option<Duration>) -> Self {
         self.aging = aging;
+        self
+    }
+
+    /// How many tasks a task may have above it, counted over `parent_id`, so that agents who give work on and on are
+    /// stopped: one more is `task.too_deep`. Default 10.
+    pub fn max_depth(mut self, most: u32) -> Self {
+        self.max_depth = most;
         self
     }
 

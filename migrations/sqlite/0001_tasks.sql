@@ -93,6 +93,7 @@ create table task_data(
   wait_for text,
   on_prerequisite_failure text,
   retry text,
+  correlation_id text,
   payload text not null
 ) strict;
 
@@ -153,6 +154,7 @@ create table swept(
   n integer primary key,
   ns integer not null,
   id text not null,
+  correlation_id text not null,
   last_event integer not null
 ) strict;
 create index swept_id on swept(ns, id);
@@ -160,7 +162,7 @@ create index swept_id on swept(ns, id);
 create view tasks as
 select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' || d.priority as priority,
   d.priority_weight, d.payload, d.required as required_capabilities, d.preferred as preferred_capabilities,
-  d.assigned_to, d.delegated_by, p.id as parent_id, t.unique_key,
+  d.assigned_to, d.delegated_by, p.id as parent_id, coalesce(d.correlation_id, t.id) as correlation_id, t.unique_key,
   datetime(t.run_at / 1e6, 'unixepoch', 'subsec') as run_at,
   datetime(t.expires_at / 1e6, 'unixepoch', 'subsec') as expires_at,
   t.attempts, d.max_attempts, t.claimed_by,
@@ -177,9 +179,11 @@ left join task p on p.n = t.parent
 left join task_result r on r.n = t.n;
 
 create view events as
-select s.id as namespace, e.key & 0xfffffffffff as seq, e.topic,
-  coalesce(t.id, (select id from swept where n = e.task)) as task_id, e.source, e.data as payload,
+select s.id as namespace, e.key & 0xfffffffffff as seq, e.topic, coalesce(t.id, w.id) as task_id, e.source,
+  coalesce(d.correlation_id, t.id, w.correlation_id) as correlation_id, e.data as payload,
   datetime(e.created_at / 1e6, 'unixepoch', 'subsec') as created_at
 from event e
 join namespace s on s.n = e.key >> 44
-left join task t on t.n = e.task;
+left join task t on t.n = e.task
+left join task_data d on d.n = t.n
+left join swept w on w.n = e.task;

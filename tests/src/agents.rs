@@ -2,9 +2,14 @@ use crate::{
     cases,
     fixture::{Team, code, task},
 };
-use kurultai_core::agents::{AgentStatus, NewAgent, council};
+use kurultai_core::{
+    Json,
+    agents::{AgentStatus, NewAgent, council},
+};
+use serde_json::json;
 
 cases![
+    metadata_is_kept_as_it_was_given,
     an_agent_is_read_back_as_it_was_registered,
     names_and_aliases_find_an_agent,
     an_exact_name_wins_and_only_accents_are_folded,
@@ -32,7 +37,7 @@ async fn an_agent_is_read_back_as_it_was_registered(team: Team) {
     team.k.agents().register(NewAgent { capabilities: vec!["rust".into()], ..new }).await.unwrap();
     let again = team.k.agents().get("temujin").await.unwrap();
     assert_eq!((again.capabilities, again.created_at), (vec!["rust".to_owned()], got.created_at));
-    let events = team.k.events().read(Default::default()).await.unwrap();
+    let events = team.k.events().read(Default::default()).await.unwrap().events;
     assert_eq!(events.iter().map(|e| e.topic.as_str()).collect::<Vec<_>>(), ["agent.registered"]);
     assert_eq!(events[0].source.as_deref(), Some("temujin"));
 }
@@ -157,5 +162,20 @@ async fn namespaces_never_see_each_other(team: Team) {
     assert_eq!(b.tasks().list(Default::default()).await.unwrap().tasks.len(), 1);
     b.tasks().pause(None).await.unwrap();
     assert!(team.k.tasks().stats().await.unwrap().paused.is_empty());
-    assert_eq!(b.events().read(Default::default()).await.unwrap().len(), 3);
+    assert_eq!(b.events().read(Default::default()).await.unwrap().events.len(), 3);
+}
+
+async fn metadata_is_kept_as_it_was_given(team: Team) {
+    let agents = team.k.agents();
+    agents.register(NewAgent::new("jochi")).await.unwrap();
+    assert_eq!(agents.get("jochi").await.unwrap().metadata, Json::default());
+    let metadata = Json::text(r#"{"z": 1.0, "a": [9007199254740993]}"#).unwrap();
+    agents.register(NewAgent::new("jochi").metadata(metadata.clone())).await.unwrap();
+    assert_eq!(agents.get("jochi").await.unwrap().metadata, metadata);
+    // An agent that starts and says nothing of it keeps it.
+    drop(kurultai_core::Agent::new("jochi").start(&team.k).await.unwrap());
+    assert_eq!(agents.get("jochi").await.unwrap().metadata, metadata);
+    for wrong in [json!([1]), json!("x"), json!({"x": "y".repeat(70_000)})] {
+        assert_eq!(code(agents.register(NewAgent::new("jochi").metadata(wrong)).await), "input.invalid");
+    }
 }

@@ -52,7 +52,7 @@ async fn events_are_numbered_in_commit_order_without_a_gap(team: Team) {
     for claimed in team.claim("temujin", 50).await {
         team.complete(&claimed).await;
     }
-    let events = team.k.events().read(EventFilter::default()).await.unwrap();
+    let events = team.k.events().read(EventFilter::default()).await.unwrap().events;
     assert_eq!(events.iter().map(|e| e.seq).collect::<Vec<_>>(), (1..=151).collect::<Vec<i64>>());
     assert_eq!(team.k.events().last_seq().await.unwrap(), 151);
 }
@@ -95,7 +95,7 @@ async fn a_reader_that_waits_gets_what_comes(team: Team) {
         let filter = EventFilter { after_seq, topic: Some(topic.into()), wait, ..Default::default() };
         let reader = tokio::spawn({
             let events = team.k.events();
-            async move { events.read(filter).await.unwrap() }
+            async move { events.read(filter).await.unwrap().events }
         });
         tokio::task::yield_now().await;
         match cause {
@@ -110,7 +110,7 @@ async fn a_reader_that_waits_gets_what_comes(team: Team) {
     }
     let short =
         EventFilter { topic: Some("no.such".into()), wait: Duration::from_millis(30), ..Default::default() };
-    assert!(team.k.events().read(short).await.unwrap().is_empty());
+    assert!(team.k.events().read(short).await.unwrap().events.is_empty());
 }
 
 async fn a_reader_that_waits_hears_of_the_close(team: Team) {
@@ -131,7 +131,7 @@ async fn a_failure_tells_its_reason(team: Team) {
     let lease = team.claim_one("temujin").await.lease;
     team.k.tasks().fail(&lease, kurultai_core::tasks::Failure::new("no network")).await.unwrap();
     let filter = EventFilter { task_id: Some(id), topic: Some("task.failed".into()), ..Default::default() };
-    let event = team.k.events().read(filter).await.unwrap().remove(0);
+    let event = team.k.events().read(filter).await.unwrap().events.remove(0);
     assert_eq!(event.payload.unwrap().value(), serde_json::json!({"attempt": 1, "reason": "no network"}));
     assert_eq!(event.source.as_deref(), Some("temujin"));
 }
@@ -169,8 +169,13 @@ async fn a_look_beside_a_writer_has_no_gap(team: Team) {
     let reader = async {
         let mut last = 0;
         while last < 4_000 {
-            for event in
-                team.k.events().read(EventFilter { after_seq: last, ..Default::default() }).await.unwrap()
+            for event in team
+                .k
+                .events()
+                .read(EventFilter { after_seq: last, ..Default::default() })
+                .await
+                .unwrap()
+                .events
             {
                 assert_eq!(event.seq, last + 1);
                 last = event.seq;
@@ -199,7 +204,7 @@ async fn many_who_wait_for_their_own_task_are_served_by_one_reader(team: Team) {
                 wait,
                 ..Default::default()
             };
-            tokio::spawn(async move { events.read(filter).await.unwrap() })
+            tokio::spawn(async move { events.read(filter).await.unwrap().events })
         });
         let waiters: Vec<_> = waiters.collect();
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -223,7 +228,7 @@ async fn a_cursor_that_retention_has_passed_is_refused(team: Team) {
     for i in 0..5 {
         team.add(task(&i.to_string())).await;
     }
-    let early = team.k.events().read(EventFilter { limit: 2, ..Default::default() }).await.unwrap();
+    let early = team.k.events().read(EventFilter { limit: 2, ..Default::default() }).await.unwrap().events;
     team.seconds(1_000);
     team.add(task("young")).await;
     let keep = Retention { events: Some(Duration::from_secs(500)), ..Default::default() };
@@ -236,7 +241,7 @@ async fn a_cursor_that_retention_has_passed_is_refused(team: Team) {
     let waits = EventFilter { wait: Duration::from_secs(60), ..after(early[1].seq) };
     assert_eq!(code(team.k.events().read(waits).await), "event.cursor_too_old");
     for from in [0, 5] {
-        let left = team.k.events().read(after(from)).await.unwrap();
+        let left = team.k.events().read(after(from)).await.unwrap().events;
         assert_eq!(left.iter().map(|e| e.seq).collect::<Vec<_>>(), [6], "from {from}");
     }
 }
@@ -253,7 +258,7 @@ async fn no_number_reaches_another_namespace(team: Team) {
         }
     }
     let beyond = EventFilter { after_seq: (1 << 44) - 1, ..Default::default() };
-    assert!(team.k.events().read(beyond).await.unwrap().is_empty());
+    assert!(team.k.events().read(beyond).await.unwrap().events.is_empty());
     let long = EventFilter { topic: Some("**.".repeat(1_000) + "x"), ..Default::default() };
     assert_eq!(code(team.k.events().read(long).await), "input.invalid");
 }
@@ -283,7 +288,10 @@ async fn a_wait_hears_of_each_commit_of_another_process(team: Team) {
             ..Default::default()
         };
         let heard = timeout(patience, there.events().read(filter)).await;
-        assert_eq!(heard.unwrap_or_else(|_| panic!("round {round} was not heard of")).unwrap().len(), 1);
+        assert_eq!(
+            heard.unwrap_or_else(|_| panic!("round {round} was not heard of")).unwrap().events.len(),
+            1
+        );
         // Also while the other is about to wait.
         tokio::time::sleep(Duration::from_micros(fastrand::u64(..3_000))).await;
     }
@@ -295,7 +303,7 @@ async fn follow(k: &Kurultai, mut filter: EventFilter, count: usize) -> Vec<i64>
     let mut seen = Vec::new();
     filter.wait = Duration::from_secs(30);
     while seen.len() < count {
-        let page = k.events().read(filter.clone()).await.unwrap();
+        let page = k.events().read(filter.clone()).await.unwrap().events;
         assert!(!page.is_empty(), "{} of {count} came, then nothing", seen.len());
         filter.after_seq = page.last().unwrap().seq;
         seen.extend(page.into_iter().map(|event| event.seq));

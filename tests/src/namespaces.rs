@@ -55,6 +55,7 @@ async fn two_namespaces_use_the_same_ids(team: Team) {
             .read(EventFilter { task_id: Some("nightly".into()), ..Default::default() })
             .await
             .unwrap()
+            .events
             .len()
     );
 }

@@ -60,13 +60,13 @@ impl Tally {
                 None => break,
             }
         }
-        let mut events: Vec<Event> = Vec::new();
+        let (mut events, mut after_seq): (Vec<Event>, i64) = (Vec::new(), 0);
         loop {
-            let after_seq = events.last().map_or(0, |event| event.seq);
             let page = kurultai.events().read(EventFilter { after_seq, ..EventFilter::default() }).await?;
-            if page.is_empty() {
+            if page.events.is_empty() {
                 break;
             }
+            after_seq = page.next;
             events.extend(page);
         }
         let mut tally = count(&tasks, &events);

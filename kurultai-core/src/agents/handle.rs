@@ -40,7 +40,7 @@ impl Agents {
     }
 
     /// The infrastructure heartbeat: a sign that the agent's process runs, even while it works on nothing. A
-    /// worker writes it by itself every 30 s. Errors: `agent.not_found`. Cancel safe.
+    /// running [`Agent`](crate::Agent) writes it by itself every 30 s. Errors: `agent.not_found`. Cancel safe.
     pub async fn beat(&self, agent: &str) -> Result<()> {
         let unknown = self.beat_many(&[agent]).await?;
         self.known(agent, unknown.is_empty()).await

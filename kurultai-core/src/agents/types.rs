@@ -2,6 +2,7 @@ use crate::{
     check::{check_agent, check_text},
     clock::Micros,
     error::{Error, Result},
+    json::Json,
     words::words,
 };
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 /// An agent is dead after this much silence.
 pub const DEAD_AFTER_SECONDS: i64 = 120;
+const MOST_METADATA: usize = 65_536;
 
 words! {
     /// What an agent says of itself; its health is computed, never stored.
@@ -37,6 +39,8 @@ pub struct NewAgent {
     pub capabilities: Vec<String>,
     /// How many tasks it may hold at once; `None` for any number.
     pub max_concurrent: Option<u32>,
+    /// What its team wants to know of it beside: a JSON object, at most 64 KiB, or null.
+    pub metadata: Json,
 }
 
 impl NewAgent {
@@ -69,6 +73,12 @@ impl NewAgent {
         self
     }
 
+    /// What its team wants to know of it beside: a JSON object.
+    pub fn metadata(mut self, metadata: impl Into<Json>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         check_agent("id", &self.id)?;
         for (field, text) in [("display_name", &self.display_name), ("role", &self.role)] {
@@ -79,6 +89,12 @@ impl NewAgent {
                 return Err(Error::invalid(field, format!("{} names", names.len()), "at most 256 names"));
             }
             names.iter().try_for_each(|name| check_text(field, name, 128))?;
+        }
+        self.metadata.check().map_err(|error| error.about("metadata"))?;
+        let metadata = self.metadata.as_str().trim_start();
+        if !metadata.starts_with('{') && metadata.trim_end() != "null" || metadata.len() > MOST_METADATA {
+            let is = format!("{} bytes that begin with {:.20?}", metadata.len(), metadata);
+            return Err(Error::invalid("metadata", is, "a JSON object of at most 65536 bytes"));
         }
         match self.max_concurrent {
             Some(0) => {
@@ -106,6 +122,8 @@ pub struct AgentInfo {
     pub status: AgentStatus,
     /// How many tasks it may hold at once; `None` for any number.
     pub max_concurrent: Option<u32>,
+    /// What its team wants to know of it beside; null where it said nothing.
+    pub metadata: Json,
     /// How many live leases it holds now.
     pub current_load: u32,
     /// The last sign that its process runs.

@@ -30,13 +30,8 @@ impl Follow {
         let mut failures = 0;
         loop {
             match self.events.wait(&mut self.wanted, Self::TURN).await {
-                Ok(events) => {
-                    failures = 0;
-                    if let Some(last) = events.last() {
-                        self.wanted.filter.after_seq = last.seq;
-                        return Ok(events);
-                    }
-                }
+                Ok(page) if page.events.is_empty() => failures = 0,
+                Ok(page) => return Ok(page.events),
                 Err(error) if error.retryable() => {
                     self.events.complain(&error);
                     sleep(pause(&error, failures)).await;

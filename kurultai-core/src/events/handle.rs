@@ -5,7 +5,7 @@ use super::{
     cursor::{check_cursor, checked},
     follow::Follow,
     reader::{Joined, LogReader, Wanted},
-    types::{Event, EventFilter},
+    types::{EventFilter, EventPage},
 };
 use crate::{
     clock::monotonic,
@@ -36,14 +36,15 @@ impl Events {
         self.session.news.complain(error, "events cannot be followed now; trying again");
     }
 
-    /// The events that match, oldest first, without a gap. Read on with `after_seq` of the last one. Where there is none
-    /// it waits up to `wait` and returns as soon as one comes; an empty list is no error. However many wait, each event
-    /// is read from the store once; so with a `wait` the answer may stop before the newest event, and the next has it.
+    /// The events that match, oldest first, without a gap. Read on with the page's `next` as `after_seq`, which no look
+    /// at what did not match repeats. Where there is none it waits up to `wait` and returns as soon as one comes; an empty
+    /// page is no error. However many wait, each event is read from the store once; so with a `wait` the page may stop
+    /// before the newest event, and the next has it.
     ///
     /// Errors: `input.invalid`; `event.cursor_too_old` where retention has removed events after `after_seq`, which names
     /// the first that there is. Cancel safe.
     #[instrument(level = "debug", skip_all)]
-    pub async fn read(&self, filter: EventFilter) -> Result<Vec<Event>> {
+    pub async fn read(&self, filter: EventFilter) -> Result<EventPage> {
         let mut wanted = checked(filter)?;
         let wait = wanted.filter.wait.min(Duration::from_secs(86_400));
         if wait.is_zero() { self.look(&mut wanted).await } else { self.wait(&mut wanted, wait).await }
@@ -54,24 +55,25 @@ impl Events {
         Ok(Follow::new(self.clone(), checked(filter)?))
     }
 
-    pub(super) async fn wait(&self, wanted: &mut Wanted, wait: Duration) -> Result<Vec<Event>> {
+    /// Waits for the next page, and moves `wanted` on to its end.
+    pub(super) async fn wait(&self, wanted: &mut Wanted, wait: Duration) -> Result<EventPage> {
         let deadline = monotonic() + wait;
         let mut looked = false;
         loop {
             match self.reader.join(wanted, looked) {
-                Joined::Found(events) => return Ok(events),
+                Joined::Found(page) => return Ok(wanted.turn(page)),
                 Joined::Closed => return Err(Error::closed()),
                 Joined::TooFarBack => {
-                    let events = self.look(wanted).await?;
-                    if !events.is_empty() || monotonic() >= deadline {
-                        return Ok(events);
+                    let page = self.look(wanted).await?;
+                    if !page.events.is_empty() || monotonic() >= deadline {
+                        return Ok(page);
                     }
                     looked = true;
                 }
                 Joined::Waits(mut ticket) => {
                     self.session.news.announce_events();
-                    return match ticket.events(deadline).await? {
-                        Some(events) => Ok(events),
+                    return match ticket.page(deadline).await? {
+                        Some(page) => Ok(wanted.turn(page)),
                         // The last word is the store's, which may have gone meanwhile.
                         None => self.look(wanted).await,
                     };
@@ -80,9 +82,8 @@ impl Events {
         }
     }
 
-    /// What matches now. Moves `after_seq` on: what is not among the events up to there does not match and need not be
-    /// looked at again.
-    async fn look(&self, wanted: &mut Wanted) -> Result<Vec<Event>> {
+    /// What matches now; moves `wanted` on to the end of the page.
+    async fn look(&self, wanted: &mut Wanted) -> Result<EventPage> {
         let (mut events, mut newest) = (Vec::new(), i64::MAX);
         let limit = wanted.filter.limit;
         while events.len() < limit && wanted.filter.after_seq < newest {
@@ -99,8 +100,11 @@ impl Events {
                 break;
             }
         }
-        events.truncate(limit);
-        Ok(events)
+        if events.len() >= limit {
+            events.truncate(limit);
+            wanted.filter.after_seq = events.last().map_or(wanted.filter.after_seq, |last| last.seq);
+        }
+        Ok(EventPage { events, next: wanted.filter.after_seq })
     }
 
     /// The number of the newest event; 0 where nothing happened yet.

@@ -17,4 +17,4 @@ pub use handle::Events;
 pub(crate) use reader::LogReader;
 pub use topic::matches;
 pub(crate) use types::MOST_EVENTS;
-pub use types::{Event, EventFilter};
+pub use types::{Event, EventFilter, EventPage};

@@ -5,7 +5,7 @@ use super::{
     contract::SubscriptionManager,
     cursor::check_cursor,
     topic::Pattern,
-    types::{Event, EventFilter},
+    types::{Event, EventFilter, EventPage},
 };
 use crate::{
     clock::monotonic,
@@ -56,7 +56,7 @@ struct Waiter {
     id: u64,
     wanted: Wanted,
     found: Vec<Event>,
-    reply: oneshot::Sender<Result<Vec<Event>>>,
+    reply: oneshot::Sender<Result<EventPage>>,
 }
 
 /// Which events a reader waits for.
@@ -75,12 +75,27 @@ impl Wanted {
             && since.is_none_or(|since| event.created_at >= since)
             && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.topic))
     }
+
+    /// The page that these events are, where every one up to `looked_to` was looked at.
+    fn page(&self, events: Vec<Event>, looked_to: i64) -> EventPage {
+        let next = match events.last() {
+            Some(last) if events.len() == self.filter.limit => last.seq,
+            _ => looked_to,
+        };
+        EventPage { events, next }
+    }
+
+    /// Goes on behind the page.
+    pub(super) fn turn(&mut self, page: EventPage) -> EventPage {
+        self.filter.after_seq = page.next;
+        page
+    }
 }
 
 /// What there is for somebody who begins to wait.
 pub(super) enum Joined {
     /// These have been read already.
-    Found(Vec<Event>),
+    Found(EventPage),
     /// They will come.
     Waits(Ticket),
     /// The reader is beyond what it still remembers: look at the store first.
@@ -94,14 +109,14 @@ pub(super) struct Ticket {
     reader: Arc<LogReader>,
     id: u64,
     task_id: Option<String>,
-    answer: oneshot::Receiver<Result<Vec<Event>>>,
+    answer: oneshot::Receiver<Result<EventPage>>,
 }
 
 impl Ticket {
     /// The next events that match, or `None` where there is no such one in time. Cancel safe.
-    pub(super) async fn events(&mut self, deadline: Instant) -> Result<Option<Vec<Event>>> {
+    pub(super) async fn page(&mut self, deadline: Instant) -> Result<Option<EventPage>> {
         match tokio::time::timeout_at(deadline.into(), &mut self.answer).await {
-            Ok(Ok(events)) => events.map(Some),
+            Ok(Ok(page)) => page.map(Some),
             Ok(Err(_)) => Err(Error::closed()),
             Err(_) => Ok(None),
         }
@@ -137,7 +152,7 @@ impl LogReader {
                 let fitting = state.recent.iter().filter(|event| wanted.fits(event));
                 let found: Vec<Event> = fitting.take(wanted.filter.limit).cloned().collect();
                 if !found.is_empty() {
-                    return Joined::Found(found);
+                    return Joined::Found(wanted.page(found, at));
                 }
                 wanted.filter.after_seq = at;
             }
@@ -193,12 +208,13 @@ impl LogReader {
         let too_old = |waiter: &Waiter| check_cursor(waiter.wanted.filter.after_seq, first).is_err();
         if state.at.is_some_and(|at| at + 1 < first) {
             state.recent.clear();
-            state.answer_all(too_old, |waiter| check_cursor(waiter.wanted.filter.after_seq, first));
+            state
+                .answer_all(too_old, looked_to, |waiter| check_cursor(waiter.wanted.filter.after_seq, first));
         }
         for event in &events {
             state.offer(event);
         }
-        state.answer_all(|waiter| !waiter.found.is_empty(), |_| Ok(()));
+        state.answer_all(|waiter| !waiter.found.is_empty(), looked_to, |_| Ok(()));
         state.at = Some(looked_to);
         let surplus = (state.recent.len() + events.len()).saturating_sub(RECENT);
         let surplus = surplus.min(state.recent.len());
@@ -208,7 +224,7 @@ impl LogReader {
 
     /// The store was closed: nothing comes any more.
     pub(crate) fn close(&self) {
-        self.state().answer_all(|_| true, |_| Err(Error::closed()));
+        self.state().answer_all(|_| true, 0, |_| Err(Error::closed()));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -255,11 +271,16 @@ impl State {
         }
     }
 
-    /// Answers those whom `whom` names with what they found, or with an error.
-    fn answer_all(&mut self, whom: impl Fn(&Waiter) -> bool, verdict: impl Fn(&Waiter) -> Result<()>) {
+    /// Answers those whom `whom` names with what they found up to `looked_to`, or with an error.
+    fn answer_all(
+        &mut self,
+        whom: impl Fn(&Waiter) -> bool,
+        looked_to: i64,
+        verdict: impl Fn(&Waiter) -> Result<()>,
+    ) {
         let rooms = self.by_task.values_mut().chain([&mut self.others]);
         for waiter in rooms.flat_map(|room| room.extract_if(.., |waiter| whom(waiter))) {
-            let answer = verdict(&waiter).map(|()| waiter.found);
+            let answer = verdict(&waiter).map(|()| waiter.wanted.page(waiter.found, looked_to));
             drop(waiter.reply.send(answer));
         }
         self.by_task.retain(|_, room| !room.is_empty());

@@ -20,10 +20,30 @@ pub struct Event {
     pub source: Option<String>,
     /// The task it is about, where it is about one.
     pub task_id: Option<String>,
+    /// The task's, where it is about one.
+    pub correlation_id: Option<String>,
     /// What the topic alone does not say, such as the reason of a failure.
     pub payload: Option<Json>,
     /// When its transaction was made, by the store's clock.
     pub created_at: DateTime<Utc>,
+}
+
+/// What a read has found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventPage {
+    /// Those that match, oldest first.
+    pub events: Vec<Event>,
+    /// Read on with this as `after_seq`: every event up to here was looked at, whether it matched or not.
+    pub next: i64,
+}
+
+impl IntoIterator for EventPage {
+    type Item = Event;
+    type IntoIter = std::vec::IntoIter<Event>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.events.into_iter()
+    }
 }
 
 /// What to read; every field that is given must match.

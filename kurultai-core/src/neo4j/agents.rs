@@ -3,38 +3,17 @@
 use super::{
     Neo4jStore,
     bolt::{Cells, cells, list},
-    clock, lock,
+    cypher::{clock, lock},
+    statement::Statement,
 };
-use crate::neo4j::statement::Statement;
 use crate::{
     agents::{AgentInfo, AgentStatus, HeartbeatWriter, NewAgent},
     error::Result,
+    json::Json,
 };
 use async_trait::async_trait;
 
-/// What an agent holds already counts against a limit that comes later: `held_by` is there only where a load is
-/// limited.
-const REGISTER: Statement = Statement::locking(concat!(
-    lock!(),
-    "SET ns.catalog_seq = ns.catalog_seq + 1
-WITH ns, at, now
-CALL (now) { UNWIND $rows AS r WITH r, now WHERE r[5] IS NOT NULL
-  MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > now
-    AND t.status = 'in_progress' AND t.claimed_by = r[0]
-  SET t.held_by = r[0] RETURN count(*) AS counted }
-CALL (at) { UNWIND $rows AS r
-  MERGE (a:Agent {namespace: $ns, id: r[0]})
-  ON CREATE SET a.created_at = at, a._new = true, a.infra_seq = 0, a.func_seq = 0, a.incarnation = 0
-  SET a.name = r[1], a.display_name = r[1], a.role = r[2], a.aliases = r[3], a.capabilities = r[4],
-      a.max_concurrent = r[5], a.status = 'active', a.infra_heartbeat = at, a.updated_at = at
-  WITH a, a._new AS new REMOVE a._new
-  RETURN [x IN collect(CASE WHEN new THEN a.id END) | x] AS fresh }
-WITH ns, at, fresh, ns.event_seq AS base
-SET ns.event_seq = base + size(fresh)
-FOREACH (i IN range(1, size(fresh)) | CREATE (:Event {namespace: $ns, seq: base + i,
-  topic: 'agent.registered', source: fresh[i - 1], created_at: at}))
-RETURN [] AS row"
-));
+const REGISTER: Statement = Statement::locking(concat!(lock!(), include_str!("cypher/register.cypher")));
 
 const AGENTS: Statement = Statement::plain(concat!(
     clock!(),
@@ -44,7 +23,7 @@ const AGENTS: Statement = Statement::plain(concat!(
 MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $ns AND a.id >= ''
 RETURN [a.id, a.display_name, a.name, a.role, a.aliases, a.capabilities, a.status, a.max_concurrent,
   coalesce(head([x IN load WHERE x[0] = a.id | x[1]]), 0),
-  a.infra_heartbeat, a.last_heartbeat, a.created_at] AS row ORDER BY a.id"
+  a.infra_heartbeat, a.last_heartbeat, a.created_at, a.metadata] AS row ORDER BY a.id"
 ));
 
 const BEAT: Statement = Statement::locking(concat!(
@@ -100,6 +79,7 @@ fn agent(mut row: Cells) -> Result<AgentInfo> {
         infra_heartbeat: row.next()?,
         last_heartbeat: row.next()?,
         created_at: row.next::<Option<_>>()?.unwrap_or_default(),
+        metadata: row.next::<Option<Json>>()?.unwrap_or_default(),
     })
 }
 
@@ -107,8 +87,9 @@ fn agent(mut row: Cells) -> Result<AgentInfo> {
 impl HeartbeatWriter for Neo4jStore {
     async fn register(&self, agents: Vec<NewAgent>) -> Result<()> {
         let rows = agents.into_iter().map(|a| {
+            let metadata = (a.metadata != Json::default()).then_some(a.metadata.as_str());
             let name = a.display_name.unwrap_or_else(|| a.id.clone());
-            cells![a.id, name, a.role, a.aliases, a.capabilities, a.max_concurrent.map(i64::from)]
+            cells![a.id, name, a.role, a.aliases, a.capabilities, a.max_concurrent.map(i64::from), metadata]
         });
         let query = self.query(REGISTER).param("rows", list(rows));
         self.exec(query).await.map(drop)

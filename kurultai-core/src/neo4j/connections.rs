@@ -1,9 +1,8 @@
 //! The connections to the server. Each is a driver's pool of one, as a larger pool hides what we must know: how long a
 //! connection has been idle, and whether a statement has gone out yet when something fails.
 
-use super::sockets::Sockets;
+use super::{sockets::Sockets, statement::Statement};
 use crate::clock::monotonic;
-use crate::neo4j::statement::Statement;
 use neo4rs::{Config, Error as Neo4jError, Graph, Query};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -32,48 +32,55 @@ WITH coalesce($now, c.epochSeconds * 1000000 + c.microsecond) AS now
 "
     };
 }
-/// A native DATETIME of microseconds.
-macro_rules! native {
-    ($micros:literal) => {
-        concat!(
-            "datetime({epochSeconds: (",
-            $micros,
-            ") / 1000000, nanosecond: (",
-            $micros,
-            ") % 1000000 * 1000})"
-        )
-    };
-}
-macro_rules! micros {
-    ($time:literal) => {
-        concat!("(", $time, ".epochSeconds * 1000000 + ", $time, ".microsecond)")
-    };
-}
-macro_rules! finished {
-    () => {
-        "['completed', 'dead_letter', 'cancelled', 'expired']"
-    };
-}
-/// A rank in a sort key: [`RANK`](crate::tasks::order::RANK).
-macro_rules! rank {
-    () => {
-        "1152921504606846976"
-    };
-}
-/// The lightest weight in a sort key: [`LIGHTEST`](crate::tasks::order::LIGHTEST).
-macro_rules! lightest {
-    () => {
-        "1125899906842624"
-    };
-}
-pub(in crate::neo4j) use {clock, finished, hot_lock, lightest, lock, locked, micros, native, rank};
+pub(in crate::neo4j) use {clock, hot_lock, lock, locked};
 
 #[cfg(test)]
 mod tests {
-    use crate::tasks::order::{LIGHTEST, RANK};
+    use crate::tasks::{
+        Status,
+        contract::ANSWER_BYTES,
+        order::{LIGHTEST, RANK},
+    };
+    use std::{fs, path::Path};
+
+    /// Every `.cypher` file below a folder.
+    fn read_all(folder: &Path, texts: &mut Vec<(String, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read_all(&path, texts);
+            } else if path.extension().is_some_and(|end| end == "cypher") {
+                texts.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
 
     #[test]
-    fn keys_are_made_of_the_same_numbers_in_both_languages() {
-        assert_eq!((rank!().parse(), lightest!().parse()), (Ok(RANK), Ok(LIGHTEST)));
+    fn statements_say_the_same_as_the_rules() {
+        let mut texts = vec![];
+        read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/neo4j"), &mut texts);
+        let numbers = [RANK.to_string(), LIGHTEST.to_string(), ANSWER_BYTES.to_string()];
+        let finished = |status: &&Status| status.is_finished();
+        let finished: Vec<String> =
+            Status::ALL.iter().filter(finished).map(|status| format!("'{status}'")).collect();
+        let (mut counted, mut listed) = (0, 0);
+        for (path, text) in &texts {
+            // A microsecond's share of a second has seven digits.
+            for number in text.split(|c: char| !c.is_ascii_digit()).filter(|digits| digits.len() > 7) {
+                assert!(numbers.iter().any(|known| known == number), "{number} in {path}");
+                counted += 1;
+            }
+            for list in text.split("['completed'").skip(1) {
+                let rest = list.split(']').next().unwrap_or_default();
+                let mut words: Vec<&str> = rest.split(',').map(str::trim).collect();
+                words[0] = "'completed'";
+                words.sort_unstable();
+                let mut expected = finished.clone();
+                expected.sort_unstable();
+                assert_eq!(words, expected, "{path}");
+                listed += 1;
+            }
+        }
+        assert!(counted > 5 && listed > 5, "{counted} numbers and {listed} lists in {} files", texts.len());
     }
 }

@@ -24,7 +24,6 @@ use crate::{
     store::{Pulse, Sealed, Store},
 };
 use async_trait::async_trait;
-use cypher::{clock, finished, hot_lock, lock, micros, native};
 use statement::Statement;
 use std::{sync::atomic::Ordering, time::Duration};
 use store::BATCH_LIMIT;

@@ -1,8 +1,7 @@
 //! The schema, brought up to date by whoever opens the database first.
 
-use super::{Neo4jStore, verdict::SCHEMA};
+use super::{Neo4jStore, statement::Statement, verdict::SCHEMA};
 use crate::error::{Error, Kind, Result};
-use crate::neo4j::statement::Statement;
 use kurultai_migrations::NEO4J;
 use std::time::Duration;
 use tokio::time::sleep;

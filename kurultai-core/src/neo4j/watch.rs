@@ -1,7 +1,6 @@
 //! What those who wait are told: one statement that takes no lock, for everybody in this process.
 
-use super::{Neo4jStore, clock};
-use crate::neo4j::statement::Statement;
+use super::{Neo4jStore, cypher::clock, statement::Statement};
 use crate::{agents::AgentStatus, error::Result, news::Wanted, store::Pulse};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::sleep;
@@ -10,19 +9,7 @@ use tokio::time::sleep;
 const SOON: Duration = Duration::from_millis(25);
 const LATER: Duration = Duration::from_millis(480);
 
-/// `routes` are the numbers of those that somebody waits for.
-pub(super) const PULSE: Statement = Statement::plain(concat!(
-    clock!(),
-    "MATCH (ns:Namespace {namespace: $ns})
-CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > -1
-  WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS due }
-CALL () { UNWIND $routes AS route
-  CALL (route) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
-    WHERE t.namespace = $ns AND t.route = route AND t.claim_key > -1
-    WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT 1 RETURN t.claim_key AS head }
-  RETURN count(head) AS ready, min(head) AS head }
-RETURN [ns.event_seq, ns.catalog_seq, coalesce(ns.edges_seq, 0) >= ns.event_seq, due[0], ready, head] AS row"
-));
+pub(super) const PULSE: Statement = Statement::plain(concat!(clock!(), include_str!("cypher/pulse.cypher")));
 
 /// As `Store::changed`: there is nothing that tells, so it is time to look.
 pub(super) async fn until_changed(quiet: Duration) {

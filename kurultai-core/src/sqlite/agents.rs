@@ -7,6 +7,7 @@ use crate::{
     agents::{AgentInfo, AgentStatus, HeartbeatWriter, NewAgent},
     clock::{Micros, time},
     error::Result,
+    json::Json,
 };
 use async_trait::async_trait;
 use rusqlite::{Row, params};
@@ -28,7 +29,7 @@ pub(super) fn shift(tx: &Tx<'_>, by: Micros) -> Result<()> {
 }
 
 const AGENT: &str = "id, display_name, role, aliases, capabilities, status, max_concurrent, infra_heartbeat,
-    last_heartbeat, created_at";
+    last_heartbeat, created_at, metadata";
 
 /// All agents with their load.
 pub(super) fn all(tx: &Tx<'_>) -> Result<Vec<AgentInfo>> {
@@ -63,7 +64,8 @@ fn agent(row: &Row<'_>) -> rusqlite::Result<AgentInfo> {
         infra_heartbeat: row.get::<_, Option<i64>>(7)?.map(time),
         last_heartbeat: row.get::<_, Option<i64>>(8)?.map(time),
         created_at: time(row.get(9)?),
-        current_load: row.get(10)?,
+        metadata: row.get::<_, Option<String>>(10)?.map(Json::stored).unwrap_or_default(),
+        current_load: row.get(11)?,
     })
 }
 
@@ -106,11 +108,11 @@ impl HeartbeatWriter for SqliteStore {
 
 fn upsert(tx: &Tx<'_>, agent: &NewAgent) -> Result<()> {
     let sql = "insert into agent(ns, id, display_name, role, aliases, capabilities, status, max_concurrent,
-          infra_heartbeat, created_at, updated_at)
-        values(?1, ?2, ?3, ?4, ?5, ?6, 'active', ?7, ?8, ?8, ?8)
+          infra_heartbeat, created_at, updated_at, metadata)
+        values(?1, ?2, ?3, ?4, ?5, ?6, 'active', ?7, ?8, ?8, ?8, ?9)
         on conflict(ns, id) do update set display_name = excluded.display_name, role = excluded.role,
           aliases = excluded.aliases, capabilities = excluded.capabilities, status = 'active',
-          max_concurrent = excluded.max_concurrent, infra_heartbeat = excluded.infra_heartbeat,
+          max_concurrent = excluded.max_concurrent, metadata = excluded.metadata, infra_heartbeat = excluded.infra_heartbeat,
           infra_seq = infra_seq + 1, updated_at = excluded.updated_at
         returning infra_seq = 0";
     let json = |names: &[String]| serde_json::json!(names).to_string();
@@ -123,7 +125,8 @@ fn upsert(tx: &Tx<'_>, agent: &NewAgent) -> Result<()> {
         json(&agent.aliases),
         json(&agent.capabilities),
         agent.max_concurrent,
-        tx.now
+        tx.now,
+        (agent.metadata != Json::default()).then(|| agent.metadata.as_str())
     ];
     if agent.max_concurrent.is_some() {
         // What it holds already counts from now on.

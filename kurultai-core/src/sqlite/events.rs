@@ -58,14 +58,16 @@ impl SubscriptionManager for SqliteStore {
                 topic: row.get(1)?,
                 source: row.get(2)?,
                 task_id: row.get(3)?,
-                payload: row.get::<_, Option<String>>(4)?.map(Json::stored),
-                created_at: time(row.get(5)?),
+                correlation_id: row.get(4)?,
+                payload: row.get::<_, Option<String>>(5)?.map(Json::stored),
+                created_at: time(row.get(6)?),
             })
         };
         self.query(move |tx| {
-            let sql = "select e.key & 0xfffffffffff, e.topic, e.source,
-                  coalesce(t.id, (select id from swept where n = e.task)), e.data, e.created_at
-                from event e left join task t on t.n = e.task
+            let sql = "select e.key & 0xfffffffffff, e.topic, e.source, coalesce(t.id, w.id),
+                  coalesce(d.correlation_id, t.id, w.correlation_id), e.data, e.created_at
+                from event e left join task t on t.n = e.task left join task_data d on d.n = t.n
+                left join swept w on w.n = e.task
                 where e.key > ?2 and e.key < ?7 and (?3 is null or e.source = ?3)
                   and (?4 is null or e.task in (select n from task where id = ?4 and ns = ?1
                     union all select n from swept where id = ?4 and ns = ?1))

@@ -14,6 +14,28 @@ pub(crate) struct Known {
     by_key: HashMap<String, String>,
     /// Keys that new tasks took over, with the tasks that had them.
     taken_over: HashMap<String, String>,
+    above: HashMap<String, Ancestor>,
+}
+
+/// What of a task those below it are judged by.
+#[derive(Debug, Clone)]
+pub(crate) struct Ancestor {
+    pub(crate) parent_id: Option<String>,
+    pub(crate) task_type: String,
+    pub(crate) delegated_by: Option<String>,
+    /// `None` in the first task of a chain that nobody named.
+    pub(crate) correlation_id: Option<String>,
+}
+
+impl Ancestor {
+    fn of(task: &NewTask) -> Self {
+        Ancestor {
+            parent_id: task.parent_id.clone(),
+            task_type: task.task_type.clone(),
+            delegated_by: task.delegated_by.clone(),
+            correlation_id: task.correlation_id.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -31,10 +53,26 @@ impl Known {
         self.by_id.insert(id, existing);
     }
 
+    /// The tasks that were there before whose ancestors [`unit`] needs to know of, with themselves.
+    pub(crate) fn parents(&self, units: &[Vec<NewTask>]) -> HashSet<String> {
+        let mut parents: HashSet<String> =
+            units.iter().flatten().filter_map(|t| t.parent_id.clone()).collect();
+        if !parents.is_empty() {
+            // What stands for a repetition can be a parent too.
+            parents.extend(self.by_key.values().cloned());
+        }
+        parents
+    }
+
+    pub(crate) fn add_above(&mut self, id: String, ancestor: Ancestor) {
+        self.above.insert(id, ancestor);
+    }
+
     /// Those were refused after all.
     pub(crate) fn forget<'a>(&mut self, tasks: impl Iterator<Item = &'a NewTask>) {
         for task in tasks {
             self.by_id.remove(&task.id);
+            self.above.remove(&task.id);
             if let Some(key) = &task.unique_key {
                 self.by_key.remove(key);
                 self.by_key.extend(self.taken_over.remove_entry(key));
@@ -115,13 +153,14 @@ pub(crate) fn names(units: &[Vec<NewTask>]) -> (Vec<String>, Vec<String>) {
 }
 
 /// Admits one caller's tasks whole, or says why not. What it admits is known to the units after it.
-pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known) -> Result<Admitted> {
+pub(crate) fn unit(tasks: Vec<NewTask>, known: &mut Known, max_depth: u32) -> Result<Admitted> {
     let plain = is_plain(&tasks);
     let mut fresh = Vec::with_capacity(tasks.len());
     let admitted = sift(tasks, known, &mut fresh).and_then(|(enqueued, aliases)| {
         if !plain {
             resolve(&mut fresh, &aliases, known)?;
             acyclic(&fresh)?;
+            descend(&mut fresh, known, max_depth)?;
         }
         Ok(enqueued)
     });
@@ -211,6 +250,55 @@ fn resolve(tasks: &mut [NewTask], aliases: &HashMap<String, String>, known: &Kno
         }
     }
     Ok(())
+}
+
+/// Hands correlation ids down, and refuses what is too deep or is given back to who gave it on.
+fn descend(tasks: &mut [NewTask], known: &mut Known, max_depth: u32) -> Result<()> {
+    for task in &*tasks {
+        known.add_above(task.id.clone(), Ancestor::of(task));
+    }
+    for task in tasks.iter_mut().filter(|task| task.parent_id.is_some()) {
+        let (mut depth, mut next) = (0, task.parent_id.as_ref());
+        let mut delegators: Vec<&str> = task.delegated_by.as_deref().into_iter().collect();
+        let mut correlation_id = task.correlation_id.clone();
+        while let Some((id, above)) = next.and_then(|id| known.above.get_key_value(id)) {
+            depth += 1;
+            if depth > max_depth {
+                return Err(too_deep(&task.id, max_depth));
+            }
+            if above.task_type == task.task_type {
+                delegators.extend(above.delegated_by.as_deref());
+                is_given_back(task, &delegators)?;
+            }
+            next = above.parent_id.as_ref();
+            let root = next.is_none().then_some(id);
+            correlation_id = correlation_id.or_else(|| above.correlation_id.as_ref().or(root).cloned());
+        }
+        task.correlation_id = correlation_id;
+    }
+    Ok(())
+}
+
+fn too_deep(id: &str, max_depth: u32) -> Error {
+    let message =
+        format!("task {id:?} has more than {max_depth} tasks above it; allowed: max_depth, {max_depth} here");
+    Error::new(crate::error::Kind::Input, "task.too_deep", message)
+}
+
+/// `delegators` gave on tasks of this type, the nearest first. Who plans for itself gives nothing back.
+fn is_given_back(task: &NewTask, delegators: &[&str]) -> Result<()> {
+    let (Some(agent), Some(by)) = (task.assigned_to.as_deref(), task.delegated_by.as_deref()) else {
+        return Ok(());
+    };
+    if by == agent || delegators.last() != Some(&agent) {
+        return Ok(());
+    }
+    let chain = delegators.iter().rev().chain([&agent]).copied().collect::<Vec<_>>().join(" -> ");
+    let message = format!(
+        "task {:?} of type {:?} would be given back to who gave it on: {chain}",
+        task.id, task.task_type
+    );
+    Err(Error::new(crate::error::Kind::Input, "task.delegation_cycle", message))
 }
 
 /// What a task waits for within its batch: prerequisites that block it, and children for their parent.

@@ -28,6 +28,9 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     if let Some(parent) = &task.parent_id {
         check_text("parent", parent, 128)?;
     }
+    if let Some(id) = &task.correlation_id {
+        check_text("correlation_id", id, 128)?;
+    }
     for edge in &task.depends_on {
         check_text("depends_on", &edge.prerequisite, 128)?;
         weight(edge)?;

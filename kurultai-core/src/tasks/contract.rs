@@ -38,8 +38,9 @@ pub(crate) const FEW_TASKS: usize = ANSWER_BYTES / MAX_BYTES;
 /// What a store does for the queue. Sealed: the library brings its stores.
 #[async_trait]
 pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
-    /// Each unit is added whole or not at all; all units are one transaction.
-    async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>>;
+    /// Each unit is added whole or not at all; all units are one transaction. No task has more than `max_depth` tasks
+    /// above it.
+    async fn enqueue(&self, units: Batch<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>>;
 
     /// Gives each request the most urgent tasks that its agent may have, under a lease each.
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>>;

@@ -47,7 +47,7 @@ impl Tasks {
         session: Arc<Session>,
     ) -> (Self, Arc<TaskUpkeep>) {
         let settling = Settling { queue: queue.clone(), news: session.news.clone() };
-        let hot = Arc::new(Hot::new(&settling, batch_limit));
+        let hot = Arc::new(Hot::new(&settling, batch_limit, session.config.max_depth));
         let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
         (Tasks { queue, agents, hot, settling, session }, upkeep)
     }

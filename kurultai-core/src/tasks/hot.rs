@@ -29,12 +29,15 @@ pub(crate) struct Hot {
 
 /// Runs the transactions of the hot four.
 #[derive(Clone)]
-struct Runner(Settling);
+struct Runner {
+    settling: Settling,
+    max_depth: u32,
+}
 
 impl Hot {
     /// Of batches of at most `limit` calls.
-    pub(crate) fn new(settling: &Settling, limit: usize) -> Self {
-        let runner = Runner(settling.clone());
+    pub(crate) fn new(settling: &Settling, limit: usize, max_depth: u32) -> Self {
+        let runner = Runner { settling: settling.clone(), max_depth };
         let finish = coalesce(&runner, limit, Vec::len, |runner, units| Box::pin(runner.finish(units)));
         let given_back = finish.clone();
         Hot {
@@ -53,8 +56,8 @@ impl Hot {
 
 impl Runner {
     async fn enqueue(self, units: Batch<Vec<NewTask>>) -> Result<Vec<Result<Vec<Enqueued>>>> {
-        let Answers { each, overdue } = self.0.queue.enqueue(units).await?;
-        self.0.after(overdue).await;
+        let Answers { each, overdue } = self.settling.queue.enqueue(units, self.max_depth).await?;
+        self.settling.after(overdue).await;
         Ok(each)
     }
 
@@ -63,23 +66,23 @@ impl Runner {
         requests: Batch<ClaimRequest>,
         finish: Arc<Finishes>,
     ) -> Result<Vec<Result<ClaimGuard>>> {
-        let Answers { each, overdue } = self.0.queue.claim(requests).await?;
+        let Answers { each, overdue } = self.settling.queue.claim(requests).await?;
         let got_some =
             |answer: &Result<Vec<Claimed>>| answer.as_ref().is_ok_and(|claimed| !claimed.is_empty());
         if each.iter().any(got_some) {
-            self.0.news.announce_events();
+            self.settling.news.announce_events();
         }
         // Whoever got something waits for none of it.
-        let settled = overdue && !each.iter().all(got_some) && self.0.settle_marked().await;
+        let settled = overdue && !each.iter().all(got_some) && self.settling.settle_marked().await;
         if overdue {
-            self.0.news.look_soon();
+            self.settling.news.look_soon();
         }
         let guard = |claimed| ClaimGuard::new(claimed, settled, finish.clone());
         Ok(each.into_iter().map(|answer| answer.map(guard)).collect())
     }
 
     async fn extend(self, requests: Batch<Extend>) -> Result<Vec<Result<Extended>>> {
-        Ok(self.0.queue.extend(requests).await?.each)
+        Ok(self.settling.queue.extend(requests).await?.each)
     }
 
     /// A batch in which a task is named twice goes to the store in several parts.
@@ -92,7 +95,7 @@ impl Runner {
             parts.next()
         });
         loop {
-            let answers = self.0.queue.finish(part).await;
+            let answers = self.settling.queue.finish(part).await;
             let first_part_failed = parts.lock().unwrap_or_else(PoisonError::into_inner).answered == 0;
             let Answers { each, overdue } = match answers {
                 Ok(answers) => answers,
@@ -104,7 +107,7 @@ impl Runner {
                     return Ok(std::mem::take(&mut *parts).answers());
                 }
             };
-            self.0.after(overdue).await;
+            self.settling.after(overdue).await;
             let mut parts = parts.lock().unwrap_or_else(PoisonError::into_inner);
             parts.answer(each);
             let next = parts.next();

@@ -129,6 +129,9 @@ pub struct NewTask {
     pub delegated_by: Option<String>,
     /// The task whose part it is: that one completes when its children have.
     pub parent_id: Option<String>,
+    /// What its chain of work is known by in events and to its handler, at most 128 characters. Default the parent's, and
+    /// without a parent the task's own id.
+    pub correlation_id: Option<String>,
     /// How many of its children this task waits for.
     pub wait_for: WaitFor,
     /// What it waits for.
@@ -163,6 +166,7 @@ impl NewTask {
             assigned_to: None,
             delegated_by: None,
             parent_id: None,
+            correlation_id: None,
             wait_for: WaitFor::default(),
             depends_on: vec![],
             on_prerequisite_failure: OnPrerequisiteFailure::Block,
@@ -231,6 +235,12 @@ impl NewTask {
     /// The task whose part it is.
     pub fn parent(mut self, parent: impl Into<String>) -> Self {
         self.parent_id = Some(parent.into());
+        self
+    }
+
+    /// What its chain of work is known by; children have it by themselves.
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
         self
     }
 

@@ -174,6 +174,8 @@ pub struct Claimed {
     pub delegated_by: Option<String>,
     /// The task whose part it is.
     pub parent_id: Option<String>,
+    /// What its chain of work is known by: its author's word, or else the parent's, or else its own id.
+    pub correlation_id: String,
     /// What an earlier attempt left.
     pub checkpoint: Option<Json>,
     /// The results of the tasks it waited for or is fed by.
@@ -356,6 +358,8 @@ pub struct Task {
     pub delegated_by: Option<String>,
     /// The task whose part it is.
     pub parent_id: Option<String>,
+    /// What its chain of work is known by: its author's word, or else the parent's, or else its own id.
+    pub correlation_id: String,
     /// At most one waiting, running or completed task has it.
     pub unique_key: Option<String>,
     /// The tasks it has an edge to.

@@ -5,6 +5,7 @@ use crate::{
     agents::{AgentStatus, NewAgent},
     check, config,
     error::{Error, Result},
+    json::Json,
     kurultai::Kurultai,
 };
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub struct Agent {
     aliases: Option<Vec<String>>,
     capabilities: Option<Vec<String>>,
     max_concurrent: Option<u32>,
+    metadata: Option<Json>,
     heartbeat: Option<Duration>,
     pub(super) handlers: Handlers,
 }
@@ -55,6 +57,7 @@ impl Agent {
             aliases: None,
             capabilities: None,
             max_concurrent: None,
+            metadata: None,
             heartbeat: None,
             handlers: Handlers::default(),
         }
@@ -87,6 +90,12 @@ impl Agent {
     /// How many tasks the agent may hold in all its processes together. Default: what the registry says already.
     pub fn max_concurrent(mut self, most: u32) -> Self {
         self.max_concurrent = Some(most);
+        self
+    }
+
+    /// A JSON object for its team. Default: what the registry says already.
+    pub fn metadata(mut self, metadata: impl Into<Json>) -> Self {
+        self.metadata = Some(metadata.into());
         self
     }
 
@@ -180,6 +189,7 @@ impl Agent {
                 aliases: agent.aliases,
                 capabilities: agent.capabilities,
                 max_concurrent: agent.max_concurrent,
+                metadata: agent.metadata,
             };
             (entry, on_duty)
         });
@@ -191,6 +201,7 @@ impl Agent {
             aliases: self.aliases.clone().unwrap_or_else(|| entry.aliases.clone()),
             capabilities: self.capabilities.clone().unwrap_or_else(|| entry.capabilities.clone()),
             max_concurrent: self.max_concurrent.or(entry.max_concurrent),
+            metadata: self.metadata.clone().unwrap_or_else(|| entry.metadata.clone()),
         };
         if on_duty && wanted == entry { agents.beat(&wanted.id).await } else { agents.register(wanted).await }
     }

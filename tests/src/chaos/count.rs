@@ -100,7 +100,7 @@ impl Report {
         let mut seen = 0;
         loop {
             let filter = EventFilter { after_seq: seen, limit: 10_000, ..EventFilter::default() };
-            let events = kurultai.events().read(filter).await?;
+            let events = kurultai.events().read(filter).await?.events;
             if events.is_empty() {
                 break;
             }

@@ -119,7 +119,7 @@ async fn perform(team: &Kurultai, op: Op) -> Result<Value, Error> {
                 wait: span(wait),
                 ..EventFilter::default()
             };
-            let read = events.read(filter).await?;
+            let read = events.read(filter).await?.events;
             read.iter().map(|event| json!([event.seq, event.topic, event.task_id, event.source])).collect()
         }
         Op::LastSeq {} => json!(events.last_seq().await?),

@@ -45,14 +45,14 @@ fn noted(event: Logged) -> Event {
 }
 
 async fn every_event(store: &Kurultai) -> Result<Vec<Logged>> {
-    let mut log: Vec<Logged> = Vec::new();
+    let (mut log, mut after_seq) = (Vec::new(), 0);
     loop {
-        let after_seq = log.last().map_or(0, |event| event.seq);
         let filter = EventFilter { after_seq, limit: 1_000, ..EventFilter::default() };
         let page = store.events().read(filter).await?;
-        if page.is_empty() {
+        if page.events.is_empty() {
             return Ok(log);
         }
+        after_seq = page.next;
         log.extend(page);
     }
 }

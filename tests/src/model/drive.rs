@@ -295,7 +295,7 @@ impl Drive {
     /// Numbers without a gap, and one completion for each completed task.
     async fn compare_events(&self) -> Result<(), String> {
         let filter = EventFilter { limit: 10_000, ..EventFilter::default() };
-        let events = self.kurultai.events().read(filter).await.map_err(text)?;
+        let events = self.kurultai.events().read(filter).await.map_err(text)?.events;
         let numbers: Vec<i64> = events.iter().map(|event| event.seq).collect();
         same("event numbers", numbers, (1..=events.len() as i64).collect())?;
         let mut completed: HashMap<&str, usize> = HashMap::new();

@@ -143,8 +143,14 @@ impl Line {
                 "after {when}: {call:?}: {topics:?}"
             );
         }
-        let events =
-            self.team.k.events().read(EventFilter { limit: 10_000, ..Default::default() }).await.unwrap();
+        let events = self
+            .team
+            .k
+            .events()
+            .read(EventFilter { limit: 10_000, ..Default::default() })
+            .await
+            .unwrap()
+            .events;
         assert_eq!(events.iter().filter(|e| e.topic == "agent.registered").count(), 2, "after {when}");
         assert!(events.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "after {when}: a gap");
     }

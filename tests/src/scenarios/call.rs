@@ -212,6 +212,7 @@ fn new_task(args: &mut Args) -> NewTask {
     task.preferred_capabilities = args.take("prefers").unwrap_or_default();
     (task.assigned_to, task.delegated_by) = (args.take("assigned_to"), args.take("delegated_by"));
     task.parent_id = args.take("parent").map(id);
+    task.correlation_id = args.take("correlation_id");
     task.wait_for = args.take::<WaitFor>("wait_for").unwrap_or_default();
     let edges: Vec<Value> = args.take("depends_on").unwrap_or_default();
     task.depends_on = edges.into_iter().map(dependency).collect();
@@ -247,6 +248,7 @@ fn new_agent(args: &mut Args) -> NewAgent {
         aliases: args.take("aliases").unwrap_or_default(),
         capabilities: args.take("capabilities").unwrap_or_default(),
         max_concurrent: args.take("max_concurrent"),
+        metadata: args.take("metadata").unwrap_or_default(),
     }
 }
 

@@ -119,6 +119,7 @@ scenarios! {
     a_task_from_start_to_end
     cancel
     capabilities
+    chains
     children
     circles
     dead_letters

@@ -304,6 +304,7 @@ async fn a_claim_that_nobody_waits_for_any_more_is_given_back(team: Team) {
             })
             .await
             .unwrap()
+            .events
             .len();
         let released = team
             .k
@@ -314,6 +315,7 @@ async fn a_claim_that_nobody_waits_for_any_more_is_given_back(team: Team) {
             })
             .await
             .unwrap()
+            .events
             .len();
         if claimed - released == left {
             break;

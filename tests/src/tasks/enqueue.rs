@@ -241,7 +241,7 @@ async fn a_repetition_amid_new_tasks_adds_only_those(team: Team) {
     let other = NewTask { payload: json!("another").into(), ..known };
     assert_eq!(code(tasks.enqueue_many(vec![task("never"), other]).await), "task.conflict");
     assert_eq!(tasks.stats().await.unwrap().by_status[&Status::Pending], 3);
-    assert_eq!(team.k.events().read(Default::default()).await.unwrap().len(), 3);
+    assert_eq!(team.k.events().read(Default::default()).await.unwrap().events.len(), 3);
 }
 
 async fn an_edge_to_a_task_known_by_its_key_finds_it(team: Team) {

@@ -1,3 +1,4 @@
+mod chains;
 mod claim;
 mod control;
 mod depend;

@@ -81,8 +81,11 @@ async fn claimers_in_a_storm_never_get_the_same_task(team: Team) {
     let events = team.k.events();
     let (mut seq, mut completed) = (0, HashSet::new());
     loop {
-        let page =
-            events.read(EventFilter { after_seq: seq, limit: 5_000, ..Default::default() }).await.unwrap();
+        let page = events
+            .read(EventFilter { after_seq: seq, limit: 5_000, ..Default::default() })
+            .await
+            .unwrap()
+            .events;
         let Some(last) = page.last() else { break };
         assert_eq!(page.len() as i64, last.seq - seq, "no gap, no repetition");
         seq = last.seq;

@@ -279,7 +279,7 @@ async fn what_is_over_is_removed_when_asked_for(team: Team) {
     let ids = [old.as_str(), &needed, &waits, &open, &young];
     let left: Vec<bool> = k.tasks().get_many(&ids).await.unwrap().iter().map(|t| t.is_some()).collect();
     assert_eq!(left, [false, true, true, true, true]);
-    let events = k.events().read(EventFilter::default()).await.unwrap();
+    let events = k.events().read(EventFilter::default()).await.unwrap().events;
     assert_eq!(events.len(), 2);
     assert_eq!(k.events().last_seq().await.unwrap(), events[1].seq);
 }
@@ -296,7 +296,7 @@ async fn events_outlive_their_task_and_still_name_it(team: Team) {
     k.maintain().await.unwrap();
     assert!(k.tasks().get_many(&[&id]).await.unwrap()[0].is_none(), "removed");
     assert_eq!(team.topics(&id).await, ["task.enqueued", "task.claimed", "task.completed"]);
-    let all = k.events().read(EventFilter::default()).await.unwrap();
+    let all = k.events().read(EventFilter::default()).await.unwrap().events;
     assert!(all.iter().all(|e| e.task_id.is_some() == e.topic.starts_with("task.")), "{all:?}");
 
     // A task of the same id is another one, and comes after it in the log.

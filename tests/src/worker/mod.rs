@@ -58,6 +58,6 @@ impl Team {
     async fn count(&self, topic: &str) -> usize {
         let filter =
             kurultai_core::events::EventFilter { topic: Some(topic.to_owned()), ..Default::default() };
-        self.k.events().read(filter).await.unwrap().len()
+        self.k.events().read(filter).await.unwrap().events.len()
     }
 }

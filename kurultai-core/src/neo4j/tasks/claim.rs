@@ -1,20 +1,18 @@
 //! The claim: one statement a batch.
 
-use super::super::{
-    Neo4jStore,
-    bolt::{Cells, cells, count, list},
-    catalog::Catalog,
-    hot_lock,
-};
-use super::claimed::{claimed, claimed_of};
-use super::lost::Lost;
-use crate::neo4j::cypher::lightest;
-use crate::neo4j::statement::{Call, Statement};
+use super::{claimed::claimed_of, lost::Lost};
 use crate::{
     agents::{self, AgentStatus, HeartbeatWriter},
     clock::{micros, monotonic},
     error::{Error, Kind, Result},
     ids,
+    neo4j::{
+        Neo4jStore,
+        bolt::{Cells, cells, count, list},
+        catalog::Catalog,
+        cypher::hot_lock,
+        statement::{Call, Statement},
+    },
     tasks::{
         Claimed,
         contract::{ANSWER_BYTES, Answers, ClaimRequest},
@@ -25,51 +23,13 @@ use std::sync::Arc;
 /// What one batch gives one group at most.
 const MOST: usize = 2_000;
 
-/// Takes nothing where the catalog has moved on. Per route one index seek: the ORDER BY names the whole index, so
-/// that its order is used and nothing is sorted; an OR in its condition would make two seeks of it. Each group is a
-/// subquery of its own, so that the next one sees what it took. A group is [agent, claim id, how many, lease, most at
-/// once, [[route's number, preference]], agent where it has such a limit]. A task's properties are read at once, because
-/// each reading of one walks the chain in which they are stored.
 pub(super) const CLAIM: Statement = Statement::locking(concat!(
     hot_lock!(),
-    "WITH ns, now, at, ns.catalog_seq AS catalog,
-  EXISTS { MATCH (o:Task) USING INDEX SEEK o:Task(namespace, due_at)
-    WHERE o.namespace = $ns AND o.due_at <= now } AS overdue
-CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE [] END AS g
-  CALL (now, at, g) {
-    CALL (now, at, g) { UNWIND g[5] AS r
-      CALL (now, at, r) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
-        WHERE t.namespace = $ns AND t.route = r[0] AND t.claim_key > -1
-          AND NOT coalesce(t.due_at <= now, false) AND NOT coalesce(t.expires_at <= at, false)
-        WITH t ORDER BY t.namespace, t.route, t.claim_key LIMIT $n RETURN t }
-      WITH t, r ORDER BY t.claim_key / ", lightest!(), ", -r[1], t.claim_key LIMIT $n RETURN collect(t) AS heads }
-    WITH now, at, g, heads, CASE WHEN g[4] IS NULL THEN g[2] ELSE g[4] - COUNT {
-      MATCH (h:Task) USING INDEX SEEK h:Task(namespace, held_by)
-      WHERE h.namespace = $ns AND h.held_by = g[6] AND h.due_at > now } END AS room
-    WITH now, at, g, heads[..CASE WHEN room < 0 THEN 0 WHEN room < g[2] THEN room ELSE g[2] END] AS heads
-    WHERE size(heads) > 0
-    WITH now, at, g, CASE WHEN size(heads) <= 16 THEN heads ELSE heads[..reduce(fit = [0, 0], t IN heads |
-      CASE WHEN fit[1] >= g[7] THEN fit ELSE [fit[0] + 1, fit[1] + size(coalesce(t.payload, ''))
-        + size(coalesce(t.checkpoint, ''))] END)[0]] END AS heads
-    MATCH (a:Agent {namespace: $ns, id: g[0]})
-    SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1
-    WITH at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
-    UNWIND heads AS t
-    WITH at, g, until, expires, t, properties(t) AS p
-    SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[6], claim_id: g[1], claimed_at: at,
-      lease_version: p.lease_version + 1, attempts: p.attempts + 1, due_at: until,
-      revision: coalesce(p.revision, 0) + 1, lease_expires_at: expires, sort_key: p.claim_key, claim_key: null,
-      control: null}
-    RETURN g[0] AS agent, ",
-    claimed!("g[1]", "p.attempts + 1", "p.lease_version + 1", "until"),
-    " AS task }
-  RETURN collect(agent) AS agents, collect(task) AS tasks }
-WITH ns, at, catalog, overdue, agents, tasks, ns.event_seq AS base
-SET ns.event_seq = base + size(tasks)
-FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.claimed',
-  source: agents[i - 1], task_id: tasks[i - 1][1], created_at: at}))
-RETURN [catalog, overdue, tasks] AS row"
-)).once();
+    include_str!("cypher/claim.cypher"),
+    include_str!("cypher/claimed.cypher"),
+    include_str!("cypher/claim_events.cypher")
+))
+.once();
 
 /// With more routes than that, it is looked first which of them have tasks. Types that are made up for each task leave
 /// many behind.

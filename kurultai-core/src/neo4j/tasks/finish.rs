@@ -1,15 +1,15 @@
 //! The end of an attempt. Completions of tasks without children are decided in their one statement; everything else
 //! reads its facts and lets the rules decide.
 
-use super::super::{
-    Neo4jStore,
-    bolt::{cells, count, list},
-    hot_lock,
-};
-use super::{apply, beat, read, wake};
-use crate::neo4j::statement::Statement;
+use super::{apply, read};
 use crate::{
     error::{Error, Result},
+    neo4j::{
+        Neo4jStore,
+        bolt::{cells, count, list},
+        cypher::hot_lock,
+        statement::Statement,
+    },
     tasks::{Finish, Finished, Outcome, Status, contract::Answers, rules},
 };
 use std::collections::HashSet;
@@ -19,20 +19,9 @@ const ROUNDS: usize = 8;
 
 pub(super) const COMPLETE: Statement = Statement::locking(concat!(
     hot_lock!(),
-    "CALL (now, at) { UNWIND $rows AS r
-  MATCH (t:Task {namespace: $ns, id: r[0]}) USING INDEX SEEK t:Task(namespace, id)
-  WHERE t.claim_id = $claims[r[1]] AND t.status = 'in_progress' AND t.due_at > now
-    AND NOT EXISTS { (t)-[:SPAWNED]->() }
-  SET t += {status: 'completed', results: r[2], usage: coalesce(r[3], t.usage), completed_at: at,
-    revision: coalesce(t.revision, 0) + 1, held_by: null, lease_expires_at: null, due_at: null, control: null}
-  RETURN collect(t) AS tasks, collect(t.claimed_by) AS agents, collect(r[0]) AS ids }
-WITH *, ns.event_seq AS base
-FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.completed',
-  source: agents[i - 1], task_id: ids[i - 1], created_at: at}))
-WITH *, base + size(tasks) AS seq
-",
-    beat!(),
-    wake!(),
+    include_str!("cypher/complete.cypher"),
+    include_str!("cypher/beat.cypher"),
+    include_str!("cypher/wake.cypher"),
     "RETURN [ids, size(look) > 0 OR any(x IN ready WHERE coalesce(x.due_at <= now, false))] AS row"
 ));
 

@@ -1,15 +1,15 @@
 //! The rows of new tasks.
 
-use super::super::{
-    Neo4jStore,
-    bolt::{count, list, map},
-    hot_lock,
-};
 use super::apply::text;
-use crate::neo4j::statement::{Call, Statement};
 use crate::{
     clock::micros,
     error::Result,
+    neo4j::{
+        Neo4jStore,
+        bolt::{count, list, map},
+        cypher::hot_lock,
+        statement::{Call, Statement},
+    },
     tasks::{
         Expiry, NewTask, OnPrerequisiteFailure, RetryPolicy, Start, WaitFor,
         admit::Row,
@@ -18,51 +18,12 @@ use crate::{
 };
 use neo4rs::BoltType;
 
-/// What tasks have in common is sent once and worked out once, as their kind. A kind's rows are
-/// [place in the batch, id, payload, title, description, unique_key, parent_id]. Ends with as many rows as tasks.
-/// A task's place in the order is its `claim_key` while it can be claimed, else its `sort_key`.
-macro_rules! insert {
-    () => {
-        concat!(
-            "WITH ns, now, at, ns.event_seq AS base
-SET ns.event_seq = base + $count
-WITH ns, now, at, base
-UNWIND $kinds AS k
-WITH ns, now, at, base, k, coalesce(k.run_at, now + k.delay) AS start
-WITH ns, now, at, base, k, start, CASE WHEN start > now THEN start END AS later
-WITH ns, now, at, base, k, start, later,
-  CASE WHEN k.expires_at IS NOT NULL THEN k.expires_at
-    WHEN NOT k.blocked THEN coalesce(later, now) + k.timeout END AS expires
-WITH ns, at, base, k, k.sort + now AS sort, NOT k.blocked AND later IS NULL AS ready,
-  CASE WHEN k.blocked THEN 'blocked' ELSE 'pending' END AS status,
-  CASE WHEN NOT k.blocked AND (later < expires OR expires IS NULL) THEN later ELSE expires END AS due,
-  CASE WHEN start IS NOT NULL THEN ",
-            $crate::neo4j::native!("start"),
-            " END AS start,
-  CASE WHEN expires IS NOT NULL THEN ",
-            $crate::neo4j::native!("expires"),
-            " END AS expires
-UNWIND k.rows AS r
-CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.route, payload: r[2],
-  priority: k.priority, priority_weight: k.priority_weight,
-  claim_key: CASE WHEN ready THEN sort + r[0] END, due_at: due, expires_at: expires, timeout: k.timeout,
-  required_capabilities: k.required_capabilities, max_attempts: k.max_attempts, attempts: 0, lease_version: 0,
-  created_at: at, sort_key: CASE WHEN NOT ready THEN sort + r[0] END, title: r[3], description: r[4],
-  unique_key: r[5], parent_id: r[6], run_at: start, preferred_capabilities: k.preferred_capabilities,
-  assigned_to: k.assigned_to, delegated_by: k.delegated_by, on_prerequisite_failure: k.on_prerequisite_failure,
-  wait_for: k.wait_for, retry: k.retry})
-CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
-  task_id: r[1], created_at: at})
-"
-        )
-    };
-}
-
-pub(super) use insert;
-
-pub(super) const INSERT: Statement =
-    Statement::locking(concat!(hot_lock!(), insert!(), "WITH ns, count(*) AS added RETURN [added] AS row"))
-        .once();
+pub(super) const INSERT: Statement = Statement::locking(concat!(
+    hot_lock!(),
+    include_str!("cypher/insert.cypher"),
+    "WITH ns, count(*) AS added RETURN [added] AS row"
+))
+.once();
 
 /// What `insert` wants.
 pub(super) struct Insertion {
@@ -160,8 +121,13 @@ fn fields(row: &Row, route: i64, lines: Vec<BoltType>) -> impl Iterator<Item = F
 /// Ends with the last value that there is: beyond a list's end is null.
 fn line(place: usize, task: &NewTask) -> Vec<BoltType> {
     let stated = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let more =
-        [stated(&task.title), stated(&task.description), task.unique_key.clone(), task.parent_id.clone()];
+    let more = [
+        stated(&task.title),
+        stated(&task.description),
+        task.unique_key.clone(),
+        task.parent_id.clone(),
+        task.correlation_id.clone(),
+    ];
     let stop = more.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     let first: [BoltType; 3] = [count(place).into(), task.id.as_str().into(), task.payload.as_str().into()];
     first.into_iter().chain(more.into_iter().take(stop).map(BoltType::from)).collect()

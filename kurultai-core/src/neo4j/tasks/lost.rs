@@ -1,19 +1,16 @@
 //! Claims whose answer was lost on its way: what they took is found, or goes back, so that no attempt is counted that
 //! nobody made.
 
-use super::{
-    super::{
-        Neo4jStore,
-        bolt::{Cells, cells, list},
-        lock,
-    },
-    claimed::{claimed, claimed_of},
-    finish,
-};
-use crate::neo4j::statement::Statement;
+use super::{claimed::claimed_of, finish};
 use crate::{
     clock::micros,
     error::Result,
+    neo4j::{
+        Neo4jStore,
+        bolt::{Cells, cells, list},
+        cypher::lock,
+        statement::Statement,
+    },
     tasks::{Finish, Outcome},
 };
 use std::time::{Duration, Instant};
@@ -28,9 +25,10 @@ pub(super) const FIND: Statement = Statement::locking(concat!(
   WHERE t.namespace = $ns AND t.due_at > now + c[1] - $since AND t.due_at <= now + c[1]
     AND t.claim_id = c[0] AND t.status = 'in_progress' AND t.due_at > now
   WITH t, properties(t) AS p ORDER BY p.sort_key
-  RETURN collect(",
-    claimed!("p.claim_id", "p.attempts", "p.lease_version", "p.due_at"),
-    ") AS tasks }
+  RETURN collect([p.claim_id, p.attempts, p.lease_version, p.due_at,
+",
+    include_str!("cypher/claimed.cypher"),
+    "  ) AS tasks }
 RETURN [tasks] AS row"
 ));
 

@@ -1,6 +1,7 @@
 //! The queue's statements, one file a verb. Same files and names as in `sqlite`.
 
 mod adopt;
+mod ancestors;
 mod apply;
 mod circle;
 mod claim;
@@ -13,12 +14,11 @@ mod lost;
 mod read;
 mod upkeep;
 
-use super::Neo4jStore;
 #[cfg(feature = "testing")]
-use super::{catalog, watch};
-use crate::neo4j::statement::Statement;
+use crate::neo4j::{catalog, watch};
 use crate::{
     error::Result,
+    neo4j::{Neo4jStore, cypher::lock, statement::Statement},
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
         Page, Prerequisite, Stats, Task, TaskQueue, contract::*,
@@ -27,53 +27,8 @@ use crate::{
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// What the end of `tasks` means for those that wait for them: a dependent whose prerequisites are all completed is
-/// ready; whatever needs a rule gets a `due_at` of 0. Wants ns, now, at, tasks and seq, the last event's number;
-/// leaves the lists ready and look.
-macro_rules! wake {
-    () => {
-        concat!(
-            "WITH *
-CALL (tasks) { UNWIND tasks AS t MATCH (t)<-[e:DEPENDS_ON|SPAWNED]-(x:Task)
-  WHERE x.status = 'blocked' AND coalesce(e.type, 'blocks') = 'blocks' RETURN collect(DISTINCT x) AS waiting }
-CALL (waiting, at) { UNWIND waiting AS x
-  WITH x, EXISTS { (x)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks' AND NOT p.status IN ",
-            $crate::neo4j::finished!(),
-            " } AS live,
-    EXISTS { (x)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
-      AND p.status IN ['dead_letter', 'cancelled', 'expired'] }
-    OR EXISTS { (x)-[:SPAWNED]->(:Task) } OR coalesce(x.run_at > at, false) AS odd
-  RETURN collect(CASE WHEN NOT live AND NOT odd THEN x END) AS ready, collect(CASE WHEN odd THEN x END) AS look }
-FOREACH (x IN look | SET x.due_at = 0, x.revision = coalesce(x.revision, 0) + 1)
-FOREACH (x IN ready | SET x.status = 'pending', x.claim_key = x.sort_key, x.revision = coalesce(x.revision, 0) + 1,
-  x.run_at = at, x.expires_at = CASE WHEN x.timeout IS NULL THEN x.expires_at ELSE ",
-            $crate::neo4j::native!("now + x.timeout"),
-            " END,
-  x.due_at = CASE WHEN x.timeout IS NULL THEN ",
-            $crate::neo4j::micros!("x.expires_at"),
-            " ELSE now + x.timeout END, x.updated_at = at REMOVE x.sort_key, x.claim_id, x.control)
-FOREACH (i IN range(1, size(ready)) | CREATE (:Event {namespace: $ns, seq: seq + i, topic: 'task.unblocked',
-  task_id: ready[i - 1].id, created_at: at}))
-SET ns.event_seq = seq + size(ready)
-"
-        )
-    };
-}
-use wake;
-
-/// The functional heartbeat of everybody in the list `agents`.
-macro_rules! beat {
-    () => {
-        "WITH *
-CALL (agents, at) { UNWIND agents AS id WITH DISTINCT id, at MATCH (a:Agent {namespace: $ns, id: id})
-  SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1 RETURN count(*) AS beats }
-"
-    };
-}
-use beat;
-
 const PAUSE: Statement = Statement::locking(concat!(
-    super::lock!(),
+    lock!(),
     "SET ns.paused = [p IN coalesce(ns.paused, []) WHERE p <> $type] + CASE WHEN $paused THEN [$type] ELSE [] END,
   ns.catalog_seq = ns.catalog_seq + 1
 RETURN [] AS row"
@@ -100,10 +55,10 @@ pub fn hot_statements() -> [(&'static str, &'static str); 8] {
 
 #[async_trait]
 impl TaskQueue for Neo4jStore {
-    async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+    async fn enqueue(&self, units: Batch<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>> {
         self.call(async {
             let (_turn, units) = self.turn(units).await?;
-            enqueue::enqueue(self, units).await
+            enqueue::enqueue(self, units, max_depth).await
         })
         .await
     }

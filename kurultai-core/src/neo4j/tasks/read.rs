@@ -1,16 +1,15 @@
 //! What is there. Only the facts are read under the lock.
 
-use super::super::{
-    Neo4jStore,
-    bolt::{Cells, Properties, count},
-    clock, finished, lock, micros,
-};
 use super::claimed::prerequisites as rows_of;
-use crate::neo4j::cypher::lightest;
-use crate::neo4j::statement::{Call, Statement};
 use crate::{
     clock::Micros,
     error::Result,
+    neo4j::{
+        Neo4jStore,
+        bolt::{Cells, Properties, count},
+        cypher::{clock, lock},
+        statement::{Call, Statement},
+    },
     tasks::{
         Filter, OnPrerequisiteFailure, Page, Percentiles, Prerequisite, Priority, RetryPolicy, Stats, Status,
         Task, WaitFor,
@@ -21,30 +20,7 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use std::{cmp::max, collections::BTreeMap};
 
-/// Locked, since decisions follow: the server shows the commit of another property by property, so a fence could be
-/// new and what it should guard old.
-const FACTS: Statement = Statement::locking(concat!(
-    lock!(),
-    "UNWIND range(0, size($ids) - 1) AS i
-MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, id)
-CALL (t) { OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
-  RETURN [count(CASE WHEN NOT p.status IN ",
-    finished!(),
-    " THEN 1 END), count(CASE p.status WHEN 'completed' THEN 1 END), count(p)] AS before }
-CALL (t) { OPTIONAL MATCH (t)-[:SPAWNED]->(p:Task)
-  RETURN [count(CASE WHEN NOT p.status IN ",
-    finished!(),
-    " THEN 1 END), count(CASE p.status WHEN 'completed' THEN 1 END), count(p)] AS below }
-RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_by,
-  CASE t.status WHEN 'in_progress' THEN t.due_at END, t.attempts, t.max_attempts,
-  t.retry, t.claim_key IS NOT NULL, ",
-    micros!("t.run_at"),
-    ", ",
-    micros!("t.expires_at"),
-    ", t.timeout, t.control, t.on_prerequisite_failure, t.wait_for, before, below,
-  size([e IN t.errors WHERE e CONTAINS '\"kind\":\"lapsed\"']),
-  coalesce(t.unique_key_given_up, false)] AS row"
-));
+const FACTS: Statement = Statement::locking(concat!(lock!(), include_str!("cypher/facts.cypher")));
 
 pub(super) const DUE: Statement = Statement::plain(concat!(
     clock!(),
@@ -60,32 +36,18 @@ MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, 
 RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row",
 );
 
-/// A parent's children, or all in the order of ids. There is no index of statuses: it would change with each
-/// transition, and nothing hot asks for it.
-macro_rules! list {
-    ($from:literal) => {
-        concat!(
-            "CYPHER 5 ",
-            $from,
-            " AND ($type IS NULL OR t.type = $type) AND ($assigned_to IS NULL OR t.assigned_to = $assigned_to)
-  AND ($claimed_by IS NULL OR t.claimed_by = $claimed_by)
-WITH t ORDER BY t.id LIMIT $limit
-WITH collect(t) AS page
-WITH page, reduce(fit = [0, 0], t IN page | CASE WHEN fit[1] >= $bytes THEN fit ELSE [fit[0] + 1,
-  fit[1] + size(coalesce(t.payload, '')) + size(coalesce(t.results, '')) + size(coalesce(t.checkpoint, ''))
-  + size(coalesce(t.description, '')) + reduce(text = 0, e IN coalesce(t.errors, []) | text + size(e))] END)[0] AS fit
-UNWIND page[..fit] AS t
-RETURN [fit < size(page), properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row ORDER BY t.id"
-        )
-    };
-}
-const LIST_ALL: Statement = Statement::plain(list!(
-    "MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > $cursor
-  AND ($status IS NULL OR t.status = $status)"
+/// In the order of ids. There is no index of statuses: it would change with each transition, and nothing hot asks for it.
+const LIST_ALL: Statement = Statement::plain(concat!(
+    "CYPHER 5 MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > $cursor
+  AND ($status IS NULL OR t.status = $status)
+",
+    include_str!("cypher/list.cypher")
 ));
-const LIST_CHILDREN: Statement = Statement::plain(list!(
-    "MATCH (q:Task {namespace: $ns, id: $parent})-[:SPAWNED]->(t:Task) WHERE t.namespace = $ns
-  AND ($status IS NULL OR t.status = $status) AND t.id > $cursor"
+const LIST_CHILDREN: Statement = Statement::plain(concat!(
+    "CYPHER 5 MATCH (q:Task {namespace: $ns, id: $parent})-[:SPAWNED]->(t:Task) WHERE t.namespace = $ns
+  AND ($status IS NULL OR t.status = $status) AND t.id > $cursor
+",
+    include_str!("cypher/list.cypher")
 ));
 
 const PREREQUISITES: Statement = Statement::plain(
@@ -100,37 +62,7 @@ MATCH (t:Task {namespace: $ns, id: $id})-[:SPAWNED]->(p:Task)
 RETURN [p.id, 'blocks', p.status, p.results] AS row",
 );
 
-/// When a task was made is in its key, which the index has; of the hundred oldest the one is sought that has waited
-/// longest, as some could be claimed later.
-const STATS: Statement = Statement::plain(concat!(
-    clock!(),
-    "MATCH (ns:Namespace {namespace: $ns})
-WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
-CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
-  WITH t.status AS s, count(*) AS tasks RETURN collect([s, tasks]) AS by_status }
-CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
-  MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
-  WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key > -1
-  WITH t, t.claim_key % ", lightest!(), " AS made ORDER BY made LIMIT 100
-  RETURN min(CASE WHEN t.run_at > t.created_at THEN t.run_at ELSE t.created_at END) AS since }
-CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
-  WHERE e.namespace = $ns AND e.seq > last - 20000 AND e.topic = 'task.completed'
-  WITH e ORDER BY e.namespace DESC, e.seq DESC LIMIT 1000
-  MATCH (t:Task {namespace: $ns, id: e.task_id}) USING INDEX SEEK t:Task(namespace, id)
-  WHERE t.claimed_at IS NOT NULL AND t.completed_at IS NOT NULL
-  RETURN collect([",
-    micros!("t.claimed_at"),
-    " - ",
-    micros!("coalesce(t.run_at, t.created_at)"),
-    ", ",
-    micros!("t.completed_at"),
-    " - ",
-    micros!("t.claimed_at"),
-    "]) AS spans }
-RETURN [by_status, now - ",
-    micros!("since"),
-    ", spans, paused] AS row"
-));
+const STATS: Statement = Statement::plain(concat!(clock!(), include_str!("cypher/stats.cypher")));
 
 pub(super) async fn facts(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {
     let mut all: Vec<Option<Facts>> = ids.iter().map(|_| None).collect();
@@ -255,8 +187,10 @@ fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
     let updated_at =
         [of.take("updated_at")?, claimed_at, completed_at].into_iter().flatten().fold(created_at, max);
     let errors: Vec<String> = of.take("errors")?;
+    let id: String = of.take("id")?;
     Ok(Task {
-        id: of.take("id")?,
+        correlation_id: of.take::<Option<_>>("correlation_id")?.unwrap_or_else(|| id.clone()),
+        id,
         task_type: of.take("type")?,
         title: of.take::<Option<_>>("title")?.unwrap_or_default(),
         description: of.take::<Option<_>>("description")?.unwrap_or_default(),

@@ -176,7 +176,8 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
     let sql = "select t.id, t.type, t.lease_version, t.attempts, d.max_attempts, d.priority, t.due_at,
           iif(t.parent is null, null, (select id from task where n = t.parent)), d.title, d.description,
           d.delegated_by, d.payload,
-          iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & 1
+          iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & 1,
+          coalesce(d.correlation_id, t.id)
         from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n";
     let tasks = list(numbers.iter().copied());
     let mut fed = false;
@@ -197,6 +198,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
             max_attempts: row.get(4)?,
             priority: Priority::of_rank(row.get(5)?),
             parent_id: row.get(7)?,
+            correlation_id: row.get(14)?,
             title: row.get(8)?,
             description: row.get(9)?,
             delegated_by: row.get(10)?,

@@ -7,21 +7,25 @@ use crate::{
     },
     tasks::{
         Dependency, DependencyType, Enqueued, NewTask, Status,
-        admit::{self, Existing, Known, Row},
+        admit::{self, Ancestor, Existing, Known, Row},
         contract::Answers,
         order::RANK,
     },
 };
-use rusqlite::params;
+use rusqlite::{Row as Cells, params};
 use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
-pub(super) fn enqueue(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+pub(super) fn enqueue(
+    tx: &Tx<'_>,
+    units: Vec<Vec<NewTask>>,
+    max_depth: u32,
+) -> Result<Answers<Vec<Enqueued>>> {
     if units.iter().all(|unit| admit::is_plain(unit)) && plain(tx, &units)? {
         let added = |task: NewTask| Enqueued { id: task.id, deduplicated: false };
         let each = units.into_iter().map(|unit| Ok(unit.into_iter().map(added).collect())).collect();
         return Ok(Answers { each, overdue: false });
     }
-    linked(tx, units)
+    linked(tx, units, max_depth)
 }
 
 /// Tasks that name no other go in without a look at what is there. False, and nothing done, where an id is there
@@ -47,12 +51,13 @@ fn plain(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<bool> {
     Ok(true)
 }
 
-fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
+fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>> {
     let (mut known, mut numbers) = known(tx, &units)?;
+    ancestors(tx, known.parents(&units), max_depth, &mut known)?;
     let (mut rows, mut each) = (Vec::new(), Vec::with_capacity(units.len()));
     let mut waits = Waits::default();
     for unit in units {
-        let admitted = match admit::unit(unit, &mut known) {
+        let admitted = match admit::unit(unit, &mut known, max_depth) {
             Ok(admitted) => match circle(tx, &admitted.rows, &mut waits)? {
                 None => Ok(admitted),
                 Some(circle) => {
@@ -191,6 +196,29 @@ fn known(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<(Known, HashMap<String, 
         add(by_key, keys)?;
     }
     Ok((known, numbers))
+}
+
+/// These tasks and what is above them, one step further than is allowed.
+fn ancestors(tx: &Tx<'_>, tasks: HashSet<String>, max_depth: u32, known: &mut Known) -> Result<()> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let sql = "with recursive up(n, depth) as (
+          select t.n, 0 from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1
+          union select t.parent, depth + 1 from up cross join task t on t.n = up.n
+            where t.parent is not null and depth < ?3)
+        select t.id, p.id, t.type, d.delegated_by, d.correlation_id
+        from (select distinct n from up) u cross join task t on t.n = u.n cross join task_data d on d.n = t.n
+        left join task p on p.n = t.parent";
+    let ancestor = |row: &Cells<'_>| -> rusqlite::Result<(String, Ancestor)> {
+        let (parent_id, task_type) = (row.get(1)?, row.get(2)?);
+        let (delegated_by, correlation_id) = (row.get(3)?, row.get(4)?);
+        Ok((row.get(0)?, Ancestor { parent_id, task_type, delegated_by, correlation_id }))
+    };
+    for (id, ancestor) in tx.rows(sql, params![tx.ns, list(tasks), max_depth], ancestor)? {
+        known.add_above(id, ancestor);
+    }
+    Ok(())
 }
 
 /// Edges, parents and inherited ranks of new tasks. Returns whether some wait for what is over already.

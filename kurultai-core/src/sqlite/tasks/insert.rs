@@ -20,8 +20,8 @@ const INSERT_TASK: &str =
 
 const INSERT_DATA: &str =
     "insert into task_data(n, priority, priority_weight, max_attempts, timeout, assigned_to, created_at, title,
-      description, required, preferred, delegated_by, wait_for, on_prerequisite_failure, retry, payload)
-    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+      description, required, preferred, delegated_by, wait_for, on_prerequisite_failure, retry, correlation_id, payload)
+    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 
 pub(super) struct Insertion<'a> {
     tx: &'a Tx<'a>,
@@ -96,6 +96,7 @@ impl<'a> Insertion<'a> {
             wait_for,
             task.on_prerequisite_failure.as_str(),
             retry,
+            task.correlation_id,
             task.payload.as_str()
         ])?;
         self.count += 1;

@@ -29,8 +29,8 @@ use std::time::Duration;
 
 #[async_trait]
 impl TaskQueue for SqliteStore {
-    async fn enqueue(&self, units: Batch<Vec<NewTask>>) -> Result<Answers<Vec<Enqueued>>> {
-        self.write(move |tx| enqueue::enqueue(tx, units.close())).await
+    async fn enqueue(&self, units: Batch<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>> {
+        self.write(move |tx| enqueue::enqueue(tx, units.close(), max_depth)).await
     }
 
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {

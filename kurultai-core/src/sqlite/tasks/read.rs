@@ -64,7 +64,7 @@ const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, d.pri
       (select json_group_array(q.id) from edge e join task q on q.n = e.prerequisite where e.dependent = t.n),
       t.run_at, t.expires_at, t.attempts, d.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
       iif(t.status = 'in_progress', t.due_at, null), r.progress, r.checkpoint, r.results, r.error_message, r.errors,
-      r.usage, d.created_at, t.updated_at, t.completed_at
+      r.usage, d.created_at, t.updated_at, t.completed_at, coalesce(d.correlation_id, t.id)
     from task t cross join task_data d on d.n = t.n
     left join task_result r on r.n = t.n left join task p on p.n = t.parent";
 
@@ -105,6 +105,7 @@ fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         created_at: time(row.get(29)?),
         updated_at: time(row.get(30)?),
         completed_at: at(31)?,
+        correlation_id: row.get(32)?,
     })
 }
 

@@ -92,7 +92,7 @@ async fn two_at_once_take_everything_once() {
     assert!(one.tasks + two.tasks >= 450, "{one:?} {two:?}");
     let filter =
         EventFilter { topic: Some("task.adopted".to_owned()), limit: 1_000, ..EventFilter::default() };
-    assert_eq!(here.events().read(filter).await.unwrap().len(), 450, "an event each, and one only");
+    assert_eq!(here.events().read(filter).await.unwrap().events.len(), 450, "an event each, and one only");
     case.team.agent("temujin", &[]).await;
     assert_eq!(case.team.claim_ids("temujin", 9).await, ["t1"], "each waits for the one before");
     let stats = here.tasks().stats().await.unwrap();
@@ -128,7 +128,7 @@ async fn events_tell_what_it_was_and_lead_back() {
     case.adopt().await;
     assert_ne!(case.rows(nodes).await, before);
 
-    let events = case.team.k.events().read(EventFilter::default()).await.unwrap();
+    let events = case.team.k.events().read(EventFilter::default()).await.unwrap().events;
     let adopted: Vec<_> = events.iter().filter(|event| event.topic.ends_with(".adopted")).collect();
     assert_eq!(adopted.len(), 4);
     for event in adopted {
@@ -190,7 +190,7 @@ async fn a_task_that_ends_at_this_moment_stays_ended() {
         assert!(case.rows(lost).await.is_empty(), "a word of theirs is left");
         let filter =
             EventFilter { topic: Some("task.adopted".to_owned()), limit: 10_000, ..EventFilter::default() };
-        for event in team.k.events().read(filter).await.unwrap() {
+        for event in team.k.events().read(filter).await.unwrap().events {
             let before = event.payload.as_ref().unwrap().value()["before"]["status"].clone();
             if before == "done" {
                 assert_eq!(team.status(event.task_id.as_ref().unwrap()).await, Status::Completed);

@@ -1,12 +1,5 @@
 //! Agents of other programs, and who is meant by a name.
 
-use super::super::super::{
-    Neo4jStore,
-    agents::status,
-    bolt::{Cells, datetime, list, map},
-    clock, lock,
-    verdict::CONSTRAINT,
-};
 use super::{
     changes::Changes,
     mapping::AGENT,
@@ -14,12 +7,19 @@ use super::{
     roster::{Roster, slug},
     values::{self, Raw, raw},
 };
-use crate::neo4j::statement::Statement;
 use crate::{
     agents::HeartbeatWriter,
     clock::Micros,
     error::{Error, Result},
     ids,
+    neo4j::{
+        Neo4jStore,
+        agents::status,
+        bolt::{Cells, datetime, list, map},
+        cypher::{clock, lock},
+        statement::Statement,
+        verdict::CONSTRAINT,
+    },
     tasks::{AdoptOptions, FindingKind},
 };
 use neo4rs::BoltType;

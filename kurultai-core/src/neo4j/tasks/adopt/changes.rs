@@ -5,7 +5,7 @@ use super::{
     report::Note,
     values::{self, NOTHING, Raw, is_empty},
 };
-use crate::tasks::FindingKind;
+use crate::{neo4j::bolt::map, tasks::FindingKind};
 use neo4rs::BoltType;
 use serde_json::{Map, Value};
 
@@ -81,6 +81,6 @@ impl<'a> Changes<'a> {
     ) -> (BoltType, String, Vec<Note>) {
         let mut payload = Map::from_iter([("before".to_owned(), Value::Object(self.before))]);
         payload.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
-        (super::super::super::bolt::map(self.set), Value::Object(payload).to_string(), self.notes)
+        (map(self.set), Value::Object(payload).to_string(), self.notes)
     }
 }

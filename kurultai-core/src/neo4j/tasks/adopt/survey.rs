@@ -1,50 +1,22 @@
 //! What there is to take over, before anything is changed: the tasks, whose ids are taken, the edges between them.
 
-use super::super::super::{Neo4jStore, bolt::Cells, clock};
 use super::{
     mapping::{HOLDS_UP, Meaning, WAITS_FOR, bare, meaning},
     report::Report,
     values,
     waits::{Kind, Wait},
 };
-use crate::neo4j::statement::Statement;
 use crate::{
     clock::Micros,
     error::Result,
     ids,
+    neo4j::{Neo4jStore, bolt::Cells, cypher::clock, statement::Statement},
     tasks::{AdoptOptions, FindingKind, Status},
 };
 use neo4rs::BoltType;
 use std::collections::{HashMap, HashSet};
 
-/// An edge as [edge, the node at its other end, that one's namespace, id and status, what the edge says].
-macro_rules! ends {
-    ($pattern:literal, $word:literal) => {
-        concat!("[", $pattern, " | [elementId(e), elementId(p), p.namespace, p.id, p.status, ", $word, "]]")
-    };
-}
-
-/// Tasks without a namespace, those of this one that lack what each of ours has, and those that were taken over before
-/// and whose lists may name the others.
-const TASKS: Statement = Statement::plain(concat!(
-    clock!(),
-    "MATCH (t:Task)
-WHERE t.namespace IS NULL OR t.namespace = $ns AND (coalesce(t.sort_key, t.claim_key) IS NULL
-  OR t.task_id IS NOT NULL OR any(k IN $waits_for + $holds_up WHERE t[k] IS NOT NULL))
-RETURN [now, elementId(t), t.namespace IS NOT NULL AND coalesce(t.sort_key, t.claim_key) IS NOT NULL, labels(t),
-  t.id, t.task_id, t.status, coalesce(t.type, t.task_type), t.parent_id,
-  [k IN $waits_for | t[k]], [k IN $holds_up | t[k]],
-  ",
-    ends!("(t)-[e:DEPENDS_ON]->(p:Task)", "e.type"),
-    " + ",
-    ends!("(t)-[e:SPAWNED]->(p:Task)", "'child'"),
-    ",
-  ",
-    ends!("(t)<-[e:DEPENDS_ON]-(p:Task) WHERE p.namespace IS NOT NULL", "e.type"),
-    " + ",
-    ends!("(t)<-[e:SPAWNED]-(p:Task) WHERE p.namespace IS NOT NULL", "'child'"),
-    "] AS row"
-));
+const TASKS: Statement = Statement::plain(concat!(clock!(), include_str!("cypher/survey.cypher")));
 
 const NAMED: Statement = Statement::plain(
     "CYPHER 5 UNWIND $ids AS id MATCH (t:Task {namespace: $ns, id: id})

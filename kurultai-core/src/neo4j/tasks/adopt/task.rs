@@ -1,6 +1,5 @@
 //! One task of another program as one of ours.
 
-use super::super::super::bolt::datetime;
 use super::{
     changes::Changes,
     mapping::{Meaning, TASK, meaning},
@@ -12,6 +11,7 @@ use super::{
 use crate::{
     clock::Micros,
     ids,
+    neo4j::bolt::datetime,
     tasks::{
         FindingKind, Priority, Status,
         order::{self, Route},

@@ -1,7 +1,9 @@
 //! Values as other programs write them.
 
-use super::super::super::bolt::{Cell, parse_time};
-use crate::clock::Micros;
+use crate::{
+    clock::Micros,
+    neo4j::bolt::{Cell, parse_time},
+};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use neo4rs::{BoltNull, BoltType};
 use serde_json::{Number, Value};
