@@ -4,7 +4,7 @@ use crate::{
     cases,
     fixture::{Team, task},
 };
-use kurultai_core::tasks::Failure;
+use kurultai_core::tasks::{Failure, Filter};
 use serde_json::json;
 use std::time::Duration;
 
@@ -77,6 +77,11 @@ async fn hot_statements_seek_and_never_scan_or_sort() {
     none("cancel");
     team.k.tasks().get(&claimed[4].id).await.unwrap();
     none("get");
+    let child = team.add(task("child").parent(&claimed[4].id)).await;
+    none("a child");
+    let children = Filter { parent_id: Some(claimed[4].id.clone()), ..Filter::default() };
+    assert_eq!(team.k.tasks().list(children).await.unwrap().tasks[0].id, child);
+    assert!(team.k.scans() - before <= 1, "children are found by the index, and sorted");
     team.k.tasks().stats().await.unwrap();
     assert!(team.k.scans() > before, "the counter itself works");
 }

@@ -117,12 +117,16 @@ pub(super) fn get(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Task>>> {
 }
 
 pub(super) fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Page> {
-    let dead = if filter.status == Some(Status::DeadLetter) { "t.links & 8 and" } else { "" };
+    // Conditions that an index serves are there only where they are asked for: the planner sees no values.
+    let (ns, dead) = match (&filter.parent_id, filter.status) {
+        (Some(_), _) => ("t.parent = (select n from task where id = ?7 and ns = ?1) and +t.ns", ""),
+        (None, Some(Status::DeadLetter)) => ("t.ns", "t.links & 8 and"),
+        (None, _) => ("t.ns", ""),
+    };
     let sql = format!(
-        "{TASK} where {dead} t.ns = ?1 and (?2 is null or t.id > ?2) and (?3 is null or t.status = ?3)
+        "{TASK} where {dead} {ns} = ?1 and (?2 is null or t.id > ?2) and (?3 is null or t.status = ?3)
           and (?4 is null or t.type = ?4) and (?5 is null or d.assigned_to = ?5)
           and (?6 is null or t.claimed_by = ?6)
-          and (?7 is null or t.parent = (select n from task where id = ?7 and ns = ?1))
         order by t.id limit ?8"
     );
     let params = params![
