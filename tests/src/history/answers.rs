@@ -269,6 +269,7 @@ fn refused(case: &Case<'_>, call: &Call, window: &Window, at: Nanos, code: &str)
         ("task.dependency_unknown", Op::Depend { on, .. }) => is_absent(on),
         ("task.dependency_cycle", Op::Depend { .. }) => true,
         ("task.dependency_cycle", Op::Enqueue { tasks }) => tasks.iter().any(|spec| spec.parent.is_some()),
+        ("task.too_deep", Op::Enqueue { tasks }) => tasks.iter().any(|spec| spec.parent.is_some()),
         ("task.conflict", Op::Enqueue { tasks }) => tasks
             .iter()
             .filter_map(|spec| spec.parent.as_deref())

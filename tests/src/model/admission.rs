@@ -5,7 +5,10 @@ use super::{
     reference::{Model, Task},
 };
 use kurultai_core::tasks::{DependencyType, Status};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Few, so that it is met.
+pub(super) const MAX_DEPTH: u32 = 3;
 
 /// An error's code.
 pub(super) type Refused = &'static str;
@@ -81,6 +84,12 @@ impl Model {
             }
             self.tasks[*task].parent = parent;
         }
+        if (before..self.tasks.len()).any(|task| self.is_on_a_cycle_of(task, before)) {
+            return Err("task.dependency_cycle");
+        }
+        if fresh.iter().any(|(task, _)| self.depth(*task) > MAX_DEPTH) {
+            return Err("task.too_deep");
+        }
         if fresh.iter().any(|(task, _)| self.is_on_a_cycle(*task)) {
             return Err("task.dependency_cycle");
         }
@@ -88,6 +97,27 @@ impl Model {
             self.connect(*task);
         }
         Ok(answers)
+    }
+
+    /// How many tasks are above it.
+    fn depth(&self, task: usize) -> u32 {
+        self.tasks[task].parent.map_or(0, |parent| 1 + self.depth(parent))
+    }
+
+    /// Whether it waits for itself by way of tasks from `first` on alone.
+    fn is_on_a_cycle_of(&self, task: usize, first: usize) -> bool {
+        let next = |from: usize| {
+            let children =
+                (first..self.tasks.len()).filter(move |child| self.tasks[*child].parent == Some(from));
+            blocking(&self.tasks[from].edges).filter(|on| *on >= first).chain(children).collect::<Vec<_>>()
+        };
+        let (mut seen, mut open) = (BTreeSet::new(), next(task));
+        while let Some(on) = open.pop() {
+            if seen.insert(on) {
+                open.extend(next(on));
+            }
+        }
+        seen.contains(&task) || self.tasks[task].edges.contains_key(&task)
     }
 
     fn is_on_a_cycle(&self, task: usize) -> bool {

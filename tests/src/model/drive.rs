@@ -1,7 +1,7 @@
 //! Does each step on a store and in the model, and compares.
 
 use super::{
-    admission::Names,
+    admission::{MAX_DEPTH, Names},
     ops::{AGENTS, How, Op, RETRY_CAP, SKILLS, STRANGER, Spec, TYPES, Until, Verb},
     queue::Verdict,
     reference::Model,
@@ -46,7 +46,8 @@ impl Drive {
         let start = chrono::DateTime::from_timestamp_millis(START).ok_or("no such time")?;
         let clock = ManualClock::at(start);
         let config = Config::new(url).map_err(text)?.namespace(namespace).map_err(text)?;
-        let config = config.clock(Clock::Manual(clock.clone())).background(false).aging(None);
+        let config =
+            config.clock(Clock::Manual(clock.clone())).background(false).aging(None).max_depth(MAX_DEPTH);
         let kurultai = Kurultai::open_with(config).await.map_err(text)?;
         let agents = AGENTS.iter().map(|(id, skills, most)| NewAgent {
             max_concurrent: *most,
