@@ -98,6 +98,38 @@ cases! {
         }
     }
 
+    async fn a_parent_that_was_told_to_stop_ends_one_way(team: Team) {
+        team.agent("temujin", &[]).await;
+        for (ended, completes) in [
+            (Status::Cancelled, true),
+            (Status::Cancelled, false),
+            (Status::Suspended, true),
+            (Status::Suspended, false),
+        ] {
+            let id = team.add(task("parent")).await;
+            let lease = team.claim_one("temujin").await.lease;
+            let child = team.add(task("child").parent(&id)).await;
+            let tasks = team.k.tasks();
+            match ended {
+                Status::Cancelled => tasks.cancel(&id, None).await.unwrap(),
+                _ => tasks.suspend(&id).await.unwrap(),
+            };
+            let complete = || tasks.complete(&lease, json!("split"));
+            let fail = || tasks.fail(&lease, Failure::new("broken"));
+            let (first, again, other) = match completes {
+                true => (complete().await, complete().await, fail().await),
+                false => (fail().await, fail().await, complete().await),
+            };
+            let (first, again) = (first.unwrap(), again.unwrap());
+            assert_eq!((first.status, first.repeated), (ended, false));
+            assert_eq!((again.status, again.repeated), (ended, true));
+            assert_eq!(code(other), "lease.lost", "{ended}, {completes}");
+            let got = team.get(&id).await;
+            assert_eq!((got.results.is_some(), got.errors.len()), (completes, usize::from(!completes)));
+            tasks.cancel(&child, None).await.unwrap();
+        }
+    }
+
     async fn a_dead_child_follows_the_parents_policy(team: Team) {
         team.agent("temujin", &[]).await;
         for (policy, expected) in [
