@@ -14,7 +14,7 @@ pub(crate) const LAST: i64 = 253_402_300_800;
 pub(crate) const LAST_START: i64 = 253_086_768_000;
 
 /// Agent ids: `[a-z0-9][a-z0-9_-]{0,63}`.
-pub(crate) fn check_agent(field: &str, id: &str) -> Result<()> {
+pub(crate) fn agent(field: &str, id: &str) -> Result<()> {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let fits =
         id.len() <= 64 && id.starts_with(first) && id.chars().all(|c| first(c) || c == '_' || c == '-');
@@ -22,7 +22,7 @@ pub(crate) fn check_agent(field: &str, id: &str) -> Result<()> {
 }
 
 /// A text of 1 to `most` characters.
-pub(crate) fn check_text(field: &str, text: &str, most: usize) -> Result<()> {
+pub(crate) fn text(field: &str, text: &str, most: usize) -> Result<()> {
     let fits = |length: usize| (1..=most).contains(&length);
     // There are no more characters than bytes, which need not be counted.
     if fits(text.len()) || fits(text.chars().count()) {
@@ -37,7 +37,7 @@ pub(crate) fn names(field: &str, names: &[String]) -> Result<()> {
     if names.len() > MOST_NAMES {
         return Err(Error::invalid(field, format!("{} names", names.len()), "at most 64 names"));
     }
-    names.iter().try_for_each(|name| check_text(field, name, 128))
+    names.iter().try_for_each(|name| text(field, name, 128))
 }
 
 /// Shorter than 100 ms no renewal can keep up with; longer than a day nobody notices a death.

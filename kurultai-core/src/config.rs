@@ -1,7 +1,7 @@
 //! Where the store is and how the team wants it, in one place.
 
 use crate::{
-    check::check_agent,
+    check,
     clock::Clock,
     error::{Error, Kind, Result},
 };
@@ -106,7 +106,7 @@ impl Config {
 
     /// The team. Two namespaces of one database never see each other. Default `default`.
     pub fn namespace(mut self, namespace: &str) -> Result<Self> {
-        check_agent("namespace", namespace)?;
+        check::agent("namespace", namespace)?;
         namespace.clone_into(&mut self.namespace);
         Ok(self)
     }

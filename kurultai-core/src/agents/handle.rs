@@ -5,7 +5,7 @@ use super::{
     names::{find, not_found},
     types::{AgentInfo, AgentStatus, NewAgent},
 };
-use crate::{check::check_agent, error::Result, session::Session};
+use crate::{check, error::Result, session::Session};
 use std::sync::Arc;
 use tracing::instrument;
 
@@ -50,7 +50,7 @@ impl Agents {
     /// registered; the others have their beat. Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
     pub async fn beat_many(&self, agents: &[&str]) -> Result<Vec<String>> {
-        agents.iter().try_for_each(|agent| check_agent("agent", agent))?;
+        agents.iter().try_for_each(|agent| check::agent("agent", agent))?;
         if agents.is_empty() {
             return Ok(vec![]);
         }

@@ -1,5 +1,5 @@
 use crate::{
-    check::{check_agent, check_text},
+    check,
     clock::Micros,
     error::{Error, Result},
     json::Json,
@@ -80,15 +80,15 @@ impl NewAgent {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        check_agent("id", &self.id)?;
+        check::agent("id", &self.id)?;
         for (field, text) in [("display_name", &self.display_name), ("role", &self.role)] {
-            text.as_deref().map_or(Ok(()), |text| check_text(field, text, 256))?;
+            text.as_deref().map_or(Ok(()), |text| check::text(field, text, 256))?;
         }
         for (field, names) in [("aliases", &self.aliases), ("capabilities", &self.capabilities)] {
             if names.len() > 256 {
                 return Err(Error::invalid(field, format!("{} names", names.len()), "at most 256 names"));
             }
-            names.iter().try_for_each(|name| check_text(field, name, 128))?;
+            names.iter().try_for_each(|name| check::text(field, name, 128))?;
         }
         self.metadata.check().map_err(|error| error.about("metadata"))?;
         let metadata = self.metadata.as_str().trim_start();

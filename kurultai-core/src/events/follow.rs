@@ -1,9 +1,8 @@
 //! Reading on for ever.
 
 use super::{handle::Events, reader::Wanted, types::Event};
-use crate::{error::Result, retry::pause};
+use crate::{error::Result, retry::Backoff};
 use std::time::Duration;
-use tokio::time::sleep;
 
 /// A reader that goes on for ever. It reads no event twice, whether it matched or not, and an outage of the store does
 /// not end it.
@@ -27,15 +26,14 @@ impl Follow {
     /// Errors: `event.cursor_too_old` where it came too late for what retention has removed; `store.closed`. Cancel safe: a
     /// dropped call loses no event.
     pub async fn next(&mut self) -> Result<Vec<Event>> {
-        let mut failures = 0;
+        let mut backoff = Backoff::default();
         loop {
             match self.events.wait(&mut self.wanted, Self::TURN).await {
-                Ok(page) if page.events.is_empty() => failures = 0,
+                Ok(page) if page.events.is_empty() => backoff = Backoff::default(),
                 Ok(page) => return Ok(page.events),
                 Err(error) if error.retryable() => {
                     self.events.complain(&error);
-                    sleep(pause(&error, failures)).await;
-                    failures += 1;
+                    backoff.wait(&error).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -52,7 +52,7 @@ pub(super) enum Missing {
 }
 
 impl Connections {
-    pub(super) fn new(config: neo4rs::ConfigBuilder, port: u16) -> Result<Self, Neo4jError> {
+    pub(super) fn new(config: neo4rs::ConfigBuilder, server: &str) -> Result<Self, Neo4jError> {
         // Its time to connect is also its time to wait for each part of an answer; ours are shorter.
         let config = config.max_connections(1).connection_timeout(FOR_EVER).tcp_keepalive(KEEPALIVE);
         let config = config.build()?;
@@ -61,13 +61,13 @@ impl Connections {
             config,
             permits: Arc::new(Semaphore::new(MOST)),
             idle: Mutex::default(),
-            sockets: Sockets::new(port),
+            sockets: Sockets::new(server),
         })
     }
 
     /// Long requests stall.
     pub(super) fn stall(&self) -> bool {
-        self.sockets.is_refused()
+        self.sockets.stall()
     }
 
     /// One that works, as far as can be told. Nothing of a statement has been sent where this fails.
@@ -121,7 +121,7 @@ impl Connections {
         let graph = Graph::connect(self.config.clone())?;
         let before = self.sockets.before();
         self.ping(&graph, deadline).await?;
-        self.sockets.set(&before);
+        self.sockets.set(&before, deadline).await;
         Ok(graph)
     }
 

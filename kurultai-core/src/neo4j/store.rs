@@ -56,8 +56,8 @@ impl Neo4jStore {
             // In a program that links several providers the driver would panic.
             rustls::crypto::ring::default_provider().install_default().ok();
         }
-        let port = server.uri.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(7687);
-        let connections = Connections::new(settings, port)
+        let place = server.uri.rsplit('/').next().unwrap_or_default();
+        let connections = Connections::new(settings, place)
             .map_err(|e| Error::config(format!("{} cannot be used", server.uri)).caused_by(e))?;
         Ok(Neo4jStore(Arc::new(Shared {
             connections,

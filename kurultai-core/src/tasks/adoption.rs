@@ -2,7 +2,7 @@
 
 use super::types::Status;
 use crate::{
-    check::check_text,
+    check,
     error::{Error, Result},
     words::words,
 };
@@ -39,7 +39,7 @@ impl AdoptOptions {
             if words.is_empty() {
                 return Err(Error::invalid(field, "empty", "at least one, or nothing where all are meant"));
             }
-            words.iter().try_for_each(|word| check_text(field, word, 1_024))?;
+            words.iter().try_for_each(|word| check::text(field, word, 1_024))?;
         }
         Ok(())
     }

@@ -1,53 +1,55 @@
 //! Whether a call is sound; every refusal names the field, the value and what is allowed.
 
+pub(super) use crate::check::{agent, lease, names, text};
+
 use super::{contract::Extend, new_task::*, types::*};
 use crate::{
-    check::{LAST, LAST_START, check_agent, check_text, lease, names, span, time},
+    check,
     config::TaskDefaults,
     error::{Error, Result},
 };
 
 /// Fills in the defaults and refuses what cannot be stored.
 pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()> {
-    check_text("id", &task.id, 128)?;
-    check_text("type", &task.task_type, 128)?;
+    check::text("id", &task.id, 128)?;
+    check::text("type", &task.task_type, 128)?;
     within("title", &task.title, 1_000)?;
     within("description", &task.description, 65_536)?;
     task.payload.check()?;
     if !(0.0..=1.0).contains(&task.priority_weight) {
         return Err(Error::invalid("priority_weight", task.priority_weight, "0 to 1"));
     }
-    names("requires", &task.required_capabilities)?;
-    names("prefers", &task.preferred_capabilities)?;
+    check::names("requires", &task.required_capabilities)?;
+    check::names("prefers", &task.preferred_capabilities)?;
     for (field, agent) in [("assigned_to", &task.assigned_to), ("delegated_by", &task.delegated_by)] {
-        agent.as_deref().map_or(Ok(()), |agent| check_agent(field, agent))?;
+        agent.as_deref().map_or(Ok(()), |agent| check::agent(field, agent))?;
     }
     if let Some(key) = &task.unique_key {
-        check_text("unique_key", key, 256)?;
+        check::text("unique_key", key, 256)?;
     }
     if let Some(parent) = &task.parent_id {
-        check_text("parent", parent, 128)?;
+        check::text("parent", parent, 128)?;
     }
     if let Some(id) = &task.correlation_id {
-        check_text("correlation_id", id, 128)?;
+        check::text("correlation_id", id, 128)?;
     }
     for edge in &task.depends_on {
-        check_text("depends_on", &edge.prerequisite, 128)?;
+        check::text("depends_on", &edge.prerequisite, 128)?;
         weight(edge)?;
     }
     match task.start {
         Start::Now => {}
-        Start::After(delay) => span("delay", delay)?,
-        Start::At(at) => time("run_at", at, LAST_START, "1970 to 9989")?,
+        Start::After(delay) => check::span("delay", delay)?,
+        Start::At(at) => check::time("run_at", at, check::LAST_START, "1970 to 9989")?,
     }
     task.expiry = match task.expiry {
         Expiry::Default => defaults.timeout.map_or(Expiry::Never, Expiry::After),
         Expiry::After(timeout) => {
-            span("expiry", timeout)?;
+            check::span("expiry", timeout)?;
             Expiry::After(timeout)
         }
         Expiry::At(at) => {
-            time("expires_at", at, LAST, "1970 to 9999")?;
+            check::time("expires_at", at, check::LAST, "1970 to 9999")?;
             Expiry::At(at)
         }
         Expiry::Never => Expiry::Never,
@@ -59,8 +61,8 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     if let WaitFor::Quorum(0) = task.wait_for {
         return Err(Error::invalid("wait_for", "a quorum of 0", "a quorum of 1 or more"));
     }
-    span("retry.base", task.retry.base)?;
-    span("retry.cap", task.retry.cap)
+    check::span("retry.base", task.retry.base)?;
+    check::span("retry.cap", task.retry.cap)
 }
 
 pub(super) fn finish(finish: &Finish) -> Result<()> {
@@ -71,7 +73,7 @@ pub(super) fn finish(finish: &Finish) -> Result<()> {
         }
         Outcome::Fail(failure) => {
             if let Some(pause) = failure.retry_after {
-                span("retry_after", pause)?;
+                check::span("retry_after", pause)?;
             }
             failure.results.as_ref().map_or(Ok(()), |results| results.check().map_err(results_of))?;
             failure.usage.as_ref().map_or(Ok(()), Usage::check)
@@ -97,7 +99,7 @@ pub(super) fn shortened(error: String) -> String {
 
 pub(super) fn extend(request: &Extend) -> Result<()> {
     if let Some(ttl) = request.ttl {
-        lease(ttl)?;
+        check::lease(ttl)?;
     }
     if let Some(progress) = request.progress
         && !(0.0..=1.0).contains(&progress)
@@ -118,5 +120,5 @@ pub(super) fn weight(edge: &Dependency) -> Result<()> {
 }
 
 fn within(field: &str, text: &str, most: usize) -> Result<()> {
-    if text.is_empty() { Ok(()) } else { check_text(field, text, most) }
+    if text.is_empty() { Ok(()) } else { check::text(field, text, most) }
 }

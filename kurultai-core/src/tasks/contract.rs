@@ -171,7 +171,8 @@ pub struct Facts {
     /// `expires_at` is set anew to this much after it becomes claimable; `None` where `expires_at` is fixed or
     /// absent.
     pub timeout: Option<Micros>,
-    /// `cancel` or `suspend`, asked for while it was held.
+    /// `cancel` or `suspend`, asked for while it was held. It stays where the holder of a parent completes its part, and
+    /// so tells that end from a failure.
     pub control: Option<Signal>,
     /// What it does when a prerequisite comes to nothing.
     pub on_prerequisite_failure: OnPrerequisiteFailure,

@@ -16,15 +16,13 @@ use super::{
 };
 use crate::{
     agents::HeartbeatWriter,
-    check::{check_agent, check_text, lease, names},
     error::{Error, Result},
     json::Json,
     news::{Waiting, Wanted},
-    retry::pause,
+    retry::Backoff,
     session::Session,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
 use tracing::instrument;
 
 /// The queue of one team. Cheap to clone.
@@ -86,19 +84,19 @@ impl Tasks {
     /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
     #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
     pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        check_agent("agent", &claim.agent)?;
+        check::agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
         }
         let ttl = claim.lease.unwrap_or(self.session.config.defaults.lease);
-        lease(ttl)?;
+        check::lease(ttl)?;
         if let Some(types) = &claim.types {
-            names("types", types)?;
+            check::names("types", types)?;
         }
         let request = ClaimRequest { agent: claim.agent, max: claim.max, types: claim.types, lease: ttl };
         let wanted = || Wanted { agent: request.agent.clone(), types: request.types.clone() };
         let mut waiting = self.session.news.waiting(wanted, claim.wait);
-        let (mut again, mut failures) = (true, 0);
+        let (mut again, mut backoff) = (true, Backoff::default());
         loop {
             let call = self.session.calls.begin()?;
             let given = self.hot.claim.call(request.clone()).await;
@@ -107,8 +105,7 @@ impl Tasks {
                 Ok(given) => given,
                 Err(error) if claim.persistent && error.retryable() => {
                     self.session.news.complain(&error, "nothing can be claimed now; trying again");
-                    sleep(pause(&error, failures)).await;
-                    failures += 1;
+                    backoff.wait(&error).await;
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
                         return Ok(vec![]);
                     }
@@ -246,7 +243,7 @@ impl Tasks {
 
     async fn set_paused(&self, task_type: Option<&str>, paused: bool) -> Result<()> {
         if let Some(task_type) = task_type {
-            check_text("type", task_type, 128)?;
+            check::text("type", task_type, 128)?;
         }
         let _call = self.session.calls.begin()?;
         self.queue.pause(task_type.unwrap_or(""), paused).await?;
@@ -260,7 +257,7 @@ impl Tasks {
     #[instrument(level = "debug", skip_all, fields(task = dependent))]
     pub async fn add_dependency(&self, dependent: &str, dependency: impl Into<Dependency>) -> Result<()> {
         let dependency = dependency.into();
-        check_text("depends_on", &dependency.prerequisite, 128)?;
+        check::text("depends_on", &dependency.prerequisite, 128)?;
         check::weight(&dependency)?;
         if dependency.prerequisite == dependent {
             return Err(admit::cycle_error([dependent, dependent].into_iter()));

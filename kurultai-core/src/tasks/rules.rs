@@ -325,16 +325,16 @@ pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option
             && match finish.outcome {
                 Outcome::Complete { .. } => match facts.status {
                     Status::Completed | Status::Blocked => true,
-                    Status::Cancelled | Status::Suspended => facts.children != Tally::default(),
+                    // What was asked for stays where a completion met it.
+                    Status::Cancelled | Status::Suspended => facts.control.is_some(),
                     _ => false,
                 },
-                // Cancelled or suspended where that was asked for: whoever does it later lets go of the claim.
-                Outcome::Fail(_) => {
-                    matches!(
-                        facts.status,
-                        Status::Pending | Status::DeadLetter | Status::Cancelled | Status::Suspended
-                    ) && facts.attempts > 0
-                }
+                Outcome::Fail(_) => match facts.status {
+                    Status::Pending | Status::DeadLetter => facts.attempts > 0,
+                    // Whoever does it later lets go of the claim.
+                    Status::Cancelled | Status::Suspended => facts.control.is_none(),
+                    _ => false,
+                },
                 Outcome::Release => false,
             };
         return if repeated { Ok(None) } else { Err(lost(facts, finish)) };
@@ -353,6 +353,9 @@ pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option
                 usage: *usage,
                 source: facts.claimed_by.clone(),
                 keep_claim: true,
+                control: facts
+                    .control
+                    .filter(|_| matches!(ended.status, Status::Cancelled | Status::Suspended)),
                 ..ended
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     clock::monotonic,
     error::{Error, Kind, Result},
     json::Json,
-    retry::pause,
+    retry::Backoff,
     tasks::{
         Claimed, Extended, Failure, Finished, Lease, Outcome, Prerequisite, Signal, Usage, contract::Extend,
     },
@@ -379,7 +379,8 @@ impl Held {
                 match extended {
                     Err(error) if !is_gone(&error) && self.renewable() => {
                         tracing::warn!(%error, task = lease.task_id, "the lease was not renewed; trying again");
-                        sleep(pause(&error, 0)).await;
+                        // Never longer than the first time: the lease runs meanwhile.
+                        Backoff::default().wait(&error).await;
                     }
                     _ => return,
                 }
@@ -412,14 +413,13 @@ impl Held {
     }
 
     async fn finish(&self, shared: &Shared, outcome: Outcome) -> Result<Finished> {
-        let mut failures = 0;
+        let mut backoff = Backoff::default();
         loop {
             let lease = lock(&self.lease).0.clone();
             match shared.kurultai.tasks().finish(&lease, outcome.clone()).await {
                 Err(error) if error.retryable() && self.may_yet_end() => {
                     tracing::warn!(%error, task = lease.task_id, "the task was not ended; trying again");
-                    sleep(pause(&error, failures)).await;
-                    failures += 1;
+                    backoff.wait(&error).await;
                 }
                 ended => return ended,
             }

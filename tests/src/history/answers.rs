@@ -6,7 +6,7 @@ use super::{
     record::{Answer, Call, Nanos, Op, Outcome, Seen, Taken},
 };
 use kurultai_core::tasks::{Signal, Status};
-use std::ops::RangeInclusive;
+use std::{mem::discriminant, ops::RangeInclusive};
 
 type Window = RangeInclusive<i64>;
 
@@ -149,6 +149,9 @@ fn finished(
     if !fits {
         return Err(format!("it was acknowledged, but the claim ended with {topic}, event {seq}"));
     }
+    if is_ended_otherwise(case, call, &task) {
+        return Err("it was acknowledged, but so was another end of the same claim".to_owned());
+    }
     if repeated {
         return if *seq <= *window.end() {
             Ok(())
@@ -163,6 +166,16 @@ fn finished(
         return Err(format!("it answered {status}, but the log says {:?}", timeline.at(*seq).phase));
     }
     in_time(case, call, &task, version)
+}
+
+/// Whether a call that says something else of the same lease was acknowledged too. Where the holder was told to stop, the
+/// end's topic does not say which of them it was.
+fn is_ended_otherwise(case: &Case<'_>, call: &Call, task: &str) -> bool {
+    case.about(task).iter().any(|other| {
+        other.lease() == call.lease()
+            && discriminant(&other.op) != discriminant(&call.op)
+            && matches!(other.answered(), Some((_, Answer::Finished { .. })))
+    })
 }
 
 /// A lease that has run out is lost, whether anybody has noticed or not.

@@ -289,3 +289,20 @@ fn an_answer_that_never_comes_and_an_error_that_nothing_explains() {
     let refused = Answer::Refused("store.constraint".to_owned());
     Story::claimed().call(40, 50, enqueue("y"), refused).refuse("refused with store.constraint");
 }
+
+#[test]
+fn a_claim_that_ended_in_two_ways() {
+    let ended = |repeated| Answer::Finished { status: Status::Cancelled, repeated };
+    let story = |again: Op| {
+        let child = Spec { id: "y".to_owned(), parent: Some("x".to_owned()), ..Spec::default() };
+        let added = Answer::Enqueued(vec![("y".to_owned(), false)]);
+        let story = Story::claimed().call(40, 50, Op::Enqueue { tasks: vec![child] }, added);
+        let story = story.event("enqueued", "y");
+        let story = story.call(60, 70, cancel("x"), Answer::Status(Status::InProgress));
+        let story = story.event("cancel_requested", "x").call(80, 90, complete("x", 1), ended(false));
+        let story = story.event("cancelled", "x").call(100, 110, again, ended(true));
+        story.left("x", Status::Cancelled, 1, Some(7)).left("y", Status::Pending, 0, None)
+    };
+    story(complete("x", 1)).accept();
+    story(fail("x", 1)).refuse("so was another end of the same claim");
+}

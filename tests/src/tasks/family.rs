@@ -12,6 +12,7 @@ cases![
     children_that_come_later_hold_their_parent,
     a_worker_that_makes_children_completes_when_they_do,
     a_parent_that_was_told_to_stop_does_not_wait_for_its_children,
+    a_parent_that_was_told_to_stop_ends_one_way,
     a_dead_child_follows_the_parents_policy,
 ];
 
@@ -107,6 +108,38 @@ async fn a_parent_that_was_told_to_stop_does_not_wait_for_its_children(team: Tea
         team.complete(&team.claim_one("temujin").await).await;
         assert_eq!(team.status(&id).await, ended);
         assert_eq!(team.get(&id).await.results.unwrap().value(), json!("split"));
+    }
+}
+
+async fn a_parent_that_was_told_to_stop_ends_one_way(team: Team) {
+    team.agent("temujin", &[]).await;
+    for (ended, completes) in [
+        (Status::Cancelled, true),
+        (Status::Cancelled, false),
+        (Status::Suspended, true),
+        (Status::Suspended, false),
+    ] {
+        let id = team.add(task("parent")).await;
+        let lease = team.claim_one("temujin").await.lease;
+        let child = team.add(task("child").parent(&id)).await;
+        let tasks = team.k.tasks();
+        match ended {
+            Status::Cancelled => tasks.cancel(&id, None).await.unwrap(),
+            _ => tasks.suspend(&id).await.unwrap(),
+        };
+        let complete = || tasks.complete(&lease, json!("split"));
+        let fail = || tasks.fail(&lease, Failure::new("broken"));
+        let (first, again, other) = match completes {
+            true => (complete().await, complete().await, fail().await),
+            false => (fail().await, fail().await, complete().await),
+        };
+        let (first, again) = (first.unwrap(), again.unwrap());
+        assert_eq!((first.status, first.repeated), (ended, false));
+        assert_eq!((again.status, again.repeated), (ended, true));
+        assert_eq!(code(other), "lease.lost", "{ended}, {completes}");
+        let got = team.get(&id).await;
+        assert_eq!((got.results.is_some(), got.errors.len()), (completes, usize::from(!completes)));
+        tasks.cancel(&child, None).await.unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-use super::due::overdue;
+use super::{due::overdue, links::links};
 use crate::{
     error::Result,
     json::Json,
@@ -80,13 +80,19 @@ pub(super) fn follow_up(tx: &Tx<'_>, mut workers: Vec<&str>, ended: &[(Place, bo
 }
 
 fn apply_one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
-    let sql =
+    let sql = concat!(
         "update task set status = ?2, claim_key = iif(?3, sort_key, null), run_at = ?4, expires_at = ?5,
           due_at = ?6, attempts = ?7, claim_id = iif(?8, claim_id, null), control = ?9,
           held_by = iif(?2 = 'in_progress', held_by, null),
           claimed_by = iif(?2 in ('pending', 'blocked'), null, claimed_by),
-          links = iif(?2 = 'dead_letter', links | 8, links & ~8), completed_at = iif(?10, ?11, null), updated_at = ?11, revision = revision + 1
-        where n = ?1";
+          links = iif(?2 = 'dead_letter', links | ",
+        links!(dead_letter),
+        ", links & ~",
+        links!(dead_letter),
+        "), completed_at = iif(?10, ?11, null), updated_at = ?11,
+          revision = revision + 1
+        where n = ?1"
+    );
     tx.run(
         sql,
         params![

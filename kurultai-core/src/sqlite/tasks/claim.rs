@@ -1,9 +1,8 @@
-use super::{due::overdue, pause::paused, routes::Routes};
+use super::{claim_id::ClaimId, due::overdue, links::links, pause::paused, routes::Routes};
 use crate::{
     agents::{self, AgentInfo},
     clock::{micros, time},
     error::Result,
-    ids,
     json::Json,
     sqlite::{
         agents as registry, events,
@@ -48,13 +47,6 @@ pub(super) fn claim(tx: &Tx<'_>, requests: &[ClaimRequest]) -> Result<Answers<Ve
         });
     }
     Ok(Answers { each, overdue })
-}
-
-/// Stands in a claim id before the number of the task's row, by which the end of the attempt finds it.
-const ROW: char = '.';
-
-pub(super) fn row_of(claim_id: &str) -> Option<i64> {
-    claim_id.rsplit_once(ROW)?.1.parse().ok()
 }
 
 /// What each request may take: the routes its agent serves, and no more tasks than the agent has room for.
@@ -130,7 +122,7 @@ fn cut(tx: &Tx<'_>, mut given: Vec<Vec<i64>>) -> Result<Vec<Vec<i64>>> {
     Ok(given)
 }
 
-/// Gives the tasks out: one statement an agent. Returns the claim that each request's tasks are held under.
+/// Gives the tasks out: one statement an agent. Returns how the claim ids of each request's tasks begin.
 fn take<'a>(
     tx: &Tx<'_>,
     requests: &'a [ClaimRequest],
@@ -145,7 +137,7 @@ fn take<'a>(
     let mut busy = Vec::new();
     for ((agent, lease), group) in groups {
         let tasks: Vec<i64> = group.iter().flat_map(|index| &given[*index]).copied().collect();
-        let claim_id = format!("{}{ROW}", ids::new_id());
+        let prefix = ClaimId::new_prefix();
         let until = tx.now.saturating_add(micros(lease));
         let sql =
             "update or fail task set status = 'in_progress', claim_key = null, claimed_by = ?2, claimed_at = ?3,
@@ -154,9 +146,9 @@ fn take<'a>(
             where n in (select value from rarray(?1))";
         let limited = agents.iter().any(|a| a.id == agent && a.max_concurrent.is_some());
         let held_by = limited.then_some(agent);
-        tx.run(sql, params![list(tasks.iter().copied()), agent, tx.now, claim_id, until, held_by])?;
+        tx.run(sql, params![list(tasks.iter().copied()), agent, tx.now, prefix, until, held_by])?;
         events::append(tx, "task.claimed", Some(agent), &tasks)?;
-        group.into_iter().for_each(|index| claims[index].clone_from(&claim_id));
+        group.into_iter().for_each(|index| claims[index].clone_from(&prefix));
         busy.push(agent);
     }
     registry::beat(tx, &busy)?;
@@ -169,16 +161,20 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
     if numbers.is_empty() {
         return Ok(vec![]);
     }
-    let claim_id = |claim: &String, n: i64| format!("{claim}{n}");
-    let mut claim_ids =
-        given.iter().zip(claims).flat_map(|(tasks, claim)| tasks.iter().map(move |n| claim_id(claim, *n)));
+    let mut claim_ids = given
+        .iter()
+        .zip(claims)
+        .flat_map(|(tasks, prefix)| tasks.iter().map(move |row| ClaimId { prefix, row: *row }.to_string()));
     // Rows come in the order of the list, since the loops nest as they are written.
-    let sql = "select t.id, t.type, t.lease_version, t.attempts, d.max_attempts, d.priority, t.due_at,
+    let sql = concat!(
+        "select t.id, t.type, t.lease_version, t.attempts, d.max_attempts, d.priority, t.due_at,
           iif(t.parent is null, null, (select id from task where n = t.parent)), d.title, d.description,
           d.delegated_by, d.payload,
-          iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & 1,
-          coalesce(d.correlation_id, t.id)
-        from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n";
+          iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & ",
+        links!(prerequisites),
+        ", coalesce(d.correlation_id, t.id)
+        from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n"
+    );
     let tasks = list(numbers.iter().copied());
     let mut fed = false;
     let mut claimed = tx.rows(sql, [&tasks], |row| {

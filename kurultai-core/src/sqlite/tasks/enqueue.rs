@@ -1,4 +1,4 @@
-use super::insert::Insertion;
+use super::{insert::Insertion, links::links};
 use crate::{
     error::{Error, Kind, Result},
     sqlite::{
@@ -74,8 +74,11 @@ fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>, max_depth: u32) -> Result<Answe
     }
     let without_key = known.without_key();
     if !without_key.is_empty() {
-        let sql = "update task set unique_key = null, links = links | 16, revision = revision + 1
-            where ns = ?1 and id in (select value from rarray(?2))";
+        let sql = concat!(
+            "update task set unique_key = null, links = links | ",
+            links!(gave_up_key),
+            ", revision = revision + 1 where ns = ?1 and id in (select value from rarray(?2))"
+        );
         tx.run(sql, params![tx.ns, list(without_key)])?;
     }
     let (mut insertion, mut sources) = (Insertion::new(tx)?, Sources::new());
@@ -237,7 +240,12 @@ fn connect(tx: &Tx<'_>, rows: &[Row], numbers: &HashMap<String, i64>) -> Result<
         if let Some(parent) = &task.parent_id {
             let parent = number(parent)?;
             tx.run("update task set parent = ?2 where n = ?1", [n, parent])?;
-            tx.run("update task set links = links | 4, revision = revision + 1 where n = ?1", [parent])?;
+            let sql = concat!(
+                "update task set links = links | ",
+                links!(children),
+                ", revision = revision + 1 where n = ?1"
+            );
+            tx.run(sql, [parent])?;
             parents.push(parent);
         }
         if *waits {
@@ -275,8 +283,14 @@ fn insert_edge(tx: &Tx<'_>, dependent: i64, prerequisite: i64, edge: &Dependency
           detected_by = excluded.detected_by";
     let kind = edge.dependency_type.as_str();
     tx.run(sql, params![dependent, prerequisite, kind, edge.weight, edge.detected_by, tx.now])?;
-    let links = "update task set links = links | iif(n = ?1, 1, 2) where n in (?1, ?2)";
-    tx.run(links, [dependent, prerequisite]).map(drop)
+    let sql = concat!(
+        "update task set links = links | iif(n = ?1, ",
+        links!(prerequisites),
+        ", ",
+        links!(dependents),
+        ") where n in (?1, ?2)"
+    );
+    tx.run(sql, [dependent, prerequisite]).map(drop)
 }
 
 /// Gives prerequisites the rank of what waits for them, and so on along `blocks`, as long as that is better.

@@ -1,5 +1,7 @@
 mod apply;
 mod claim;
+mod claim_id;
+mod complete;
 mod due;
 mod enqueue;
 mod expiry;
@@ -7,6 +9,7 @@ mod extend;
 mod finish;
 mod insert;
 mod jump;
+mod links;
 mod pause;
 mod pulse;
 mod read;

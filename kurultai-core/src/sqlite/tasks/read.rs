@@ -1,4 +1,4 @@
-use super::pause::paused;
+use super::{links::links, pause::paused};
 use crate::{
     clock::{Micros, time},
     error::Result,
@@ -16,15 +16,19 @@ use rusqlite::{Row, params};
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
-    let sql = "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.due_at, t.attempts,
+    let sql = concat!(
+        "select t.n, t.id, t.revision, t.status, t.claim_id, t.claimed_by, t.due_at, t.attempts,
           d.max_attempts, t.claim_key is not null, t.run_at, t.expires_at, d.timeout, t.control,
           d.on_prerequisite_failure, d.wait_for, d.retry,
           (select group_concat(p.status) from edge e join task p on p.n = e.prerequisite
            where e.dependent = t.n and e.type = 'blocks'),
           (select group_concat(c.status) from task c where c.parent = t.n),
           (select count(*) from task_result r, json_each(r.errors) e
-           where r.n = t.n and e.value ->> '$.kind' = 'lapsed'), t.links & 16
-        from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n";
+           where r.n = t.n and e.value ->> '$.kind' = 'lapsed'), t.links & ",
+        links!(gave_up_key),
+        "
+        from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n"
+    );
     let rows = tx.rows(sql, params![tx.ns, values(ids.iter().cloned())], |row| facts_of(tx, row))?;
     let mut found: HashMap<String, Facts> = rows.into_iter().map(|facts| (facts.id.clone(), facts)).collect();
     Ok(ids.iter().map(|id| found.remove(id)).collect())
@@ -120,7 +124,7 @@ pub(super) fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Page> {
     // Conditions that an index serves are there only where they are asked for: the planner sees no values.
     let (ns, dead) = match (&filter.parent_id, filter.status) {
         (Some(_), _) => ("t.parent = (select n from task where id = ?7 and ns = ?1) and +t.ns", ""),
-        (None, Some(Status::DeadLetter)) => ("t.ns", "t.links & 8 and"),
+        (None, Some(Status::DeadLetter)) => ("t.ns", concat!("t.links & ", links!(dead_letter), " and")),
         (None, _) => ("t.ns", ""),
     };
     let sql = format!(
