@@ -1,9 +1,9 @@
 //! The room `agents`: a method for each operation of the core's handle, in its order.
 
 use crate::{
+    answer::{Answer, answer},
     args::{read, whole},
-    bridge::{Answer, Calls, Now},
-    wire::answer,
+    bridge::{Calls, Now},
 };
 use kurultai_core::{self as core, Result, agents::NewAgent};
 use napi_derive::napi;

@@ -2,12 +2,12 @@
 
 use crate::{
     agents::Agents,
+    answer::answer,
     args::{date, maybe_millis, millis, present, read, whole},
     bridge::{Bridge, Calls, Now},
     events::Events,
     jobs::Jobs,
     tasks::{AdoptArgs, Tasks},
-    wire::answer,
 };
 use kurultai_core::{
     Clock, Config, Error, Kurultai, ManualClock, Result,

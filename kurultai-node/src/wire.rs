@@ -1,10 +1,10 @@
 //! What goes out: the core's types as JSON text, in Node's names. Each is taken apart without `..`, so that a field
 //! that the core gains does not compile until it is here.
 
-use crate::bridge::Answer;
+use crate::failure::Failure;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Json, Result,
+    Error, Json, Result,
     agents::{AgentInfo, AgentStatus},
     events::Event,
     tasks::{
@@ -36,10 +36,6 @@ fn has_long_integer(json: &str) -> bool {
         run = if byte.is_ascii_digit() { run + 1 } else { 0 };
         run == 16
     })
-}
-
-pub(crate) fn answer(value: &impl Wire) -> Result<Answer> {
-    Ok(Answer::new(text(value)))
 }
 
 /// A struct as an object: `field => "nameInNode"`.
@@ -201,6 +197,21 @@ impl<T: Wire> Wire for Result<T> {
             Ok(value) => value.wire(out),
             Err(error) => object(&[("error", error)], out),
         }
+    }
+}
+
+impl Wire for Error {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let Failure { kind, code, message, retryable, retry_after_ms, cause } = self.into();
+        let fields: [(&str, &dyn Wire); 6] = [
+            ("kind", &kind),
+            ("code", &code),
+            ("message", &message),
+            ("retryable", &retryable),
+            ("retryAfterMs", &retry_after_ms),
+            ("cause", &cause),
+        ];
+        object(&fields, out);
     }
 }
 

@@ -1,14 +1,15 @@
 //! The room `events`.
 
 use crate::{
-    args::{Count, Span, TaskId, Time, span},
+    args::{Count, Span, TaskId, Time, count, span},
     errors::Raise,
     op::Op,
+    options::options,
     runtime::ForkSafe,
     view::view,
 };
 use kurultai_core::{Events as CoreEvents, events, events::EventFilter};
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyDict};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
@@ -45,38 +46,37 @@ impl Follow {
     }
 }
 
+options! {
+    FilterOptions {
+        after_seq: i64, topic: String, source: String, task: TaskId, since: Time, limit: Count, wait: Span,
+    }
+}
+
+impl FilterOptions {
+    fn filter(self, py: Python<'_>) -> PyResult<EventFilter> {
+        let usual = EventFilter::default();
+        Ok(EventFilter {
+            after_seq: self.after_seq.unwrap_or(usual.after_seq),
+            topic: self.topic,
+            source: self.source,
+            task_id: self.task.map(|task| task.0),
+            since: self.since.map(|time| time.named(py, "since")).transpose()?,
+            limit: count(py, "limit", self.limit)?.unwrap_or(usual.limit),
+            wait: span(py, "wait", self.wait)?.unwrap_or(usual.wait),
+        })
+    }
+}
+
 #[pymethods]
 impl Events {
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn read(
-        &self,
-        py: Python<'_>,
-        after_seq: i64,
-        topic: Option<String>,
-        source: Option<String>,
-        task: Option<TaskId>,
-        since: Option<Time>,
-        limit: Count,
-        wait: Option<Span>,
-    ) -> PyResult<Op> {
-        let (wait, limit) = (span(py, "wait", wait)?.unwrap_or_default(), limit.named(py, "limit")?);
-        let since = since.map(|time| time.named(py, "since")).transpose()?;
-        let task_id = task.map(|task| task.0);
-        let filter = EventFilter { after_seq, topic, source, task_id, since, limit, wait };
+    fn read(&self, py: Python<'_>, filter: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let filter = FilterOptions::of(filter)?.filter(py)?;
         let events = self.0.clone();
         Ok(Op::new(async move { events.read(filter).await }))
     }
 
-    fn follow(
-        &self,
-        py: Python<'_>,
-        after_seq: i64,
-        topic: Option<String>,
-        source: Option<String>,
-        task: Option<TaskId>,
-    ) -> PyResult<Follow> {
-        let task_id = task.map(|task| task.0);
-        let filter = EventFilter { after_seq, topic, source, task_id, limit: PAGE, ..EventFilter::default() };
+    fn follow(&self, py: Python<'_>, filter: &Bound<'_, PyDict>) -> PyResult<Follow> {
+        let filter = EventFilter { limit: PAGE, ..FilterOptions::of(filter)?.filter(py)? };
         let follow = self.0.follow(filter).raise(py)?;
         Ok(Follow(ForkSafe::new(Arc::new(Mutex::new(follow)))))
     }

@@ -4,6 +4,7 @@ use super::{
     admit,
     adoption::{AdoptOptions, Adoption},
     check,
+    claim_guard::ClaimGuard,
     contract::*,
     explain::{self, Explanation},
     hot::Hot,
@@ -84,8 +85,12 @@ impl Tasks {
     /// there is none it waits up to `wait` and returns as soon as work arrives; an empty list is no error.
     ///
     /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
-    #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
     pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        self.guarded(claim).await.map(ClaimGuard::take)
+    }
+
+    #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
+    pub(super) async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
         check_agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
@@ -110,23 +115,21 @@ impl Tasks {
                     sleep(pause(&error, failures)).await;
                     failures += 1;
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
-                        return Ok(vec![]);
+                        return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone()));
                     }
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            let settled = given.settled;
-            let claimed = given.take();
-            if claimed.is_empty() && settled && std::mem::take(&mut again) {
+            if given.is_empty() && given.settled && std::mem::take(&mut again) {
                 continue;
             }
-            if !claimed.is_empty() {
-                return Ok(claimed);
+            if !given.is_empty() {
+                return Ok(given);
             }
-            let Some(waiting) = &mut waiting else { return Ok(claimed) };
+            let Some(waiting) = &mut waiting else { return Ok(given) };
             if !waiting.changed().await {
-                return Ok(claimed);
+                return Ok(given);
             }
         }
     }

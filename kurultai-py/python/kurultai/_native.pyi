@@ -4,8 +4,9 @@ from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextvars import Context
 from datetime import datetime
-from typing import Any, ClassVar, Literal, TypeVar, final
+from typing import Any, ClassVar, Literal, TypedDict, TypeVar, final
 
+from ._client import Retention, TaskDefaults
 from .errors import KurultaiError
 from .types import (
     AgentStatus,
@@ -38,19 +39,73 @@ __all__ = [
 ]
 __version__: str
 
-def open(
-    url: str | None,
-    namespace: str | None,
-    migrate: bool,
-    background: bool,
-    max_attempts: int | None,
-    timeout: Duration | None,
-    lease: Duration | None,
-    keep_tasks: Duration | None,
-    keep_events: Duration | None,
-    aging: Duration | None,
-    clock: ManualClock | None,
-) -> Awaitable[Kurultai]: ...
+class _OpenOptions(TypedDict, total=False):
+    namespace: str | None
+    migrate: bool | None
+    background: bool | None
+    task_defaults: TaskDefaults | None
+    retention: Retention | None
+    aging: Duration | None
+    clock: ManualClock | None
+
+class _AdoptOptions(TypedDict, total=False):
+    dry_run: bool | None
+    labels: Iterable[str] | None
+    ids: Iterable[str] | None
+    types: Iterable[str] | None
+    statuses: Iterable[str] | None
+
+class _AgentSettings(TypedDict, total=False):
+    types: Iterable[str] | None
+    capabilities: Iterable[str] | None
+    aliases: Iterable[str] | None
+    display_name: str | None
+    role: str | None
+    concurrency: int | None
+    max_concurrent: int | None
+    lease: Duration | None
+    wait: Duration | None
+    grace: Duration | None
+    heartbeat: Duration | None
+
+class _ClaimOptions(TypedDict, total=False):
+    max: int | None
+    types: Iterable[str] | None
+    lease: Duration | None
+    wait: Duration | None
+    persistent: bool | None
+
+class _FailOptions(TypedDict, total=False):
+    retryable: bool | None
+    retry_after: Duration | None
+    results: Any
+    usage: Usage | UsageFields | None
+
+class _RenewOptions(TypedDict, total=False):
+    ttl: Duration | None
+    progress: float | None
+    checkpoint: Any
+
+class _Filter(TypedDict, total=False):
+    status: str | None
+    type: str | None
+    assigned_to: str | None
+    claimed_by: str | None
+    parent: TaskLike | None
+    cursor: str | None
+    limit: int | None
+
+class _EventFilter(TypedDict, total=False):
+    after_seq: int | None
+    topic: str | None
+    source: str | None
+    task: TaskLike | None
+    since: datetime | None
+    limit: int | None
+    wait: Duration | None
+
+
+def open(url: str | None, options: _OpenOptions) -> Awaitable[Kurultai]: ...
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T: ...
 def emit() -> None: ...
 def kinds() -> list[str]: ...
@@ -104,56 +159,21 @@ class Kurultai:
     @property
     def statements(self) -> int: ...
     def maintain(self) -> Awaitable[None]: ...
-    def adopt(
-        self,
-        dry_run: bool,
-        labels: Iterable[str] | None,
-        ids: Iterable[str] | None,
-        types: Iterable[str] | None,
-        statuses: Iterable[str] | None,
-    ) -> Awaitable[Adoption]: ...
+    def adopt(self, options: _AdoptOptions) -> Awaitable[Adoption]: ...
     def with_default(self, default: _Default) -> Kurultai: ...
-    def start(
-        self,
-        agent: str,
-        types: Iterable[str] | None,
-        capabilities: Iterable[str] | None,
-        aliases: Iterable[str] | None,
-        display_name: str | None,
-        role: str | None,
-        concurrency: int,
-        max_concurrent: int | None,
-        lease: Duration | None,
-        wait: Duration | None,
-        grace: Duration | None,
-        heartbeat: Duration | None,
-    ) -> Awaitable[Jobs]: ...
+    def start(self, agent: str, settings: _AgentSettings) -> Awaitable[Jobs]: ...
     def close(self) -> Awaitable[None]: ...
 
 @final
 class Tasks:
     def enqueue(self, task: NewTask | NewTaskFields) -> Awaitable[Enqueued]: ...
     def enqueue_many(self, tasks: Iterable[NewTask | NewTaskFields]) -> Awaitable[list[Enqueued]]: ...
-    def claim(
-        self,
-        agent: str,
-        max: int,
-        types: Iterable[str] | None,
-        lease: Duration | None,
-        wait: Duration | None,
-        persistent: bool,
-    ) -> Awaitable[list[Claimed]]: ...
+    def claim(self, agent: str, options: _ClaimOptions) -> Awaitable[list[Claimed]]: ...
     def complete(
         self, task: LeaseLike, results: Any, usage: Usage | UsageFields | None
     ) -> Awaitable[Finished]: ...
     def fail(
-        self,
-        task: LeaseLike,
-        error: str | BaseException,
-        retryable: bool,
-        retry_after: Duration | None,
-        results: Any,
-        usage: Usage | UsageFields | None,
+        self, task: LeaseLike, error: str | BaseException, options: _FailOptions
     ) -> Awaitable[Finished]: ...
     def release(self, task: LeaseLike) -> Awaitable[Finished]: ...
     def finish(self, finish: Complete | Fail | Release) -> Awaitable[Finished]: ...
@@ -163,9 +183,7 @@ class Tasks:
     def complete_many(
         self, done: Iterable[tuple[LeaseLike, Any]]
     ) -> Awaitable[list[Finished | KurultaiError]]: ...
-    def renew(
-        self, task: LeaseLike, ttl: Duration | None, progress: float | None, checkpoint: Any
-    ) -> Awaitable[Extended]: ...
+    def renew(self, task: LeaseLike, options: _RenewOptions) -> Awaitable[Extended]: ...
     def checkpoint(self, task: LeaseLike, checkpoint: Any) -> Awaitable[Extended]: ...
     def cancel(self, task: TaskLike, reason: str | None) -> Awaitable[Status]: ...
     def suspend(self, task: TaskLike) -> Awaitable[Status]: ...
@@ -177,16 +195,7 @@ class Tasks:
     def add_dependency(self, task: TaskLike, on: TaskLike | Dependency | DependencyFields) -> Awaitable[None]: ...
     def get(self, task: TaskLike) -> Awaitable[Task]: ...
     def get_many(self, tasks: list[TaskLike]) -> Awaitable[list[Task | None]]: ...
-    def list(
-        self,
-        status: str | None,
-        type: str | None,
-        assigned_to: str | None,
-        claimed_by: str | None,
-        parent: TaskLike | None,
-        cursor: str | None,
-        limit: int,
-    ) -> Awaitable[Page]: ...
+    def list(self, filter: _Filter) -> Awaitable[Page]: ...
     def stats(self) -> Awaitable[Stats]: ...
     def explain(self, task: TaskLike) -> Awaitable[Explanation]: ...
 
@@ -203,19 +212,8 @@ class Agents:
 
 @final
 class Events:
-    def read(
-        self,
-        after_seq: int,
-        topic: str | None,
-        source: str | None,
-        task: TaskLike | None,
-        since: datetime | None,
-        limit: int,
-        wait: Duration | None,
-    ) -> Awaitable[list[Event]]: ...
-    def follow(
-        self, after_seq: int, topic: str | None, source: str | None, task: TaskLike | None
-    ) -> Follow: ...
+    def read(self, filter: _EventFilter) -> Awaitable[list[Event]]: ...
+    def follow(self, filter: _EventFilter) -> Follow: ...
     def last_seq(self) -> Awaitable[int]: ...
 
 @final

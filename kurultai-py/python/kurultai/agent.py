@@ -148,17 +148,18 @@ class Agent:
     async def _serve(self, team: Kurultai, stop: Union[asyncio.Event, Awaitable[Any], None]) -> int:
         jobs = await team._native.start(
             self.id,
-            list(self._handlers),
-            self.capabilities,
-            self.aliases,
-            self.display_name,
-            self.role,
-            self.concurrency,
-            self.max_concurrent,
-            self.lease,
-            None,
-            self.grace,
-            self.heartbeat,
+            {
+                "types": list(self._handlers),
+                "capabilities": self.capabilities,
+                "aliases": self.aliases,
+                "display_name": self.display_name,
+                "role": self.role,
+                "concurrency": self.concurrency,
+                "max_concurrent": self.max_concurrent,
+                "lease": self.lease,
+                "grace": self.grace,
+                "heartbeat": self.heartbeat,
+            },
         )
         shift = _Shift(self, jobs)
         watch = asyncio.ensure_future(_drain_when(stop, jobs)) if stop is not None else None

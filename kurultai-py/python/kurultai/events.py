@@ -40,7 +40,17 @@ class Events:
         >>> [event.topic for event in await k.events.read(topic="task.*", task=task)]
         ['task.enqueued']
         """
-        return await self._native.read(after_seq, topic, source, task, since, limit, wait)
+        return await self._native.read(
+            {
+                "after_seq": after_seq,
+                "topic": topic,
+                "source": source,
+                "task": task,
+                "since": since,
+                "limit": limit,
+                "wait": wait,
+            }
+        )
 
     async def each(
         self,
@@ -59,7 +69,9 @@ class Events:
         1 task.enqueued
         """
         while True:
-            page = await self._native.read(after_seq, topic, source, task, since, 256, 0)
+            page = await self.read(
+                after_seq=after_seq, topic=topic, source=source, task=task, since=since, limit=256
+            )
             for event in page:
                 yield event
             if len(page) < 256:
@@ -84,7 +96,7 @@ class Events:
         1 task.enqueued
         """
         seen = await self._native.last_seq() if after_seq is None else after_seq
-        following = self._native.follow(seen, topic, source, task)
+        following = self._native.follow({"after_seq": seen, "topic": topic, "source": source, "task": task})
         while True:
             for event in await following.next():
                 yield event

@@ -149,7 +149,7 @@ class Tasks:
         >>> done.status
         'completed'
         """
-        return await self._native.claim(agent, max, types, lease, wait, False)
+        return await self._native.claim(agent, {"max": max, "types": types, "lease": lease, "wait": wait})
 
     async def stream(
         self,
@@ -171,8 +171,9 @@ class Tasks:
         >>> done.status
         'completed'
         """
+        options: _native._ClaimOptions = {"max": batch, "types": types, "lease": lease, "wait": 30, "persistent": True}
         while True:
-            left = await self._native.claim(agent, batch, types, lease, 30, True)
+            left = await self._native.claim(agent, options)
             try:
                 while left:
                     yield left.pop(0)
@@ -217,7 +218,9 @@ class Tasks:
         >>> (await k.tasks.fail(task, "no such pull request", retryable=False)).status
         'dead_letter'
         """
-        return await self._native.fail(task, error, retryable, retry_after, results, usage)
+        return await self._native.fail(
+            task, error, {"retryable": retryable, "retry_after": retry_after, "results": results, "usage": usage}
+        )
 
     async def release(self, task: LeaseLike) -> Finished:
         """Gives a task back at once; the attempt does not count. Errors as ``complete``.
@@ -279,7 +282,7 @@ class Tasks:
         >>> (await k.tasks.extend(task, 60)).signal
         'continue'
         """
-        return await self._native.renew(task, ttl, None, None)
+        return await self._native.renew(task, {"ttl": ttl})
 
     async def progress(self, task: LeaseLike, progress: float) -> Extended:
         """Notes how far the work is, 0 to 1; a sign of life. Errors and answer as ``extend``.
@@ -290,7 +293,7 @@ class Tasks:
         >>> (await k.tasks.progress(task, 0.4)).signal
         'continue'
         """
-        return await self._native.renew(task, None, progress, None)
+        return await self._native.renew(task, {"progress": progress})
 
     async def checkpoint(self, task: LeaseLike, checkpoint: Any) -> Extended:
         """Stores where the next attempt can go on; a sign of life. Errors and answer as ``extend``.
@@ -321,7 +324,7 @@ class Tasks:
         >>> (await k.tasks.renew(task, ttl=60, progress=0.4, checkpoint={"page": 7})).signal
         'continue'
         """
-        return await self._native.renew(task, ttl, progress, checkpoint)
+        return await self._native.renew(task, {"ttl": ttl, "progress": progress, "checkpoint": checkpoint})
 
     async def cancel(self, task: TaskLike, reason: str | None = None) -> Status:
         """Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next ``extend``. Its
@@ -438,7 +441,17 @@ class Tasks:
         >>> [task.type for task in page], page.next is not None
         (['review'], True)
         """
-        return await self._native.list(status, type, assigned_to, claimed_by, parent, cursor, limit)
+        return await self._native.list(
+            {
+                "status": status,
+                "type": type,
+                "assigned_to": assigned_to,
+                "claimed_by": claimed_by,
+                "parent": parent,
+                "cursor": cursor,
+                "limit": limit,
+            }
+        )
 
     async def each(
         self,
@@ -459,7 +472,15 @@ class Tasks:
         """
         cursor = None
         while True:
-            page = await self._native.list(status, type, assigned_to, claimed_by, parent, cursor, 256)
+            page = await self.list(
+                status=status,
+                type=type,
+                assigned_to=assigned_to,
+                claimed_by=claimed_by,
+                parent=parent,
+                cursor=cursor,
+                limit=256,
+            )
             for task in page.tasks:
                 yield task
             cursor = page.next
@@ -481,7 +502,15 @@ class Tasks:
         >>> (await k.tasks.dead_letters()).tasks
         []
         """
-        return await self._native.list("dead_letter", type, assigned_to, claimed_by, parent, cursor, limit)
+        return await self.list(
+            status="dead_letter",
+            type=type,
+            assigned_to=assigned_to,
+            claimed_by=claimed_by,
+            parent=parent,
+            cursor=cursor,
+            limit=limit,
+        )
 
     async def stats(self) -> Stats:
         """Counts by status, the oldest task that can be claimed, how long tasks wait and run, what is paused.
