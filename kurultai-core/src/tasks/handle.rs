@@ -288,12 +288,10 @@ impl Tasks {
 
     /// A page of tasks, in the order of their ids; give [`Page::next`] as the next filter's cursor. Errors: `input.invalid`.
     #[instrument(level = "debug", skip_all)]
-    pub async fn list(&self, mut filter: Filter) -> Result<Page> {
-        filter.limit = match filter.limit {
-            0 => 100,
-            limit @ 1..=1000 => limit,
-            limit => return Err(Error::invalid("limit", limit, "1 to 1000")),
-        };
+    pub async fn list(&self, filter: Filter) -> Result<Page> {
+        if !(1..=1000).contains(&filter.limit) {
+            return Err(Error::invalid("limit", filter.limit, "1 to 1000"));
+        }
         self.queue.list(filter).await
     }
 
