@@ -104,7 +104,7 @@ async function iteration() {
     if (seen !== count) throw new Error(`${seen} of ${count} events`)
   }))
   say('the same in lists of 256', await micros(count, async () => {
-    for (let page, afterSeq = 0; (page = await k.events.read({ afterSeq, limit: 256 })).length > 0; ) afterSeq = page.at(-1).seq
+    for (let page, afterSeq = 0; (page = await k.events.read({ afterSeq, limit: 256 })).events.length > 0; ) afterSeq = page.next
   }))
   await k.close()
 }

@@ -154,7 +154,7 @@ async def iteration() -> None:
         start = time.perf_counter()
         last = 0
         while page := await k.events.read(after_seq=last, limit=256):
-            last = page[-1].seq
+            last = page.next
         return (time.perf_counter() - start) / count
 
     async with kurultai.open("memory:", background=False) as k:

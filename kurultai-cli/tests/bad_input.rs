@@ -92,7 +92,7 @@ fn wrong_numbers_name_the_option_and_what_is_allowed() {
     let shell = Shell::new();
     shell.out(&["agents", "register", "temujin"]);
     let far = "99999999999999999999999999";
-    let all: [(&[&str], &str); 25] = [
+    let all: [(&[&str], &str); 27] = [
         (&["tasks", "enqueue", "x", "--delay", "-5s"], "--delay"),
         (&["tasks", "enqueue", "x", "--delay", "99999999999999999999999d"], "--delay"),
         (&["tasks", "enqueue", "x", "--delay", "99999999d"], "delay"),
@@ -112,6 +112,8 @@ fn wrong_numbers_name_the_option_and_what_is_allowed() {
         (&["tasks", "claim", "temujin", "--lease", "99999999999999d"], "lease"),
         (&["tasks", "list", "--limit", "-1"], "--limit"),
         (&["tasks", "list", "--limit", "1001"], "limit"),
+        (&["tasks", "list", "--limit", "0"], "limit"),
+        (&["tasks", "dead-letters", "--limit", "0"], "limit"),
         (&["tasks", "list", "--status", "done"], "--status"),
         (&["tasks", "dead-letters", "--limit", "100000"], "limit"),
         (&["events", "tail", "--limit", "0"], "--limit"),

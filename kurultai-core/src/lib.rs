@@ -32,8 +32,6 @@ pub mod kurultai;
 #[cfg(feature = "neo4j")]
 mod neo4j;
 mod news;
-#[doc(hidden)]
-pub mod ready_queue;
 mod retry;
 mod session;
 #[cfg(feature = "sqlite")]

@@ -1,13 +1,14 @@
 //! The room `agents`: a method for each operation of the core's handle, in its order.
 
 use crate::{
-    args::{read, whole},
-    bridge::{Answer, Calls, Now},
-    wire::answer,
+    answer::{Answer, answer},
+    args::{json, read, whole},
+    bridge::{Calls, Now},
 };
-use kurultai_core::{self as core, Result, agents::NewAgent};
+use kurultai_core::{self as core, Json, Result, agents::NewAgent};
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 
 #[napi]
@@ -26,6 +27,7 @@ struct NewAgentArgs {
     aliases: Option<Vec<String>>,
     capabilities: Option<Vec<String>>,
     max_concurrent: Option<f64>,
+    metadata: Option<Box<RawValue>>,
 }
 
 impl NewAgentArgs {
@@ -37,6 +39,7 @@ impl NewAgentArgs {
             aliases: self.aliases.unwrap_or_default(),
             capabilities: self.capabilities.unwrap_or_default(),
             max_concurrent: self.max_concurrent.map(|most| whole("maxConcurrent", most)).transpose()?,
+            metadata: self.metadata.map_or_else(Json::default, json),
         })
     }
 }

@@ -1,16 +1,17 @@
 //! The room `events`: a method for each operation of the core's handle, in its order.
 
 use crate::{
-    args::{maybe_date, millis, read, whole},
+    answer::answer,
+    args::{maybe_date, maybe_millis, read, whole},
     bridge::{Calls, Now},
-    wire::answer,
 };
+use kurultai_bridge::lock;
 use kurultai_core::{self as core, Result, events::EventFilter};
 use napi_derive::napi;
 use serde::Deserialize;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 use tokio::sync;
 
@@ -32,10 +33,6 @@ struct Following {
 /// How many events a follower takes at once.
 const PAGE: usize = 256;
 
-fn lock(following: &Mutex<Following>) -> MutexGuard<'_, Following> {
-    following.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct EventFilterArgs {
@@ -50,14 +47,18 @@ struct EventFilterArgs {
 
 impl EventFilterArgs {
     fn filter(self) -> Result<EventFilter> {
+        let usual = EventFilter::default();
         Ok(EventFilter {
-            after_seq: self.after_seq.unwrap_or(0),
+            after_seq: self.after_seq.unwrap_or(usual.after_seq),
             topic: self.topic,
             source: self.source,
             task_id: self.task_id,
             since: maybe_date("since", self.since)?,
-            limit: whole("limit", self.limit.unwrap_or(0.0))? as usize,
-            wait: millis("waitMs", self.wait_ms.unwrap_or(0.0))?,
+            limit: match self.limit {
+                Some(limit) => whole("limit", limit)? as usize,
+                None => usual.limit,
+            },
+            wait: maybe_millis("waitMs", self.wait_ms)?.unwrap_or(usual.wait),
         })
     }
 }

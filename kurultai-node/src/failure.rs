@@ -1,6 +1,5 @@
 //! An error of the core on its way to a JavaScript `KurultaiError`.
 
-use crate::wire::Wire;
 use kurultai_core::{Error, Kind};
 use napi_derive::napi;
 
@@ -46,25 +45,6 @@ fn in_node(field: &str) -> String {
         let (head, tail) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
         all + &head.to_uppercase() + tail
     })
-}
-
-impl Wire for Error {
-    fn wire(&self, out: &mut Vec<u8>) {
-        let Failure { kind, code, message, retryable, retry_after_ms, cause } = self.into();
-        out.extend(b"{\"kind\":");
-        kind.wire(out);
-        out.extend(b",\"code\":");
-        code.wire(out);
-        out.extend(b",\"message\":");
-        message.wire(out);
-        out.extend(b",\"retryable\":");
-        retryable.wire(out);
-        out.extend(b",\"retryAfterMs\":");
-        retry_after_ms.wire(out);
-        out.extend(b",\"cause\":");
-        cause.wire(out);
-        out.push(b'}');
-    }
 }
 
 /// One failure of each kind that the core has: the tests hold the TypeScript classes against it.

@@ -2,10 +2,12 @@
 //! A job is a number there.
 
 use crate::{
+    answer::{Answer, answer},
     args::{UsageArgs, json, millis, read, whole},
-    bridge::{Answer, Calls, Now},
-    wire::{Batch, Wire, answer, object, text},
+    bridge::{Calls, Now},
+    wire::{Batch, Wire, object, text},
 };
+use kurultai_bridge::lock;
 use kurultai_core::{
     Error, Json, Kurultai, Result,
     worker::{Agent, Ended, Job, Jobs as CoreJobs, Limits, Stop, Wish},
@@ -15,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 #[derive(Deserialize)]
@@ -27,6 +29,7 @@ struct AgentArgs {
     aliases: Option<Vec<String>>,
     capabilities: Option<Vec<String>>,
     max_concurrent: Option<f64>,
+    metadata: Option<Box<RawValue>>,
     concurrency: Option<f64>,
     types: Option<Vec<String>>,
     lease_ms: Option<f64>,
@@ -53,6 +56,9 @@ impl AgentArgs {
         if let Some(most) = self.max_concurrent {
             agent = agent.max_concurrent(whole("maxConcurrent", most)?);
         }
+        if let Some(metadata) = self.metadata {
+            agent = agent.metadata(metadata);
+        }
         if let Some(most) = self.concurrency {
             agent = agent.concurrency(whole("concurrency", most)? as usize);
         }
@@ -75,6 +81,38 @@ impl AgentArgs {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LimitArgs {
+    timeout_ms: Option<f64>,
+    retries: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RaisedArgs {
+    error: String,
+    wish: Option<WishArgs>,
+    after_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WishArgs {
+    Retry,
+    Reject,
+}
+
+impl RaisedArgs {
+    fn ended(self) -> Ended {
+        let wish = self.wish.map(|wish| match wish {
+            WishArgs::Retry => Wish::Retry { after: self.after_ms.map(|ms| ms / 1e3) },
+            WishArgs::Reject => Wish::Reject,
+        });
+        Ended::Raised { error: self.error, wish }
+    }
+}
+
 /// The jobs that JavaScript holds.
 #[derive(Debug, Default)]
 struct Held {
@@ -82,14 +120,17 @@ struct Held {
     jobs: HashMap<u32, Arc<Job>>,
 }
 
-type Table = Arc<Mutex<Held>>;
-
-fn held(table: &Table) -> std::sync::MutexGuard<'_, Held> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
+impl Held {
+    fn number(&mut self) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.last
+    }
 }
 
+type Table = Arc<Mutex<Held>>;
+
 fn job(table: &Table, number: u32) -> Result<Arc<Job>> {
-    let job = held(table).jobs.get(&number).cloned();
+    let job = lock(table).jobs.get(&number).cloned();
     job.ok_or_else(|| Error::lease_lost("this job has ended; it can tell nothing any more"))
 }
 
@@ -130,13 +171,9 @@ impl Jobs {
         let (jobs, table) = (self.jobs.clone(), self.table.clone());
         self.calls.start(call, async move {
             let Some(job) = started(&jobs)?.next().await? else { return answer(&()) };
-            let mut all = held(&table);
-            all.last = all.last.wrapping_add(1);
-            let number = all.last;
+            let number = lock(&table).number();
             let text = text(&Pulled { number, job: &job });
-            all.jobs.insert(number, Arc::new(job));
-            drop(all);
-            Ok(Answer::new(text).or_undo(move || drop(held(&table).jobs.remove(&number))))
+            Ok(Answer::owning(text, move || drop(lock(&table).jobs.insert(number, Arc::new(job)))))
         })
     }
 
@@ -152,10 +189,10 @@ impl Jobs {
 
     /// What the attempt may take; its time counts from here. Both were checked when the handler was added.
     #[napi(catch_unwind)]
-    pub fn limit(&self, number: u32, timeout_ms: Option<f64>, retries: Option<u32>) {
-        let timeout = timeout_ms.and_then(|ms| millis("timeoutMs", ms).ok());
-        if let Ok(job) = job(&self.table, number) {
-            job.limit(Limits { timeout, retries });
+    pub fn limit(&self, number: u32, args: String) {
+        if let (Ok(limits), Ok(job)) = (read::<LimitArgs>(&args), job(&self.table, number)) {
+            let timeout = limits.timeout_ms.and_then(|ms| millis("timeoutMs", ms).ok());
+            job.limit(Limits { timeout, retries: limits.retries });
         }
     }
 
@@ -172,20 +209,11 @@ impl Jobs {
 
     /// The handler threw; its `wish` is retry or reject.
     #[napi(catch_unwind)]
-    pub fn raised(
-        &self,
-        call: u32,
-        number: u32,
-        error: String,
-        wish: Option<String>,
-        after_ms: Option<f64>,
-    ) -> Now {
-        let wish = match wish.as_deref() {
-            Some("retry") => Some(Wish::Retry { after: after_ms.map(|ms| ms / 1e3) }),
-            Some("reject") => Some(Wish::Reject),
-            _ => None,
-        };
-        self.end(call, number, Ended::Raised { error, wish })
+    pub fn raised(&self, call: u32, number: u32, args: String) -> Now {
+        match read::<RaisedArgs>(&args) {
+            Ok(raised) => self.end(call, number, raised.ended()),
+            Err(error) => Calls::refuse(&error),
+        }
     }
 
     #[napi(catch_unwind)]
@@ -230,7 +258,7 @@ impl Jobs {
     /// JavaScript is done with a job; one that has not ended is released.
     #[napi(catch_unwind)]
     pub fn forget(&self, number: u32) {
-        let job = held(&self.table).jobs.remove(&number);
+        let job = lock(&self.table).jobs.remove(&number);
         drop(job);
     }
 

@@ -2,12 +2,12 @@
 
 use crate::{
     agents::Agents,
+    answer::answer,
     args::{date, maybe_millis, millis, present, read, whole},
     bridge::{Bridge, Calls, Now},
     events::Events,
     jobs::Jobs,
     tasks::{AdoptArgs, Tasks},
-    wire::answer,
 };
 use kurultai_core::{
     Clock, Config, Error, Kurultai, ManualClock, Result,
@@ -28,6 +28,7 @@ struct OpenArgs {
     retention: Option<RetentionArgs>,
     #[serde(default, deserialize_with = "present")]
     aging_ms: Option<Option<f64>>,
+    max_depth: Option<f64>,
     /// Milliseconds since 1970 of a clock that only `advance` moves.
     clock: Option<f64>,
 }
@@ -51,8 +52,17 @@ struct RetentionArgs {
 
 impl OpenArgs {
     fn config(self, clock: &OnceLock<ManualClock>) -> Result<Config> {
-        let OpenArgs { url, namespace, migrate, background, task_defaults, retention, aging_ms, clock: now } =
-            self;
+        let OpenArgs {
+            url,
+            namespace,
+            migrate,
+            background,
+            task_defaults,
+            retention,
+            aging_ms,
+            max_depth,
+            clock: now,
+        } = self;
         let mut config = url.as_deref().map_or_else(Config::from_env, Config::new)?;
         if let Some(namespace) = namespace {
             config = config.namespace(&namespace)?;
@@ -73,6 +83,9 @@ impl OpenArgs {
         }
         if let Some(aging) = aging_ms {
             config = config.aging(maybe_millis("agingMs", aging)?);
+        }
+        if let Some(most) = max_depth {
+            config = config.max_depth(whole("maxDepth", most)?);
         }
         if let Some(now) = now {
             let now = date("clock", now)?;

@@ -1,11 +1,12 @@
 //! kurultai for Node, the native half. `ts/` is the half that people see.
 //!
 //! Reading order: [`bridge`] (how a call starts, waits and is answered), [`kurultai`] (the door), the rooms
-//! [`tasks`], [`agents`], [`events`], the worker's [`jobs`], then [`args`] and [`wire`]: what comes in and what goes out is JSON text, read
-//! and written off the JavaScript thread where that is possible.
+//! [`tasks`], [`agents`], [`events`], the worker's [`jobs`], then [`args`], [`wire`] and [`answer`]: what comes in and
+//! what goes out is JSON text, read and written off the JavaScript thread where that is possible.
 #![allow(unsafe_code, reason = "what #[napi] expands to; there is none written by hand")]
 
 mod agents;
+mod answer;
 mod args;
 mod bridge;
 mod events;

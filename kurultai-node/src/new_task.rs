@@ -28,6 +28,7 @@ pub(crate) struct NewTaskArgs {
     assigned_to: Option<String>,
     delegated_by: Option<String>,
     parent: Option<String>,
+    correlation_id: Option<String>,
     wait_for: Option<WaitForArgs>,
     #[serde(default)]
     depends_on: Vec<DependencyArgs>,
@@ -104,6 +105,7 @@ impl NewTaskArgs {
             assigned_to: self.assigned_to,
             delegated_by: self.delegated_by,
             parent_id: self.parent,
+            correlation_id: self.correlation_id,
             wait_for: wait_for(self.wait_for)?,
             depends_on: self.depends_on.into_iter().map(DependencyArgs::dependency).collect::<Result<_>>()?,
             on_prerequisite_failure: word(self.on_prerequisite_failure)?

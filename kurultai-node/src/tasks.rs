@@ -1,14 +1,15 @@
 //! The room `tasks`: a method for each operation of the core's handle, in its order.
 
 use crate::{
+    answer::{Answer, answer},
     args::{Token, UsageArgs, json, maybe_millis, millis, read, whole, word},
-    bridge::{Answer, Calls, Now, runtime},
+    bridge::{Calls, Now},
     new_task::{DependencyArgs, NewTaskArgs},
-    wire::{Batch, answer, text},
+    wire::{Batch, text},
 };
 use kurultai_core::{
     self as core, Result,
-    tasks::{AdoptOptions, Claim, Claimed, Extend, Failure, Filter, Finish, Outcome},
+    tasks::{AdoptOptions, Claim, Extend, Failure, Filter, Finish, Outcome},
 };
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -69,9 +70,23 @@ impl FailureArgs {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompletionArgs {
+    results: Box<RawValue>,
+    usage: Option<UsageArgs>,
+}
+
+impl CompletionArgs {
+    fn outcome(self) -> Result<Outcome> {
+        let usage = self.usage.as_ref().map(UsageArgs::usage).transpose()?;
+        Ok(Outcome::Complete { results: json(self.results), usage })
+    }
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum OutcomeArgs {
-    Complete(Box<RawValue>, Option<UsageArgs>),
+    Complete(CompletionArgs),
     Fail(FailureArgs),
     Release,
 }
@@ -79,10 +94,7 @@ enum OutcomeArgs {
 impl OutcomeArgs {
     fn outcome(self) -> Result<Outcome> {
         Ok(match self {
-            OutcomeArgs::Complete(results, usage) => Outcome::Complete {
-                results: json(results),
-                usage: usage.as_ref().map(UsageArgs::usage).transpose()?,
-            },
+            OutcomeArgs::Complete(completion) => completion.outcome()?,
             OutcomeArgs::Fail(failure) => Outcome::Fail(failure.failure()?),
             OutcomeArgs::Release => Outcome::Release,
         })
@@ -93,20 +105,30 @@ impl OutcomeArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum FinishesArgs {
-    Complete(Vec<Token>, Vec<Box<RawValue>>, Vec<Option<UsageArgs>>),
+    Complete(CompletionColumns),
     Each(Vec<(Token, OutcomeArgs)>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompletionColumns {
+    leases: Vec<Token>,
+    results: Vec<Box<RawValue>>,
+    usage: Vec<Option<UsageArgs>>,
 }
 
 impl FinishesArgs {
     fn finishes(self) -> Result<Vec<Finish>> {
-        let finish =
-            |lease: Token, end: OutcomeArgs| Ok(Finish { lease: lease.lease()?, outcome: end.outcome()? });
+        let finish = |lease: Token, outcome| Ok(Finish { lease: lease.lease()?, outcome });
         match self {
-            FinishesArgs::Complete(leases, results, usage) => {
-                let ends = results.into_iter().zip(usage).map(|(r, usage)| OutcomeArgs::Complete(r, usage));
-                leases.into_iter().zip(ends).map(|(lease, end)| finish(lease, end)).collect()
+            FinishesArgs::Complete(CompletionColumns { leases, results, usage }) => {
+                let ends =
+                    results.into_iter().zip(usage).map(|(results, usage)| CompletionArgs { results, usage });
+                leases.into_iter().zip(ends).map(|(lease, end)| finish(lease, end.outcome()?)).collect()
             }
-            FinishesArgs::Each(each) => each.into_iter().map(|(lease, end)| finish(lease, end)).collect(),
+            FinishesArgs::Each(each) => {
+                each.into_iter().map(|(lease, end)| finish(lease, end.outcome()?)).collect()
+            }
         }
     }
 }
@@ -118,6 +140,20 @@ struct RenewArgs {
     ttl_ms: Option<f64>,
     progress: Option<f64>,
     checkpoint: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CancelArgs {
+    id: String,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EdgeArgs {
+    dependent: String,
+    on: DependencyArgs,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +178,10 @@ impl FilterArgs {
             claimed_by: self.claimed_by,
             parent_id: self.parent,
             cursor: self.cursor,
-            limit: whole("limit", self.limit.unwrap_or(0.0))? as usize,
+            limit: match self.limit {
+                Some(limit) => whole("limit", limit)? as usize,
+                None => Filter::default().limit,
+            },
         })
     }
 }
@@ -167,17 +206,6 @@ impl AdoptArgs {
             statuses: self.statuses,
         }
     }
-}
-
-/// The claimed tasks, which go back to the queue if nobody hears of them.
-pub(crate) fn given(tasks: core::Tasks, claimed: &[Claimed]) -> Answer {
-    let leases: Vec<_> = claimed.iter().map(|task| task.lease.clone()).collect();
-    Answer::new(text(&Batch(claimed))).or_undo(move || {
-        let finishes = leases.into_iter().map(|lease| Finish { lease, outcome: Outcome::Release });
-        let finishes: Vec<_> = finishes.collect();
-        // Where this fails the leases run out by themselves.
-        runtime().spawn(async move { drop(tasks.finish_many(finishes).await) });
-    })
 }
 
 impl Tasks {
@@ -220,8 +248,9 @@ impl Tasks {
     #[napi(catch_unwind)]
     pub fn claim(&self, call: u32, args: String) -> Now {
         self.run(call, args, |tasks, claim: ClaimArgs| async move {
-            let claimed = tasks.claim(claim.claim()?).await?;
-            Ok(given(tasks, &claimed))
+            let claimed = tasks.claim_guarded(claim.claim()?).await?;
+            let text = text(&Batch(&claimed));
+            Ok(Answer::owning(text, || drop(claimed.take())))
         })
     }
 
@@ -251,7 +280,7 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, (id, reason): (String, Option<String>)| async move {
+        self.run(call, args, |tasks, CancelArgs { id, reason }| async move {
             answer(&tasks.cancel(&id, reason.as_deref()).await?)
         })
     }
@@ -292,7 +321,7 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn add_dependency(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, (dependent, on): (String, DependencyArgs)| async move {
+        self.run(call, args, |tasks, EdgeArgs { dependent, on }| async move {
             answer(&tasks.add_dependency(&dependent, on.dependency()?).await?)
         })
     }

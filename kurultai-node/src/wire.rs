@@ -1,12 +1,12 @@
 //! What goes out: the core's types as JSON text, in Node's names. Each is taken apart without `..`, so that a field
 //! that the core gains does not compile until it is here.
 
-use crate::bridge::Answer;
+use crate::failure::Failure;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Json, Result,
+    Error, Json, Result,
     agents::{AgentInfo, AgentStatus},
-    events::Event,
+    events::{Event, EventPage},
     tasks::{
         Adoption, Claimed, DependencyType, Enqueued, Explanation, Extended, FailureKind, Finding,
         FindingKind, Finished, Lease, Page, Percentiles, Prerequisite, Priority, Reason, Signal, Stats,
@@ -36,10 +36,6 @@ fn has_long_integer(json: &str) -> bool {
         run = if byte.is_ascii_digit() { run + 1 } else { 0 };
         run == 16
     })
-}
-
-pub(crate) fn answer(value: &impl Wire) -> Result<Answer> {
-    Ok(Answer::new(text(value)))
 }
 
 /// A struct as an object: `field => "nameInNode"`.
@@ -81,6 +77,11 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// `null` where it is the task's id.
+    fn unless_id(&self, field: impl Fn(&'a Claimed) -> &'a String, out: &mut Vec<u8>) {
+        self.once(|task| Some(field(task)).filter(|value| **value != task.id), out);
+    }
+
     fn micros(&self, field: impl Fn(&'a Claimed) -> &'a DateTime<Utc>, out: &mut Vec<u8>) {
         self.once(|task| field(task).timestamp_micros(), out);
     }
@@ -103,7 +104,7 @@ macro_rules! columns {
 }
 columns!(
     each id, once task_type, once title, once description, each payload, once priority, once attempt,
-    once max_attempts, once delegated_by, once parent_id, each checkpoint, each prerequisites;
+    once max_attempts, once delegated_by, once parent_id, unless_id correlation_id, each checkpoint, each prerequisites;
     each claim_id, once version, once attempt, micros expires_at
 );
 
@@ -123,7 +124,7 @@ wire!(Task {
     id => "id", task_type => "type", title => "title", description => "description", status => "status",
     priority => "priority", priority_weight => "priorityWeight", payload => "payload",
     required_capabilities => "requiredCapabilities", preferred_capabilities => "preferredCapabilities",
-    assigned_to => "assignedTo", delegated_by => "delegatedBy", parent_id => "parentId",
+    assigned_to => "assignedTo", delegated_by => "delegatedBy", parent_id => "parentId", correlation_id => "correlationId",
     unique_key => "uniqueKey", depends_on => "dependsOn", run_at => "runAt", expires_at => "expiresAt",
     attempts => "attempts", max_attempts => "maxAttempts", claimed_by => "claimedBy",
     claimed_at => "claimedAt", lease_version => "leaseVersion", lease_expires_at => "leaseExpiresAt",
@@ -143,12 +144,14 @@ wire!(AgentInfo {
     id => "id", display_name => "displayName", role => "role", aliases => "aliases",
     capabilities => "capabilities", status => "status", max_concurrent => "maxConcurrent",
     current_load => "currentLoad", infra_heartbeat => "infraHeartbeat", last_heartbeat => "lastHeartbeat",
-    created_at => "createdAt",
+    created_at => "createdAt", metadata => "metadata",
 });
 wire!(Event {
-    seq => "seq", topic => "topic", source => "source", task_id => "taskId", payload => "payload",
-    created_at => "createdAt",
+    seq => "seq", topic => "topic", source => "source", task_id => "taskId", correlation_id => "correlationId",
+    payload => "payload", created_at => "createdAt",
 });
+
+wire!(EventPage { events => "events", next => "next" });
 
 /// In its compact form, which has all its fields and is what comes back.
 impl Wire for Lease {
@@ -201,6 +204,21 @@ impl<T: Wire> Wire for Result<T> {
             Ok(value) => value.wire(out),
             Err(error) => object(&[("error", error)], out),
         }
+    }
+}
+
+impl Wire for Error {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let Failure { kind, code, message, retryable, retry_after_ms, cause } = self.into();
+        let fields: [(&str, &dyn Wire); 6] = [
+            ("kind", &kind),
+            ("code", &code),
+            ("message", &message),
+            ("retryable", &retryable),
+            ("retryAfterMs", &retry_after_ms),
+            ("cause", &cause),
+        ];
+        object(&fields, out);
     }
 }
 

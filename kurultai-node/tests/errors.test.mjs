@@ -66,6 +66,8 @@ cases('calls that are wrong, missing or late', async (k) => {
   await bad(k.tasks.complete({ id: 'no lease' }), 'input.invalid', 'lease')
   await bad(k.tasks.finish({ task: 'x', outcome: 'won' }), 'input.invalid', 'won')
   await bad(k.events.read({ limit: 100_000 }), 'input.invalid', 'limit')
+  await bad(k.events.read({ limit: 0 }), 'input.invalid', 'limit')
+  await bad(k.tasks.list({ limit: 0 }), 'input.invalid', 'limit')
   const { id } = await k.tasks.enqueue('x')
   await bad(k.tasks.addDependency(id, id), 'task.dependency_cycle', id)
   await bad(k.tasks.requeue(id), 'task.state', id)

@@ -24,6 +24,8 @@ export interface AgentOptions {
   concurrency?: number
   /** How many tasks it may hold in all its processes together. Default: what the registry says already. */
   maxConcurrent?: number
+  /** A JSON object for its team. Default: what the registry says already. */
+  metadata?: object
   displayName?: string
   role?: string
   aliases?: readonly string[]
@@ -42,7 +44,7 @@ export interface AgentOptions {
 const AGENT: check.Fields = {
   url: check.text, open: check.anything,
   kurultai: (value) => (value instanceof Kurultai ? undefined : { allowed: 'what `open` gave', type: true }),
-  capabilities: check.texts, concurrency: check.count, maxConcurrent: check.count, displayName: check.text, role: check.text,
+  capabilities: check.texts, concurrency: check.count, maxConcurrent: check.count, metadata: check.anything, displayName: check.text, role: check.text,
   aliases: check.texts, leaseMs: check.ms, waitMs: check.ms, graceMs: check.ms, heartbeatMs: check.ms, signals: check.flag,
 }
 
@@ -167,7 +169,8 @@ export class Agent {
     const over = new AbortController()
     try {
       const ctx = new Context(kurultai, jobs, stop.signal, pulled)
-      jobs.limit(job, options.timeoutMs === Infinity ? undefined : options.timeoutMs, options.retries)
+      const { timeoutMs, retries } = options
+      jobs.limit(job, encodeArgs({ timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs, retries }))
       const ended = await Promise.race([work(handler, ctx), stopped(jobs, pulled, options, stop, over.signal)])
       if (typeof ended === 'object') {
         await end(jobs, job, ended)
@@ -233,9 +236,11 @@ async function stopped(
 /** Says how the handler ended; the core decides what that means. */
 async function end(jobs: NativeJobs, job: number, ended: Ended): Promise<void> {
   if ('error' in ended) {
-    const text = errorText(ended.error)
     const [wish, afterMs] = wishOf(ended.error)
-    return results.nothing(await call((id) => jobs.raised(id, job, text, wish, afterMs)))
+    // What is no finite number counts as left out, and JSON has none.
+    const after = Number.isFinite(afterMs) ? afterMs : undefined
+    const args = encodeArgs({ error: errorText(ended.error), wish, afterMs: after })
+    return results.nothing(await call((id) => jobs.raised(id, job, args)))
   }
   let text: string
   try {

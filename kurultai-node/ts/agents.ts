@@ -9,7 +9,7 @@ import type { AgentInfo, NewAgent, Waits } from './types'
 
 const AGENT: check.Fields = {
   id: check.text, displayName: check.text, role: check.text, aliases: check.texts, capabilities: check.texts,
-  maxConcurrent: check.count,
+  maxConcurrent: check.count, metadata: check.anything,
 }
 
 function encodeAgents(agents: readonly NewAgent[]): string {

@@ -7,7 +7,7 @@ import type { NativeEvents } from './native'
 import { time } from './new_task'
 import { Pages } from './pages'
 import * as results from './results'
-import type { Event, EventFilter, Waits } from './types'
+import type { Event, EventFilter, EventPage, Waits } from './types'
 
 const FILTER: check.Fields = {
   afterSeq: check.whole, topic: check.text, source: check.text, taskId: check.text, since: check.date,
@@ -24,14 +24,14 @@ export class Events {
   }
 
   /**
-   * The events that match, oldest first. Read on with `afterSeq` of the last one. Where there is none it waits up to
-   * `waitMs` and returns as soon as one comes; an empty list is no error. With a wait the answer may stop before the
+   * The events that match, oldest first. Read on with the page's `next` as `afterSeq`. Where there is none it waits up to
+   * `waitMs` and returns as soon as one comes; an empty page is no error. With a wait the page may stop before the
    * newest event, and the next has it. Errors: `input.invalid`; `event.cursor_too_old` where retention has removed
    * events after `afterSeq`.
    */
-  async read(filter: EventFilter = {}): Promise<readonly Event[]> {
+  async read(filter: EventFilter = {}): Promise<EventPage> {
     const args = encodeArgs(filter, { since: time(filter.since) }, FILTER)
-    return results.events(await call((id) => this.#native.read(id, args), filter.signal))
+    return results.eventPage(await call((id) => this.#native.read(id, args), filter.signal))
   }
 
   /** The number of the newest event; 0 where nothing happened yet. */
@@ -42,10 +42,10 @@ export class Events {
   /** Every event that matches and is there now, read 256 at a time. Errors as `read`. */
   async *each(filter: Omit<EventFilter, 'limit' | 'waitMs'> = {}): AsyncGenerator<Event, void, undefined> {
     for (let afterSeq = filter.afterSeq ?? 0; ; ) {
-      const page = await this.read({ ...filter, afterSeq, limit: 256 })
-      yield* page
-      if (page.length < 256) return
-      afterSeq = page.at(-1)!.seq
+      const { events, next } = await this.read({ ...filter, afterSeq, limit: 256 })
+      yield* events
+      if (events.length < 256) return
+      afterSeq = next
     }
   }
 

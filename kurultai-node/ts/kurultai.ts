@@ -12,7 +12,7 @@ import { Tasks } from './tasks'
 import type { AdoptOptions, Adoption, OpenOptions, Waits } from './types'
 
 const OPEN: check.Fields = {
-  namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, clock: check.date,
+  namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
   taskDefaults: check.object({ maxAttempts: check.count, timeoutMs: check.ms, leaseMs: check.ms }),
   retention: check.object({ tasksMs: check.ms, eventsMs: check.ms }), signal: check.anything,
 }

@@ -37,10 +37,10 @@ export interface NativeJobs {
   start: Operation
   next(call: number): Now
   stopped(call: number, job: number): Now
-  limit(job: number, timeoutMs?: number, retries?: number): void
+  limit(job: number, args: string): void
   returned(call: number, job: number, results: string): Now
   unstorable(call: number, job: number, why: string): Now
-  raised(call: number, job: number, error: string, wish?: 'retry' | 'reject', afterMs?: number): Now
+  raised(call: number, job: number, args: string): Now
   release(call: number, job: number): Now
   progress(call: number, job: number, progress: number): Now
   checkpoint(call: number, job: number, args: string): Now

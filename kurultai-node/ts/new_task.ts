@@ -28,6 +28,7 @@ const RETRY: check.Fields = { baseMs: check.ms, capMs: check.ms, jitter: check.f
 const OPTIONS: check.Fields = {
   id: check.text, title: check.text, description: check.text, priority: check.text, priorityWeight: check.finite,
   requires: check.texts, prefers: check.texts, assignedTo: check.text, delegatedBy: check.text, parent: check.taskLike,
+  correlationId: check.text,
   waitFor: check.waitFor, dependsOn: check.dependencies, onPrerequisiteFailure: check.text, uniqueKey: check.text,
   runAt: check.date, delayMs: check.ms, expiresAt: check.date, expiresInMs: check.msOrEver, maxAttempts: check.count,
   retry: check.object(RETRY),

@@ -5,7 +5,7 @@ import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
 import type { Outcome } from './native'
-import type { Adoption, AgentInfo, Claimed, Each, Event, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
+import type { Adoption, AgentInfo, Claimed, Each, Event, EventPage, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
 
 type Raw = any
 
@@ -42,8 +42,8 @@ const NONE = Object.freeze([])
 /** Of columns, in the order of `Batch` in src/wire.rs; what is no list there is the same for all tasks. */
 function claimedOf(columns: Raw[]): readonly Claimed[] {
   const [
-    ids, type, title, description, payloads, priority, attempt, maxAttempts, delegatedBy, parentId, checkpoints, waitedFor,
-    claimIds, version, leaseAttempt, expires,
+    ids, type, title, description, payloads, priority, attempt, maxAttempts, delegatedBy, parentId, correlationId, checkpoints,
+    waitedFor, claimIds, version, leaseAttempt, expires,
   ] = columns
   const claimed: Claimed[] = []
   for (let i = 0; i < ids.length; i++) {
@@ -51,7 +51,8 @@ function claimedOf(columns: Raw[]): readonly Claimed[] {
     claimed.push(Object.freeze({
       id, type: at(type, i), title: at(title, i), description: at(description, i), payload: payloads[i],
       priority: at(priority, i), attempt: at(attempt, i), maxAttempts: at(maxAttempts, i),
-      delegatedBy: at(delegatedBy, i), parentId: at(parentId, i), checkpoint: checkpoints[i],
+      delegatedBy: at(delegatedBy, i), parentId: at(parentId, i), correlationId: at(correlationId, i) ?? id,
+      checkpoint: checkpoints[i],
       prerequisites: waitedFor[i].length === 0 ? NONE : frozen<Prerequisite>(waitedFor[i]),
       lease: new Lease(id, claimIds[i], at(version, i), at(leaseAttempt, i), at(expires, i)),
     }))
@@ -162,8 +163,17 @@ export function agents(outcome: Outcome): readonly AgentInfo[] {
   return Object.freeze(list)
 }
 
+export function eventPage(outcome: Outcome): EventPage {
+  const page: Raw = value(outcome)
+  toEvents(page.events)
+  return Object.freeze(page)
+}
+
 export function events(outcome: Outcome): readonly Event[] {
-  const list: Raw[] = value(outcome)
+  return toEvents(value(outcome))
+}
+
+function toEvents(list: Raw[]): readonly Event[] {
   for (const raw of list) {
     raw.createdAt = date(raw.createdAt)
     Object.freeze(raw)

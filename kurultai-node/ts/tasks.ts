@@ -49,8 +49,9 @@ export class Tasks {
    * `deduplicated`; with another type or payload it is `task.conflict`.
    *
    * Errors: `input.invalid`, `input.payload`, `task.dependency_unknown`, `task.dependency_cycle`, `task.not_found`
-   * (the parent), `task.conflict`. After `store.outcome_unknown` repeat it with the same `id` or `uniqueKey`. An
-   * aborted call may still have added the task.
+   * (the parent), `task.conflict`, `task.too_deep` (more tasks above it than `maxDepth`), `task.delegation_cycle` (it
+   * would go back to who gave it on). After `store.outcome_unknown` repeat it with the same `id` or `uniqueKey`. An aborted
+   * call may still have added the task.
    */
   async enqueue(type: string, payload: unknown = null, options: TaskOptions & Waits = {}): Promise<Enqueued> {
     return results.simple(await this.#call('enqueue', encodeTask(type, payload, options), options.signal))
@@ -165,8 +166,8 @@ export class Tasks {
    * it is finished.
    */
   async cancel(task: TaskLike, options: { reason?: string } & Waits = {}): Promise<Status> {
-    const reason = options.reason ?? null
-    const args = encode([idOf(task), reason === null ? reason : textOf('reason', reason)], 'cancel')
+    const reason = options.reason ?? undefined
+    const args = encodeArgs({ id: idOf(task), reason: reason === undefined ? reason : textOf('reason', reason) })
     return results.simple(await this.#call('cancel', args, options.signal))
   }
 
@@ -212,7 +213,7 @@ export class Tasks {
    * finished.
    */
   async addDependency(dependent: TaskLike, on: TaskLike | Dependency, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('addDependency', encode([idOf(dependent), encodeDependency(on)], 'addDependency'), options.signal))
+    results.nothing(await this.#call('addDependency', encodeArgs({ dependent: idOf(dependent), on: encodeDependency(on) }), options.signal))
   }
 
   /** Errors: `task.not_found`. */
@@ -273,10 +274,10 @@ function encodeFilter(filter: Filter): string {
 function encodeFinishes(finishes: readonly Finish[]): string {
   if (finishes.every((finish) => finish.outcome === 'complete')) {
     const text = quick({
-      complete: [
-        finishes.map(({ task }) => tokenOf(task)), finishes.map(({ results }) => results ?? null),
-        finishes.map(({ usage }) => usage ?? null),
-      ],
+      complete: {
+        leases: finishes.map(({ task }) => tokenOf(task)), results: finishes.map(({ results }) => results ?? null),
+        usage: finishes.map(({ usage }) => usage ?? null),
+      },
     })
     if (text !== undefined) return text
   }
@@ -288,7 +289,7 @@ function encodeFinish(finish: Finish): string {
   switch (finish.outcome) {
     case 'complete': {
       const usage = finish.usage ? encodeArgs(finish.usage, {}, USAGE) : 'null'
-      return `[${lease},{"complete":[${encode(finish.results ?? null, 'results')},${usage}]}]`
+      return `[${lease},{"complete":{"results":${encode(finish.results ?? null, 'results')},"usage":${usage}}}]`
     }
     case 'fail': {
       const { task: _, outcome: __, ...failure } = finish

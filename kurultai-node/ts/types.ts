@@ -49,6 +49,8 @@ export interface TaskOptions {
   assignedTo?: string
   delegatedBy?: string
   parent?: TaskLike
+  /** What its chain of work is known by in events. Default the parent's, or its own id. */
+  correlationId?: string
   /** How many of its children it waits for. Default `all`. */
   waitFor?: 'all' | 'any' | { quorum: number }
   dependsOn?: readonly (TaskLike | Dependency)[]
@@ -89,6 +91,8 @@ export interface Claimed<P = any> {
   readonly maxAttempts: number
   readonly delegatedBy: string | null
   readonly parentId: string | null
+  /** What its chain of work is known by: its author's word, or else the parent's, or else its own id. */
+  readonly correlationId: string
   /** What an earlier attempt left. */
   readonly checkpoint: any
   /** The results of the tasks it waited for or is fed by. */
@@ -179,6 +183,8 @@ export interface Task<P = any> {
   readonly assignedTo: string | null
   readonly delegatedBy: string | null
   readonly parentId: string | null
+  /** What its chain of work is known by: its author's word, or else the parent's, or else its own id. */
+  readonly correlationId: string
   readonly uniqueKey: string | null
   readonly dependsOn: readonly string[]
   readonly runAt: Date | null
@@ -328,6 +334,8 @@ export interface NewAgent {
   capabilities?: readonly string[]
   /** How many tasks it may hold at once. Default any number. */
   maxConcurrent?: number
+  /** What its team wants to know of it beside: what JSON writes as an object. */
+  metadata?: object
 }
 
 /** An agent as the registry knows it. */
@@ -346,6 +354,7 @@ export interface AgentInfo {
   /** The last sign that it works: claim, extend, progress, complete, fail. */
   readonly lastHeartbeat: Date | null
   readonly createdAt: Date
+  readonly metadata: any
 }
 
 export interface Event {
@@ -355,8 +364,17 @@ export interface Event {
   /** The agent, where one caused it. */
   readonly source: string | null
   readonly taskId: string | null
+  /** The task's, where it is about one. */
+  readonly correlationId: string | null
   readonly payload: any
   readonly createdAt: Date
+}
+
+/** What a read has found. */
+export interface EventPage {
+  readonly events: readonly Event[]
+  /** Read on with this as `afterSeq`: every event up to here was looked at, whether it matched or not. */
+  readonly next: number
 }
 
 /** Every field that is given must match. */
@@ -390,6 +408,8 @@ export interface OpenOptions extends Waits {
    * weight. Default 1 h; null for never.
    */
   agingMs?: number | null
+  /** How many tasks a task may have above it. Default 10. */
+  maxDepth?: number
   /** Starts a clock that only `k.advance(ms)` moves: for tests. */
   clock?: Date
 }

@@ -2,19 +2,20 @@
 
 use crate::{
     args::{Count, Names, count},
+    json,
     new_task::of_fields,
     op::Op,
     runtime::ForkSafe,
     view::view,
 };
-use kurultai_core::{Agents as CoreAgents, agents, agents::NewAgent as CoreNewAgent};
+use kurultai_core::{Agents as CoreAgents, Json, agents, agents::NewAgent as CoreNewAgent};
 use pyo3::prelude::*;
 
 view! {
     /// An agent as the registry knows it. `current_load` is how many live leases it holds now.
     AgentInfo of agents::AgentInfo {
         id, display_name, role, aliases, capabilities, status, max_concurrent, current_load, infra_heartbeat,
-        last_heartbeat, created_at,
+        last_heartbeat, created_at, metadata,
     }
 
     /// Whether either heartbeat is younger than two minutes.
@@ -36,8 +37,10 @@ pub(crate) struct NewAgent(CoreNewAgent);
 #[pymethods]
 impl NewAgent {
     #[new]
+    #[expect(clippy::too_many_arguments, reason = "they are keywords")]
     #[pyo3(signature = (
-        id, *, display_name = None, role = None, aliases = None, capabilities = None, max_concurrent = None
+        id, *, display_name = None, role = None, aliases = None, capabilities = None, max_concurrent = None,
+        metadata = None
     ))]
     fn new(
         py: Python<'_>,
@@ -47,11 +50,14 @@ impl NewAgent {
         aliases: Option<Names>,
         capabilities: Option<Names>,
         max_concurrent: Option<Count>,
+        metadata: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let max_concurrent = count(py, "max_concurrent", max_concurrent)?;
         let names = |names: Option<Names>| names.map_or_else(Vec::new, |names| names.0);
         let (aliases, capabilities) = (names(aliases), names(capabilities));
-        Ok(NewAgent(CoreNewAgent { id, display_name, role, aliases, capabilities, max_concurrent }))
+        let metadata =
+            metadata.map_or_else(|| Ok(Json::default()), |metadata| json::write(metadata, None))?;
+        Ok(NewAgent(CoreNewAgent { id, display_name, role, aliases, capabilities, max_concurrent, metadata }))
     }
 
     #[getter]

@@ -35,7 +35,7 @@ fn sample(count: usize, payload: String) -> Op {
         expires_at: DateTime::<Utc>::UNIX_EPOCH,
     };
     let task = Claimed {
-        id,
+        id: id.clone(),
         task_type: "review".to_owned(),
         title: String::new(),
         description: String::new(),
@@ -45,6 +45,7 @@ fn sample(count: usize, payload: String) -> Op {
         max_attempts: 3,
         delegated_by: None,
         parent_id: None,
+        correlation_id: id,
         checkpoint: None,
         prerequisites: vec![],
         lease,

@@ -4,7 +4,12 @@
 //! loop, which then takes all there is under one hold of the GIL. Tokio threads hold no Python object and never
 //! wait for the GIL.
 
-use crate::{logs, op::Pending, runtime};
+use crate::{
+    logs,
+    op::Pending,
+    runtime::{self, ForkSafe},
+};
+use kurultai_bridge::lock;
 use pyo3::{prelude::*, sync::PyOnceLock};
 use std::{
     cell::RefCell,
@@ -12,7 +17,7 @@ use std::{
     io::{self, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -30,7 +35,7 @@ impl Queue {
         let mut queue = lock(&self.done);
         if self.abandoned.load(Ordering::Relaxed) {
             drop(queue);
-            return done.give_up();
+            return done.cancel();
         }
         queue.push(done);
         let first = queue.len() == 1;
@@ -49,9 +54,9 @@ impl Queue {
 /// The loop's end of a [`Queue`].
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Bridge {
-    queue: Arc<Queue>,
+    queue: ForkSafe<Arc<Queue>>,
     /// Taken from the queue and not told yet: a task may end the loop, or run a loop within it.
-    untold: Mutex<VecDeque<Arc<Pending>>>,
+    untold: ForkSafe<Mutex<VecDeque<Arc<Pending>>>>,
     woken: UnixStream,
     /// Whether a thread reads `woken`, and not the loop.
     waits: AtomicBool,
@@ -104,7 +109,8 @@ impl Bridge {
         wake.set_nonblocking(true)?;
         let queue = Arc::new(Queue { done: Mutex::default(), abandoned: AtomicBool::new(false), wake });
         logs::wake_through(&queue);
-        Ok(Bridge { queue, untold: Mutex::default(), woken, waits: AtomicBool::new(false) })
+        let (queue, untold) = (ForkSafe::new(queue), ForkSafe::new(Mutex::default()));
+        Ok(Bridge { queue, untold, woken, waits: AtomicBool::new(false) })
     }
 
     /// What the loop watches for reading.
@@ -120,7 +126,7 @@ impl Bridge {
         let done = std::mem::take(&mut *lock(&self.queue.done));
         lock(&self.untold).extend(done);
         while let Some(pending) = self.next_untold() {
-            if let Err(error) = pending.tell(py) {
+            if let Err(error) = pending.sink().tell(py) {
                 self.queue.wake();
                 return Err(error);
             }
@@ -138,7 +144,7 @@ impl Bridge {
         let left = std::mem::take(&mut *queue);
         drop(queue);
         let untold = std::mem::take(&mut *lock(&self.untold));
-        left.iter().chain(&untold).for_each(|pending| pending.give_up());
+        left.iter().chain(&untold).for_each(|pending| pending.cancel());
     }
 
     /// Blocks until there is something to drain; false where the loop is gone. For loops that cannot watch a
@@ -160,8 +166,4 @@ impl Bridge {
     fn close(&self) -> PyResult<()> {
         Ok(self.queue.wake.shutdown(std::net::Shutdown::Both)?)
     }
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

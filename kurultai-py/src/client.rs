@@ -6,7 +6,9 @@ use crate::{
     errors::Raise,
     events::Events,
     jobs::Started,
+    json,
     op::{Answer, Op},
+    options::options,
     runtime::ForkSafe,
     tasks::Tasks,
 };
@@ -16,7 +18,7 @@ use kurultai_core::{
     tasks::AdoptOptions,
     worker::Agent,
 };
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyDict};
 use std::time::Duration;
 
 #[pyclass(frozen, module = "kurultai._native")]
@@ -39,42 +41,123 @@ fn never(py: Python<'_>, field: &str, given: Option<Span>) -> PyResult<Option<Du
     Ok(span(py, field, given)?.filter(|span| *span != Duration::MAX))
 }
 
-#[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-fn open(
-    py: Python<'_>,
-    url: Option<&str>,
-    namespace: Option<&str>,
-    migrate: bool,
-    background: bool,
-    max_attempts: Option<Count>,
-    timeout: Option<Span>,
-    lease: Option<Span>,
-    keep_tasks: Option<Span>,
-    keep_events: Option<Span>,
-    aging: Option<Span>,
-    clock: Option<&Bound<'_, ManualClock>>,
-) -> PyResult<Op> {
-    let mut config = url.map_or_else(Config::from_env, Config::new).raise(py)?;
-    if let Some(namespace) = namespace {
-        config = config.namespace(namespace).raise(py)?;
+options! {
+    OpenOptions {
+        namespace: String, migrate: bool, background: bool, task_defaults: TaskDefaultsOptions,
+        retention: RetentionOptions, aging: Span, max_depth: Count, clock: Py<ManualClock>,
     }
-    let TaskDefaults { max_attempts: attempts, timeout: wait, lease: usual } = config.defaults().clone();
-    let config = config
-        .migrate(migrate)
-        .background(background)
-        .clock(clock.map_or(Clock::Store, |clock| Clock::Manual(clock.get().0.clone())))
-        .retention(Retention {
-            tasks: never(py, "retention.tasks", keep_tasks)?,
-            events: never(py, "retention.events", keep_events)?,
-        })
-        .task_defaults(TaskDefaults {
-            max_attempts: count(py, "task_defaults.max_attempts", max_attempts)?.unwrap_or(attempts),
-            timeout: if timeout.is_some() { never(py, "task_defaults.timeout", timeout)? } else { wait },
-            lease: span(py, "task_defaults.lease", lease)?.unwrap_or(usual),
-        });
-    let config = if aging.is_some() { config.aging(never(py, "aging", aging)?) } else { config };
+}
+
+options! {
+    TaskDefaultsOptions { max_attempts: Count, timeout: Span, lease: Span }
+}
+
+options! {
+    RetentionOptions { tasks: Span, events: Span }
+}
+
+impl OpenOptions {
+    fn config(self, py: Python<'_>, url: Option<&str>) -> PyResult<Config> {
+        let OpenOptions { namespace, migrate, background, task_defaults, retention, aging, max_depth, clock } =
+            self;
+        let mut config = url.map_or_else(Config::from_env, Config::new).raise(py)?;
+        if let Some(namespace) = namespace {
+            config = config.namespace(&namespace).raise(py)?;
+        }
+        if let Some(migrate) = migrate {
+            config = config.migrate(migrate);
+        }
+        if let Some(background) = background {
+            config = config.background(background);
+        }
+        if let Some(given) = task_defaults {
+            let usual = config.defaults().clone();
+            config = config.task_defaults(TaskDefaults {
+                max_attempts: count(py, "task_defaults.max_attempts", given.max_attempts)?
+                    .unwrap_or(usual.max_attempts),
+                timeout: match given.timeout {
+                    None => usual.timeout,
+                    given => never(py, "task_defaults.timeout", given)?,
+                },
+                lease: span(py, "task_defaults.lease", given.lease)?.unwrap_or(usual.lease),
+            });
+        }
+        if let Some(RetentionOptions { tasks, events }) = retention {
+            let tasks = never(py, "retention.tasks", tasks)?;
+            config = config.retention(Retention { tasks, events: never(py, "retention.events", events)? });
+        }
+        if aging.is_some() {
+            config = config.aging(never(py, "aging", aging)?);
+        }
+        if let Some(most) = count(py, "max_depth", max_depth)? {
+            config = config.max_depth(most);
+        }
+        if let Some(clock) = clock {
+            config = config.clock(Clock::Manual(clock.get().0.clone()));
+        }
+        Ok(config)
+    }
+}
+
+#[pyfunction]
+fn open(py: Python<'_>, url: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+    let config = OpenOptions::of(options)?.config(py, url)?;
     Ok(Op::new(async { Core::open_with(config).await.map(Opened) }))
+}
+
+options! {
+    AdoptFields { dry_run: bool, labels: Names, ids: Names, types: Names, statuses: Names }
+}
+
+options! {
+    AgentSettings {
+        types: Names, capabilities: Names, aliases: Names, display_name: String, role: String, metadata: Py<PyAny>,
+        concurrency: Count,
+        max_concurrent: Count, lease: Span, wait: Span, grace: Span, heartbeat: Span,
+    }
+}
+
+impl AgentSettings {
+    fn agent(self, py: Python<'_>, id: String) -> PyResult<Agent> {
+        let mut agent = Agent::new(id);
+        if let Some(most) = count(py, "concurrency", self.concurrency)? {
+            agent = agent.concurrency(most);
+        }
+        if let Some(types) = self.types {
+            agent = agent.types(types.0);
+        }
+        if let Some(capabilities) = self.capabilities {
+            agent = agent.capabilities(capabilities.0);
+        }
+        if let Some(aliases) = self.aliases {
+            agent = agent.aliases(aliases.0);
+        }
+        if let Some(name) = self.display_name {
+            agent = agent.display_name(name);
+        }
+        if let Some(role) = self.role {
+            agent = agent.role(role);
+        }
+        if let Some(metadata) = self.metadata {
+            agent = agent.metadata(json::write(metadata.bind(py), None)?);
+        }
+        if let Some(most) = count(py, "max_concurrent", self.max_concurrent)? {
+            agent = agent.max_concurrent(most);
+        }
+        if let Some(lease) = span(py, "lease", self.lease)? {
+            agent = agent.lease(lease);
+        }
+        if let Some(wait) = span(py, "wait", self.wait)? {
+            agent = agent.wait(wait);
+        }
+        if let Some(grace) = span(py, "grace", self.grace)? {
+            agent = agent.grace(grace);
+        }
+        if let Some(heartbeat) = span(py, "heartbeat", self.heartbeat)? {
+            agent = agent.heartbeat(heartbeat);
+        }
+        Ok(agent)
+    }
 }
 
 #[pymethods]
@@ -124,70 +207,18 @@ impl Kurultai {
         Op::new(async move { core.maintain().await })
     }
 
-    fn adopt(
-        &self,
-        dry_run: bool,
-        labels: Option<Names>,
-        ids: Option<Names>,
-        types: Option<Names>,
-        statuses: Option<Names>,
-    ) -> Op {
+    fn adopt(&self, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let AdoptFields { dry_run, labels, ids, types, statuses } = AdoptFields::of(options)?;
         let [labels, ids, types, statuses] =
             [labels, ids, types, statuses].map(|names| names.map(|names| names.0));
-        let options = AdoptOptions { dry_run, labels, ids, types, statuses };
+        let options = AdoptOptions { dry_run: dry_run.unwrap_or_default(), labels, ids, types, statuses };
         let core = self.core.clone();
-        Op::new(async move { core.adopt(options).await })
+        Ok(Op::new(async move { core.adopt(options).await }))
     }
 
     /// Registers an agent and begins to claim for it.
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn start(
-        &self,
-        py: Python<'_>,
-        agent: String,
-        types: Option<Names>,
-        capabilities: Option<Names>,
-        aliases: Option<Names>,
-        display_name: Option<String>,
-        role: Option<String>,
-        concurrency: Count,
-        max_concurrent: Option<Count>,
-        lease: Option<Span>,
-        wait: Option<Span>,
-        grace: Option<Span>,
-        heartbeat: Option<Span>,
-    ) -> PyResult<Op> {
-        let mut agent = Agent::new(agent).concurrency(concurrency.named(py, "concurrency")?);
-        if let Some(types) = types {
-            agent = agent.types(types.0);
-        }
-        if let Some(capabilities) = capabilities {
-            agent = agent.capabilities(capabilities.0);
-        }
-        if let Some(aliases) = aliases {
-            agent = agent.aliases(aliases.0);
-        }
-        if let Some(name) = display_name {
-            agent = agent.display_name(name);
-        }
-        if let Some(role) = role {
-            agent = agent.role(role);
-        }
-        if let Some(most) = count(py, "max_concurrent", max_concurrent)? {
-            agent = agent.max_concurrent(most);
-        }
-        if let Some(lease) = span(py, "lease", lease)? {
-            agent = agent.lease(lease);
-        }
-        if let Some(wait) = span(py, "wait", wait)? {
-            agent = agent.wait(wait);
-        }
-        if let Some(grace) = span(py, "grace", grace)? {
-            agent = agent.grace(grace);
-        }
-        if let Some(heartbeat) = span(py, "heartbeat", heartbeat)? {
-            agent = agent.heartbeat(heartbeat);
-        }
+    fn start(&self, py: Python<'_>, agent: String, settings: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let agent = AgentSettings::of(settings)?.agent(py, agent)?;
         let core = self.core.clone();
         Ok(Op::new(async move { agent.start(&core).await.map(Started) }))
     }

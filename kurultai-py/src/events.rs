@@ -1,23 +1,57 @@
 //! The room `events`.
 
 use crate::{
-    args::{Count, Span, TaskId, Time, span},
+    args::{Count, Span, TaskId, Time, count, span},
     errors::Raise,
-    op::Op,
+    op::{Answer, Op},
+    options::options,
     runtime::ForkSafe,
     view::view,
 };
 use kurultai_core::{Events as CoreEvents, events, events::EventFilter};
-use pyo3::prelude::*;
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyIterator, PyList},
+};
 use std::sync::Arc;
 use tokio::sync::Mutex;
 
 view! {
     /// Something that happened. `seq` grows in commit order within the namespace, without a gap.
-    Event of events::Event { seq, topic, source, task_id, payload, created_at }
+    Event of events::Event { seq, topic, source, task_id, correlation_id, payload, created_at }
 
     fn __hash__(&self) -> u64 {
         self.inner.seq as u64
+    }
+}
+
+/// What a read has found, and from where to read on.
+#[pyclass(frozen, get_all, module = "kurultai")]
+pub(crate) struct EventPage {
+    events: Py<PyList>,
+    next: i64,
+}
+
+#[pymethods]
+impl EventPage {
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        self.events.bind(py).try_iter()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.events.bind(py).len()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        crate::view::repr(slf.as_any(), &["events", "next"])
+    }
+}
+
+impl Answer for events::EventPage {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let events::EventPage { events, next } = self;
+        let events = events.give(py)?.into_bound(py).cast_into::<PyList>()?.unbind();
+        Ok(Py::new(py, EventPage { events, next })?.into_any())
     }
 }
 
@@ -45,38 +79,37 @@ impl Follow {
     }
 }
 
+options! {
+    FilterOptions {
+        after_seq: i64, topic: String, source: String, task: TaskId, since: Time, limit: Count, wait: Span,
+    }
+}
+
+impl FilterOptions {
+    fn filter(self, py: Python<'_>) -> PyResult<EventFilter> {
+        let usual = EventFilter::default();
+        Ok(EventFilter {
+            after_seq: self.after_seq.unwrap_or(usual.after_seq),
+            topic: self.topic,
+            source: self.source,
+            task_id: self.task.map(|task| task.0),
+            since: self.since.map(|time| time.named(py, "since")).transpose()?,
+            limit: count(py, "limit", self.limit)?.unwrap_or(usual.limit),
+            wait: span(py, "wait", self.wait)?.unwrap_or(usual.wait),
+        })
+    }
+}
+
 #[pymethods]
 impl Events {
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn read(
-        &self,
-        py: Python<'_>,
-        after_seq: i64,
-        topic: Option<String>,
-        source: Option<String>,
-        task: Option<TaskId>,
-        since: Option<Time>,
-        limit: Count,
-        wait: Option<Span>,
-    ) -> PyResult<Op> {
-        let (wait, limit) = (span(py, "wait", wait)?.unwrap_or_default(), limit.named(py, "limit")?);
-        let since = since.map(|time| time.named(py, "since")).transpose()?;
-        let task_id = task.map(|task| task.0);
-        let filter = EventFilter { after_seq, topic, source, task_id, since, limit, wait };
+    fn read(&self, py: Python<'_>, filter: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let filter = FilterOptions::of(filter)?.filter(py)?;
         let events = self.0.clone();
         Ok(Op::new(async move { events.read(filter).await }))
     }
 
-    fn follow(
-        &self,
-        py: Python<'_>,
-        after_seq: i64,
-        topic: Option<String>,
-        source: Option<String>,
-        task: Option<TaskId>,
-    ) -> PyResult<Follow> {
-        let task_id = task.map(|task| task.0);
-        let filter = EventFilter { after_seq, topic, source, task_id, limit: PAGE, ..EventFilter::default() };
+    fn follow(&self, py: Python<'_>, filter: &Bound<'_, PyDict>) -> PyResult<Follow> {
+        let filter = EventFilter { limit: PAGE, ..FilterOptions::of(filter)?.filter(py)? };
         let follow = self.0.follow(filter).raise(py)?;
         Ok(Follow(ForkSafe::new(Arc::new(Mutex::new(follow)))))
     }
@@ -95,6 +128,7 @@ fn matches(pattern: &str, topic: &str) -> bool {
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Event>()?;
+    module.add_class::<EventPage>()?;
     module.add_class::<Events>()?;
     module.add_class::<Follow>()?;
     module.add_function(pyo3::wrap_pyfunction!(matches, module)?)

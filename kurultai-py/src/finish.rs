@@ -4,9 +4,10 @@ use crate::{
     args::{LeaseArg, Span, span},
     json,
     new_task::usage,
+    options::options,
 };
 use kurultai_core::{tasks, tasks::Failure};
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyDict};
 
 macro_rules! ending {
     ($(#[$doc:meta])* $name:ident { $($new:tt)* }) => {
@@ -47,19 +48,11 @@ ending! {
     /// Ends an attempt badly: it is tried again, or goes to the dead letters when it is not retryable.
     Fail {
         #[new]
-        #[pyo3(signature = (
-            task, error, *, retryable = true, retry_after = None, results = None, usage = None, default = None
-        ))]
-        fn new(
-            task: LeaseArg,
-            error: &Bound<'_, PyAny>,
-            retryable: bool,
-            retry_after: Option<Span>,
-            results: Option<&Bound<'_, PyAny>>,
-            usage: Option<&Bound<'_, PyAny>>,
-            default: Option<&Bound<'_, PyAny>>,
-        ) -> PyResult<Self> {
-            let failure = failure(error, retryable, retry_after, results, usage, default)?;
+        #[pyo3(signature = (task, error, **options), text_signature = "(task, error, *, retryable=True, \
+            retry_after=None, results=None, usage=None, default=None)")]
+        fn new(task: LeaseArg, error: &Bound<'_, PyAny>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+            let options = options.map_or_else(|| Ok(FailOptions::default()), FailOptions::of)?;
+            let failure = options.failure(error, None)?;
             Ok(Fail(tasks::Finish { lease: task.0, outcome: tasks::Outcome::Fail(failure) }))
         }
     }
@@ -75,22 +68,29 @@ ending! {
     }
 }
 
-/// The error as text, whatever it is: an exception counts with its message.
-pub(crate) fn failure(
-    error: &Bound<'_, PyAny>,
-    retryable: bool,
-    retry_after: Option<Span>,
-    results: Option<&Bound<'_, PyAny>>,
-    usage_given: Option<&Bound<'_, PyAny>>,
-    default: Option<&Bound<'_, PyAny>>,
-) -> PyResult<Failure> {
-    Ok(Failure {
-        retryable,
-        retry_after: span(error.py(), "retry_after", retry_after)?,
-        results: json::write_results(results, default)?,
-        usage: usage(usage_given)?,
-        ..Failure::new(error.str()?.to_string_lossy())
-    })
+options! {
+    /// What a failure says beside its error.
+    FailOptions { retryable: bool, retry_after: Span, results: Py<PyAny>, usage: Py<PyAny>, default: Py<PyAny> }
+}
+
+impl FailOptions {
+    /// The error as text, whatever it is: an exception counts with its message.
+    pub(crate) fn failure(
+        self,
+        error: &Bound<'_, PyAny>,
+        default: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Failure> {
+        let py = error.py();
+        let default = self.default.as_ref().map(|default| default.bind(py)).or(default);
+        let results = self.results.as_ref().map(|results| results.bind(py));
+        Ok(Failure {
+            retryable: self.retryable.unwrap_or(true),
+            retry_after: span(py, "retry_after", self.retry_after)?,
+            results: json::write_results(results, default)?,
+            usage: usage(self.usage.as_ref().map(|usage| usage.bind(py)))?,
+            ..Failure::new(error.str()?.to_string_lossy())
+        })
+    }
 }
 
 /// A Complete, Fail or Release.

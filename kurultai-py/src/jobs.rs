@@ -30,12 +30,9 @@ impl Answer for Started {
     }
 }
 
-/// A job on its way to Python; the core releases it where nobody takes it.
-struct Pulled(worker::Job);
-
-impl Answer for Pulled {
+impl Answer for worker::Job {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(Py::new(py, Job(ForkSafe::new(Arc::new(self.0))))?.into_any())
+        Ok(Py::new(py, Job(ForkSafe::new(Arc::new(self))))?.into_any())
     }
 }
 
@@ -53,7 +50,7 @@ impl Answer for Stopped {
 impl Jobs {
     fn next(&self) -> Op {
         let jobs = self.0.clone();
-        Op::new(async move { Ok(jobs.next().await?.map(Pulled)) })
+        Op::new(async move { jobs.next().await })
     }
 
     fn drain(&self) {

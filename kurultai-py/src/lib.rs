@@ -1,7 +1,8 @@
 //! The native part of the Python package `kurultai`. Its public face is Python: kurultai-py/python/kurultai.
 //!
 //! Reading order: [`runtime`], [`op`] (one call of the core as something to await) and [`bridge`] (how its answer
-//! comes back), then [`json`], [`errors`], [`view`] (results) and [`args`] (parameters), then a file for each room.
+//! comes back), then [`json`], [`errors`], [`view`] (results), [`args`] (parameters) and [`options`], then a file for each
+//! room.
 
 mod agents;
 mod args;
@@ -16,6 +17,7 @@ mod json;
 mod logs;
 mod new_task;
 mod op;
+mod options;
 mod runtime;
 mod task_types;
 mod tasks;

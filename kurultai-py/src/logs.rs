@@ -2,12 +2,13 @@
 //! that holds the GIL anyway hands them over.
 
 use crate::bridge::Queue;
+use kurultai_bridge::lock;
 use pyo3::{prelude::*, sync::PyOnceLock};
 use std::{
     collections::VecDeque,
     fmt::{self, Write},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
 };
@@ -132,10 +133,6 @@ impl Visit for Message {
             name => write!(self.fields, " {name}={value:?}"),
         };
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

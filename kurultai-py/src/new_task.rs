@@ -30,7 +30,7 @@ impl NewTask {
     #[new]
     #[pyo3(signature = (r#type, payload = None, **fields), text_signature = "(type, payload=None, *, id=None, \
         title=None, description=None, priority=None, priority_weight=None, requires=None, prefers=None, \
-        assigned_to=None, delegated_by=None, parent=None, depends_on=None, unique_key=None, run_at=None, delay=None, \
+        assigned_to=None, delegated_by=None, parent=None, correlation_id=None, depends_on=None, unique_key=None, run_at=None, delay=None, \
         expires_at=None, expires_in=None, max_attempts=None, retry=None, wait_for=None, \
         on_prerequisite_failure=None, default=None)")]
     fn new(
@@ -117,6 +117,7 @@ fn set(task: &mut tasks::NewTask, name: &str, value: &Bound<'_, PyAny>) -> PyRes
         "prefers" => task.preferred_capabilities = field::<Names>(name, value, NAMES)?.0,
         "assigned_to" => task.assigned_to = text(name, value)?,
         "delegated_by" => task.delegated_by = text(name, value)?,
+        "correlation_id" => task.correlation_id = text(name, value)?,
         "parent" => task.parent_id = Some(field::<TaskId>(name, value, "a task or its id")?.0),
         "depends_on" => task.depends_on = dependencies(value)?,
         "unique_key" => task.unique_key = text(name, value)?,

@@ -1,16 +1,14 @@
-//! One call of the core, as something Python can await: polled once where it is awaited; what is not ready then is
-//! polled in tokio when it is woken, and comes back through the loop's bridge. Under `run` it blocks instead.
+//! One call of the core, as something Python can await: what is not ready where it is awaited comes back through the
+//! loop's bridge. Under `run` it blocks instead.
 
 use crate::{
-    bridge::{Bridge, Queue, lock},
+    bridge::{Bridge, Queue},
     errors, logs,
     runtime::{self, ForkSafe},
 };
 use futures::FutureExt;
-use kurultai_core::{
-    Error,
-    ready_queue::{ReadyQueue, Resume},
-};
+use kurultai_bridge::{Call, Sink, Started, Work, lock, poll};
+use kurultai_core::Result;
 use pyo3::{
     exceptions::{PyStopIteration, asyncio::CancelledError},
     intern,
@@ -20,12 +18,7 @@ use pyo3::{
 use std::{
     cell::Cell,
     future::Future,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     task::{Context, Poll, Wake, Waker},
     thread::{self, Thread},
     time::Duration,
@@ -41,8 +34,7 @@ pub(crate) trait Answer: Send + 'static {
 }
 
 type Give = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
-type Outcome = Result<Give, Error>;
-type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+type Outcome = Result<Give>;
 
 /// While it runs it is what asyncio's tasks take for a future: something with `_asyncio_future_blocking`. A real future
 /// costs a turn of the loop for each call; here a task goes on as soon as the bridge knows its answer.
@@ -50,7 +42,7 @@ type Call = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 pub(crate) struct Op(ForkSafe<Mutex<Stage>>);
 
 enum Stage {
-    New(Call),
+    New(Work<Give>),
     Running(Running),
     Over,
 }
@@ -62,20 +54,14 @@ struct Running {
     cancelled: Option<Py<PyAny>>,
 }
 
-/// A call that was not ready at once: its own waker, and who waits for it in the loop.
-pub(crate) struct Pending {
+/// A call that was not ready at once.
+pub(crate) type Pending = Call<Give, Told>;
+
+/// Who waits for a call in its loop.
+pub(crate) struct Told {
     queue: Arc<Queue>,
-    progress: Mutex<Progress>,
-    woken: AtomicBool,
     /// Only touched under the GIL; whoever drops the call takes it out first.
     waiter: Mutex<Option<Waiter>>,
-}
-
-enum Progress {
-    Going(Call),
-    Done(Outcome),
-    /// Taken, or nobody waits any more.
-    Gone,
 }
 
 struct Waiter {
@@ -85,30 +71,28 @@ struct Waiter {
 }
 
 impl Op {
-    pub(crate) fn new<T: Answer>(call: impl Future<Output = Result<T, Error>> + Send + 'static) -> Self {
+    pub(crate) fn new<T: Answer>(call: impl Future<Output = Result<T>> + Send + 'static) -> Self {
         let call =
             call.map(|outcome| outcome.map(|answer| Box::new(|py: Python<'_>| answer.give(py)) as Give));
         Op(ForkSafe::new(Mutex::new(Stage::New(Box::pin(call)))))
     }
 
     /// The outcome, where it is there at once.
-    fn start(&self, py: Python<'_>, mut call: Call) -> PyResult<Option<Outcome>> {
-        let _inside = runtime::get(py)?.enter();
+    fn start(&self, py: Python<'_>, call: Work<Give>) -> PyResult<Option<Outcome>> {
+        let runtime = runtime::get(py)?;
         if BLOCKING.get() {
-            return block(py, &mut call).map(Some);
+            let _inside = runtime.enter();
+            return block(py, call).map(Some);
         }
         let (event_loop, bridge) = Bridge::of_running_loop(py)?;
-        let pending = Arc::new(Pending {
-            queue: bridge.get().queue().clone(),
-            progress: Mutex::new(Progress::Going(call)),
-            woken: AtomicBool::new(false),
-            waiter: Mutex::default(),
-        });
-        if pending.poll() {
-            return Ok(pending.take());
+        let told = Told { queue: bridge.get().queue().clone(), waiter: Mutex::default() };
+        match Call::start(call, told) {
+            Started::Ended(outcome) => Ok(Some(outcome)),
+            Started::Going(pending) => {
+                *lock(&self.0) = Stage::Running(Running { pending, event_loop, cancelled: None });
+                Ok(None)
+            }
         }
-        *lock(&self.0) = Stage::Running(Running { pending, event_loop, cancelled: None });
-        Ok(None)
     }
 
     fn with_running<T>(&self, look: impl FnOnce(&mut Running) -> T) -> Option<T> {
@@ -168,20 +152,20 @@ impl Op {
     #[pyo3(signature = (callback, *, context))]
     fn add_done_callback(slf: Py<Self>, callback: Py<PyAny>, context: Py<PyAny>) {
         let Some(pending) = slf.get().with_running(|running| running.pending.clone()) else { return };
-        *lock(&pending.waiter) = Some(Waiter { op: slf, callback, context });
+        *lock(&pending.sink().waiter) = Some(Waiter { op: slf, callback, context });
     }
 
     /// Whether the answer has come; the loop may not have heard of it yet.
     fn done(&self) -> bool {
-        self.with_running(|running| running.pending.done()).unwrap_or(true)
+        self.with_running(|running| running.pending.is_over()).unwrap_or(true)
     }
 
     /// False where the task goes on already.
     #[pyo3(signature = (msg = None))]
     fn cancel(&self, py: Python<'_>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         let taken = self.with_running(|running| {
-            let waiter = lock(&running.pending.waiter).take()?;
-            running.pending.give_up();
+            let waiter = lock(&running.pending.sink().waiter).take()?;
+            running.pending.cancel();
             running.cancelled = Some(msg.unwrap_or_else(|| py.None()));
             Some((running.event_loop.clone_ref(py), waiter))
         });
@@ -210,71 +194,20 @@ impl Drop for Op {
         }
         let stage = std::mem::replace(&mut *lock(&self.0), Stage::Over);
         if let Stage::Running(running) = stage {
-            drop(lock(&running.pending.waiter).take());
-            running.pending.give_up();
+            drop(lock(&running.pending.sink().waiter).take());
+            running.pending.cancel();
         }
     }
 }
 
-static READY: ReadyQueue<Pending> = ReadyQueue::new();
-
-impl Resume for Pending {
-    fn resume(self: Arc<Self>) {
-        if self.poll() {
-            self.queue.clone().push(self);
-        }
+impl Sink<Give> for Told {
+    fn ended(pending: Arc<Pending>) {
+        pending.sink().queue.clone().push(pending);
     }
 }
 
-impl Wake for Pending {
-    fn wake(self: Arc<Self>) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            READY.push(self, runtime::begun());
-        }
-    }
-}
-
-impl Pending {
-    /// Whether that brought the outcome.
-    fn poll(self: &Arc<Self>) -> bool {
-        // Before the poll: whoever wakes it from here on wants another one.
-        self.woken.store(false, Ordering::Release);
-        let mut progress = lock(&self.progress);
-        let Progress::Going(call) = &mut *progress else { return false };
-        let waker = Waker::from(self.clone());
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut Context::from_waker(&waker))));
-        let outcome = match polled {
-            Ok(Poll::Pending) => return false,
-            Ok(Poll::Ready(outcome)) => outcome,
-            Err(panic) => Err(Error::defect(&*panic)),
-        };
-        *progress = Progress::Done(outcome);
-        true
-    }
-
-    fn done(&self) -> bool {
-        !matches!(*lock(&self.progress), Progress::Going(_))
-    }
-
-    fn take(&self) -> Option<Outcome> {
-        let mut progress = lock(&self.progress);
-        match std::mem::replace(&mut *progress, Progress::Gone) {
-            Progress::Done(outcome) => Some(outcome),
-            other => {
-                *progress = other;
-                None
-            }
-        }
-    }
-
-    /// Drops the call, or its answer, which goes back where it stands for something.
-    pub(crate) fn give_up(&self) {
-        let _inside = runtime::begun().enter();
-        let progress = std::mem::replace(&mut *lock(&self.progress), Progress::Gone);
-        drop(progress);
-    }
-
-    /// Lets whoever awaits this go on, unless it was cancelled meanwhile.
+impl Told {
+    /// Lets whoever awaits the call go on, unless it was cancelled meanwhile.
     pub(crate) fn tell(&self, py: Python<'_>) -> PyResult<()> {
         let Some(Waiter { op, callback, context }) = lock(&self.waiter).take() else { return Ok(()) };
         context.call_method1(py, intern!(py, "run"), (callback, op)).map(drop)
@@ -321,10 +254,10 @@ impl Wake for Unpark {
     }
 }
 
-fn block(py: Python<'_>, call: &mut Call) -> PyResult<Outcome> {
+fn block(py: Python<'_>, mut call: Work<Give>) -> PyResult<Outcome> {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     loop {
-        if let Poll::Ready(outcome) = call.as_mut().poll(&mut Context::from_waker(&waker)) {
+        if let Poll::Ready(outcome) = poll(&mut call, &mut Context::from_waker(&waker)) {
             return Ok(outcome);
         }
         py.detach(|| thread::park_timeout(SLICE));

@@ -1,14 +1,10 @@
-//! The tokio runtime of this process: two threads that never touch Python, and what a fork means for them.
+//! The runtime of this process, whose threads never touch Python, and what a fork means for them.
 
 use crate::errors;
 use pyo3::{prelude::*, types::PyDict};
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
-use tokio::runtime::{Builder, Handle, Runtime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::runtime::Runtime;
 
-static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// The runtime, or `config.fork` in a child whose threads stayed behind in its parent.
@@ -16,16 +12,7 @@ pub(crate) fn get(py: Python<'_>) -> PyResult<&'static Runtime> {
     if forked() {
         return Err(errors::forked(py));
     }
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    let built = Builder::new_multi_thread().worker_threads(2).thread_name("kurultai").enable_all().build()?;
-    Ok(RUNTIME.get_or_init(|| built))
-}
-
-/// For what was begun with [`get`].
-pub(crate) fn begun() -> &'static Handle {
-    RUNTIME.get().expect("a call runs in it").handle()
+    Ok(kurultai_bridge::runtime()?)
 }
 
 /// Whether what this process holds belongs to its parent's threads: then it may neither be used nor dropped,
@@ -36,7 +23,7 @@ pub(crate) fn forked() -> bool {
 
 #[pyfunction]
 fn after_fork() {
-    FORKED.store(RUNTIME.get().is_some(), Ordering::Relaxed);
+    FORKED.store(kurultai_bridge::has_runtime(), Ordering::Relaxed);
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

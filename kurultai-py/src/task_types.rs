@@ -3,13 +3,9 @@
 use crate::{
     errors::Raise,
     op::Answer,
-    runtime::ForkSafe,
     view::{Show, view},
 };
-use kurultai_core::{
-    Tasks as CoreTasks, tasks,
-    tasks::{Finish, Outcome, Reason as CoreReason},
-};
+use kurultai_core::{tasks, tasks::Reason as CoreReason};
 use pyo3::{
     prelude::*,
     types::{PyDict, PyIterator, PyList},
@@ -18,7 +14,6 @@ use std::{
     collections::hash_map::DefaultHasher,
     hash::{Hash, Hasher},
 };
-use tokio::runtime::Handle;
 
 fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -49,7 +44,7 @@ view! {
     /// A task as its claimer gets it.
     Claimed of tasks::Claimed {
         id, task_type as "type", title, description, payload, priority, attempt, max_attempts, delegated_by,
-        parent_id, checkpoint, prerequisites, lease,
+        parent_id, correlation_id, checkpoint, prerequisites, lease,
     }
 
     fn __hash__(&self) -> u64 {
@@ -67,8 +62,8 @@ view! {
     /// The whole task.
     Task of tasks::Task {
         id, task_type as "type", title, description, status, priority, priority_weight, payload,
-        required_capabilities, preferred_capabilities, assigned_to, delegated_by, parent_id, unique_key, depends_on,
-        run_at, expires_at, attempts, max_attempts, claimed_by, claimed_at, lease_version, lease_expires_at,
+        required_capabilities, preferred_capabilities, assigned_to, delegated_by, parent_id, correlation_id,
+        unique_key, depends_on, run_at, expires_at, attempts, max_attempts, claimed_by, claimed_at, lease_version, lease_expires_at,
         progress, checkpoint, results, error_message, errors, usage, created_at, updated_at, completed_at,
     }
 
@@ -227,39 +222,9 @@ impl Show for CoreReason {
     }
 }
 
-/// Claimed tasks on their way to Python: if nobody takes them, they go back.
-pub(crate) struct Given {
-    claimed: Vec<tasks::Claimed>,
-    tasks: ForkSafe<CoreTasks>,
-    runtime: Handle,
-}
-
-impl Given {
-    /// Runs in tokio.
-    pub(crate) fn new(claimed: Vec<tasks::Claimed>, tasks: CoreTasks) -> Self {
-        Given { claimed, tasks: ForkSafe::new(tasks), runtime: Handle::current() }
-    }
-}
-
-impl Answer for Given {
-    fn give(mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        std::mem::take(&mut self.claimed).give(py)
-    }
-}
-
-impl Drop for Given {
-    fn drop(&mut self) {
-        if self.claimed.is_empty() || crate::runtime::forked() {
-            return;
-        }
-        let release = |c: tasks::Claimed| Finish { lease: c.lease, outcome: Outcome::Release };
-        let finishes = std::mem::take(&mut self.claimed).into_iter().map(release).collect();
-        let tasks = self.tasks.clone();
-        self.runtime.spawn(async move {
-            if let Err(error) = tasks.finish_many(finishes).await {
-                tracing::warn!(%error, "a claim that nobody took returns when its lease ends");
-            }
-        });
+impl Answer for tasks::ClaimGuard {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.take().give(py)
     }
 }
 

@@ -1,19 +1,19 @@
 //! The room `tasks`: each method checks and converts what it was given, and returns the call to await.
 
 use crate::{
-    args::{Count, LeaseArg, Names, Span, TaskId, span, word},
+    args::{Count, LeaseArg, Names, Span, TaskId, count, span, word},
     errors,
-    finish::{FinishArg, failure},
+    finish::{FailOptions, FinishArg},
     json, new_task,
     op::Op,
+    options::options,
     runtime::ForkSafe,
-    task_types::Given,
 };
 use kurultai_core::{
     Tasks as CoreTasks,
     tasks::{Claim, DependencyType, Extend, Filter, Outcome, Status},
 };
-use pyo3::prelude::*;
+use pyo3::{prelude::*, types::PyDict};
 
 #[pyclass(frozen, module = "kurultai._native")]
 pub(crate) struct Tasks {
@@ -29,6 +29,21 @@ impl Tasks {
 
     fn default<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.default.as_ref().map(|default| default.bind(py).clone())
+    }
+}
+
+options! {
+    ClaimOptions { max: Count, types: Names, lease: Span, wait: Span, persistent: bool }
+}
+
+options! {
+    RenewOptions { ttl: Span, progress: f64, checkpoint: Py<PyAny> }
+}
+
+options! {
+    FilterOptions {
+        status: String, task_type as "type": String, assigned_to: String, claimed_by: String, parent: TaskId,
+        cursor: String, limit: Count,
     }
 }
 
@@ -58,30 +73,17 @@ impl Tasks {
         Ok(op!(self, tasks => tasks.enqueue_many(all)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn claim(
-        &self,
-        py: Python<'_>,
-        agent: String,
-        max: Count,
-        types: Option<Names>,
-        lease: Option<Span>,
-        wait: Option<Span>,
-        persistent: bool,
-    ) -> PyResult<Op> {
+    fn claim(&self, py: Python<'_>, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let ClaimOptions { max, types, lease, wait, persistent } = ClaimOptions::of(options)?;
         let claim = Claim {
             agent,
-            max: max.named(py, "max")?,
+            max: count(py, "max", max)?.unwrap_or(1),
             types: types.map(|names| names.0),
             lease: span(py, "lease", lease)?,
             wait: span(py, "wait", wait)?.unwrap_or_default(),
-            persistent,
+            persistent: persistent.unwrap_or_default(),
         };
-        let tasks = self.core.clone();
-        Ok(Op::new(async move {
-            let claimed = tasks.claim(claim).await?;
-            Ok(Given::new(claimed, tasks))
-        }))
+        Ok(op!(self, tasks => tasks.claim_guarded(claim)))
     }
 
     fn complete(
@@ -96,18 +98,14 @@ impl Tasks {
         Ok(op!(self, tasks => tasks.finish(&task.0, outcome)))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
     fn fail(
         &self,
         py: Python<'_>,
         task: LeaseArg,
         error: &Bound<'_, PyAny>,
-        retryable: bool,
-        retry_after: Option<Span>,
-        results: Option<&Bound<'_, PyAny>>,
-        usage: Option<&Bound<'_, PyAny>>,
+        options: &Bound<'_, PyDict>,
     ) -> PyResult<Op> {
-        let failure = failure(error, retryable, retry_after, results, usage, self.default(py).as_ref())?;
+        let failure = FailOptions::of(options)?.failure(error, self.default(py).as_ref())?;
         Ok(op!(self, tasks => tasks.fail(&task.0, failure)))
     }
 
@@ -139,16 +137,10 @@ impl Tasks {
         Ok(op!(self, tasks => tasks.finish_many(finishes)))
     }
 
-    fn renew(
-        &self,
-        py: Python<'_>,
-        task: LeaseArg,
-        ttl: Option<Span>,
-        progress: Option<f64>,
-        checkpoint: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Op> {
+    fn renew(&self, py: Python<'_>, task: LeaseArg, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let RenewOptions { ttl, progress, checkpoint } = RenewOptions::of(options)?;
         let default = self.default(py);
-        let written = |value| json::write_as("checkpoint", value, default.as_ref());
+        let written = |value: Py<PyAny>| json::write_as("checkpoint", value.bind(py), default.as_ref());
         let checkpoint = checkpoint.map(written).transpose()?;
         let request = Extend { lease: task.0, ttl: span(py, "lease", ttl)?, progress, checkpoint };
         Ok(op!(self, tasks => tasks.renew(request)))
@@ -204,22 +196,18 @@ impl Tasks {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are keywords in Python")]
-    fn list(
-        &self,
-        py: Python<'_>,
-        status: Option<&str>,
-        r#type: Option<String>,
-        assigned_to: Option<String>,
-        claimed_by: Option<String>,
-        parent: Option<TaskId>,
-        cursor: Option<String>,
-        limit: Count,
-    ) -> PyResult<Op> {
-        let status: Option<Status> = word(py, status)?;
-        let parent_id = parent.map(|parent| parent.0);
-        let limit = limit.named(py, "limit")?;
-        let filter = Filter { status, task_type: r#type, assigned_to, claimed_by, parent_id, cursor, limit };
+    fn list(&self, py: Python<'_>, filter: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let FilterOptions { status, task_type, assigned_to, claimed_by, parent, cursor, limit } =
+            FilterOptions::of(filter)?;
+        let filter = Filter {
+            status: word(py, status.as_deref())?,
+            task_type,
+            assigned_to,
+            claimed_by,
+            parent_id: parent.map(|parent| parent.0),
+            cursor,
+            limit: count(py, "limit", limit)?.unwrap_or(Filter::default().limit),
+        };
         Ok(op!(self, tasks => tasks.list(filter)))
     }
 

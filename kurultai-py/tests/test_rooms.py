@@ -79,8 +79,11 @@ class Events:
         )
         self.assertEqual([event.seq for event in await events.read(after_seq=2)], [3, 4])
         self.assertEqual(len(await events.read(source="temujin", since=start, limit=2)), 2)
-        self.assertEqual(await events.read(since=datetime.now(timezone.utc) + timedelta(days=1)), [])
-        self.assertEqual((log[1].task_id, log[1].created_at.tzinfo), (task.id, timezone.utc))
+        empty = await events.read(since=datetime.now(timezone.utc) + timedelta(days=1))
+        self.assertEqual((empty.events, empty.next), ([], log.next))
+        first = log.events[1]
+        self.assertEqual((first.task_id, first.created_at.tzinfo), (task.id, timezone.utc))
+        self.assertEqual(first.correlation_id, task.id)
         with self.assertCode("input.invalid"):
             await events.read(limit=10_001)
 

@@ -140,6 +140,7 @@ class Tasks:
             "lease is '-1'": lambda: tasks.claim("temujin", lease=-1),
             "wait is '-1'": lambda: tasks.claim("temujin", wait=-1),
             "limit is '-1'": lambda: tasks.list(limit=-1),
+            "limit is '0'": lambda: tasks.list(limit=0),
             "max_concurrent is '-1'": lambda: self.k.agents.register("x", max_concurrent=-1),
             "task_defaults.timeout is '-1'": lambda: self.open(task_defaults={"timeout": -1}),
             "task_defaults.max_attempts is '-1'": lambda: self.open(task_defaults={"max_attempts": -1}),

@@ -42,7 +42,7 @@ const operations = {
   list: async ({ tasks }, given) => (await tasks.list(given)).tasks.map(seen),
   read: async ({ events }, { after, wait, task, ...rest }) => {
     const filter = { ...rest, afterSeq: after, waitMs: ms(wait), ...(task && { taskId: task }) }
-    return (await events.read(filter)).map((event) => [event.seq, event.topic, event.taskId, event.source])
+    return (await events.read(filter)).events.map((event) => [event.seq, event.topic, event.taskId, event.source])
   },
   last_seq: ({ events }) => events.lastSeq(),
   look: (_, { file }) => { readFileSync(file) },

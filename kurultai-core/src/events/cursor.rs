@@ -10,12 +10,10 @@ use crate::{
     error::{Error, Kind, Result},
 };
 
-pub(super) fn checked(mut filter: EventFilter) -> Result<Wanted> {
-    filter.limit = match filter.limit {
-        0 => 1_000,
-        limit @ 1..=10_000 => limit,
-        limit => return Err(Error::invalid("limit", limit, "1 to 10000")),
-    };
+pub(super) fn checked(filter: EventFilter) -> Result<Wanted> {
+    if !(1..=10_000).contains(&filter.limit) {
+        return Err(Error::invalid("limit", filter.limit, "1 to 10000"));
+    }
     if !(0..MOST_EVENTS).contains(&filter.after_seq) {
         return Err(Error::invalid("after_seq", filter.after_seq, "0, or the seq of an event"));
     }

@@ -47,7 +47,7 @@ impl IntoIterator for EventPage {
 }
 
 /// What to read; every field that is given must match.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EventFilter {
     /// Only later ones. 0, the default, is the first that the log still has.
     pub after_seq: i64,
@@ -59,8 +59,22 @@ pub struct EventFilter {
     pub task_id: Option<String>,
     /// Not before this time.
     pub since: Option<DateTime<Utc>>,
-    /// 1 to 10,000; 0, the default, means 1,000.
+    /// 1 to 10,000. Default 1,000.
     pub limit: usize,
     /// How long to wait for an event where none matches yet. Default zero.
     pub wait: Duration,
+}
+
+impl Default for EventFilter {
+    fn default() -> Self {
+        EventFilter {
+            after_seq: 0,
+            topic: None,
+            source: None,
+            task_id: None,
+            since: None,
+            limit: 1_000,
+            wait: Duration::ZERO,
+        }
+    }
 }

@@ -1,36 +1,57 @@
 use super::{
+    Tasks,
     hot::Finishes,
+    requests::Claim,
     types::{Claimed, Finish, Outcome},
 };
-use std::{fmt, sync::Arc};
+use crate::error::Result;
+use std::{fmt, ops::Deref, sync::Arc};
+use tokio::runtime::Handle;
 
-/// Tasks on their way to a claimer. If it has gone, they go back.
-pub(crate) struct ClaimGuard {
+/// Claimed tasks on their way to a claimer. Dropped before they are taken, they go back.
+pub struct ClaimGuard {
     claimed: Vec<Claimed>,
     /// Work of the store was overdue and is done now, so another claim may get more.
     pub(super) settled: bool,
     finish: Arc<Finishes>,
+    /// It may be dropped on a thread that has no runtime.
+    runtime: Handle,
 }
 
 impl ClaimGuard {
     pub(super) fn new(claimed: Vec<Claimed>, settled: bool, finish: Arc<Finishes>) -> Self {
-        ClaimGuard { claimed, settled, finish }
+        ClaimGuard { claimed, settled, finish, runtime: Handle::current() }
     }
 
-    pub(super) fn take(mut self) -> Vec<Claimed> {
+    /// They have arrived.
+    pub fn take(mut self) -> Vec<Claimed> {
         std::mem::take(&mut self.claimed)
+    }
+}
+
+impl Tasks {
+    /// [`claim`](Self::claim) for a binding, in which the way to the claimer goes on after this call.
+    pub fn claim_guarded(&self, claim: Claim) -> impl Future<Output = Result<ClaimGuard>> + Send + '_ {
+        self.guarded(claim)
+    }
+}
+
+impl Deref for ClaimGuard {
+    type Target = [Claimed];
+
+    fn deref(&self) -> &[Claimed] {
+        &self.claimed
     }
 }
 
 impl Drop for ClaimGuard {
     fn drop(&mut self) {
         let claimed = std::mem::take(&mut self.claimed);
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if claimed.is_empty() {
             return;
         }
         let finish = self.finish.clone();
-        runtime.spawn(async move {
+        self.runtime.spawn(async move {
             let release = |claimed: Claimed| Finish { lease: claimed.lease, outcome: Outcome::Release };
             if let Err(error) = finish.call(claimed.into_iter().map(release).collect()).await {
                 tracing::warn!(%error, "a dropped claim returns when its lease ends");

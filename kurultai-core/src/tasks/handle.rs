@@ -4,6 +4,7 @@ use super::{
     admit,
     adoption::{AdoptOptions, Adoption},
     check,
+    claim_guard::ClaimGuard,
     contract::*,
     explain::{self, Explanation},
     hot::Hot,
@@ -82,8 +83,12 @@ impl Tasks {
     /// there is none it waits up to `wait` and returns as soon as work arrives; an empty list is no error.
     ///
     /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
-    #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
     pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        self.guarded(claim).await.map(ClaimGuard::take)
+    }
+
+    #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
+    pub(super) async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
         check::agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
@@ -107,23 +112,21 @@ impl Tasks {
                     self.session.news.complain(&error, "nothing can be claimed now; trying again");
                     backoff.wait(&error).await;
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
-                        return Ok(vec![]);
+                        return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone()));
                     }
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            let settled = given.settled;
-            let claimed = given.take();
-            if claimed.is_empty() && settled && std::mem::take(&mut again) {
+            if given.is_empty() && given.settled && std::mem::take(&mut again) {
                 continue;
             }
-            if !claimed.is_empty() {
-                return Ok(claimed);
+            if !given.is_empty() {
+                return Ok(given);
             }
-            let Some(waiting) = &mut waiting else { return Ok(claimed) };
+            let Some(waiting) = &mut waiting else { return Ok(given) };
             if !waiting.changed().await {
-                return Ok(claimed);
+                return Ok(given);
             }
         }
     }
@@ -282,12 +285,10 @@ impl Tasks {
 
     /// A page of tasks, in the order of their ids; give [`Page::next`] as the next filter's cursor. Errors: `input.invalid`.
     #[instrument(level = "debug", skip_all)]
-    pub async fn list(&self, mut filter: Filter) -> Result<Page> {
-        filter.limit = match filter.limit {
-            0 => 100,
-            limit @ 1..=1000 => limit,
-            limit => return Err(Error::invalid("limit", limit, "1 to 1000")),
-        };
+    pub async fn list(&self, filter: Filter) -> Result<Page> {
+        if !(1..=1000).contains(&filter.limit) {
+            return Err(Error::invalid("limit", filter.limit, "1 to 1000"));
+        }
         self.queue.list(filter).await
     }
 

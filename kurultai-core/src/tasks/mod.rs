@@ -22,6 +22,7 @@ mod types;
 mod upkeep;
 
 pub use adoption::{AdoptOptions, Adoption, Finding, FindingKind};
+pub use claim_guard::ClaimGuard;
 pub use contract::{Extend, TaskQueue};
 pub use explain::{Explanation, Reason};
 pub use handle::Tasks;

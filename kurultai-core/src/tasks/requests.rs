@@ -67,7 +67,7 @@ impl Claim {
 
 /// What to list; every field that is given must match. Tasks come in the order of their ids, which is the order
 /// in which they were made.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     /// Where they stand.
     pub status: Option<Status>,
@@ -81,6 +81,20 @@ pub struct Filter {
     pub parent_id: Option<String>,
     /// `next` of the page before.
     pub cursor: Option<String>,
-    /// 1 to 1,000; 0, the default, means 100.
+    /// 1 to 1,000. Default 100.
     pub limit: usize,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Filter {
+            status: None,
+            task_type: None,
+            assigned_to: None,
+            claimed_by: None,
+            parent_id: None,
+            cursor: None,
+            limit: 100,
+        }
+    }
 }

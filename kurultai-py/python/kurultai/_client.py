@@ -100,7 +100,9 @@ class Kurultai:
         >>> plan.tasks, plan.findings
         (0, [])
         """
-        return await self._native.adopt(dry_run, labels, ids, types, statuses)
+        return await self._native.adopt(
+            {"dry_run": dry_run, "labels": labels, "ids": ids, "types": types, "statuses": statuses}
+        )
 
     async def close(self) -> None:
         """Waits until what was sent is committed and lets go of the store. Later calls fail with ``store.closed``.
@@ -130,15 +132,20 @@ class Kurultai:
 class Opening:
     """What ``open`` returns: await it, or use it with ``async with``."""
 
-    __slots__ = ("_opened", "_options", "_url")
+    __slots__ = ("_default", "_opened", "_options", "_url")
 
-    def __init__(self, url: str | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, url: str | None, options: _native._OpenOptions, default: Callable[[Any], Any] | None
+    ) -> None:
         self._url = url
         self._options = options
+        self._default = default
         self._opened: Kurultai | None = None
 
     async def _open(self) -> Kurultai:
-        return await _open(self._url, **self._options)
+        _native.emit()  # so that the core logs from the first moment what the logger wants
+        native = await _native.open(self._url, self._options)
+        return Kurultai(native.with_default(self._default) if self._default else native)
 
     def __await__(self) -> Generator[Any, Any, Kurultai]:
         return self._open().__await__()
@@ -163,6 +170,7 @@ def open(
     task_defaults: TaskDefaults | None = None,
     retention: Retention | None = None,
     aging: Duration | None = 3600,
+    max_depth: int = 10,
     default: Callable[[Any], Any] | None = None,
     clock: _native.ManualClock | None = None,
 ) -> Opening:
@@ -173,8 +181,8 @@ def open(
 
     ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
     leases and overdue tasks to ``maintain()``. ``aging``: a task rises one rank for each such span since
-    it can be claimed, and after a further one as P0 comes before every weight; None for never. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for;
-    dataclasses and pydantic models need none. ``clock`` is for tests.
+    it can be claimed, and after a further one as P0 comes before every weight; None for never. ``max_depth``: how many
+    tasks a task may have above it. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for; dataclasses and pydantic models need none. ``clock`` is for tests.
 
     Errors: ``config.url``, ``config.env``, ``store.auth``, ``store.unavailable`` (retryable), ``store.schema_newer``,
     ``store.schema_conflict`` (the file holds another program's things under our names), ``store.read_only``,
@@ -185,50 +193,21 @@ def open(
     ...     [agent.id for agent in await k.agents.list()]
     ['temujin']
     """
-    options = dict(
-        namespace=namespace,
-        migrate=migrate,
-        background=background,
-        task_defaults=task_defaults or {},
-        retention=retention or {},
-        aging=aging,
-        default=default,
-        clock=clock,
-    )
-    return Opening(url, options)
+    options: _native._OpenOptions = {
+        "namespace": namespace,
+        "migrate": migrate,
+        "background": background,
+        "task_defaults": _task_defaults(task_defaults or {}),
+        "retention": retention,
+        "aging": _never(aging),
+        "max_depth": max_depth,
+        "clock": clock,
+    }
+    return Opening(url, options, default)
 
 
-async def _open(
-    url: str | None,
-    *,
-    task_defaults: TaskDefaults,
-    retention: Retention,
-    aging: Duration | None,
-    default: Callable[[Any], Any] | None,
-    namespace: str,
-    migrate: bool,
-    background: bool,
-    clock: _native.ManualClock | None,
-) -> Kurultai:
-    _native.emit()  # so that the core logs from the first moment what the logger wants
-    for given, known in ((task_defaults, TaskDefaults), (retention, Retention)):
-        unknown = set(given) - set(known.__annotations__)
-        if unknown:
-            raise TypeError(f"{known.__name__} has no {', '.join(sorted(unknown))}")
-    native = await _native.open(
-        url,
-        namespace,
-        migrate,
-        background,
-        task_defaults.get("max_attempts"),
-        _never(task_defaults["timeout"]) if "timeout" in task_defaults else None,
-        task_defaults.get("lease"),
-        retention.get("tasks"),
-        retention.get("events"),
-        _never(aging),
-        clock,
-    )
-    return Kurultai(native.with_default(default) if default else native)
+def _task_defaults(given: TaskDefaults) -> TaskDefaults:
+    return {**given, "timeout": _never(given["timeout"])} if "timeout" in given else given
 
 
 def _never(span: Duration | None) -> Duration:

@@ -1,11 +1,12 @@
 """The native part. Its classes are public as ``kurultai.Task`` and so on; its functions are not."""
 
 from asyncio import AbstractEventLoop
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextvars import Context
 from datetime import datetime
-from typing import Any, ClassVar, Literal, TypeVar, final
+from typing import Any, ClassVar, Literal, TypedDict, TypeVar, final
 
+from ._client import Retention, TaskDefaults
 from .errors import KurultaiError
 from .types import (
     AgentStatus,
@@ -30,7 +31,7 @@ _Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
 _Default = Callable[[Any], Any]
 
 __all__ = [
-    "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "Events",
+    "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
     "ManualClock", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "dependency_types", "emit",
@@ -38,19 +39,75 @@ __all__ = [
 ]
 __version__: str
 
-def open(
-    url: str | None,
-    namespace: str | None,
-    migrate: bool,
-    background: bool,
-    max_attempts: int | None,
-    timeout: Duration | None,
-    lease: Duration | None,
-    keep_tasks: Duration | None,
-    keep_events: Duration | None,
-    aging: Duration | None,
-    clock: ManualClock | None,
-) -> Awaitable[Kurultai]: ...
+class _OpenOptions(TypedDict, total=False):
+    namespace: str | None
+    migrate: bool | None
+    background: bool | None
+    task_defaults: TaskDefaults | None
+    retention: Retention | None
+    aging: Duration | None
+    max_depth: int | None
+    clock: ManualClock | None
+
+class _AdoptOptions(TypedDict, total=False):
+    dry_run: bool | None
+    labels: Iterable[str] | None
+    ids: Iterable[str] | None
+    types: Iterable[str] | None
+    statuses: Iterable[str] | None
+
+class _AgentSettings(TypedDict, total=False):
+    types: Iterable[str] | None
+    capabilities: Iterable[str] | None
+    aliases: Iterable[str] | None
+    display_name: str | None
+    role: str | None
+    metadata: Mapping[str, Any] | None
+    concurrency: int | None
+    max_concurrent: int | None
+    lease: Duration | None
+    wait: Duration | None
+    grace: Duration | None
+    heartbeat: Duration | None
+
+class _ClaimOptions(TypedDict, total=False):
+    max: int | None
+    types: Iterable[str] | None
+    lease: Duration | None
+    wait: Duration | None
+    persistent: bool | None
+
+class _FailOptions(TypedDict, total=False):
+    retryable: bool | None
+    retry_after: Duration | None
+    results: Any
+    usage: Usage | UsageFields | None
+
+class _RenewOptions(TypedDict, total=False):
+    ttl: Duration | None
+    progress: float | None
+    checkpoint: Any
+
+class _Filter(TypedDict, total=False):
+    status: str | None
+    type: str | None
+    assigned_to: str | None
+    claimed_by: str | None
+    parent: TaskLike | None
+    cursor: str | None
+    limit: int | None
+
+class _EventFilter(TypedDict, total=False):
+    after_seq: int | None
+    topic: str | None
+    source: str | None
+    task: TaskLike | None
+    since: datetime | None
+    limit: int | None
+    wait: Duration | None
+
+
+def open(url: str | None, options: _OpenOptions) -> Awaitable[Kurultai]: ...
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T: ...
 def emit() -> None: ...
 def kinds() -> list[str]: ...
@@ -104,56 +161,21 @@ class Kurultai:
     @property
     def statements(self) -> int: ...
     def maintain(self) -> Awaitable[None]: ...
-    def adopt(
-        self,
-        dry_run: bool,
-        labels: Iterable[str] | None,
-        ids: Iterable[str] | None,
-        types: Iterable[str] | None,
-        statuses: Iterable[str] | None,
-    ) -> Awaitable[Adoption]: ...
+    def adopt(self, options: _AdoptOptions) -> Awaitable[Adoption]: ...
     def with_default(self, default: _Default) -> Kurultai: ...
-    def start(
-        self,
-        agent: str,
-        types: Iterable[str] | None,
-        capabilities: Iterable[str] | None,
-        aliases: Iterable[str] | None,
-        display_name: str | None,
-        role: str | None,
-        concurrency: int,
-        max_concurrent: int | None,
-        lease: Duration | None,
-        wait: Duration | None,
-        grace: Duration | None,
-        heartbeat: Duration | None,
-    ) -> Awaitable[Jobs]: ...
+    def start(self, agent: str, settings: _AgentSettings) -> Awaitable[Jobs]: ...
     def close(self) -> Awaitable[None]: ...
 
 @final
 class Tasks:
     def enqueue(self, task: NewTask | NewTaskFields) -> Awaitable[Enqueued]: ...
     def enqueue_many(self, tasks: Iterable[NewTask | NewTaskFields]) -> Awaitable[list[Enqueued]]: ...
-    def claim(
-        self,
-        agent: str,
-        max: int,
-        types: Iterable[str] | None,
-        lease: Duration | None,
-        wait: Duration | None,
-        persistent: bool,
-    ) -> Awaitable[list[Claimed]]: ...
+    def claim(self, agent: str, options: _ClaimOptions) -> Awaitable[list[Claimed]]: ...
     def complete(
         self, task: LeaseLike, results: Any, usage: Usage | UsageFields | None
     ) -> Awaitable[Finished]: ...
     def fail(
-        self,
-        task: LeaseLike,
-        error: str | BaseException,
-        retryable: bool,
-        retry_after: Duration | None,
-        results: Any,
-        usage: Usage | UsageFields | None,
+        self, task: LeaseLike, error: str | BaseException, options: _FailOptions
     ) -> Awaitable[Finished]: ...
     def release(self, task: LeaseLike) -> Awaitable[Finished]: ...
     def finish(self, finish: Complete | Fail | Release) -> Awaitable[Finished]: ...
@@ -163,9 +185,7 @@ class Tasks:
     def complete_many(
         self, done: Iterable[tuple[LeaseLike, Any]]
     ) -> Awaitable[list[Finished | KurultaiError]]: ...
-    def renew(
-        self, task: LeaseLike, ttl: Duration | None, progress: float | None, checkpoint: Any
-    ) -> Awaitable[Extended]: ...
+    def renew(self, task: LeaseLike, options: _RenewOptions) -> Awaitable[Extended]: ...
     def checkpoint(self, task: LeaseLike, checkpoint: Any) -> Awaitable[Extended]: ...
     def cancel(self, task: TaskLike, reason: str | None) -> Awaitable[Status]: ...
     def suspend(self, task: TaskLike) -> Awaitable[Status]: ...
@@ -177,16 +197,7 @@ class Tasks:
     def add_dependency(self, task: TaskLike, on: TaskLike | Dependency | DependencyFields) -> Awaitable[None]: ...
     def get(self, task: TaskLike) -> Awaitable[Task]: ...
     def get_many(self, tasks: list[TaskLike]) -> Awaitable[list[Task | None]]: ...
-    def list(
-        self,
-        status: str | None,
-        type: str | None,
-        assigned_to: str | None,
-        claimed_by: str | None,
-        parent: TaskLike | None,
-        cursor: str | None,
-        limit: int,
-    ) -> Awaitable[Page]: ...
+    def list(self, filter: _Filter) -> Awaitable[Page]: ...
     def stats(self) -> Awaitable[Stats]: ...
     def explain(self, task: TaskLike) -> Awaitable[Explanation]: ...
 
@@ -203,19 +214,8 @@ class Agents:
 
 @final
 class Events:
-    def read(
-        self,
-        after_seq: int,
-        topic: str | None,
-        source: str | None,
-        task: TaskLike | None,
-        since: datetime | None,
-        limit: int,
-        wait: Duration | None,
-    ) -> Awaitable[list[Event]]: ...
-    def follow(
-        self, after_seq: int, topic: str | None, source: str | None, task: TaskLike | None
-    ) -> Follow: ...
+    def read(self, filter: _EventFilter) -> Awaitable[EventPage]: ...
+    def follow(self, filter: _EventFilter) -> Follow: ...
     def last_seq(self) -> Awaitable[int]: ...
 
 @final
@@ -303,6 +303,8 @@ class Claimed:
     @property
     def parent_id(self) -> str | None: ...
     @property
+    def correlation_id(self) -> str: ...
+    @property
     def checkpoint(self) -> Any: ...
     @property
     def prerequisites(self) -> list[Prerequisite]: ...
@@ -361,6 +363,8 @@ class Task:
     def delegated_by(self) -> str | None: ...
     @property
     def parent_id(self) -> str | None: ...
+    @property
+    def correlation_id(self) -> str: ...
     @property
     def unique_key(self) -> str | None: ...
     @property
@@ -593,6 +597,8 @@ class AgentInfo:
     def last_heartbeat(self) -> datetime | None: ...
     @property
     def created_at(self) -> datetime: ...
+    @property
+    def metadata(self) -> dict[str, Any] | None: ...
     def is_alive(self, now: datetime) -> bool:
         """Whether either heartbeat is younger than two minutes."""
     @property
@@ -615,11 +621,25 @@ class Event:
     @property
     def task_id(self) -> str | None: ...
     @property
+    def correlation_id(self) -> str | None: ...
+    @property
     def payload(self) -> Any: ...
     @property
     def created_at(self) -> datetime: ...
     def __hash__(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class EventPage:
+    """What a read has found; give ``next`` as ``after_seq`` to read on. Every event up to there was looked at, whether it
+    matched or not."""
+
+    @property
+    def events(self) -> list[Event]: ...
+    @property
+    def next(self) -> int: ...
+    def __iter__(self) -> Iterator[Event]: ...
+    def __len__(self) -> int: ...
 
 @final
 class Reason:
@@ -657,6 +677,7 @@ class NewTask:
         assigned_to: str | None = None,
         delegated_by: str | None = None,
         parent: TaskLike | None = None,
+        correlation_id: str | None = None,
         depends_on: Iterable[TaskLike | Dependency | DependencyFields] | None = None,
         unique_key: str | None = None,
         run_at: datetime | None = None,
@@ -745,6 +766,7 @@ class NewAgent:
         aliases: Iterable[str] | None = None,
         capabilities: Iterable[str] | None = None,
         max_concurrent: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> NewAgent: ...
     @property
     def id(self) -> str: ...

@@ -25,7 +25,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar, Union
 
 from . import _check, _native
@@ -46,7 +46,7 @@ class Agent:
     """Works on tasks until told to stop.
 
     ``url`` as for ``open``. ``capabilities``, ``aliases``, ``display_name``, ``role``, ``max_concurrent`` (tasks held
-    in all processes together): what is None stays as the registry has it. ``concurrency``: tasks at once in this
+    in all processes together), ``metadata``: what is None stays as the registry has it. ``concurrency``: tasks at once in this
     process, 1 to 1,000. ``lease``: seconds without renewal after which others get its tasks. ``grace``: seconds that
     running handlers have after a drain, and to clean up after any other stop, before their tasks are released and they
     are left behind; 8. ``heartbeat``: seconds between two signs of life, 30 or HEARTBEAT_INTERVAL. ``default`` is asked
@@ -65,6 +65,7 @@ class Agent:
         role: str | None = None,
         aliases: Iterable[str] | None = None,
         max_concurrent: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
         lease: Duration | None = None,
         grace: Duration = 8,
         heartbeat: Duration | None = None,
@@ -79,6 +80,7 @@ class Agent:
         self.role = None if role is None else _check.text("role", role)
         self.aliases = _check.names("aliases", aliases)
         self.max_concurrent = None if max_concurrent is None else _check.whole("max_concurrent", max_concurrent, 1)
+        self.metadata = metadata
         self.lease = None if lease is None else _check.seconds("lease", lease)
         self.grace = _check.seconds("grace", grace)
         self.heartbeat = None if heartbeat is None else _check.seconds("heartbeat", heartbeat)
@@ -148,17 +150,19 @@ class Agent:
     async def _serve(self, team: Kurultai, stop: Union[asyncio.Event, Awaitable[Any], None]) -> int:
         jobs = await team._native.start(
             self.id,
-            list(self._handlers),
-            self.capabilities,
-            self.aliases,
-            self.display_name,
-            self.role,
-            self.concurrency,
-            self.max_concurrent,
-            self.lease,
-            None,
-            self.grace,
-            self.heartbeat,
+            {
+                "types": list(self._handlers),
+                "capabilities": self.capabilities,
+                "aliases": self.aliases,
+                "display_name": self.display_name,
+                "role": self.role,
+                "concurrency": self.concurrency,
+                "max_concurrent": self.max_concurrent,
+                "metadata": self.metadata,
+                "lease": self.lease,
+                "grace": self.grace,
+                "heartbeat": self.heartbeat,
+            },
         )
         shift = _Shift(self, jobs)
         watch = asyncio.ensure_future(_drain_when(stop, jobs)) if stop is not None else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import List, Union
+from collections.abc import Iterable, Mapping
+from typing import Any, List, Union
 
 from . import _native
 from .types import AgentInfo, NewAgent, NewAgentFields
@@ -26,9 +26,10 @@ class Agents:
         aliases: Iterable[str] | None = None,
         capabilities: Iterable[str] | None = None,
         max_concurrent: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         """Adds an agent or brings its entry up to date. ``max_concurrent``: how many tasks it may hold at once; None
-        for any number. Ids are ``[a-z0-9][a-z0-9_-]{0,63}``.
+        for any number. ``metadata``: what its team wants to know of it beside, a JSON object. Ids are ``[a-z0-9][a-z0-9_-]{0,63}``.
 
         Errors: ``input.invalid``.
 
@@ -41,6 +42,7 @@ class Agents:
             aliases=aliases,
             capabilities=capabilities,
             max_concurrent=max_concurrent,
+            metadata=metadata,
         )
         await self._native.register_many([agent])
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from . import _native
-from .types import Duration, Event, TaskLike
+from .types import Duration, Event, EventPage, TaskLike
 
 
 class Events:
@@ -27,10 +27,10 @@ class Events:
         since: datetime | None = None,
         limit: int = 1000,
         wait: Duration = 0,
-    ) -> list[Event]:
-        """The events that match, oldest first. Read on with ``after_seq`` of the last one. ``topic`` is dotted: ``*``
-        is one word, ``**`` any number. ``limit``: 1 to 10,000. Where there is none it waits up to ``wait`` seconds and
-        returns as soon as one comes; an empty list is no error. With a ``wait`` the answer may stop before the newest
+    ) -> EventPage:
+        """The events that match, oldest first. Read on with the page's ``next`` as ``after_seq``. ``topic`` is dotted:
+        ``*`` is one word, ``**`` any number. ``limit``: 1 to 10,000. Where there is none it waits up to ``wait`` seconds
+        and returns as soon as one comes; an empty page is no error. With a ``wait`` the page may stop before the newest
         event, and the next has it.
 
         Errors: ``input.invalid``; ``event.cursor_too_old`` where retention has removed events after ``after_seq``. Cancel
@@ -40,7 +40,17 @@ class Events:
         >>> [event.topic for event in await k.events.read(topic="task.*", task=task)]
         ['task.enqueued']
         """
-        return await self._native.read(after_seq, topic, source, task, since, limit, wait)
+        return await self._native.read(
+            {
+                "after_seq": after_seq,
+                "topic": topic,
+                "source": source,
+                "task": task,
+                "since": since,
+                "limit": limit,
+                "wait": wait,
+            }
+        )
 
     async def each(
         self,
@@ -59,12 +69,14 @@ class Events:
         1 task.enqueued
         """
         while True:
-            page = await self._native.read(after_seq, topic, source, task, since, 256, 0)
+            page = await self.read(
+                after_seq=after_seq, topic=topic, source=source, task=task, since=since, limit=256
+            )
             for event in page:
                 yield event
             if len(page) < 256:
                 return
-            after_seq = page[-1].seq
+            after_seq = page.next
 
     async def follow(
         self,
@@ -84,7 +96,7 @@ class Events:
         1 task.enqueued
         """
         seen = await self._native.last_seq() if after_seq is None else after_seq
-        following = self._native.follow(seen, topic, source, task)
+        following = self._native.follow({"after_seq": seen, "topic": topic, "source": source, "task": task})
         while True:
             for event in await following.next():
                 yield event

@@ -59,6 +59,7 @@ class Tasks:
         assigned_to: str | None = None,
         delegated_by: str | None = None,
         parent: TaskLike | None = None,
+        correlation_id: str | None = None,
         depends_on: Iterable[Union[TaskLike, Dependency, DependencyFields]] | None = None,
         unique_key: str | None = None,
         run_at: datetime | None = None,
@@ -78,10 +79,12 @@ class Tasks:
         all of; ``prefers``: whoever has these takes it first. ``depends_on``: it waits for these; another edge than
         ``blocks`` is a ``Dependency``. ``expires_in``: how long it may wait once it can be claimed; ``math.inf`` for
         ever; by default as the team is configured, 30 minutes. ``wait_for``: how many of its children a parent waits
-        for. ``on_prerequisite_failure``: ``block`` (default), ``cancel`` or ``continue``.
+        for. ``on_prerequisite_failure``: ``block`` (default), ``cancel`` or ``continue``. ``correlation_id``: what its
+        chain of work is known by in events; by default the parent's, or its own id.
 
         Errors: ``input.invalid``, ``input.payload``, ``task.dependency_unknown``, ``task.dependency_cycle``,
-        ``task.not_found`` (the parent), ``task.conflict``. After ``store.outcome_unknown`` repeat it with the same
+        ``task.not_found`` (the parent), ``task.conflict``, ``task.too_deep`` (more tasks above it than ``max_depth``),
+        ``task.delegation_cycle`` (it would go back to who gave it on). After ``store.outcome_unknown`` repeat it with the same
         ``id`` or ``unique_key``. Cancel safe: a cancelled call may still have added the task.
 
         >>> build = await k.tasks.enqueue("build", {"pr": 42}, priority="P1", requires=["development"])
@@ -102,6 +105,7 @@ class Tasks:
             "assigned_to": assigned_to,
             "delegated_by": delegated_by,
             "parent": parent,
+            "correlation_id": correlation_id,
             "depends_on": depends_on,
             "unique_key": unique_key,
             "run_at": run_at,
@@ -149,7 +153,7 @@ class Tasks:
         >>> done.status
         'completed'
         """
-        return await self._native.claim(agent, max, types, lease, wait, False)
+        return await self._native.claim(agent, {"max": max, "types": types, "lease": lease, "wait": wait})
 
     async def stream(
         self,
@@ -171,8 +175,9 @@ class Tasks:
         >>> done.status
         'completed'
         """
+        options: _native._ClaimOptions = {"max": batch, "types": types, "lease": lease, "wait": 30, "persistent": True}
         while True:
-            left = await self._native.claim(agent, batch, types, lease, 30, True)
+            left = await self._native.claim(agent, options)
             try:
                 while left:
                     yield left.pop(0)
@@ -217,7 +222,9 @@ class Tasks:
         >>> (await k.tasks.fail(task, "no such pull request", retryable=False)).status
         'dead_letter'
         """
-        return await self._native.fail(task, error, retryable, retry_after, results, usage)
+        return await self._native.fail(
+            task, error, {"retryable": retryable, "retry_after": retry_after, "results": results, "usage": usage}
+        )
 
     async def release(self, task: LeaseLike) -> Finished:
         """Gives a task back at once; the attempt does not count. Errors as ``complete``.
@@ -279,7 +286,7 @@ class Tasks:
         >>> (await k.tasks.extend(task, 60)).signal
         'continue'
         """
-        return await self._native.renew(task, ttl, None, None)
+        return await self._native.renew(task, {"ttl": ttl})
 
     async def progress(self, task: LeaseLike, progress: float) -> Extended:
         """Notes how far the work is, 0 to 1; a sign of life. Errors and answer as ``extend``.
@@ -290,7 +297,7 @@ class Tasks:
         >>> (await k.tasks.progress(task, 0.4)).signal
         'continue'
         """
-        return await self._native.renew(task, None, progress, None)
+        return await self._native.renew(task, {"progress": progress})
 
     async def checkpoint(self, task: LeaseLike, checkpoint: Any) -> Extended:
         """Stores where the next attempt can go on; a sign of life. Errors and answer as ``extend``.
@@ -321,7 +328,7 @@ class Tasks:
         >>> (await k.tasks.renew(task, ttl=60, progress=0.4, checkpoint={"page": 7})).signal
         'continue'
         """
-        return await self._native.renew(task, ttl, progress, checkpoint)
+        return await self._native.renew(task, {"ttl": ttl, "progress": progress, "checkpoint": checkpoint})
 
     async def cancel(self, task: TaskLike, reason: str | None = None) -> Status:
         """Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next ``extend``. Its
@@ -438,7 +445,17 @@ class Tasks:
         >>> [task.type for task in page], page.next is not None
         (['review'], True)
         """
-        return await self._native.list(status, type, assigned_to, claimed_by, parent, cursor, limit)
+        return await self._native.list(
+            {
+                "status": status,
+                "type": type,
+                "assigned_to": assigned_to,
+                "claimed_by": claimed_by,
+                "parent": parent,
+                "cursor": cursor,
+                "limit": limit,
+            }
+        )
 
     async def each(
         self,
@@ -459,7 +476,15 @@ class Tasks:
         """
         cursor = None
         while True:
-            page = await self._native.list(status, type, assigned_to, claimed_by, parent, cursor, 256)
+            page = await self.list(
+                status=status,
+                type=type,
+                assigned_to=assigned_to,
+                claimed_by=claimed_by,
+                parent=parent,
+                cursor=cursor,
+                limit=256,
+            )
             for task in page.tasks:
                 yield task
             cursor = page.next
@@ -481,7 +506,15 @@ class Tasks:
         >>> (await k.tasks.dead_letters()).tasks
         []
         """
-        return await self._native.list("dead_letter", type, assigned_to, claimed_by, parent, cursor, limit)
+        return await self.list(
+            status="dead_letter",
+            type=type,
+            assigned_to=assigned_to,
+            claimed_by=claimed_by,
+            parent=parent,
+            cursor=cursor,
+            limit=limit,
+        )
 
     async def stats(self) -> Stats:
         """Counts by status, the oldest task that can be claimed, how long tasks wait and run, what is paused.

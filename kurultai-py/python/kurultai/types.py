@@ -8,7 +8,7 @@ when it is first looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, TypedDict, Union
 
@@ -20,6 +20,7 @@ from ._native import (
     Dependency,
     Enqueued,
     Event,
+    EventPage,
     Explanation,
     Extended,
     Fail,
@@ -52,6 +53,7 @@ __all__ = [
     "Duration",
     "Enqueued",
     "Event",
+    "EventPage",
     "Explanation",
     "Extended",
     "Fail",
@@ -164,6 +166,7 @@ class NewAgentFields(_NewAgentOf, total=False):
     aliases: Union[Iterable[str], None]
     capabilities: Union[Iterable[str], None]
     max_concurrent: Union[int, None]
+    metadata: Union[Mapping[str, Any], None]
 
 
 class _NewTaskOf(TypedDict):
@@ -184,6 +187,7 @@ class NewTaskFields(_NewTaskOf, total=False):
     assigned_to: Union[str, None]
     delegated_by: Union[str, None]
     parent: Union[TaskLike, None]
+    correlation_id: Union[str, None]
     depends_on: Union[Iterable[Union[TaskLike, Dependency, DependencyFields]], None]
     unique_key: Union[str, None]
     run_at: Union[datetime, None]

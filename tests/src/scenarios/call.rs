@@ -116,7 +116,7 @@ pub(super) async fn call(
                 source: args.take("source"),
                 task_id: args.take("task").map(id),
                 since: args.time("since"),
-                limit: args.take("limit").unwrap_or_default(),
+                limit: args.take("limit").unwrap_or(1_000),
                 ..EventFilter::default()
             };
             answer(events.read(filter).await?)
@@ -260,7 +260,7 @@ fn filter(args: &mut Args) -> Filter {
         claimed_by: args.take("claimed_by"),
         parent_id: args.take("parent").map(id),
         cursor: args.take("cursor"),
-        limit: args.take("limit").unwrap_or_default(),
+        limit: args.take("limit").unwrap_or(100),
     }
 }
 
