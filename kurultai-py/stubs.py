@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parent / "python" / "kurultai"
 HEAD = '''"""Generated from the asynchronous names by stubs.py."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, List, Literal, Tuple, Union
 
