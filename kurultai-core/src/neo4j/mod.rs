@@ -1,5 +1,8 @@
 //! The Neo4j store. Every statement that changes tasks or events locks the namespace's node first, so there is one
 //! writer a namespace, as on SQLite: strict order, no deadlock, and event numbers without a gap.
+//!
+//! A statement of more than ten lines is a file in the folder `cypher/` beside its Rust file, and so is what several
+//! statements share.
 
 mod agents;
 mod bolt;

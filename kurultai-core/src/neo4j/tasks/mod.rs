@@ -6,6 +6,7 @@ mod apply;
 mod circle;
 mod claim;
 mod claimed;
+mod complete;
 mod enqueue;
 mod extend;
 mod finish;
@@ -45,7 +46,7 @@ pub fn hot_statements() -> [(&'static str, &'static str); 8] {
         ("enqueue", insert::INSERT.text),
         ("claim", claim::CLAIM.text),
         ("extend", extend::EXTEND.text),
-        ("complete", finish::COMPLETE.text),
+        ("complete", complete::COMPLETE.text),
         ("apply", apply::APPLY.text),
         ("due", read::DUE.text),
         ("catalog", catalog::LOAD.text),

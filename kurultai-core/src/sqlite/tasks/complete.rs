@@ -17,8 +17,8 @@ use crate::{
 use rusqlite::params;
 use std::collections::BTreeMap;
 
-/// The hot path of [`rules::finish`], for many at once: attempts that completed under a live lease, of tasks without
-/// children. Says which finishes that were, and whether work is overdue now.
+/// What [`rules::finish`](crate::tasks::rules::finish) would decide, for many at once: attempts that completed under a
+/// live lease, of tasks without children. Says which finishes that were, and whether work is overdue now.
 pub(super) fn complete(tx: &Tx<'_>, finishes: &[Finish]) -> Result<(Vec<bool>, bool)> {
     let mut done = vec![false; finishes.len()];
     let completes = |(index, finish): (usize, &Finish)| {

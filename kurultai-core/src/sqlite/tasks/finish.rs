@@ -1,3 +1,6 @@
+//! The end of an attempt. A plain completion takes the fast path of `complete.rs`; everything else reads its facts and
+//! lets the rules decide.
+
 use super::{
     apply::{self, Place},
     complete::complete,
