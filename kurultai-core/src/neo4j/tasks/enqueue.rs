@@ -72,7 +72,10 @@ async fn plain(
     max_depth: u32,
 ) -> Result<Answers<Vec<Enqueued>>> {
     let size = |unit: &Vec<NewTask>| -> usize {
-        let texts = |t: &NewTask| t.payload.as_str().len() + t.title.len() + t.description.len();
+        let texts = |t: &NewTask| {
+            let chain = t.correlation_id.as_ref().map_or(0, String::len);
+            t.payload.as_str().len() + t.title.len() + t.description.len() + chain
+        };
         unit.iter().map(|t| if is_timed(t) { KIND } else { 60 } + texts(t)).sum()
     };
     let (mut parts, mut filled): (Vec<Vec<Vec<NewTask>>>, usize) = (vec![], 0);
