@@ -1,7 +1,9 @@
 //! Concurrent single calls become one batch: group commit on SQLite, UNWIND on Neo4j.
 //!
 //! There is no timer. A batch is open to further calls until the store takes it, so a lone caller waits for nobody,
-//! and a gathering gathers by itself while the store is busy with the batch before.
+//! and a gathering gathers by itself while the store is busy with the batch before. The store closes it: were it handed
+//! closed batches, it would wait for their author between two transactions (a thread's wake-up of 50 us; 16 callers on
+//! SQLite have 0.42 of the yardstick that way and 0.78 this way).
 
 use crate::error::{Error, Result};
 use futures::future::BoxFuture;

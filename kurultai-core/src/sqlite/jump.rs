@@ -1,5 +1,6 @@
 //! The machine's clock jumps when it is set and when the machine has slept. No time has passed then for the agents of a
-//! file, which all live on that machine: the spans that run go on where they were.
+//! file, which all live on that machine: the spans that run go on where they were. On Linux alone: elsewhere no count stands while the
+//! machine sleeps and is the same for all processes.
 
 use super::tx::Tx;
 use crate::{clock::Micros, error::Result};

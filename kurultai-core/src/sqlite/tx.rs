@@ -69,6 +69,8 @@ impl Tx<'_> {
         self.memory.map(|memory| with(memory.borrow_mut().of()))
     }
 
+    /// A statement that changes many rows says `or fail`: one that may abort copies each page first, and a job that fails is
+    /// undone whole anyway.
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Result<usize> {
         let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
         let changed = statement.execute(params).map_err(failed)?;

@@ -1,4 +1,5 @@
-//! The rows of new tasks.
+//! The rows of new tasks. What other properties tell is not written: each one of a new node takes 1 to 2 us, also one that is
+//! null.
 
 use super::apply::text;
 use crate::{

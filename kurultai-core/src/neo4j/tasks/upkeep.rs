@@ -57,7 +57,8 @@ RETURN [gone] AS row"
 
 const LINK: Statement = Statement::locking(concat!(lock!(), include_str!("cypher/draw_edges.cypher")));
 
-/// Gives way to whoever works.
+/// Gives way to whoever works. Locks the namespace like any writer: a claim locks agents and tasks in another order than a
+/// completion, so an edge between the two could deadlock with either.
 pub(super) async fn draw_edges(store: &Neo4jStore, limit: usize) -> Result<usize> {
     if store.writer.try_lock().is_err() {
         return Ok(0);
