@@ -169,3 +169,34 @@ class Draining(Team):
                 running = asyncio.create_task(agent.serve(k))
                 await until(self, await k.tasks.enqueue("t"), "completed")
             self.assertEqual(await asyncio.wait_for(running, 10), 1)
+
+    async def test_a_store_that_is_closed_gets_back_what_its_agent_holds(self) -> None:
+        agent, begun, why = Agent("temujin", concurrency=2, grace=600), asyncio.Event(), []
+
+        @agent.task("t")
+        async def handle(ctx: Any, payload: Any) -> None:
+            begun.set()
+            try:
+                await asyncio.sleep(600)
+            finally:
+                why.append(ctx.stop)
+
+        k = await self.open()
+        tasks = await k.tasks.enqueue_many([{"type": "t"}] * 2)
+        running = asyncio.create_task(agent.serve(k))
+        await begun.wait()
+        with self.assertNoLogs("kurultai", "WARNING"):
+            await asyncio.wait_for(k.close(), 10)
+            got = await self.k.tasks.get_many(tasks)
+            self.assertEqual([(task.status, task.attempts) for task in got], [("pending", 0)] * 2)
+            self.assertEqual(await asyncio.wait_for(running, 10), 0)
+        self.assertEqual(set(why), {"drained"})
+
+    async def test_an_agent_that_starts_while_its_store_is_closed_ends_at_once(self) -> None:
+        agent, k = Agent("temujin"), await self.open()
+        agent.task("t")(lambda ctx, payload: None)
+        running = asyncio.create_task(agent.serve(k))
+        await k.close()
+        self.assertEqual(await asyncio.wait_for(running, 10), 0)
+        with self.assertCode("store.closed"):
+            await agent.serve(k)

@@ -25,7 +25,7 @@ use crate::{
     session::Session,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::timeout;
 use tracing::instrument;
 
 /// The queue of one team. Cheap to clone.
@@ -89,8 +89,13 @@ impl Tasks {
         self.guarded(claim).await.map(ClaimGuard::take)
     }
 
+    /// [`claim`](Self::claim) for a binding, in which the way to the claimer goes on after this call.
+    pub fn claim_guarded(&self, claim: Claim) -> impl Future<Output = Result<ClaimGuard>> + Send + '_ {
+        self.guarded(claim)
+    }
+
     #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
-    pub(super) async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
+    async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
         check_agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
@@ -105,14 +110,14 @@ impl Tasks {
         let mut waiting = self.session.news.waiting(wanted, claim.wait);
         let (mut again, mut failures) = (true, 0);
         loop {
-            let call = self.session.calls.begin()?;
+            let call = self.session.claims.begin()?;
             let given = self.hot.claim.call(request.clone()).await;
             drop(call);
             let given = match given {
                 Ok(given) => given,
                 Err(error) if claim.persistent && error.retryable() => {
                     self.session.news.complain(&error, "nothing can be claimed now; trying again");
-                    sleep(pause(&error, failures)).await;
+                    drop(timeout(pause(&error, failures), self.session.claims.closing()).await);
                     failures += 1;
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
                         return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone()));
