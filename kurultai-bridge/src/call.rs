@@ -10,7 +10,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -56,23 +56,21 @@ impl<T: Send + 'static, S: Sink<T>> Call<T, S> {
         let _inside = begun().enter();
         let progress = Mutex::new(Progress::Going(work));
         let call = Arc::new(Call { sink, progress, woken: AtomicBool::new(false) });
-        // Another thread may have ended it by now, which the sink hears of.
-        if !call.poll() {
-            return Started::Going(call);
-        }
-        Started::Ended(call.take().expect("nobody else has it yet"))
+        let outcome = call.poll().and_then(|mut ended| ended.take());
+        // Where there is none, another thread may have ended it by now, which the sink hears of.
+        outcome.map_or(Started::Going(call), Started::Ended)
     }
 
-    /// Whether that brought the outcome.
-    fn poll(self: &Arc<Self>) -> bool {
+    /// The outcome, where that brought it.
+    fn poll(self: &Arc<Self>) -> Option<MutexGuard<'_, Progress<T>>> {
         // Before the poll: whoever wakes it from here on wants another one.
         self.woken.store(false, Ordering::Release);
         let mut progress = lock(&self.progress);
-        let Progress::Going(work) = &mut *progress else { return false };
+        let Progress::Going(work) = &mut *progress else { return None };
         let waker = Waker::from(self.clone());
-        let Poll::Ready(outcome) = poll(work, &mut Context::from_waker(&waker)) else { return false };
+        let Poll::Ready(outcome) = poll(work, &mut Context::from_waker(&waker)) else { return None };
         *progress = Progress::Ended(outcome);
-        true
+        Some(progress)
     }
 }
 
@@ -89,35 +87,45 @@ impl<T, S> Call<T, S> {
 
     /// The outcome, once, where there is one.
     pub fn take(&self) -> Option<Result<T>> {
-        let mut progress = lock(&self.progress);
-        match std::mem::replace(&mut *progress, Progress::Over) {
-            Progress::Ended(outcome) => Some(outcome),
-            other => {
-                *progress = other;
-                None
-            }
-        }
+        lock(&self.progress).take()
     }
 
     /// Drops the call, or its outcome where nobody has taken it: inside the runtime, as what goes back needs it.
     pub fn cancel(&self) {
         let progress = std::mem::replace(&mut *lock(&self.progress), Progress::Over);
-        if !matches!(progress, Progress::Over) {
+        progress.give_back();
+    }
+}
+
+impl<T> Progress<T> {
+    fn take(&mut self) -> Option<Result<T>> {
+        match std::mem::replace(self, Progress::Over) {
+            Progress::Ended(outcome) => Some(outcome),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    fn give_back(self) {
+        if !matches!(self, Progress::Over) {
             let _inside = begun().enter();
-            drop(progress);
+            drop(self);
         }
     }
 }
 
 impl<T, S> Drop for Call<T, S> {
     fn drop(&mut self) {
-        self.cancel();
+        let progress = self.progress.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(progress, Progress::Over).give_back();
     }
 }
 
 impl<T: Send + 'static, S: Sink<T>> Resume for Call<T, S> {
     fn resume(self: Arc<Self>) {
-        if self.poll() {
+        if self.poll().is_some() {
             S::ended(self);
         }
     }

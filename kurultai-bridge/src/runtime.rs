@@ -6,10 +6,13 @@ static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
 /// The runtime of this process, however many event loops use it; begun by the first who asks. Fails where the system
 /// gives no thread.
+#[inline]
 pub fn runtime() -> io::Result<&'static Runtime> {
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
+    RUNTIME.get().map_or_else(begin, Ok)
+}
+
+#[cold]
+fn begin() -> io::Result<&'static Runtime> {
     let threads = available_parallelism().map_or(2, |n| n.get().clamp(2, 4));
     let mut builder = Builder::new_multi_thread();
     let built = builder.worker_threads(threads).thread_name("kurultai").enable_all().build()?;

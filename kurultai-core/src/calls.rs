@@ -14,7 +14,8 @@ const CLOSED: usize = 1 << (usize::BITS - 1);
 pub(crate) struct Calls {
     /// How many are under way, and whether it is closed.
     state: AtomicUsize,
-    last: Notify,
+    /// Of a change that somebody waits for: it closes, or the last call has ended.
+    changed: Notify,
 }
 
 /// Under way until it is dropped.
@@ -32,14 +33,28 @@ impl Calls {
     /// Lets no call begin any more and waits for those under way.
     pub(crate) async fn close(&self) {
         self.state.fetch_or(CLOSED, SeqCst);
+        self.changed.notify_waiters();
+        self.until(|state| state == CLOSED).await;
+    }
+
+    /// Waits until it closes; calls may still be under way.
+    pub(crate) async fn closing(&self) {
+        self.until(|state| state & CLOSED != 0).await;
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state.load(SeqCst) & CLOSED != 0
+    }
+
+    async fn until(&self, so: impl Fn(usize) -> bool) {
         loop {
-            let last = self.last.notified();
-            tokio::pin!(last);
-            last.as_mut().enable();
-            if self.state.load(SeqCst) == CLOSED {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if so(self.state.load(SeqCst)) {
                 return;
             }
-            last.await;
+            changed.await;
         }
     }
 }
@@ -47,7 +62,7 @@ impl Calls {
 impl Drop for Call<'_> {
     fn drop(&mut self) {
         if self.0.state.fetch_sub(1, SeqCst) == CLOSED | 1 {
-            self.0.last.notify_waiters();
+            self.0.changed.notify_waiters();
         }
     }
 }

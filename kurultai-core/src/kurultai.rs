@@ -142,10 +142,28 @@ impl Kurultai {
     /// Waits until what was sent is committed and lets go of the store. Later calls, and those that wait for work or
     /// for events, fail with `store.closed`. What was sent is what was polled once: a future that nobody has polled yet
     /// has not begun.
+    ///
+    /// Agents that work for this handle end as after a drain without grace: what they hold goes back, handlers at work are
+    /// stopped with `drained`. Cancel safe: a close that was begun goes on where its call is dropped.
     pub async fn close(self) {
-        self.session.calls.close().await;
-        self.store.close().await;
-        self.session.news.close();
-        self.reader.close();
+        // Of its own, since it may stop the handler that asked for it.
+        let closing = tokio::spawn(async move {
+            let Session { claims, agents, calls, news, .. } = &*self.session;
+            claims.close().await;
+            // Those that wait for work learn it when they claim again.
+            news.announce_work();
+            agents.close().await;
+            calls.close().await;
+            self.store.close().await;
+            news.close();
+            self.reader.close();
+        });
+        if let Err(error) = closing.await {
+            tracing::error!(%error, "the store was not closed");
+        }
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
     }
 }

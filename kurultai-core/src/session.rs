@@ -7,14 +7,24 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) config: Config,
-    /// What changes something; `close` waits for it.
+    /// What claims; `close` ends it first.
+    pub(crate) claims: Calls,
+    /// The agents at work, which then give back what they hold.
+    pub(crate) agents: Calls,
+    /// What else changes something; `close` waits for it last.
     pub(crate) calls: Calls,
     pub(crate) news: Arc<News>,
 }
 
 impl Session {
     pub(crate) fn new(config: Config, news: Arc<News>) -> Arc<Self> {
-        Arc::new(Session { config, calls: Calls::default(), news })
+        Arc::new(Session {
+            config,
+            claims: Calls::default(),
+            agents: Calls::default(),
+            calls: Calls::default(),
+            news,
+        })
     }
 }
 

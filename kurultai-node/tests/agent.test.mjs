@@ -116,6 +116,31 @@ test('a store that is closed ends its agent', async () => {
   assert.deepEqual(await running, { handled: 1, stopped: 0 })
 })
 
+cases('a store that is closed gets back what its agents hold', async (k, { url, namespace }) => {
+  const own = await open(url, { namespace })
+  const tasks = await k.tasks.enqueueMany([{ type: 'x' }, { type: 'x' }])
+  const why = []
+  const agent = new Agent('temujin', { kurultai: own, concurrency: 2, graceMs: 600_000 }).task('x', (_, ctx) => {
+    return new Promise((resolve) => ctx.signal.addEventListener('abort', () => resolve(why.push(ctx.signal.reason.stop))))
+  })
+  const run = agent.run()
+  await until('both run', async () => (await k.tasks.stats()).byStatus.in_progress === 2)
+  await own.close()
+  const got = await k.tasks.getMany(tasks)
+  assert.deepEqual(got.map(({ status, attempts }) => [status, attempts]), [['pending', 0], ['pending', 0]])
+  assert.equal((await run).handled, 0)
+  assert.deepEqual(new Set(why), new Set(['drained']))
+})
+
+cases('an agent that starts while its store is closed ends at once', async (k, { url, namespace }) => {
+  const own = await open(url, { namespace })
+  const agent = new Agent('temujin', { kurultai: own }).task('x', () => null)
+  const run = agent.run()
+  await own.close()
+  assert.deepEqual(await run, { handled: 0, stopped: 0 })
+  assert.equal(await codeOf(agent.run()), 'store.closed')
+})
+
 cases('a cancel, a suspend, a lost lease and a time-out abort the signal', async (k) => {
   const reasons = {}
   const agent = new Agent('temujin', { kurultai: k, concurrency: 4, leaseMs: 3000 })

@@ -2,12 +2,13 @@
 
 import { call } from './bridge'
 import * as check from './check'
-import { Context, Stopped, type Pulled, type StopReason } from './context'
+import { Context, Stopped, type StopReason } from './context'
 import { InputError, KurultaiError, refused } from './errors'
 import { encode, encodeArgs } from './json'
 import { Kurultai, open } from './kurultai'
 import type { NativeJobs } from './native'
 import * as results from './results'
+import type { Pulled } from './results'
 import { errorText, wishOf } from './thrown'
 import type { OpenOptions } from './types'
 

@@ -7,6 +7,7 @@ import type { Kurultai } from './kurultai'
 import { Lease } from './lease'
 import type { NativeJobs } from './native'
 import * as results from './results'
+import type { Pulled } from './results'
 import type { Claimed, Extended, Prerequisite, Usage } from './types'
 
 /** Why work on a job must stop. */
@@ -98,12 +99,4 @@ export class Context<P = any> {
       process.emitWarning(`the usage of task ${this.task.id} is dropped: ${(error as Error).message}`)
     }
   }
-}
-
-/** @internal */
-export interface Pulled {
-  job: number
-  task: Claimed
-  idempotencyKey: string
-  fencingToken: number
 }

@@ -72,7 +72,10 @@ export class Kurultai {
     return results.adoption(await call((id) => this.#team.adopt(id, encodeArgs(options)), options.signal))
   }
 
-  /** Waits until what was sent is committed and lets go of the store. Later calls fail with `store.closed`. */
+  /**
+   * Waits until what was sent is committed and lets go of the store. Later calls fail with `store.closed`. Agents that
+   * work for it end: what they hold goes back, and handlers at work are stopped with `drained`, without their grace.
+   */
   async close(): Promise<void> {
     results.nothing(await call((id) => this.#team.close(id)))
   }

@@ -1,6 +1,5 @@
 // Outcomes as frozen results: parsed by the engine, then dates and leases put in place. A failure is thrown.
 
-import type { Pulled } from './context'
 import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
@@ -64,6 +63,14 @@ const at = (column: Raw, index: number) => (Array.isArray(column) ? column[index
 
 export function claimedList(outcome: Outcome): readonly Claimed[] {
   return claimedOf(value(outcome))
+}
+
+/** A job as it is pulled. */
+export interface Pulled {
+  job: number
+  task: Claimed
+  idempotencyKey: string
+  fencingToken: number
 }
 
 /** `null` once the worker drains. */

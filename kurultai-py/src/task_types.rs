@@ -217,6 +217,10 @@ impl Reason {
 }
 
 impl Show for CoreReason {
+    fn annotation() -> String {
+        "Reason".to_owned()
+    }
+
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(Py::new(py, Reason(self.clone()))?.into_any())
     }

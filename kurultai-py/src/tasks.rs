@@ -11,7 +11,7 @@ use crate::{
 };
 use kurultai_core::{
     Tasks as CoreTasks,
-    tasks::{Claim, DependencyType, Extend, Filter, Outcome, Status},
+    tasks::{Claim, Extend, Filter, Outcome},
 };
 use pyo3::{prelude::*, types::PyDict};
 
@@ -220,20 +220,6 @@ impl Tasks {
     }
 }
 
-/// What an edge between two tasks may be called.
-#[pyfunction]
-fn dependency_types() -> Vec<&'static str> {
-    DependencyType::ALL.iter().map(|word| word.as_str()).collect()
-}
-
-/// Where a task may stand.
-#[pyfunction]
-fn statuses() -> Vec<&'static str> {
-    Status::ALL.iter().map(|word| word.as_str()).collect()
-}
-
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<Tasks>()?;
-    module.add_function(pyo3::wrap_pyfunction!(statuses, module)?)?;
-    module.add_function(pyo3::wrap_pyfunction!(dependency_types, module)?)
+    module.add_class::<Tasks>()
 }

@@ -17,23 +17,38 @@ use std::collections::BTreeMap;
 
 /// A value of the core as a Python object.
 pub(crate) trait Show {
+    /// What type it has there, as an annotation.
+    fn annotation() -> String;
+
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>>;
 }
 
 macro_rules! by_pyo3 {
-    ($($kind:ty),+) => {
+    ($($kind:ty as $python:literal),+) => {
         $(impl Show for $kind {
+            fn annotation() -> String {
+                $python.to_owned()
+            }
+
             fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
                 Ok(self.into_pyobject(py)?.to_owned().into_any().unbind())
             }
         })+
     };
 }
-by_pyo3!(bool, u32, u64, i64, f64, String, DateTime<Utc>);
+by_pyo3!(
+    bool as "bool", u32 as "int", u64 as "int", i64 as "int", f64 as "float", String as "str",
+    DateTime<Utc> as "datetime"
+);
 
 macro_rules! by_word {
     ($($kind:ty),+) => {
         $(impl Show for $kind {
+            fn annotation() -> String {
+                let words: Vec<String> = <$kind>::ALL.iter().map(|word| format!("{:?}", word.as_str())).collect();
+                format!("Literal[{}]", words.join(", "))
+            }
+
             fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
                 Ok(PyString::intern(py, self.as_str()).into_any().unbind())
             }
@@ -43,18 +58,33 @@ macro_rules! by_word {
 by_word!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind, Stop);
 
 impl Show for Json {
+    fn annotation() -> String {
+        "Any".to_owned()
+    }
+
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         json::read(py, self)
     }
 }
 
 impl<T: Show> Show for Option<T> {
+    fn annotation() -> String {
+        match T::annotation() {
+            any if any == "Any" => any,
+            some => format!("{some} | None"),
+        }
+    }
+
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.as_ref().map_or_else(|| Ok(py.None()), |value| value.show(py))
     }
 }
 
 impl<T: Show> Show for Vec<T> {
+    fn annotation() -> String {
+        format!("list[{}]", T::annotation())
+    }
+
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let items: Vec<Py<PyAny>> = self.iter().map(|item| item.show(py)).collect::<PyResult<_>>()?;
         Ok(PyList::new(py, items)?.into_any().unbind())
@@ -62,6 +92,10 @@ impl<T: Show> Show for Vec<T> {
 }
 
 impl Show for BTreeMap<Status, u64> {
+    fn annotation() -> String {
+        format!("dict[{}, int]", Status::annotation())
+    }
+
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let dict = PyDict::new(py);
         for (status, count) in self {
@@ -109,6 +143,15 @@ macro_rules! view {
                 }
             )+
 
+            /// A test holds `_native.pyi` against it.
+            #[classattr]
+            fn __annotations__() -> std::collections::BTreeMap<&'static str, String> {
+                [$((
+                    crate::view::view!(@name $field $($python)?),
+                    crate::view::annotation(|inner: &$core| &inner.$field),
+                )),+].into()
+            }
+
             #[classattr]
             fn __match_args__() -> &'static [&'static str] {
                 &[$(crate::view::view!(@name $field $($python)?)),+]
@@ -127,6 +170,10 @@ macro_rules! view {
         }
 
         impl crate::view::Show for $core {
+            fn annotation() -> String {
+                stringify!($name).to_owned()
+            }
+
             fn show(&self, py: pyo3::Python<'_>) -> pyo3::PyResult<pyo3::Py<pyo3::PyAny>> {
                 $name::from(self.clone()).boxed(py)
             }
@@ -142,6 +189,11 @@ macro_rules! view {
     (@name $field:ident $python:literal) => { $python };
 }
 pub(crate) use view;
+
+/// Of a field.
+pub(crate) fn annotation<C, T: Show>(_: impl Fn(&C) -> &T) -> String {
+    T::annotation()
+}
 
 /// `Task(id='..', type='review', ..)`; what is None is left out.
 pub(crate) fn repr(object: &Bound<'_, PyAny>, fields: &[&str]) -> PyResult<String> {

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import unittest
 import uuid
+from contextlib import asynccontextmanager
 from typing import Any
 
 import kurultai
@@ -81,3 +82,24 @@ def on_both(cases: type) -> type:
         name = f"{cases.__name__}{store.capitalize()}"
         setattr(module, name, type(name, (cases, Team), {"store": store, "__module__": cases.__module__}))
     return cases
+
+
+@asynccontextmanager
+async def serving(case: Any, agent: kurultai.Agent) -> Any:
+    """Runs the agent beside the block, then drains it; leaves what it handled as ``agent.handled``."""
+    stop = asyncio.Event()
+    running = asyncio.create_task(agent.serve(case.k, stop=stop))
+    try:
+        yield running
+    finally:
+        stop.set()
+        agent.handled = await asyncio.wait_for(running, 20)  # type: ignore[attr-defined]
+
+
+async def until(case: Any, task: Any, *statuses: str) -> Any:
+    for _ in range(1000):
+        got = await case.k.tasks.get(task)
+        if got.status in statuses:
+            return got
+        await asyncio.sleep(0.01)
+    case.fail(f"{got} never became {statuses}")

@@ -135,11 +135,3 @@ class Source(unittest.TestCase):
         self.assertGreaterEqual(len(rooms), 3)
         for room in rooms:
             self.assertIn(room, kurultai.Kurultai.__slots__)
-
-    def test_the_words_are_the_cores(self) -> None:
-        from typing import get_args
-
-        from kurultai import types
-
-        self.assertEqual(list(get_args(types.Status)), _native.statuses())
-        self.assertEqual(list(get_args(types.DependencyType)), _native.dependency_types())

@@ -1,10 +1,7 @@
 use super::{
-    Tasks,
     hot::Finishes,
-    requests::Claim,
     types::{Claimed, Finish, Outcome},
 };
-use crate::error::Result;
 use std::{fmt, ops::Deref, sync::Arc};
 use tokio::runtime::Handle;
 
@@ -26,13 +23,6 @@ impl ClaimGuard {
     /// They have arrived.
     pub fn take(mut self) -> Vec<Claimed> {
         std::mem::take(&mut self.claimed)
-    }
-}
-
-impl Tasks {
-    /// [`claim`](Self::claim) for a binding, in which the way to the claimer goes on after this call.
-    pub fn claim_guarded(&self, claim: Claim) -> impl Future<Output = Result<ClaimGuard>> + Send + '_ {
-        self.guarded(claim)
     }
 }
 

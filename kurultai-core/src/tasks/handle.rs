@@ -87,8 +87,13 @@ impl Tasks {
         self.guarded(claim).await.map(ClaimGuard::take)
     }
 
+    /// [`claim`](Self::claim) for a binding, in which the way to the claimer goes on after this call.
+    pub fn claim_guarded(&self, claim: Claim) -> impl Future<Output = Result<ClaimGuard>> + Send + '_ {
+        self.guarded(claim)
+    }
+
     #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
-    pub(super) async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
+    async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
         check::agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
@@ -103,14 +108,17 @@ impl Tasks {
         let mut waiting = self.session.news.waiting(wanted, claim.wait);
         let (mut again, mut backoff) = (true, Backoff::default());
         loop {
-            let call = self.session.calls.begin()?;
+            let call = self.session.claims.begin()?;
             let given = self.hot.claim.call(request.clone()).await;
             drop(call);
             let given = match given {
                 Ok(given) => given,
                 Err(error) if claim.persistent && error.retryable() => {
                     self.session.news.complain(&error, "nothing can be claimed now; trying again");
-                    backoff.wait(&error).await;
+                    tokio::select! {
+                        () = backoff.wait(&error) => {}
+                        () = self.session.claims.closing() => {}
+                    }
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
                         return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone()));
                     }

@@ -1,6 +1,6 @@
 //! What an agent is told before it begins.
 
-use super::{handlers::Handlers, jobs::Jobs, settings::Settings};
+use super::{handlers::Handlers, job::is_closed, jobs::Jobs, settings::Settings};
 use crate::{
     agents::{AgentStatus, NewAgent},
     check, config,
@@ -152,7 +152,12 @@ impl Agent {
             None => Duration::from_secs(config::number("HEARTBEAT_INTERVAL", 30)?),
         };
         self.check()?;
-        self.enter(kurultai).await?;
+        let closed = kurultai.session().agents.is_closing();
+        match self.enter(kurultai).await {
+            // Meanwhile: then its loop ends as it does whenever the store is closed.
+            Err(error) if is_closed(&error) && !closed => {}
+            entered => entered?,
+        }
         Ok(Jobs::start(kurultai, self.settings))
     }
 

@@ -417,7 +417,7 @@ impl Held {
         loop {
             let lease = lock(&self.lease).0.clone();
             match shared.kurultai.tasks().finish(&lease, outcome.clone()).await {
-                Err(error) if error.retryable() && self.may_yet_end() => {
+                Err(error) if error.retryable() && self.may_yet_end() && !shared.closing() => {
                     tracing::warn!(%error, task = lease.task_id, "the task was not ended; trying again");
                     backoff.wait(&error).await;
                 }

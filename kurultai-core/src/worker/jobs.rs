@@ -92,19 +92,7 @@ impl Jobs {
         if timeout(self.shared.settings.grace, self.shared.idle()).await.is_ok() {
             return 0;
         }
-        let left = self.shared.held();
-        left.iter().for_each(|held| held.halt(&self.shared, Stop::Drained));
-        let released = join_all(left.iter().map(|held| held.end(&self.shared, Outcome::Release))).await;
-        let mut count = 0;
-        for released in released {
-            match released {
-                Ok(_) => count += 1,
-                // It ended by itself meanwhile.
-                Err(error) if !error.retryable() => tracing::debug!(%error, "nothing to release"),
-                Err(error) => tracing::warn!(%error, "a task returns when its lease ends"),
-            }
-        }
-        count
+        self.shared.stop().await
     }
 
     /// Ends as a killed process does: nothing is released, nobody is told. For demonstrations and tests.
@@ -152,6 +140,28 @@ impl Shared {
         drop(self.draining.subscribe().wait_for(|draining| *draining).await);
     }
 
+    /// Whether the store is about to be closed.
+    pub(super) fn closing(&self) -> bool {
+        self.kurultai.session().agents.is_closing()
+    }
+
+    /// Stops the jobs at work and releases their tasks; returns how many those were.
+    async fn stop(&self) -> usize {
+        let left = self.held();
+        left.iter().for_each(|held| held.halt(self, Stop::Drained));
+        let released = join_all(left.iter().map(|held| held.end(self, Outcome::Release))).await;
+        let mut count = 0;
+        for released in released {
+            match released {
+                Ok(_) => count += 1,
+                // It ended by itself meanwhile.
+                Err(error) if !error.retryable() => tracing::debug!(%error, "nothing to release"),
+                Err(error) => tracing::warn!(%error, "a task returns when its lease ends"),
+            }
+        }
+        count
+    }
+
     /// Waits until no job takes up a place.
     async fn idle(&self) {
         drop(self.slots.acquire_many(self.settings.concurrency as u32).await);
@@ -169,7 +179,10 @@ impl Shared {
 
 /// Until nothing is claimed and nothing held any more.
 async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
+    let agents = &shared.kurultai.session().agents;
+    let Ok(_at_work) = agents.begin() else { return };
     let working = async {
+        // That the store is closed ends the claim by itself, so that nothing is given to it that has to go back later.
         tokio::select! {
             biased;
             () = shared.drained() => {}
@@ -177,7 +190,13 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
             () = claim(&shared, &inbox) => {}
         }
         drop(inbox);
-        shared.idle().await;
+        tokio::select! {
+            () = shared.idle() => {}
+            () = agents.closing() => {
+                shared.draining.send_replace(true);
+                shared.stop().await;
+            }
+        }
     };
     tokio::select! {
         () = working => {}
@@ -190,7 +209,10 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
 async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>) {
     let Settings { agent, types, lease, wait, .. } = &shared.settings;
     loop {
-        let mut slots = shared.free().await;
+        let mut slots = tokio::select! {
+            slots = shared.free() => slots,
+            () = shared.kurultai.session().claims.closing() => return,
+        };
         let mut claim = Claim::new(agent).max(slots.num_permits()).lease(*lease).wait(*wait).persistent(true);
         claim.types.clone_from(types);
         match shared.kurultai.tasks().claim(claim).await {

@@ -106,7 +106,9 @@ class Kurultai:
 
     async def close(self) -> None:
         """Waits until what was sent is committed and lets go of the store. Later calls fail with ``store.closed``.
-        Tasks that were made before (``asyncio.create_task(k.tasks.enqueue(...))``) count as sent.
+        Tasks that were made before (``asyncio.create_task(k.tasks.enqueue(...))``) count as sent. An ``Agent`` that works
+        for this handle ends: what it holds goes back, and handlers at work are stopped with ``drained``, without their
+        grace.
 
         >>> team = await kurultai.open("memory:")
         >>> await team.close()

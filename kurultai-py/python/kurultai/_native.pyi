@@ -4,7 +4,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextvars import Context
 from datetime import datetime
-from typing import Any, ClassVar, Literal, TypedDict, TypeVar, final
+from typing import Any, ClassVar, Final, Literal, TypedDict, TypeVar, final
 
 from ._client import Retention, TaskDefaults
 from .errors import KurultaiError
@@ -34,8 +34,8 @@ __all__ = [
     "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
     "ManualClock", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
-    "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "dependency_types", "emit",
-    "hop", "kinds", "matches", "open", "provoke", "ready", "run", "sample", "statuses",
+    "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
+    "hop", "kinds", "matches", "open", "provoke", "ready", "run", "sample",
 ]
 __version__: str
 
@@ -112,8 +112,6 @@ def run(coroutine: Coroutine[Any, Any, _T]) -> _T: ...
 def emit() -> None: ...
 def kinds() -> list[str]: ...
 def provoke(kind: str) -> None: ...
-def statuses() -> list[str]: ...
-def dependency_types() -> list[str]: ...
 def ready() -> Awaitable[None]: ...
 def hop() -> Awaitable[None]: ...
 def sample(count: int, payload: str) -> Awaitable[list[Claimed]]: ...
@@ -256,211 +254,120 @@ class Job:
 
 _list = list
 
+class _View:
+    """What the classes of results share. Their fields are held against the native half by tests/test_stub.py."""
+
+    __match_args__: ClassVar[Any]
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+class _Unhashable(_View):
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
 @final
-class Lease:
+class Lease(_View):
     """The right to finish a task. ``version`` only grows, also over a requeue: pass it to other systems as the
     fencing token. ``str(lease)`` is its one-string form, which every call takes in its place."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def task_id(self) -> str: ...
-    @property
-    def claim_id(self) -> str: ...
-    @property
-    def version(self) -> int: ...
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def expires_at(self) -> datetime: ...
+    task_id: Final[str]
+    claim_id: Final[str]
+    version: Final[int]
+    attempt: Final[int]
+    expires_at: Final[datetime]
     @staticmethod
     def parse(text: str) -> Lease: ...
-    def __hash__(self) -> int: ...
-    def __eq__(self, other: object, /) -> bool: ...
 
 @final
-class Claimed:
+class Claimed(_View):
     """A task as its claimer gets it."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def id(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def payload(self) -> Any: ...
-    @property
-    def priority(self) -> Priority: ...
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def max_attempts(self) -> int: ...
-    @property
-    def delegated_by(self) -> str | None: ...
-    @property
-    def parent_id(self) -> str | None: ...
-    @property
-    def correlation_id(self) -> str: ...
-    @property
-    def checkpoint(self) -> Any: ...
-    @property
-    def prerequisites(self) -> list[Prerequisite]: ...
-    @property
-    def lease(self) -> Lease: ...
-    def __hash__(self) -> int: ...
-    def __eq__(self, other: object, /) -> bool: ...
+    id: Final[str]
+    type: Final[str]
+    title: Final[str]
+    description: Final[str]
+    payload: Final[Any]
+    priority: Final[Priority]
+    attempt: Final[int]
+    max_attempts: Final[int]
+    delegated_by: Final[str | None]
+    parent_id: Final[str | None]
+    correlation_id: Final[str]
+    checkpoint: Final[Any]
+    prerequisites: Final[list[Prerequisite]]
+    lease: Final[Lease]
 
 @final
-class Prerequisite:
+class Prerequisite(_Unhashable):
     """A task that this one waited for, or that feeds it, with its results; they are `omitted` where those of the claim
     have more than 16 MiB without them, and `get` has them."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def id(self) -> str: ...
-    @property
-    def dependency_type(self) -> DependencyType: ...
-    @property
-    def status(self) -> Status: ...
-    @property
-    def results(self) -> Any: ...
-    @property
-    def omitted(self) -> bool: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    id: Final[str]
+    dependency_type: Final[DependencyType]
+    status: Final[Status]
+    results: Final[Any]
+    omitted: Final[bool]
 
 @final
-class Task:
+class Task(_View):
     """The whole task."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def id(self) -> str: ...
-    @property
-    def type(self) -> str: ...
-    @property
-    def title(self) -> str: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def status(self) -> Status: ...
-    @property
-    def priority(self) -> Priority: ...
-    @property
-    def priority_weight(self) -> float: ...
-    @property
-    def payload(self) -> Any: ...
-    @property
-    def required_capabilities(self) -> list[str]: ...
-    @property
-    def preferred_capabilities(self) -> list[str]: ...
-    @property
-    def assigned_to(self) -> str | None: ...
-    @property
-    def delegated_by(self) -> str | None: ...
-    @property
-    def parent_id(self) -> str | None: ...
-    @property
-    def correlation_id(self) -> str: ...
-    @property
-    def unique_key(self) -> str | None: ...
-    @property
-    def depends_on(self) -> list[str]: ...
-    @property
-    def run_at(self) -> datetime | None: ...
-    @property
-    def expires_at(self) -> datetime | None: ...
-    @property
-    def attempts(self) -> int: ...
-    @property
-    def max_attempts(self) -> int: ...
-    @property
-    def claimed_by(self) -> str | None: ...
-    @property
-    def claimed_at(self) -> datetime | None: ...
-    @property
-    def lease_version(self) -> int: ...
-    @property
-    def lease_expires_at(self) -> datetime | None: ...
-    @property
-    def progress(self) -> float | None: ...
-    @property
-    def checkpoint(self) -> Any: ...
-    @property
-    def results(self) -> Any: ...
-    @property
-    def error_message(self) -> str | None: ...
-    @property
-    def errors(self) -> list[TaskError]: ...
-    @property
-    def usage(self) -> Usage | None: ...
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def updated_at(self) -> datetime: ...
-    @property
-    def completed_at(self) -> datetime | None: ...
-    def __hash__(self) -> int: ...
-    def __eq__(self, other: object, /) -> bool: ...
+    id: Final[str]
+    type: Final[str]
+    title: Final[str]
+    description: Final[str]
+    status: Final[Status]
+    priority: Final[Priority]
+    priority_weight: Final[float]
+    payload: Final[Any]
+    required_capabilities: Final[list[str]]
+    preferred_capabilities: Final[list[str]]
+    assigned_to: Final[str | None]
+    delegated_by: Final[str | None]
+    parent_id: Final[str | None]
+    correlation_id: Final[str]
+    unique_key: Final[str | None]
+    depends_on: Final[list[str]]
+    run_at: Final[datetime | None]
+    expires_at: Final[datetime | None]
+    attempts: Final[int]
+    max_attempts: Final[int]
+    claimed_by: Final[str | None]
+    claimed_at: Final[datetime | None]
+    lease_version: Final[int]
+    lease_expires_at: Final[datetime | None]
+    progress: Final[float | None]
+    checkpoint: Final[Any]
+    results: Final[Any]
+    error_message: Final[str | None]
+    errors: Final[list[TaskError]]
+    usage: Final[Usage | None]
+    created_at: Final[datetime]
+    updated_at: Final[datetime]
+    completed_at: Final[datetime | None]
 
 @final
-class TaskError:
+class TaskError(_Unhashable):
     """One failed attempt."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def attempt(self) -> int: ...
-    @property
-    def agent(self) -> str | None: ...
-    @property
-    def kind(self) -> Literal["failed", "timeout", "lapsed"]: ...
-    @property
-    def error(self) -> str: ...
-    @property
-    def at(self) -> datetime: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    attempt: Final[int]
+    agent: Final[str | None]
+    kind: Final[Literal["failed", "timeout", "lapsed"]]
+    error: Final[str]
+    at: Final[datetime]
 
 @final
-class Enqueued:
+class Enqueued(_View):
     """The id of a task that was added, or was there already."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def id(self) -> str: ...
-    @property
-    def deduplicated(self) -> bool: ...
-    def __hash__(self) -> int: ...
-    def __eq__(self, other: object, /) -> bool: ...
+    id: Final[str]
+    deduplicated: Final[bool]
 
 @final
-class Finished:
+class Finished(_Unhashable):
     """How a task stands after a finish; ``repeated`` where the same lease had ended it so before; what is stored is the first."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def id(self) -> str: ...
-    @property
-    def status(self) -> Status: ...
-    @property
-    def repeated(self) -> bool: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    id: Final[str]
+    status: Final[Status]
+    repeated: Final[bool]
 
 @final
-class Extended:
+class Extended(_Unhashable):
     """What a holder learns when it extends its lease."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def lease(self) -> Lease: ...
-    @property
-    def signal(self) -> Signal: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    lease: Final[Lease]
+    signal: Final[Signal]
 
 @final
 class Page:
@@ -474,160 +381,85 @@ class Page:
     def __len__(self) -> int: ...
 
 @final
-class Stats:
+class Stats(_Unhashable):
     """How many tasks stand where, and how long they wait and run."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def by_status(self) -> dict[Status, int]: ...
-    @property
-    def oldest_pending_seconds(self) -> float | None: ...
-    @property
-    def wait_seconds(self) -> Percentiles: ...
-    @property
-    def run_seconds(self) -> Percentiles: ...
-    @property
-    def paused(self) -> list[str]: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    by_status: Final[dict[Status, int]]
+    oldest_pending_seconds: Final[float | None]
+    wait_seconds: Final[Percentiles]
+    run_seconds: Final[Percentiles]
+    paused: Final[list[str]]
 
 @final
-class Percentiles:
+class Percentiles(_Unhashable):
     """Of spans, in seconds."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def p50(self) -> float: ...
-    @property
-    def p95(self) -> float: ...
-    @property
-    def p99(self) -> float: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    p50: Final[float]
+    p95: Final[float]
+    p99: Final[float]
 
 @final
-class Adoption:
+class Adoption(_Unhashable):
     """What was taken over; after a dry run, what would be."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def dry_run(self) -> bool: ...
-    @property
-    def tasks(self) -> int: ...
-    @property
-    def agents(self) -> int: ...
-    @property
-    def by_status(self) -> dict[Status, int]: ...
-    @property
-    def findings(self) -> list[Finding]: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    dry_run: Final[bool]
+    tasks: Final[int]
+    agents: Final[int]
+    by_status: Final[dict[Status, int]]
+    findings: Final[list[Finding]]
 
 @final
-class Finding:
+class Finding(_Unhashable):
     """Something that happened to nodes in the same way, with the first five of them."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def kind(self) -> FindingKind: ...
-    @property
-    def what(self) -> str: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def examples(self) -> list[str]: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    kind: Final[FindingKind]
+    what: Final[str]
+    count: Final[int]
+    examples: Final[list[str]]
 
 @final
-class Usage:
+class Usage(_Unhashable):
     """What work has cost."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def tokens(self) -> int: ...
-    @property
-    def cost(self) -> float: ...
-    @property
-    def seconds(self) -> float: ...
+    tokens: Final[int]
+    cost: Final[float]
+    seconds: Final[float]
     def __new__(cls, *, tokens: int = 0, cost: float = 0.0, seconds: float = 0.0) -> Usage: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
 
 @final
-class Explanation:
+class Explanation(_Unhashable):
     """Why a task is not claimed; no reasons where somebody alive can claim it now. ``str`` says it in a sentence."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def id(self) -> str: ...
-    @property
-    def status(self) -> Status: ...
-    @property
-    def reasons(self) -> list[Reason]: ...
-    @property
-    def candidates(self) -> list[str]: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
+    id: Final[str]
+    status: Final[Status]
+    reasons: Final[list[Reason]]
+    candidates: Final[list[str]]
 
 @final
-class AgentInfo:
+class AgentInfo(_Unhashable):
     """An agent as the registry knows it. ``current_load`` is how many live leases it holds now."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def id(self) -> str: ...
-    @property
-    def display_name(self) -> str: ...
-    @property
-    def role(self) -> str | None: ...
-    @property
-    def aliases(self) -> list[str]: ...
-    @property
-    def capabilities(self) -> list[str]: ...
-    @property
-    def status(self) -> AgentStatus: ...
-    @property
-    def max_concurrent(self) -> int | None: ...
-    @property
-    def current_load(self) -> int: ...
-    @property
-    def infra_heartbeat(self) -> datetime | None: ...
-    @property
-    def last_heartbeat(self) -> datetime | None: ...
-    @property
-    def created_at(self) -> datetime: ...
-    @property
-    def metadata(self) -> dict[str, Any] | None: ...
+    id: Final[str]
+    display_name: Final[str]
+    role: Final[str | None]
+    aliases: Final[list[str]]
+    capabilities: Final[list[str]]
+    status: Final[AgentStatus]
+    max_concurrent: Final[int | None]
+    current_load: Final[int]
+    infra_heartbeat: Final[datetime | None]
+    last_heartbeat: Final[datetime | None]
+    created_at: Final[datetime]
+    metadata: Final[dict[str, Any] | None]
     def is_alive(self, now: datetime) -> bool:
         """Whether either heartbeat is younger than two minutes."""
     @property
     def has_room(self) -> bool:
         """Whether a claim may give it anything."""
-    __hash__: ClassVar[None]  # type: ignore[assignment]
-    def __eq__(self, other: object, /) -> bool: ...
 
 @final
-class Event:
+class Event(_View):
     """Something that happened. ``seq`` grows in commit order within the namespace, without a gap."""
-
-    __match_args__: ClassVar[Any]
-    @property
-    def seq(self) -> int: ...
-    @property
-    def topic(self) -> str: ...
-    @property
-    def source(self) -> str | None: ...
-    @property
-    def task_id(self) -> str | None: ...
-    @property
-    def correlation_id(self) -> str | None: ...
-    @property
-    def payload(self) -> Any: ...
-    @property
-    def created_at(self) -> datetime: ...
-    def __hash__(self) -> int: ...
-    def __eq__(self, other: object, /) -> bool: ...
+    seq: Final[int]
+    topic: Final[str]
+    source: Final[str | None]
+    task_id: Final[str | None]
+    correlation_id: Final[str | None]
+    payload: Final[Any]
+    created_at: Final[datetime]
 
 @final
 class EventPage:

@@ -8,10 +8,10 @@ use crate::{
 use kurultai_core::{
     agents::{AgentStatus, NewAgent},
     tasks::Status,
-    worker::{Agent, Stop},
+    worker::{Agent, Context, Stop},
 };
-use serde_json::json;
-use std::time::Duration;
+use serde_json::{Value, json};
+use std::{convert::Infallible, time::Duration};
 
 cases![
     a_worker_registers_its_agent_and_keeps_what_it_is_not_told,
@@ -21,6 +21,9 @@ cases![
     a_worker_that_cannot_be_is_refused,
     a_drain_lets_running_jobs_end_and_releases_the_rest,
     what_outlasts_the_grace_is_stopped_and_released,
+    a_store_that_is_closed_gets_back_what_its_agents_hold,
+    an_agent_that_starts_while_its_store_is_closed_ends_at_once,
+    a_handler_may_close_its_store,
     dropped_jobs_strand_nothing,
 ];
 
@@ -132,6 +135,61 @@ async fn what_outlasts_the_grace_is_stopped_and_released(team: Team) {
     let got = team.get(&id).await;
     assert_eq!((got.status, got.attempts, got.errors.len()), (Status::Pending, 0, 0));
     assert_eq!(code(job.complete(json!("late"), None).await), "lease.lost");
+}
+
+async fn a_store_that_is_closed_gets_back_what_its_agents_hold(team: Team) {
+    let k = team.reopen(|config| config).await;
+    let ids: Vec<String> = team
+        .k
+        .tasks()
+        .enqueue_many((0..4).map(|i| prompt(&i.to_string())).collect())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|task| task.id)
+        .collect();
+    let jobs = worker().concurrency(3).grace(super::LONG * 10).start(&k).await.unwrap();
+    let (job, done) = (next(&jobs).await, next(&jobs).await);
+    done.complete(json!(1), None).await.unwrap();
+    soon(k.close()).await;
+    assert!(soon(jobs.next()).await.unwrap().is_none());
+    assert_eq!((job.stop(), job.ended(), soon(jobs.finished()).await), (Some(Stop::Drained), true, 0));
+    let by_status = team.k.tasks().stats().await.unwrap().by_status;
+    assert_eq!(
+        by_status,
+        [(Status::Pending, 3), (Status::Completed, 1)].into(),
+        "nothing left behind, nothing new"
+    );
+    for task in team.k.tasks().get_many(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap() {
+        let task = task.unwrap();
+        assert_eq!((task.attempts, task.errors.len()), (u32::from(task.status == Status::Completed), 0));
+    }
+}
+
+async fn an_agent_that_starts_while_its_store_is_closed_ends_at_once(team: Team) {
+    let k = team.reopen(|config| config).await;
+    let (jobs, ()) = soon(async { tokio::join!(worker().start(&k), k.clone().close()) }).await;
+    assert!(soon(jobs.unwrap().next()).await.unwrap().is_none());
+    assert_eq!(code(worker().start(&k).await), "store.closed", "it was closed before");
+}
+
+async fn a_handler_may_close_its_store(team: Team) {
+    let k = team.reopen(|config| config).await;
+    let id = team.add(prompt("one")).await;
+    let own = k.clone();
+    let closes = move |_: Context, _: Value| {
+        let k = own.clone();
+        async move {
+            k.close().await;
+            Ok::<_, Infallible>("not reached: it is stopped")
+        }
+    };
+    let agent = worker().grace(super::LONG * 10).task("review", closes);
+    assert_eq!(soon(agent.run_until(&k, std::future::pending())).await.unwrap(), 0);
+    let got = team.get(&id).await;
+    assert_eq!((got.status, got.attempts), (Status::Pending, 0));
+    eventually(|| async { k.tasks().stats().await.is_err() }).await;
+    assert_eq!(code(k.tasks().stats().await), "store.closed");
 }
 
 async fn dropped_jobs_strand_nothing(team: Team) {
