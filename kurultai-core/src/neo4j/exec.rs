@@ -122,7 +122,7 @@ impl Neo4jStore {
                 Err(failed) => failed,
             };
             let again = match &error {
-                Neo4jError::Neo4j(error) => passes(error.kind()),
+                Neo4jError::Neo4j(error) => passes(error),
                 error => is_io(error) && !is_sent && !is_refused(error) && distrust(error).is_none(),
             };
             let pause = Duration::from_millis(10 << tries.min(8)).mul_f64(fastrand::f64());

@@ -10,9 +10,13 @@ pub(super) const CONSTRAINT: &str = "store.constraint";
 pub(super) const SCHEMA: &str = "store.schema_conflict";
 
 /// Nothing was done, and the same statement may succeed in a moment.
-pub(super) fn passes(kind: Neo4jErrorKind) -> bool {
+pub(super) fn passes(failure: &neo4rs::Neo4jError) -> bool {
     use Neo4jClientErrorKind::{Security, SessionExpired};
-    match kind {
+    // It found in an index what another transaction removed before it was read.
+    if failure.code() == "Neo.ClientError.Statement.EntityNotFound" {
+        return true;
+    }
+    match failure.kind() {
         Neo4jErrorKind::Transient | Neo4jErrorKind::Client(SessionExpired) => true,
         Neo4jErrorKind::Client(Security(kind)) => kind == Neo4jSecurityErrorKind::AuthorizationExpired,
         _ => false,
@@ -78,7 +82,7 @@ pub(super) fn verdict(error: Neo4jError, server: &str, is_sent: bool) -> Error {
         Neo4jError::AuthenticationError(_) => denied(server),
         Neo4jError::Neo4j(failure) => match failure.kind() {
             Neo4jErrorKind::Client(Neo4jClientErrorKind::Security(_)) => denied(server),
-            kind if passes(kind) || is_stopped(failure.code()) => {
+            _ if passes(failure) || is_stopped(failure.code()) => {
                 Error::unavailable(format!("{server} did not get to it: {}", failure.code()))
             }
             _ if failure.code() == "Neo.ClientError.Schema.ConstraintValidationFailed" => Error::new(
