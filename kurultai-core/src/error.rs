@@ -29,6 +29,8 @@ pub enum Kind {
     Denied,
     /// A limit of the team is reached: repeat after `retry_after`.
     Limited,
+    /// It did not come in time, and may still: wait again.
+    TimedOut,
     /// The store was closed by this program: open it again.
     Closed,
     /// A defect of this library or of the database.
@@ -37,7 +39,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Input,
         Kind::Config,
         Kind::NotFound,
@@ -48,6 +50,7 @@ impl Kind {
         Kind::Storage,
         Kind::Denied,
         Kind::Limited,
+        Kind::TimedOut,
         Kind::Closed,
         Kind::Internal,
     ];
@@ -65,6 +68,7 @@ impl Kind {
             Kind::Storage => "storage",
             Kind::Denied => "denied",
             Kind::Limited => "limited",
+            Kind::TimedOut => "timed_out",
             Kind::Closed => "closed",
             Kind::Internal => "internal",
         }
@@ -117,7 +121,7 @@ impl Error {
 
     /// Whether the same call may succeed later without any change by the caller.
     pub fn retryable(&self) -> bool {
-        matches!(self.kind, Kind::Unavailable | Kind::OutcomeUnknown | Kind::Limited)
+        matches!(self.kind, Kind::Unavailable | Kind::OutcomeUnknown | Kind::Limited | Kind::TimedOut)
     }
 
     /// What the errors behind this one say, one after the other: for languages that cannot be given them.

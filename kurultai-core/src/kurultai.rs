@@ -71,14 +71,15 @@ impl Kurultai {
         let (news, background) = (News::new(), config.background);
         let session = Session::new(config, news.clone());
         let reader = LogReader::new(store.clone(), news.clone());
+        let events = Events::new(store.clone(), reader.clone(), session.clone());
         let (tasks, task_upkeep) =
-            Tasks::new(store.clone(), store.clone(), store.batch_limit(), session.clone());
+            Tasks::new(store.clone(), store.clone(), events.clone(), store.batch_limit(), session.clone());
         upkeep::start(news, store.clone(), vec![reader.clone(), task_upkeep.clone()], background);
         Kurultai {
             tasks,
             task_upkeep,
             agents: Agents::new(store.clone(), session.clone()),
-            events: Events::new(store.clone(), reader.clone(), session.clone()),
+            events,
             store,
             reader,
             session,

@@ -28,7 +28,7 @@ impl Follow {
     pub async fn next(&mut self) -> Result<Vec<Event>> {
         let mut backoff = Backoff::default();
         loop {
-            match self.events.wait(&mut self.wanted, Self::TURN).await {
+            match self.events.wait(&mut self.wanted, Self::TURN, false).await {
                 Ok(page) if page.events.is_empty() => backoff = Backoff::default(),
                 Ok(page) => return Ok(page.events),
                 Err(error) if error.retryable() => {

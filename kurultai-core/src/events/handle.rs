@@ -32,7 +32,7 @@ impl Events {
         Events { log, reader, session }
     }
 
-    pub(super) fn complain(&self, error: &Error) {
+    pub(crate) fn complain(&self, error: &Error) {
         self.session.news.complain(error, "events cannot be followed now; trying again");
     }
 
@@ -47,7 +47,15 @@ impl Events {
     pub async fn read(&self, filter: EventFilter) -> Result<EventPage> {
         let mut wanted = checked(filter)?;
         let wait = wanted.filter.wait.min(Duration::from_secs(86_400));
-        if wait.is_zero() { self.look(&mut wanted).await } else { self.wait(&mut wanted, wait).await }
+        if wait.is_zero() { self.look(&mut wanted).await } else { self.wait(&mut wanted, wait, false).await }
+    }
+
+    /// A cursor behind which all comes that happens from now on. Asks the store only where nobody waits.
+    pub(crate) async fn position(&self) -> Result<i64> {
+        match self.reader.position() {
+            Some(at) => Ok(at),
+            None => self.log.last_seq().await,
+        }
     }
 
     /// Events as they come, from `filter.after_seq` on; `filter.wait` does not matter. Errors: `input.invalid`.
@@ -55,10 +63,21 @@ impl Events {
         Ok(Follow::new(self.clone(), checked(filter)?))
     }
 
-    /// Waits for the next page, and moves `wanted` on to its end.
-    pub(super) async fn wait(&self, wanted: &mut Wanted, wait: Duration) -> Result<EventPage> {
+    /// The next events of a task behind a [`position`](Self::position).
+    pub(crate) async fn next_of(&self, task_id: &str, after_seq: i64, wait: Duration) -> Result<EventPage> {
+        let filter = EventFilter { after_seq, task_id: Some(task_id.to_owned()), ..EventFilter::default() };
+        self.wait(&mut Wanted { filter, pattern: None }, wait, true).await
+    }
+
+    /// Waits for the next page, and moves `wanted` on to its end. `looked`: all that is there before it is known, so the
+    /// reader may begin at its cursor.
+    pub(super) async fn wait(
+        &self,
+        wanted: &mut Wanted,
+        wait: Duration,
+        mut looked: bool,
+    ) -> Result<EventPage> {
         let deadline = monotonic() + wait;
-        let mut looked = false;
         loop {
             match self.reader.join(wanted, looked) {
                 Joined::Found(page) => return Ok(wanted.turn(page)),

@@ -167,6 +167,11 @@ impl LogReader {
         Joined::Waits(Ticket { reader: self.clone(), id, task_id, answer })
     }
 
+    /// Up to where everything was handed out, while somebody waits.
+    pub(super) fn position(&self) -> Option<i64> {
+        self.state().at
+    }
+
     fn leave(&self, id: u64, task_id: Option<&str>) {
         let mut state = self.state();
         if self.news.reader_goes() == 0 {

@@ -14,10 +14,12 @@ use super::{
     settle::Settling,
     types::*,
     upkeep::TaskUpkeep,
+    wait,
 };
 use crate::{
     agents::HeartbeatWriter,
     error::{Error, Result},
+    events::Events,
     json::Json,
     news::{Waiting, Wanted},
     retry::Backoff,
@@ -32,6 +34,9 @@ pub struct Tasks {
     queue: Arc<dyn TaskQueue>,
     /// Who could claim what is explained.
     agents: Arc<dyn HeartbeatWriter>,
+    /// Who waits for a task's end hears of it here.
+    events: Events,
+    looks: Arc<wait::Looks>,
     hot: Arc<Hot>,
     settling: Settling,
     session: Arc<Session>,
@@ -42,13 +47,15 @@ impl Tasks {
     pub(crate) fn new(
         queue: Arc<dyn TaskQueue>,
         agents: Arc<dyn HeartbeatWriter>,
+        events: Events,
         batch_limit: usize,
         session: Arc<Session>,
     ) -> (Self, Arc<TaskUpkeep>) {
         let settling = Settling { queue: queue.clone(), news: session.news.clone() };
         let hot = Arc::new(Hot::new(&settling, batch_limit, session.config.max_depth));
         let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
-        (Tasks { queue, agents, hot, settling, session }, upkeep)
+        let looks = wait::looks(queue.clone(), events.clone());
+        (Tasks { queue, agents, events, looks, hot, settling, session }, upkeep)
     }
 
     /// Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
@@ -76,6 +83,22 @@ impl Tasks {
         }
         let _call = self.session.calls.begin()?;
         self.hot.enqueue.call(tasks).await
+    }
+
+    /// Waits until a task is completed, at most `timeout`, and returns it. However many wait, a process reads the log once.
+    /// An outage of the store does not end it before its time; nothing is cancelled when that is over.
+    ///
+    /// Errors: `task.failed` where it ended otherwise, with where it stands and its stored error as the cause;
+    /// `task.timeout` (wait again), `task.not_found`. Cancel safe.
+    pub async fn wait_for(&self, id: &str, timeout: Duration) -> Result<Task> {
+        wait::wait_for(&self.looks, &self.events, id, timeout).await
+    }
+
+    /// Enqueues a task, waits for its end at most `timeout`, and returns its results. Errors and cancel safety as
+    /// [`enqueue`](Self::enqueue) and [`wait_for`](Self::wait_for): the task stays.
+    pub async fn call(&self, task: NewTask, timeout: Duration) -> Result<Json> {
+        let Enqueued { id, .. } = self.enqueue(task).await?;
+        Ok(self.wait_for(&id, timeout).await?.results.unwrap_or_default())
     }
 
     /// Takes at most `max` tasks for an agent, the most urgent first: those whose required capabilities it has,

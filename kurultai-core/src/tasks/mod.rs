@@ -20,6 +20,7 @@ pub(crate) mod rules;
 mod settle;
 mod types;
 mod upkeep;
+mod wait;
 
 pub use adoption::{AdoptOptions, Adoption, Finding, FindingKind};
 pub use claim_guard::ClaimGuard;
