@@ -24,7 +24,7 @@ Exit codes:
   3  no such task or agent
   4  the state of the thing forbids it
   5  somebody else holds the task now: stop working on it
-  6  the store did not answer, or it may have happened: repeat
+  6  the store did not answer, or not in time, or it may have happened: repeat
   7  an operator must act: URL, password, schema, disk
 
 Durations are a number and a unit: 500ms, 30s, 5m, 2h, 1d.
@@ -170,7 +170,7 @@ fn exit_code(kind: Kind) -> u8 {
         Kind::NotFound => 3,
         Kind::Conflict | Kind::Closed => 4,
         Kind::LeaseLost => 5,
-        Kind::Unavailable | Kind::OutcomeUnknown | Kind::Limited => 6,
+        Kind::Unavailable | Kind::OutcomeUnknown | Kind::Limited | Kind::TimedOut => 6,
         Kind::Storage | Kind::Config | Kind::Denied => 7,
         _ => 1,
     }

@@ -95,6 +95,7 @@ fn hint(error: &Error) -> &'static str {
         (_, Kind::Conflict) => "look at it again and decide",
         (_, Kind::Closed) => "open the store again",
         (_, Kind::Limited) => "wait and repeat it",
+        (_, Kind::TimedOut) => "nothing was cancelled; wait again",
         (_, Kind::LeaseLost) => "stop working on it and claim again",
         (_, Kind::Unavailable) => "nothing was changed; repeat it",
         (_, Kind::OutcomeUnknown) => "it may have happened: look, or repeat it with the same key or lease",

@@ -73,6 +73,12 @@ pub(crate) enum Command {
     List(List),
     /// Everything about a task
     Show { id: String },
+    /// Wait until it is completed and print its results; what ended otherwise is an error
+    Wait {
+        id: String,
+        #[arg(long, default_value = "10s", value_parser = duration)]
+        timeout: Duration,
+    },
     /// Why a task is not claimed
     Explain { id: String },
     /// Cancel it; a holder learns it when it extends
@@ -240,6 +246,11 @@ impl Command {
             Command::Show { id } => {
                 let task = tasks.get(&id).await?;
                 return if json { say_json(&task) } else { show(&task) };
+            }
+            Command::Wait { id, timeout } => {
+                let task = tasks.wait_for(&id, timeout).await?;
+                let results = task.results.as_ref().map_or("null", Json::as_str);
+                return if json { say_json(&task) } else { say(clean(results)) };
             }
             Command::Explain { id } => {
                 let explanation = tasks.explain(&id).await?;

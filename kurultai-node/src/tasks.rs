@@ -14,7 +14,7 @@ use kurultai_core::{
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[napi]
 #[derive(Debug)]
@@ -131,6 +131,14 @@ impl FinishesArgs {
             }
         }
     }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WaitArgs {
+    task: String,
+    /// Absent: without end.
+    timeout_ms: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -329,6 +337,14 @@ impl Tasks {
     #[napi(catch_unwind)]
     pub fn get(&self, call: u32, args: String) -> Now {
         self.run(call, args, |tasks, id: String| async move { answer(&tasks.get(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn wait_for(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, wait: WaitArgs| async move {
+            let timeout = maybe_millis("timeoutMs", wait.timeout_ms)?.unwrap_or(Duration::MAX);
+            answer(&tasks.wait_for(&wait.task, timeout).await?)
+        })
     }
 
     #[napi(catch_unwind)]

@@ -15,14 +15,14 @@ test('every kind of the core has its class', () => {
   const { native } = require('../dist/native.js')
   const { toError } = require('../dist/errors.js')
   const failures = native.oneFailureOfEachKind()
-  assert.equal(failures.length, 12)
+  assert.equal(failures.length, 13)
   for (const failure of failures) {
     const error = toError(failure)
     const name = `${failure.kind.split('_').map((word) => word[0].toUpperCase() + word.slice(1)).join('')}Error`
     assert.ok(error instanceof kurultai[name], `${failure.kind} is no ${name}`)
     assert.ok(error instanceof KurultaiError && error instanceof Error)
     assert.deepEqual([error.name, error.kind, error.code, error.message], [name, failure.kind, 'test.kind', failure.kind])
-    assert.equal(error.retryable, ['unavailable', 'outcome_unknown', 'limited'].includes(failure.kind))
+    assert.equal(error.retryable, ['unavailable', 'outcome_unknown', 'limited', 'timed_out'].includes(failure.kind))
   }
   assert.ok(toError({ kind: 'from the future', code: 'x', message: 'y', retryable: false }) instanceof KurultaiError)
 })

@@ -75,11 +75,11 @@ function fits(expected, answer, path) {
 /** Spans are milliseconds here, and points in time Dates. */
 const units = {
   delay: ['delayMs', 1000], expires_in: ['expiresInMs', 1000], lease: ['leaseMs', 1000], ttl: ['leaseMs', 1000],
-  retry_after: ['retryAfterMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
+  retry_after: ['retryAfterMs', 1000], timeout: ['timeoutMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
 }
 const dates = ['run_at', 'expires_at', 'since']
 /** What is stored is not translated. */
-const payloads = ['payload', 'results', 'checkpoint']
+const payloads = ['payload', 'results', 'checkpoint', 'metadata']
 
 function translate(fields) {
   if (Array.isArray(fields)) return fields.map(translate)
@@ -112,6 +112,11 @@ async function perform(k, operation, given) {
       const { type, payload, ...options } = args
       return call(type, payload, options)
     }
+    case 'tasks.call': {
+      const { type, payload, ...options } = task
+      return call(type, payload, { ...options, ...rest })
+    }
+    case 'tasks.wait_for': return call(task, rest)
     case 'tasks.enqueue_many': return call(args.tasks)
     case 'tasks.claim': {
       const { agent, ...options } = args

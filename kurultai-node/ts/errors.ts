@@ -3,7 +3,7 @@
 /** What the caller should do; the same words as in every language. */
 export type Kind =
   | 'input' | 'config' | 'not_found' | 'conflict' | 'lease_lost'
-  | 'unavailable' | 'outcome_unknown' | 'storage' | 'denied' | 'limited' | 'closed' | 'internal'
+  | 'unavailable' | 'outcome_unknown' | 'storage' | 'denied' | 'limited' | 'timed_out' | 'closed' | 'internal'
 
 /** What the native half says of an error. */
 export interface Failure {
@@ -75,6 +75,10 @@ export class DeniedError extends KurultaiError {
 export class LimitedError extends KurultaiError {
   override name = 'LimitedError'
 }
+/** It did not come in time, and may still: wait again. */
+export class TimedOutError extends KurultaiError {
+  override name = 'TimedOutError'
+}
 /** The store was closed by this program: open it again. */
 export class ClosedError extends KurultaiError {
   override name = 'ClosedError'
@@ -95,6 +99,7 @@ const classes: Record<Kind, typeof KurultaiError> = {
   storage: StorageError,
   denied: DeniedError,
   limited: LimitedError,
+  timed_out: TimedOutError,
   closed: ClosedError,
   internal: InternalError,
 }

@@ -8,7 +8,8 @@ export { Context, Stopped } from './context'
 export type { StopReason } from './context'
 export {
   ClosedError, ConfigError, ConflictError, DeniedError, InputError, InternalError, KurultaiError, LeaseLostError,
-  LimitedError, NotFoundError, OutcomeUnknownError, StorageError, UnavailableError,
+  LimitedError, NotFoundError, OutcomeUnknownError, StorageError, TimedOutError,
+  UnavailableError,
 } from './errors'
 export type { Kind } from './errors'
 export { Events } from './events'

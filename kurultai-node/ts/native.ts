@@ -19,7 +19,7 @@ type Operation = (call: number, args: string) => Now
 
 export interface NativeTasks extends Record<
   | 'enqueue' | 'enqueueMany' | 'claim' | 'finish' | 'finishMany' | 'renew' | 'cancel' | 'suspend' | 'resume' | 'requeue' | 'discard'
-  | 'pause' | 'unpause' | 'addDependency' | 'get' | 'getMany' | 'list' | 'deadLetters' | 'stats' | 'explain',
+  | 'pause' | 'unpause' | 'addDependency' | 'get' | 'waitFor' | 'getMany' | 'list' | 'deadLetters' | 'stats' | 'explain',
   Operation> {}
 
 export interface NativeAgents extends Record<

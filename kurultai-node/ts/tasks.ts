@@ -19,6 +19,7 @@ const CLAIM: check.Fields = {
   max: check.count, types: check.texts, leaseMs: check.ms, waitMs: check.ms, signal: check.anything,
 }
 const RENEWAL: check.Fields = { leaseMs: check.ms, progress: check.finite, checkpoint: check.anything }
+const WAIT: check.Fields = { timeoutMs: check.msOrEver }
 const FILTER: check.Fields = {
   status: check.text, type: check.text, assignedTo: check.text, claimedBy: check.text, parent: check.taskLike,
   cursor: check.text, limit: check.count, signal: check.anything,
@@ -214,6 +215,29 @@ export class Tasks {
    */
   async addDependency(dependent: TaskLike, on: TaskLike | Dependency, options: Waits = {}): Promise<void> {
     results.nothing(await this.#call('addDependency', encodeArgs({ dependent: idOf(dependent), on: encodeDependency(on) }), options.signal))
+  }
+
+  /**
+   * Waits until a task is completed, at most `timeoutMs` (default 10,000; Infinity: without end), and returns it. However many wait, a process reads
+   * the log once; an outage of the store does not end a wait before its time. Errors: `task.failed` where it ended
+   * otherwise, with the stored error as the cause; `task.timeout` (nothing is cancelled, wait again); `task.not_found`.
+   */
+  async waitFor(task: TaskLike, options: { timeoutMs?: number } & Waits = {}): Promise<Task> {
+    const { timeoutMs = 10_000, signal } = options
+    check.checkFields({ timeoutMs }, WAIT)
+    return results.task(await this.#call('waitFor', encodeArgs({ task: idOf(task), timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs }), signal))
+  }
+
+  /**
+   * Enqueues a task, waits for its end at most `timeoutMs` (default 30,000), and returns its results. Errors as `enqueue` and
+   * `waitFor`; the task stays.
+   */
+  async call<R = any>(
+    type: string, payload: unknown = null, options: TaskOptions & { timeoutMs?: number } & Waits = {},
+  ): Promise<R> {
+    const { timeoutMs = 30_000, ...rest } = options
+    const { id } = await this.enqueue(type, payload, rest)
+    return (await this.waitFor(id, { timeoutMs, signal: rest.signal })).results
   }
 
   /** Errors: `task.not_found`. */

@@ -188,6 +188,11 @@ impl Tasks {
         op!(self, tasks => tasks.get(&task.0))
     }
 
+    fn wait_for(&self, py: Python<'_>, task: TaskId, timeout: Span) -> PyResult<Op> {
+        let timeout = timeout.named(py, "timeout")?;
+        Ok(op!(self, tasks => tasks.wait_for(&task.0, timeout)))
+    }
+
     fn get_many(&self, tasks: Vec<TaskId>) -> Op {
         let core = self.core.clone();
         Op::new(async move {

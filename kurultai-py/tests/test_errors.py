@@ -28,7 +28,7 @@ class Kinds(unittest.TestCase):
             self.assertIsInstance(error, kurultai.KurultaiError)
             self.assertEqual((error.kind, error.code, error.message), (kind, "test.provoked", "as asked"))
             self.assertEqual(str(error), "as asked [test.provoked]")
-            self.assertEqual(error.retryable, kind in ("unavailable", "outcome_unknown", "limited"))
+            self.assertEqual(error.retryable, kind in ("unavailable", "outcome_unknown", "limited", "timed_out"))
             self.assertIsNone(error.retry_after)
 
     def test_they_survive_pickle_and_copy(self) -> None:

@@ -101,6 +101,12 @@ class LimitedError(KurultaiError):
     kind = "limited"
 
 
+class TimedOutError(KurultaiError, TimeoutError):
+    """It did not come in time, and may still: wait again."""
+
+    kind = "timed_out"
+
+
 class ClosedError(KurultaiError):
     """The store was closed by this program: open it again."""
 
@@ -127,6 +133,7 @@ BY_KIND: dict[str, type[KurultaiError]] = {
         StorageError,
         DeniedError,
         LimitedError,
+        TimedOutError,
         ClosedError,
         InternalError,
     )

@@ -409,6 +409,47 @@ class Tasks:
         """
         await self._native.add_dependency(task, on)
 
+    async def wait_for(self, task: TaskLike, *, timeout: Duration = 10) -> Task:
+        """Waits until a task is completed, at most ``timeout`` seconds (``math.inf``: without end), and returns it. However
+        many wait, a process reads the log once; an outage of the store does not end a wait before its time.
+
+        Errors: ``task.failed`` where it ended otherwise, with the stored error as the cause; ``task.timeout``, which is a
+        ``TimeoutError``: nothing is cancelled, wait again; ``task.not_found``. Cancel safe.
+
+        >>> task = await k.tasks.enqueue("review")
+        >>> try:
+        ...     await k.tasks.wait_for(task, timeout=0.01)
+        ... except TimeoutError as error:
+        ...     print(error.code)
+        task.timeout
+        """
+        return await self._native.wait_for(task, timeout)
+
+    async def call(
+        self, task: Union[str, NewTask, NewTaskFields], payload: Any = None, *, timeout: Duration = 30
+    ) -> Any:
+        """Enqueues a task, waits for its end, and returns its results. ``task``: its type, or a ``NewTask`` or a dict, which
+        have a payload of their own. Errors and cancel safety as ``enqueue`` and ``wait_for``: the task stays.
+
+        >>> agent, stop = kurultai.Agent("jochi"), asyncio.Event()
+        >>> @agent.task("sum")
+        ... async def sum_up(ctx, numbers):
+        ...     return sum(numbers)
+        >>> serving = asyncio.create_task(agent.serve(k, stop=stop))
+        >>> await k.tasks.call("sum", [1, 2, 3])
+        6
+        >>> stop.set()
+        >>> await serving
+        1
+        """
+        if isinstance(task, str):
+            added = await self.enqueue(task, payload)
+        elif payload is None:
+            [added] = await self.enqueue_many([task])
+        else:
+            raise TypeError("a NewTask has its payload already")
+        return (await self.wait_for(added, timeout=timeout)).results
+
     async def get(self, task: TaskLike) -> Task:
         """The whole task. Errors: ``task.not_found``.
 

@@ -77,6 +77,15 @@ pub(super) async fn call(
             let on = dependency(args.need("on"));
             answer(tasks.add_dependency(&args.id("task"), on).await?)
         }
+        "tasks.wait_for" => {
+            answer(tasks.wait_for(&args.id("task"), args.span("timeout").unwrap_or_default()).await?)
+        }
+        "tasks.call" => {
+            let mut given = args.inner("task");
+            let task = new_task(&mut given);
+            given.done();
+            answer(tasks.call(task, args.span("timeout").unwrap_or_default()).await?)
+        }
         "tasks.get" => answer(tasks.get(&args.id("task")).await?),
         "tasks.get_many" => {
             let ids: Vec<String> = args.need::<Vec<Value>>("tasks").into_iter().map(id).collect();

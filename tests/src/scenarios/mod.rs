@@ -135,6 +135,7 @@ scenarios! {
     retries
     suspended
     times
+    waits
 }
 
 /// The operations that the scenarios call, for the test of completeness.
