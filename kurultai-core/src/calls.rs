@@ -30,10 +30,16 @@ impl Calls {
         if before & CLOSED == 0 { Ok(call) } else { Err(Error::closed()) }
     }
 
+    /// Lets no call begin any more; true where none is under way.
+    pub(crate) fn shut(&self) -> bool {
+        let before = self.state.fetch_or(CLOSED, SeqCst);
+        self.changed.notify_waiters();
+        before & !CLOSED == 0
+    }
+
     /// Lets no call begin any more and waits for those under way.
     pub(crate) async fn close(&self) {
-        self.state.fetch_or(CLOSED, SeqCst);
-        self.changed.notify_waiters();
+        self.shut();
         self.until(|state| state == CLOSED).await;
     }
 

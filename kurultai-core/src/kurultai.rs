@@ -147,7 +147,13 @@ impl Kurultai {
     /// Agents that work for this handle end as after a drain without grace: what they hold goes back, handlers at work are
     /// stopped with `drained`. Cancel safe: a close that was begun goes on where its call is dropped.
     pub async fn close(self) {
-        // Of its own, since it may stop the handler that asked for it.
+        // Before anything is waited for, so that what is called from here on is refused. Agents at work still have to
+        // give back what they hold.
+        self.session.claims.shut();
+        if self.session.agents.shut() {
+            self.session.calls.shut();
+        }
+        // In a task of its own, since it may stop the handler that asked for it.
         let closing = tokio::spawn(async move {
             let Session { claims, agents, calls, news, .. } = &*self.session;
             claims.close().await;

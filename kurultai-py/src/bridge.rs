@@ -5,6 +5,7 @@
 //! wait for the GIL.
 
 use crate::{
+    bell::Bell,
     logs,
     op::Pending,
     runtime::{self, ForkSafe},
@@ -14,7 +15,7 @@ use pyo3::{prelude::*, sync::PyOnceLock};
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    io::{self, Read, Write},
+    io::{self, Read},
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::{
         Arc, Mutex,
@@ -27,7 +28,7 @@ pub(crate) struct Queue {
     done: Mutex<Vec<Arc<Pending>>>,
     /// The loop is closed: what comes goes back.
     abandoned: AtomicBool,
-    wake: UnixStream,
+    bell: Arc<Bell>,
 }
 
 impl Queue {
@@ -41,13 +42,8 @@ impl Queue {
         let first = queue.len() == 1;
         drop(queue);
         if first {
-            self.wake();
+            self.bell.ring();
         }
-    }
-
-    /// A full pipe means that the loop has not looked yet, a broken one that it is closed: nothing to do in both.
-    pub(crate) fn wake(&self) {
-        drop((&self.wake).write(&[1]));
     }
 }
 
@@ -107,8 +103,9 @@ impl Bridge {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
         wake.set_nonblocking(true)?;
-        let queue = Arc::new(Queue { done: Mutex::default(), abandoned: AtomicBool::new(false), wake });
-        logs::wake_through(&queue);
+        let bell = Arc::new(Bell::new(wake));
+        logs::wake_through(&bell);
+        let queue = Arc::new(Queue { done: Mutex::default(), abandoned: AtomicBool::new(false), bell });
         let (queue, untold) = (ForkSafe::new(queue), ForkSafe::new(Mutex::default()));
         Ok(Bridge { queue, untold, woken, waits: AtomicBool::new(false) })
     }
@@ -127,7 +124,7 @@ impl Bridge {
         lock(&self.untold).extend(done);
         while let Some(pending) = self.next_untold() {
             if let Err(error) = pending.sink().tell(py) {
-                self.queue.wake();
+                self.queue.bell.ring();
                 return Err(error);
             }
         }
@@ -164,6 +161,6 @@ impl Bridge {
 
     /// Ends [`wait`](Self::wait).
     fn close(&self) -> PyResult<()> {
-        Ok(self.queue.wake.shutdown(std::net::Shutdown::Both)?)
+        Ok(self.queue.bell.close()?)
     }
 }

@@ -6,6 +6,7 @@
 
 mod agents;
 mod args;
+mod bell;
 mod bench;
 mod bridge;
 mod client;

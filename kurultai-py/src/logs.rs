@@ -1,7 +1,7 @@
 //! The core's tracing events as records of `logging.getLogger("kurultai")`. Tokio threads only queue them; a thread
 //! that holds the GIL anyway hands them over.
 
-use crate::bridge::Queue;
+use crate::bell::Bell;
 use kurultai_bridge::lock;
 use pyo3::{prelude::*, sync::PyOnceLock};
 use std::{
@@ -33,12 +33,12 @@ static ANY: AtomicBool = AtomicBool::new(false);
 /// The lowest Python level that somebody wants to see.
 static WANTED: AtomicU8 = AtomicU8::new(30);
 /// The loop that is woken for a record.
-static WAKE: Mutex<Weak<Queue>> = Mutex::new(Weak::new());
+static WAKE: Mutex<Weak<Bell>> = Mutex::new(Weak::new());
 /// `kurultai._logs.emit(records)`: logs them and answers with the logger's level.
 static EMIT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
-pub(crate) fn wake_through(queue: &Arc<Queue>) {
-    *lock(&WAKE) = Arc::downgrade(queue);
+pub(crate) fn wake_through(bell: &Arc<Bell>) {
+    *lock(&WAKE) = Arc::downgrade(bell);
 }
 
 /// Logs what has come, and learns what is wanted from now on.
@@ -82,9 +82,9 @@ impl Subscriber for Collect {
         records.push_back(record);
         drop(records);
         if !ANY.swap(true, Ordering::Relaxed)
-            && let Some(queue) = lock(&WAKE).upgrade()
+            && let Some(bell) = lock(&WAKE).upgrade()
         {
-            queue.wake();
+            bell.ring();
         }
     }
 

@@ -22,6 +22,7 @@ cases![
     a_drain_lets_running_jobs_end_and_releases_the_rest,
     what_outlasts_the_grace_is_stopped_and_released,
     a_store_that_is_closed_gets_back_what_its_agents_hold,
+    an_agent_that_is_drained_before_its_store_is_closed_leaves_nothing_held,
     an_agent_that_starts_while_its_store_is_closed_ends_at_once,
     a_handler_may_close_its_store,
     dropped_jobs_strand_nothing,
@@ -163,6 +164,20 @@ async fn a_store_that_is_closed_gets_back_what_its_agents_hold(team: Team) {
     for task in team.k.tasks().get_many(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap() {
         let task = task.unwrap();
         assert_eq!((task.attempts, task.errors.len()), (u32::from(task.status == Status::Completed), 0));
+    }
+}
+
+/// Whatever its claim is doing when it is drained.
+async fn an_agent_that_is_drained_before_its_store_is_closed_leaves_nothing_held(team: Team) {
+    team.k.tasks().enqueue_many((0..40).map(|i| prompt(&i.to_string())).collect()).await.unwrap();
+    for round in 0..40 {
+        let k = team.reopen(|config| config).await;
+        let jobs = worker().start(&k).await.unwrap();
+        tokio::time::sleep(Duration::from_micros(50 * round)).await;
+        soon(jobs.finished()).await;
+        soon(k.close()).await;
+        let by_status = team.k.tasks().stats().await.unwrap().by_status;
+        assert_eq!(by_status, [(Status::Pending, 40)].into(), "round {round}");
     }
 }
 
