@@ -154,6 +154,7 @@ create table swept(
   n integer primary key,
   ns integer not null,
   id text not null,
+  type text not null,
   correlation_id text not null,
   last_event integer not null
 ) strict;
@@ -179,7 +180,8 @@ left join task p on p.n = t.parent
 left join task_result r on r.n = t.n;
 
 create view events as
-select s.id as namespace, e.key & 0xfffffffffff as seq, e.topic, coalesce(t.id, w.id) as task_id, e.source,
+select s.id as namespace, e.key & 0xfffffffffff as seq, e.topic, coalesce(t.id, w.id) as task_id,
+  coalesce(t.type, w.type) as task_type, e.source,
   coalesce(d.correlation_id, t.id, w.correlation_id) as correlation_id, e.data as payload,
   datetime(e.created_at / 1e6, 'unixepoch', 'subsec') as created_at
 from event e

@@ -17,6 +17,9 @@ pub(super) fn checked(filter: EventFilter) -> Result<Wanted> {
     if !(0..MOST_EVENTS).contains(&filter.after_seq) {
         return Err(Error::invalid("after_seq", filter.after_seq, "0, or the seq of an event"));
     }
+    if let Some(task_type) = &filter.task_type {
+        check::text("type", task_type, 128)?;
+    }
     filter.since.map_or(Ok(()), check::since)?;
     let pattern = filter.topic.as_deref().map(Pattern::new).transpose()?;
     Ok(Wanted { filter, pattern })

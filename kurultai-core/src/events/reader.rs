@@ -68,9 +68,10 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     pub(super) fn fits(&self, event: &Event) -> bool {
-        let EventFilter { after_seq, source, task_id, since, .. } = &self.filter;
+        let EventFilter { after_seq, source, task_id, task_type, since, .. } = &self.filter;
         event.seq > *after_seq
             && task_id.as_ref().is_none_or(|id| event.task_id.as_ref() == Some(id))
+            && task_type.as_ref().is_none_or(|kind| event.task_type.as_ref() == Some(kind))
             && source.as_ref().is_none_or(|source| event.source.as_ref() == Some(source))
             && since.is_none_or(|since| event.created_at >= since)
             && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.topic))

@@ -11,7 +11,7 @@ pub(crate) const MOST_EVENTS: i64 = 1 << 44;
 pub struct Event {
     /// Grows in commit order within the namespace, without a gap.
     pub seq: i64,
-    /// `task.` and what happened: enqueued, unblocked, claimed, released, failed (and will be tried again), lapsed (a
+    /// `task.` and what happened: enqueued, unblocked, claimed, progress (with how far it is), released, failed (and will be tried again), lapsed (a
     /// lease ran out, and it will be tried again), completed, dead_letter, cancelled, expired, waiting (for its
     /// children), suspended, resumed, requeued, discarded, blocked, cancel_requested, suspend_requested, adopted (with what it
     /// was before); or `agent.registered`, `agent.adopted`.
@@ -20,6 +20,8 @@ pub struct Event {
     pub source: Option<String>,
     /// The task it is about, where it is about one.
     pub task_id: Option<String>,
+    /// Its task's type, where it is about one.
+    pub task_type: Option<String>,
     /// The task's, where it is about one.
     pub correlation_id: Option<String>,
     /// What the topic alone does not say, such as the reason of a failure.
@@ -57,6 +59,8 @@ pub struct EventFilter {
     pub source: Option<String>,
     /// Only those about this task.
     pub task_id: Option<String>,
+    /// Only those about tasks of this type.
+    pub task_type: Option<String>,
     /// Not before this time.
     pub since: Option<DateTime<Utc>>,
     /// 1 to 10,000. Default 1,000.
@@ -72,6 +76,7 @@ impl Default for EventFilter {
             topic: None,
             source: None,
             task_id: None,
+            task_type: None,
             since: None,
             limit: 1_000,
             wait: Duration::ZERO,

@@ -22,20 +22,26 @@ const LAST_SEQ: Statement =
 fn event(mut row: Cells) -> Result<Event> {
     let (seq, topic, source) = (row.next()?, row.next()?, row.next()?);
     let task_id: Option<String> = row.next()?;
+    let task_type = row.next()?;
     let correlation_id = row.next::<Option<_>>()?.or_else(|| task_id.clone());
-    Ok(Event { seq, topic, source, task_id, correlation_id, payload: row.next()?, created_at: row.next()? })
+    let (payload, created_at) = (row.next()?, row.next()?);
+    Ok(Event { seq, topic, source, task_id, task_type, correlation_id, payload, created_at })
 }
 
 #[async_trait]
 impl SubscriptionManager for Neo4jStore {
     async fn read(&self, filter: EventFilter) -> Result<Look> {
-        let is_filtered = filter.source.is_some() || filter.task_id.is_some() || filter.since.is_some();
+        let is_filtered = filter.source.is_some()
+            || filter.task_id.is_some()
+            || filter.task_type.is_some()
+            || filter.since.is_some();
         let query = self
             .query(READ)
             .param("after", filter.after_seq)
             .param("window", if is_filtered { WINDOW } else { count(filter.limit) })
             .param("source", filter.source)
             .param("task", filter.task_id)
+            .param("type", filter.task_type)
             .param("since", filter.since)
             .param("limit", count(filter.limit));
         let mut row = self.one(query).await?;

@@ -58,25 +58,26 @@ impl SubscriptionManager for SqliteStore {
                 topic: row.get(1)?,
                 source: row.get(2)?,
                 task_id: row.get(3)?,
-                correlation_id: row.get(4)?,
-                payload: row.get::<_, Option<String>>(5)?.map(Json::stored),
-                created_at: time(row.get(6)?),
+                task_type: row.get(4)?,
+                correlation_id: row.get(5)?,
+                payload: row.get::<_, Option<String>>(6)?.map(Json::stored),
+                created_at: time(row.get(7)?),
             })
         };
         self.query(move |tx| {
-            let sql = "select e.key & 0xfffffffffff, e.topic, e.source, coalesce(t.id, w.id),
+            let sql = "select e.key & 0xfffffffffff, e.topic, e.source, coalesce(t.id, w.id), coalesce(t.type, w.type),
                   coalesce(d.correlation_id, t.id, w.correlation_id), e.data, e.created_at
                 from event e left join task t on t.n = e.task left join task_data d on d.n = t.n
                 left join swept w on w.n = e.task
                 where e.key > ?2 and e.key < ?7 and (?3 is null or e.source = ?3)
                   and (?4 is null or e.task in (select n from task where id = ?4 and ns = ?1
                     union all select n from swept where id = ?4 and ns = ?1))
-                  and (?5 is null or e.created_at >= ?5)
+                  and (?5 is null or e.created_at >= ?5) and (?8 is null or coalesce(t.type, w.type) = ?8)
                 order by e.key limit ?6";
             let since = filter.since.map(|since| since.timestamp_micros());
             let limit = filter.limit as i64;
             let (after, end) = (key(tx, filter.after_seq), key(tx, MOST_EVENTS));
-            let params = params![tx.ns, after, filter.source, filter.task_id, since, limit, end];
+            let params = params![tx.ns, after, filter.source, filter.task_id, since, limit, end, filter.task_type];
             let events = tx.rows(sql, params, event)?;
             let newest = last_seq(tx)?;
             let looked_to = match events.last() {

@@ -46,7 +46,7 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>>;
 
     /// Lets each lease last longer, where it is still the task's live one, and says what its holder should do.
-    async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>>;
+    async fn extend(&self, requests: Batch<ExtendRequest>) -> Result<Answers<Extended>>;
 
     /// No two of a batch name the same task.
     async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>>;
@@ -113,6 +113,15 @@ pub struct ClaimRequest {
     pub types: Option<Vec<String>>,
     /// How long the leases last.
     pub lease: Duration,
+}
+
+/// What a holder says, and whether its progress is an event too.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExtendRequest {
+    /// What it says.
+    pub extend: Extend,
+    /// Whether `task.progress` is written.
+    pub announce: bool,
 }
 
 /// What the holder of a lease says of it.

@@ -9,6 +9,7 @@ use super::{
     explain::{self, Explanation},
     hot::Hot,
     new_task::*,
+    progress::{Announce, Pace},
     requests::{Claim, Filter},
     rules::Action,
     settle::Settling,
@@ -18,6 +19,7 @@ use super::{
 };
 use crate::{
     agents::HeartbeatWriter,
+    clock::monotonic,
     error::{Error, Result},
     events::Events,
     json::Json,
@@ -26,6 +28,7 @@ use crate::{
     session::Session,
 };
 use std::{future::pending, sync::Arc, time::Duration};
+use tokio::time::sleep;
 use tracing::instrument;
 
 /// The queue of one team. Cheap to clone.
@@ -37,6 +40,7 @@ pub struct Tasks {
     /// Who waits for a task's end hears of it here.
     events: Events,
     looks: Arc<wait::Looks>,
+    pace: Arc<Pace>,
     hot: Arc<Hot>,
     settling: Settling,
     session: Arc<Session>,
@@ -55,7 +59,7 @@ impl Tasks {
         let hot = Arc::new(Hot::new(&settling, batch_limit, session.config.max_depth));
         let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
         let looks = wait::looks(queue.clone(), events.clone());
-        (Tasks { queue, agents, events, looks, hot, settling, session }, upkeep)
+        (Tasks { queue, agents, events, looks, pace: Arc::default(), hot, settling, session }, upkeep)
     }
 
     /// Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
@@ -231,7 +235,8 @@ impl Tasks {
         self.renew(Extend { lease: lease.clone(), ttl: Some(ttl), progress: None, checkpoint: None }).await
     }
 
-    /// Notes how far the work is, 0 to 1; a sign of life. Errors and answer as [`extend`](Self::extend).
+    /// Notes how far the work is, 0 to 1; a sign of life. `task.progress` is an event at most twice a second and task, the
+    /// last one always. Errors and answer as [`extend`](Self::extend).
     pub async fn progress(&self, lease: &Lease, progress: f64) -> Result<Extended> {
         self.renew(Extend { lease: lease.clone(), ttl: None, progress: Some(progress), checkpoint: None })
             .await
@@ -248,7 +253,33 @@ impl Tasks {
     pub async fn renew(&self, request: Extend) -> Result<Extended> {
         check::extend(&request)?;
         let _call = self.session.calls.begin()?;
-        self.hot.extend.call(request).await
+        let announce = match request.progress {
+            Some(progress) => self.announce(&request.lease, progress),
+            None => false,
+        };
+        self.hot.extend.call(ExtendRequest { extend: request, announce }).await
+    }
+
+    /// Whether this progress is an event now; one that is not may be a little later.
+    fn announce(&self, lease: &Lease, progress: f64) -> bool {
+        match self.pace.tell(&lease.task_id, progress, monotonic()) {
+            Announce::Now => true,
+            Announce::Waits => false,
+            Announce::After(pause) => {
+                let (tasks, lease) = (self.clone(), lease.clone());
+                tokio::spawn(async move {
+                    sleep(pause).await;
+                    let Some(progress) = tasks.pace.latest(&lease.task_id, monotonic()) else { return };
+                    let Ok(_call) = tasks.session.calls.begin() else { return };
+                    let extend = Extend { lease, ttl: None, progress: Some(progress), checkpoint: None };
+                    if let Err(error) = tasks.hot.extend.call(ExtendRequest { extend, announce: true }).await
+                    {
+                        tracing::debug!(%error, "a progress is no event: the task has ended");
+                    }
+                });
+                false
+            }
+        }
     }
 
     /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children

@@ -2,7 +2,7 @@
 
 use super::{
     claim_guard::ClaimGuard,
-    contract::{Answers, ClaimRequest, Extend},
+    contract::{Answers, ClaimRequest, ExtendRequest},
     new_task::NewTask,
     settle::Settling,
     types::{Claimed, Enqueued, Extended, Finish, Finished},
@@ -23,7 +23,7 @@ pub(super) type Finishes = Coalescer<Vec<Finish>, Vec<Result<Finished>>>;
 pub(crate) struct Hot {
     pub(super) enqueue: Arc<Coalescer<Vec<NewTask>, Vec<Enqueued>>>,
     pub(super) claim: Arc<Coalescer<ClaimRequest, ClaimGuard>>,
-    pub(super) extend: Arc<Coalescer<Extend, Extended>>,
+    pub(super) extend: Arc<Coalescer<ExtendRequest, Extended>>,
     pub(super) finish: Arc<Finishes>,
 }
 
@@ -81,7 +81,7 @@ impl Runner {
         Ok(each.into_iter().map(|answer| answer.map(guard)).collect())
     }
 
-    async fn extend(self, requests: Batch<Extend>) -> Result<Vec<Result<Extended>>> {
+    async fn extend(self, requests: Batch<ExtendRequest>) -> Result<Vec<Result<Extended>>> {
         Ok(self.settling.queue.extend(requests).await?.each)
     }
 

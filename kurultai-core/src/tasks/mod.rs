@@ -15,6 +15,7 @@ mod handle;
 mod hot;
 mod new_task;
 pub(crate) mod order;
+mod progress;
 mod requests;
 pub(crate) mod rules;
 mod settle;

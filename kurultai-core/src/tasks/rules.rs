@@ -385,6 +385,11 @@ fn lost(facts: &Facts, finish: &Finish) -> Error {
 }
 
 /// The answer to an extend whose fence did not hold.
+/// What the event of a progress tells.
+pub(crate) fn progress(progress: f64) -> String {
+    serde_json::json!({ "progress": progress }).to_string()
+}
+
 pub(crate) fn not_extended(lease: &Lease, facts: Option<&Facts>) -> Error {
     match facts {
         None => Error::task_not_found(&lease.task_id),

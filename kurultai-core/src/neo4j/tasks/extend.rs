@@ -12,7 +12,7 @@ use crate::{
     },
     tasks::{
         Extended, Lease, Signal,
-        contract::{Answers, Extend},
+        contract::{Answers, ExtendRequest},
         rules,
     },
 };
@@ -25,14 +25,15 @@ pub(super) const EXTEND: Statement = Statement::locking(concat!(
     "RETURN [held] AS row"
 ));
 
-pub(super) async fn extend(store: &Neo4jStore, requests: Vec<Extend>) -> Result<Answers<Extended>> {
-    let rows = merged(&requests).into_iter().map(|r| {
+pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> Result<Answers<Extended>> {
+    let rows = merged(&requests).into_iter().map(|ExtendRequest { extend: r, announce }| {
         cells![
             r.lease.task_id,
             r.lease.claim_id,
             r.ttl.map(micros),
             r.progress,
-            r.checkpoint.map(|json| json.to_string())
+            r.checkpoint.map(|json| json.to_string()),
+            r.progress.filter(|_| announce).map(rules::progress)
         ]
     });
     let query = store.query(EXTEND).param("rows", list(rows));
@@ -44,10 +45,13 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<Extend>) -> Result<
         held.insert(lease, (until, asked.unwrap_or(if paused { Signal::Pause } else { Signal::Continue })));
     }
     let found = |lease: &Lease| held.get(&(lease.task_id.clone(), lease.claim_id.clone())).copied();
-    let lost =
-        requests.iter().filter(|r| found(&r.lease).is_none()).map(|r| r.lease.task_id.clone()).collect();
+    let lost = requests
+        .iter()
+        .filter(|r| found(&r.extend.lease).is_none())
+        .map(|r| r.extend.lease.task_id.clone())
+        .collect();
     let mut facts = read::facts(store, lost).await?.into_iter();
-    let each = requests.into_iter().map(|Extend { lease, .. }| match found(&lease) {
+    let each = requests.into_iter().map(|r| r.extend.lease).map(|lease| match found(&lease) {
         Some((until, signal)) => Ok(Extended { lease: Lease { expires_at: time(until), ..lease }, signal }),
         None => Err(rules::not_extended(&lease, facts.next().flatten().as_ref())),
     });
@@ -55,20 +59,22 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<Extend>) -> Result<
 }
 
 /// One row a lease: two rows of one would both start from the old lease.
-fn merged(requests: &[Extend]) -> Vec<Extend> {
-    let mut merged: Vec<Extend> = Vec::with_capacity(requests.len());
+fn merged(requests: &[ExtendRequest]) -> Vec<ExtendRequest> {
+    let mut merged: Vec<ExtendRequest> = Vec::with_capacity(requests.len());
     let mut places: HashMap<(&str, &str), usize> = HashMap::new();
-    for request in requests {
+    for each in requests {
+        let request = &each.extend;
         match places.get(&(request.lease.task_id.as_str(), request.lease.claim_id.as_str())) {
             Some(place) => {
-                let first = &mut merged[*place];
+                merged[*place].announce |= each.announce;
+                let first = &mut merged[*place].extend;
                 first.ttl = first.ttl.max(request.ttl);
                 first.progress = request.progress.or(first.progress);
                 first.checkpoint = request.checkpoint.clone().or_else(|| first.checkpoint.clone());
             }
             None => {
                 places.insert((&request.lease.task_id, &request.lease.claim_id), merged.len());
-                merged.push(request.clone());
+                merged.push(each.clone());
             }
         }
     }

@@ -72,7 +72,7 @@ impl TaskQueue for Neo4jStore {
         .await
     }
 
-    async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>> {
+    async fn extend(&self, requests: Batch<ExtendRequest>) -> Result<Answers<Extended>> {
         self.call(async {
             let (_turn, requests) = self.turn(requests).await?;
             extend::extend(self, requests).await

@@ -2,24 +2,25 @@ use super::{pause::paused, read};
 use crate::{
     clock::{micros, time},
     error::Result,
-    sqlite::{agents, tx::Tx},
+    sqlite::{agents, events, tx::Tx},
     tasks::{
         Extended, Lease, Signal,
-        contract::{Answers, Extend},
+        contract::{Answers, Extend, ExtendRequest},
         rules,
     },
 };
 use rusqlite::params;
 
-pub(super) fn extend(tx: &Tx<'_>, requests: &[Extend]) -> Result<Answers<Extended>> {
+pub(super) fn extend(tx: &Tx<'_>, requests: &[ExtendRequest]) -> Result<Answers<Extended>> {
     let paused = paused(tx)?;
     let (mut each, mut holders) = (Vec::with_capacity(requests.len()), Vec::new());
     for request in requests {
         let (extended, holder) = match extend_one(tx, request, &paused)? {
             Some((extended, holder)) => (Ok(extended), holder),
             None => {
-                let facts = read::facts(tx, std::slice::from_ref(&request.lease.task_id))?.pop().flatten();
-                (Err(rules::not_extended(&request.lease, facts.as_ref())), None)
+                let facts =
+                    read::facts(tx, std::slice::from_ref(&request.extend.lease.task_id))?.pop().flatten();
+                (Err(rules::not_extended(&request.extend.lease, facts.as_ref())), None)
             }
         };
         each.push(extended);
@@ -33,10 +34,10 @@ pub(super) fn extend(tx: &Tx<'_>, requests: &[Extend]) -> Result<Answers<Extende
 
 fn extend_one(
     tx: &Tx<'_>,
-    request: &Extend,
+    request: &ExtendRequest,
     paused: &[String],
 ) -> Result<Option<(Extended, Option<String>)>> {
-    let Extend { lease, ttl, progress, checkpoint } = request;
+    let Extend { lease, ttl, progress, checkpoint } = &request.extend;
     let until = ttl.map_or(0, |ttl| tx.now.saturating_add(micros(ttl)));
     let sql = "update or fail task set due_at = max(due_at, ?4), revision = revision + 1, updated_at = ?5
         where id = ?2 and ns = ?1 and claim_id = ?3 and status = 'in_progress' and due_at > ?5
@@ -63,6 +64,10 @@ fn extend_one(
             on conflict do update set progress = coalesce(excluded.progress, progress),
               checkpoint = coalesce(excluded.checkpoint, checkpoint)";
         tx.run(sql, params![n, progress, checkpoint.as_ref().map(|c| c.as_str())])?;
+    }
+    if let Some(progress) = progress.filter(|_| request.announce) {
+        let payload = rules::progress(progress);
+        events::append_one(tx, "task.progress", holder.as_deref(), Some(n), Some(payload))?;
     }
     Ok(Some((extended, holder)))
 }

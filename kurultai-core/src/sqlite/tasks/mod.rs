@@ -40,7 +40,7 @@ impl TaskQueue for SqliteStore {
         self.write(move |tx| claim::claim(tx, &requests.close())).await
     }
 
-    async fn extend(&self, requests: Batch<Extend>) -> Result<Answers<Extended>> {
+    async fn extend(&self, requests: Batch<ExtendRequest>) -> Result<Answers<Extended>> {
         self.write(move |tx| extend::extend(tx, &requests.close())).await
     }
 

@@ -62,8 +62,8 @@ pub(super) fn sweep(
         if old.is_empty() {
             return Ok(gone);
         }
-        let sql = "insert into swept(n, ns, id, correlation_id, last_event)
-            select n, ns, id, coalesce(correlation_id, id), ?2 from task join task_data using(n)
+        let sql = "insert into swept(n, ns, id, type, correlation_id, last_event)
+            select n, ns, id, type, coalesce(correlation_id, id), ?2 from task join task_data using(n)
             where n in (select value from rarray(?1))";
         tx.run(sql, params![old, key(tx, last_seq(tx)?)])?;
         for sql in [

@@ -17,11 +17,13 @@ CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
     t.lease_expires_at = CASE WHEN r.status = 'in_progress' THEN t.lease_expires_at END,
     t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
   RETURN collect(i) AS held, collect(CASE WHEN r.finished THEN t END) AS tasks,
-    collect(CASE WHEN r.topic IS NOT NULL THEN r {.topic, .source, .id, .payload, correlation_id: t.correlation_id} END) AS events,
+    collect(CASE WHEN r.topic IS NOT NULL THEN r {.topic, .source, .id, .payload, type: t.type,
+      correlation_id: t.correlation_id} END) AS events,
     collect(CASE WHEN r.claim IS NOT NULL THEN r.source END) AS agents,
     coalesce(max(r.due_at <= now), false) AS late }
 WITH *, ns.event_seq AS base
 FOREACH (i IN range(1, size(events)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: events[i - 1].topic,
-  source: events[i - 1].source, task_id: events[i - 1].id, correlation_id: events[i - 1].correlation_id,
+  source: events[i - 1].source, task_id: events[i - 1].id, task_type: events[i - 1].type,
+  correlation_id: events[i - 1].correlation_id,
   payload: events[i - 1].payload, created_at: at}))
 WITH *, base + size(events) AS seq

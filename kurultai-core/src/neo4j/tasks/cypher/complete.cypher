@@ -7,5 +7,6 @@ CALL (now, at) { UNWIND $rows AS r
   RETURN collect(t) AS tasks, collect(t.claimed_by) AS agents, collect(r[0]) AS ids }
 WITH *, ns.event_seq AS base
 FOREACH (i IN range(1, size(tasks)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.completed',
-  source: agents[i - 1], task_id: ids[i - 1], correlation_id: tasks[i - 1].correlation_id, created_at: at}))
+  source: agents[i - 1], task_id: ids[i - 1], task_type: tasks[i - 1].type,
+  correlation_id: tasks[i - 1].correlation_id, created_at: at}))
 WITH *, base + size(tasks) AS seq

@@ -19,7 +19,7 @@ FOREACH (x IN go | MERGE (d)-[e:DEPENDS_ON]->(p) ON CREATE SET e.created_at = at
 FOREACH (x IN stops | SET d.status = 'blocked', d.sort_key = coalesce(d.claim_key, d.sort_key), d.updated_at = at,
   d.due_at = CASE WHEN d.timeout IS NULL THEN (d.expires_at.epochSeconds * 1000000 + d.expires_at.microsecond) END,
   d.expires_at = CASE WHEN d.timeout IS NULL THEN d.expires_at END REMOVE d.claim_key, d.claim_id
-  CREATE (:Event {namespace: $ns, seq: base + 1, topic: 'task.blocked', task_id: $dependent,
+  CREATE (:Event {namespace: $ns, seq: base + 1, topic: 'task.blocked', task_id: $dependent, task_type: d.type,
     correlation_id: d.correlation_id, created_at: at}))
 FOREACH (x IN looks | SET d.due_at = 0)
 FOREACH (x IN go | SET d.revision = coalesce(d.revision, 0) + 1)

@@ -8,4 +8,9 @@ CALL (now, at, paused) { UNWIND $rows AS r
     t.progress = coalesce(r[3], t.progress), t.checkpoint = coalesce(r[4], t.checkpoint),
     t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
   RETURN collect([t.id, t.claim_id, until, t.control, t.type IN paused OR '' IN paused]) AS held,
-    collect(t.claimed_by) AS agents }
+    collect(t.claimed_by) AS agents, collect(CASE WHEN r[5] IS NOT NULL THEN [t, r[5]] END) AS told }
+WITH *, ns.event_seq AS base
+FOREACH (x IN told[..1] | SET ns.event_seq = base + size(told))
+FOREACH (i IN range(1, size(told)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.progress',
+  source: told[i - 1][0].claimed_by, task_id: told[i - 1][0].id, task_type: told[i - 1][0].type,
+  correlation_id: told[i - 1][0].correlation_id, payload: told[i - 1][1], created_at: at}))

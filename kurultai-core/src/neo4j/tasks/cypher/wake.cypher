@@ -18,5 +18,6 @@ FOREACH (x IN ready | SET x.status = 'pending', x.claim_key = x.sort_key, x.revi
   x.due_at = CASE WHEN x.timeout IS NULL THEN (x.expires_at.epochSeconds * 1000000 + x.expires_at.microsecond)
     ELSE now + x.timeout END, x.updated_at = at REMOVE x.sort_key, x.claim_id, x.control)
 FOREACH (i IN range(1, size(ready)) | CREATE (:Event {namespace: $ns, seq: seq + i, topic: 'task.unblocked',
-  task_id: ready[i - 1].id, correlation_id: ready[i - 1].correlation_id, created_at: at}))
+  task_id: ready[i - 1].id, task_type: ready[i - 1].type,
+  correlation_id: ready[i - 1].correlation_id, created_at: at}))
 SET ns.event_seq = seq + size(ready)

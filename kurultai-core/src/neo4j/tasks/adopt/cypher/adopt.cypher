@@ -9,7 +9,7 @@ CALL () { UNWIND $rows AS r MATCH (t:Task) WHERE elementId(t) = r.element
   // Before the namespace comes: each property is checked against the constraints by itself.
   SET t.id = r.id, t.unique_key = r.unique_key
   SET t += r.set, t.route = r.route
-  RETURN collect(t) AS done, collect([r.id, r.event]) AS events }
+  RETURN collect(t) AS done, collect([r.id, r.event, t.type]) AS events }
 CALL () { UNWIND $dropped AS id MATCH (t)-[e]->() WHERE elementId(e) = id AND t.namespace = $ns
   DELETE e RETURN count(*) AS dropped }
 CALL () { UNWIND $typed AS x MATCH (t)-[e]->() WHERE elementId(e) = x[0] AND t.namespace = $ns
@@ -27,7 +27,7 @@ CALL () { UNWIND $stopped AS id MATCH (t) WHERE elementId(t) = id AND t.namespac
   WITH t WHERE t.status = 'pending'
   SET t.status = 'blocked', t.sort_key = coalesce(t.claim_key, t.sort_key), t.due_at = 0,
     t.expires_at = CASE WHEN t.timeout IS NULL THEN t.expires_at END
-  REMOVE t.claim_key RETURN collect(t.id) AS stopped }
+  REMOVE t.claim_key RETURN collect(t) AS stopped }
 // Whoever waits for what was taken over is looked at again.
 CALL (done) { UNWIND done AS t MATCH (t)<-[:DEPENDS_ON|SPAWNED]-(x:Task)
   WHERE x.namespace = $ns AND x.status = 'blocked'
@@ -35,9 +35,9 @@ CALL (done) { UNWIND done AS t MATCH (t)<-[:DEPENDS_ON|SPAWNED]-(x:Task)
 WITH ns, at, done, events, stopped, ns.event_seq AS base
 SET ns.event_seq = base + size(events) + size(stopped)
 FOREACH (i IN range(1, size(events)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: 'task.adopted',
-  task_id: events[i - 1][0], payload: events[i - 1][1], created_at: at}))
+  task_id: events[i - 1][0], task_type: events[i - 1][2], payload: events[i - 1][1], created_at: at}))
 FOREACH (i IN range(1, size(stopped)) | CREATE (:Event {namespace: $ns, seq: base + size(events) + i,
-  topic: 'task.blocked', task_id: stopped[i - 1], created_at: at}))
+  topic: 'task.blocked', task_id: stopped[i - 1].id, task_type: stopped[i - 1].type, created_at: at}))
 WITH 1 AS one
 UNWIND $rows AS r MATCH (t) WHERE elementId(t) = r.element AND t.namespace = $ns AND t.id = r.id
 RETURN [r.element] AS row
