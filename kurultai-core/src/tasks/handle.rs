@@ -24,8 +24,8 @@ use crate::{
     retry::pause,
     session::Session,
 };
-use std::{future::pending, sync::Arc, time::Duration};
-use tokio::time::sleep;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 use tracing::instrument;
 
 /// The queue of one team. Cheap to clone.
@@ -86,26 +86,16 @@ impl Tasks {
     ///
     /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
     pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        self.guarded(claim, pending()).await.map(ClaimGuard::take)
+        self.guarded(claim).await.map(ClaimGuard::take)
     }
 
     /// [`claim`](Self::claim) for a binding, in which the way to the claimer goes on after this call.
     pub fn claim_guarded(&self, claim: Claim) -> impl Future<Output = Result<ClaimGuard>> + Send + '_ {
-        self.guarded(claim, pending())
-    }
-
-    /// [`claim`](Self::claim) that waits no longer than until `stop` is ready. To drop it instead leaves the store to give
-    /// tasks to nobody, which come back later, perhaps after its close.
-    pub(crate) async fn claim_until(
-        &self,
-        claim: Claim,
-        stop: impl Future<Output = ()> + Send,
-    ) -> Result<Vec<Claimed>> {
-        self.guarded(claim, stop).await.map(ClaimGuard::take)
+        self.guarded(claim)
     }
 
     #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
-    async fn guarded(&self, claim: Claim, stop: impl Future<Output = ()> + Send) -> Result<ClaimGuard> {
+    async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
         check_agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
@@ -119,8 +109,6 @@ impl Tasks {
         let wanted = || Wanted { agent: request.agent.clone(), types: request.types.clone() };
         let mut waiting = self.session.news.waiting(wanted, claim.wait);
         let (mut again, mut failures) = (true, 0);
-        let nothing = || ClaimGuard::new(vec![], false, self.hot.finish.clone());
-        tokio::pin!(stop);
         loop {
             let call = self.session.claims.begin()?;
             let given = self.hot.claim.call(request.clone()).await;
@@ -129,14 +117,10 @@ impl Tasks {
                 Ok(given) => given,
                 Err(error) if claim.persistent && error.retryable() => {
                     self.session.news.complain(&error, "nothing can be claimed now; trying again");
-                    tokio::select! {
-                        () = sleep(pause(&error, failures)) => {}
-                        () = self.session.claims.closing() => {}
-                        () = &mut stop => return Ok(nothing()),
-                    }
+                    drop(timeout(pause(&error, failures), self.session.claims.closing()).await);
                     failures += 1;
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
-                        return Ok(nothing());
+                        return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone()));
                     }
                     continue;
                 }
@@ -149,11 +133,7 @@ impl Tasks {
                 return Ok(given);
             }
             let Some(waiting) = &mut waiting else { return Ok(given) };
-            let changed = tokio::select! {
-                changed = waiting.changed() => changed,
-                () = &mut stop => false,
-            };
-            if !changed {
+            if !waiting.changed().await {
                 return Ok(given);
             }
         }
