@@ -48,7 +48,7 @@ impl Tasks {
         session: Arc<Session>,
     ) -> (Self, Arc<TaskUpkeep>) {
         let settling = Settling { queue: queue.clone(), news: session.news.clone() };
-        let hot = Arc::new(Hot::new(&settling, batch_limit));
+        let hot = Arc::new(Hot::new(&settling, &session.claims, batch_limit));
         let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
         (Tasks { queue, agents, hot, settling, session }, upkeep)
     }
@@ -120,7 +120,7 @@ impl Tasks {
                     drop(timeout(pause(&error, failures), self.session.claims.closing()).await);
                     failures += 1;
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
-                        return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone()));
+                        return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone(), None));
                     }
                     continue;
                 }
@@ -130,11 +130,11 @@ impl Tasks {
                 continue;
             }
             if !given.is_empty() {
-                return Ok(given);
+                return Ok(given.reached());
             }
-            let Some(waiting) = &mut waiting else { return Ok(given) };
+            let Some(waiting) = &mut waiting else { return Ok(given.reached()) };
             if !waiting.changed().await {
-                return Ok(given);
+                return Ok(given.reached());
             }
         }
     }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     batch::{Batch, Coalescer},
+    calls::Calls,
     error::{Error, Result},
 };
 use futures::future::BoxFuture;
@@ -29,12 +30,12 @@ pub(crate) struct Hot {
 
 /// Runs the transactions of the hot four.
 #[derive(Clone)]
-struct Runner(Settling);
+struct Runner(Settling, Arc<Calls>);
 
 impl Hot {
     /// Of batches of at most `limit` calls.
-    pub(crate) fn new(settling: &Settling, limit: usize) -> Self {
-        let runner = Runner(settling.clone());
+    pub(crate) fn new(settling: &Settling, claims: &Arc<Calls>, limit: usize) -> Self {
+        let runner = Runner(settling.clone(), claims.clone());
         let finish = coalesce(&runner, limit, Vec::len, |runner, units| Box::pin(runner.finish(units)));
         let given_back = finish.clone();
         Hot {
@@ -63,6 +64,8 @@ impl Runner {
         requests: Batch<ClaimRequest>,
         finish: Arc<Finishes>,
     ) -> Result<Vec<Result<ClaimGuard>>> {
+        // A close waits for it, also where those who asked have gone, and for what then goes back.
+        let under_way = Arc::new(self.1.go_on());
         let Answers { each, overdue } = self.0.queue.claim(requests).await?;
         let got_some =
             |answer: &Result<Vec<Claimed>>| answer.as_ref().is_ok_and(|claimed| !claimed.is_empty());
@@ -74,7 +77,7 @@ impl Runner {
         if overdue {
             self.0.news.look_soon();
         }
-        let guard = |claimed| ClaimGuard::new(claimed, settled, finish.clone());
+        let guard = |claimed| ClaimGuard::new(claimed, settled, finish.clone(), Some(under_way.clone()));
         Ok(each.into_iter().map(|answer| answer.map(guard)).collect())
     }
 

@@ -114,6 +114,20 @@ cases! {
         }
     }
 
+    /// Whatever its claim is doing when it is drained.
+    async fn an_agent_that_is_drained_before_its_store_is_closed_leaves_nothing_held(team: Team) {
+        team.k.tasks().enqueue_many((0..40).map(|i| prompt(&i.to_string())).collect()).await.unwrap();
+        for round in 0..40 {
+            let k = team.reopen(|config| config).await;
+            let jobs = worker().start(&k).await.unwrap();
+            tokio::time::sleep(Duration::from_micros(50 * round)).await;
+            soon(jobs.finished()).await;
+            soon(k.close()).await;
+            let by_status = team.k.tasks().stats().await.unwrap().by_status;
+            assert_eq!(by_status, [(Status::Pending, 40)].into(), "round {round}");
+        }
+    }
+
     async fn an_agent_that_starts_while_its_store_is_closed_ends_at_once(team: Team) {
         let k = team.reopen(|config| config).await;
         let (jobs, ()) = soon(async { tokio::join!(worker().start(&k), k.clone().close()) }).await;
