@@ -26,6 +26,9 @@ pub(crate) struct Tail {
     /// Only of this task
     #[arg(long)]
     task: Option<String>,
+    /// Only of tasks of this type
+    #[arg(long = "type")]
+    task_type: Option<String>,
     /// Only of this agent
     #[arg(long)]
     source: Option<String>,
@@ -46,6 +49,7 @@ impl Command {
         let filter = EventFilter {
             topic: tail.topic,
             task_id: tail.task,
+            task_type: tail.task_type,
             source: tail.source,
             ..EventFilter::default()
         };

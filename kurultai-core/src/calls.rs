@@ -3,7 +3,10 @@
 use crate::error::{Error, Result};
 use std::{
     fmt,
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 use tokio::sync::Notify;
 
@@ -28,6 +31,18 @@ impl Calls {
         let before = self.state.fetch_add(1, SeqCst);
         let call = Call(self);
         if before & CLOSED == 0 { Ok(call) } else { Err(Error::closed()) }
+    }
+
+    /// For what a call has begun, and goes on where its caller has gone.
+    pub(crate) fn go_on(self: &Arc<Self>) -> OwnedCall {
+        self.state.fetch_add(1, SeqCst);
+        OwnedCall(self.clone())
+    }
+
+    fn end(&self) {
+        if self.state.fetch_sub(1, SeqCst) == CLOSED | 1 {
+            self.changed.notify_waiters();
+        }
     }
 
     /// Lets no call begin any more; true where none is under way.
@@ -67,9 +82,18 @@ impl Calls {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if self.0.state.fetch_sub(1, SeqCst) == CLOSED | 1 {
-            self.0.changed.notify_waiters();
-        }
+        self.0.end();
+    }
+}
+
+/// Under way until it is dropped, whoever holds it.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct OwnedCall(Arc<Calls>);
+
+impl Drop for OwnedCall {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 pub(crate) struct Session {
     pub(crate) config: Config,
     /// What claims; `close` ends it first.
-    pub(crate) claims: Calls,
+    pub(crate) claims: Arc<Calls>,
     /// The agents at work, which then give back what they hold.
     pub(crate) agents: Calls,
     /// What else changes something; `close` waits for it last.
@@ -20,7 +20,7 @@ impl Session {
     pub(crate) fn new(config: Config, news: Arc<News>) -> Arc<Self> {
         Arc::new(Session {
             config,
-            claims: Calls::default(),
+            claims: Arc::default(),
             agents: Calls::default(),
             calls: Calls::default(),
             news,

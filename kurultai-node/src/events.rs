@@ -40,6 +40,8 @@ struct EventFilterArgs {
     topic: Option<String>,
     source: Option<String>,
     task_id: Option<String>,
+    #[serde(rename = "type")]
+    task_type: Option<String>,
     since: Option<f64>,
     limit: Option<f64>,
     wait_ms: Option<f64>,
@@ -53,6 +55,7 @@ impl EventFilterArgs {
             topic: self.topic,
             source: self.source,
             task_id: self.task_id,
+            task_type: self.task_type,
             since: maybe_date("since", self.since)?,
             limit: match self.limit {
                 Some(limit) => whole("limit", limit)? as usize,

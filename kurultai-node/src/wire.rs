@@ -147,7 +147,7 @@ wire!(AgentInfo {
     created_at => "createdAt", metadata => "metadata",
 });
 wire!(Event {
-    seq => "seq", topic => "topic", source => "source", task_id => "taskId", correlation_id => "correlationId",
+    seq => "seq", topic => "topic", source => "source", task_id => "taskId", task_type => "taskType", correlation_id => "correlationId",
     payload => "payload", created_at => "createdAt",
 });
 

@@ -10,7 +10,7 @@ import * as results from './results'
 import type { Event, EventFilter, EventPage, Waits } from './types'
 
 const FILTER: check.Fields = {
-  afterSeq: check.whole, topic: check.text, source: check.text, taskId: check.text, since: check.date,
+  afterSeq: check.whole, topic: check.text, source: check.text, taskId: check.text, type: check.text, since: check.date,
   limit: check.count, waitMs: check.ms, signal: check.anything,
 }
 

@@ -364,6 +364,8 @@ export interface Event {
   /** The agent, where one caused it. */
   readonly source: string | null
   readonly taskId: string | null
+  /** Its task's type, where it is about one. */
+  readonly taskType: string | null
   /** The task's, where it is about one. */
   readonly correlationId: string | null
   readonly payload: any
@@ -384,6 +386,8 @@ export interface EventFilter extends Waits {
   topic?: string
   source?: string
   taskId?: string
+  /** Only those about tasks of this type. */
+  type?: string
   /** Not before this time. */
   since?: Date
   /** 1 to 10,000. Default 1,000. */

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 
 view! {
     /// Something that happened. `seq` grows in commit order within the namespace, without a gap.
-    Event of events::Event { seq, topic, source, task_id, correlation_id, payload, created_at }
+    Event of events::Event { seq, topic, source, task_id, task_type, correlation_id, payload, created_at }
 
     fn __hash__(&self) -> u64 {
         self.inner.seq as u64
@@ -81,7 +81,7 @@ impl Follow {
 
 options! {
     FilterOptions {
-        after_seq: i64, topic: String, source: String, task: TaskId, since: Time, limit: Count, wait: Span,
+        after_seq: i64, topic: String, source: String, task: TaskId, task_type as "type": String, since: Time, limit: Count, wait: Span,
     }
 }
 
@@ -93,6 +93,7 @@ impl FilterOptions {
             topic: self.topic,
             source: self.source,
             task_id: self.task.map(|task| task.0),
+            task_type: self.task_type,
             since: self.since.map(|time| time.named(py, "since")).transpose()?,
             limit: count(py, "limit", self.limit)?.unwrap_or(usual.limit),
             wait: span(py, "wait", self.wait)?.unwrap_or(usual.wait),

@@ -2,6 +2,7 @@ use super::{
     hot::Finishes,
     types::{Claimed, Finish, Outcome},
 };
+use crate::calls::OwnedCall;
 use std::{fmt, ops::Deref, sync::Arc};
 use tokio::runtime::Handle;
 
@@ -11,13 +12,26 @@ pub struct ClaimGuard {
     /// Work of the store was overdue and is done now, so another claim may get more.
     pub(super) settled: bool,
     finish: Arc<Finishes>,
+    /// Until it has reached a caller, or has gone back.
+    under_way: Option<Arc<OwnedCall>>,
     /// It may be dropped on a thread that has no runtime.
     runtime: Handle,
 }
 
 impl ClaimGuard {
-    pub(super) fn new(claimed: Vec<Claimed>, settled: bool, finish: Arc<Finishes>) -> Self {
-        ClaimGuard { claimed, settled, finish, runtime: Handle::current() }
+    pub(super) fn new(
+        claimed: Vec<Claimed>,
+        settled: bool,
+        finish: Arc<Finishes>,
+        under_way: Option<Arc<OwnedCall>>,
+    ) -> Self {
+        ClaimGuard { claimed, settled, finish, under_way, runtime: Handle::current() }
+    }
+
+    /// A caller has it, whom no close waits for.
+    pub(super) fn reached(mut self) -> Self {
+        self.under_way = None;
+        self
     }
 
     /// They have arrived.
@@ -40,12 +54,13 @@ impl Drop for ClaimGuard {
         if claimed.is_empty() {
             return;
         }
-        let finish = self.finish.clone();
+        let (finish, under_way) = (self.finish.clone(), self.under_way.take());
         self.runtime.spawn(async move {
             let release = |claimed: Claimed| Finish { lease: claimed.lease, outcome: Outcome::Release };
             if let Err(error) = finish.call(claimed.into_iter().map(release).collect()).await {
                 tracing::warn!(%error, "a dropped claim returns when its lease ends");
             }
+            drop(under_way);
         });
     }
 }

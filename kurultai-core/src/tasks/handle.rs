@@ -27,7 +27,7 @@ use crate::{
     retry::Backoff,
     session::Session,
 };
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 use tracing::instrument;
 
@@ -56,7 +56,7 @@ impl Tasks {
         session: Arc<Session>,
     ) -> (Self, Arc<TaskUpkeep>) {
         let settling = Settling { queue: queue.clone(), news: session.news.clone() };
-        let hot = Arc::new(Hot::new(&settling, batch_limit, session.config.max_depth));
+        let hot = Arc::new(Hot::new(&settling, &session, batch_limit));
         let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
         let looks = wait::looks(queue.clone(), events.clone());
         (Tasks { queue, agents, events, looks, pace: Arc::default(), hot, settling, session }, upkeep)
@@ -111,26 +111,16 @@ impl Tasks {
     ///
     /// Errors: `agent.not_found`, `input.invalid`. Cancel safe: what a dropped call was given is released.
     pub async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
-        self.guarded(claim, pending()).await.map(ClaimGuard::take)
+        self.guarded(claim).await.map(ClaimGuard::take)
     }
 
     /// [`claim`](Self::claim) for a binding, in which the way to the claimer goes on after this call.
     pub fn claim_guarded(&self, claim: Claim) -> impl Future<Output = Result<ClaimGuard>> + Send + '_ {
-        self.guarded(claim, pending())
-    }
-
-    /// [`claim`](Self::claim) that waits no longer than until `stop` is ready. To drop it instead leaves the store to give
-    /// tasks to nobody, which come back later, perhaps after its close.
-    pub(crate) async fn claim_until(
-        &self,
-        claim: Claim,
-        stop: impl Future<Output = ()> + Send,
-    ) -> Result<Vec<Claimed>> {
-        self.guarded(claim, stop).await.map(ClaimGuard::take)
+        self.guarded(claim)
     }
 
     #[instrument(level = "debug", skip_all, fields(agent = claim.agent))]
-    async fn guarded(&self, claim: Claim, stop: impl Future<Output = ()> + Send) -> Result<ClaimGuard> {
+    async fn guarded(&self, claim: Claim) -> Result<ClaimGuard> {
         check::agent("agent", &claim.agent)?;
         if !(1..=1000).contains(&claim.max) {
             return Err(Error::invalid("max", claim.max, "1 to 1000"));
@@ -144,8 +134,6 @@ impl Tasks {
         let wanted = || Wanted { agent: request.agent.clone(), types: request.types.clone() };
         let mut waiting = self.session.news.waiting(wanted, claim.wait);
         let (mut again, mut backoff) = (true, Backoff::default());
-        let nothing = || ClaimGuard::new(vec![], false, self.hot.finish.clone());
-        tokio::pin!(stop);
         loop {
             let call = self.session.claims.begin()?;
             let given = self.hot.claim.call(request.clone()).await;
@@ -157,10 +145,9 @@ impl Tasks {
                     tokio::select! {
                         () = backoff.wait(&error) => {}
                         () = self.session.claims.closing() => {}
-                        () = &mut stop => return Ok(nothing()),
                     }
                     if waiting.as_ref().is_none_or(Waiting::is_over) {
-                        return Ok(nothing());
+                        return Ok(ClaimGuard::new(vec![], false, self.hot.finish.clone(), None));
                     }
                     continue;
                 }
@@ -170,15 +157,11 @@ impl Tasks {
                 continue;
             }
             if !given.is_empty() {
-                return Ok(given);
+                return Ok(given.reached());
             }
-            let Some(waiting) = &mut waiting else { return Ok(given) };
-            let changed = tokio::select! {
-                changed = waiting.changed() => changed,
-                () = &mut stop => false,
-            };
-            if !changed {
-                return Ok(given);
+            let Some(waiting) = &mut waiting else { return Ok(given.reached()) };
+            if !waiting.changed().await {
+                return Ok(given.reached());
             }
         }
     }

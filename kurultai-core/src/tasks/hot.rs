@@ -9,7 +9,9 @@ use super::{
 };
 use crate::{
     batch::{Batch, Coalescer},
+    calls::Calls,
     error::{Error, Result},
+    session::Session,
 };
 use futures::future::BoxFuture;
 use std::{
@@ -31,13 +33,15 @@ pub(crate) struct Hot {
 #[derive(Clone)]
 struct Runner {
     settling: Settling,
+    claims: Arc<Calls>,
     max_depth: u32,
 }
 
 impl Hot {
     /// Of batches of at most `limit` calls.
-    pub(crate) fn new(settling: &Settling, limit: usize, max_depth: u32) -> Self {
-        let runner = Runner { settling: settling.clone(), max_depth };
+    pub(crate) fn new(settling: &Settling, session: &Session, limit: usize) -> Self {
+        let (settling, claims) = (settling.clone(), session.claims.clone());
+        let runner = Runner { settling, claims, max_depth: session.config.max_depth };
         let finish = coalesce(&runner, limit, Vec::len, |runner, units| Box::pin(runner.finish(units)));
         let given_back = finish.clone();
         Hot {
@@ -66,6 +70,8 @@ impl Runner {
         requests: Batch<ClaimRequest>,
         finish: Arc<Finishes>,
     ) -> Result<Vec<Result<ClaimGuard>>> {
+        // A close waits for it, also where those who asked have gone, and for what then goes back.
+        let under_way = Arc::new(self.claims.go_on());
         let Answers { each, overdue } = self.settling.queue.claim(requests).await?;
         let got_some =
             |answer: &Result<Vec<Claimed>>| answer.as_ref().is_ok_and(|claimed| !claimed.is_empty());
@@ -77,7 +83,7 @@ impl Runner {
         if overdue {
             self.settling.news.look_soon();
         }
-        let guard = |claimed| ClaimGuard::new(claimed, settled, finish.clone());
+        let guard = |claimed| ClaimGuard::new(claimed, settled, finish.clone(), Some(under_way.clone()));
         Ok(each.into_iter().map(|answer| answer.map(guard)).collect())
     }
 

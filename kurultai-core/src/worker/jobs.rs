@@ -182,7 +182,13 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
     let agents = &shared.kurultai.session().agents;
     let Ok(_at_work) = agents.begin() else { return };
     let working = async {
-        claim(&shared, &inbox).await;
+        // That the store is closed ends the claim by itself, so that nothing is given to it that has to go back later.
+        tokio::select! {
+            biased;
+            () = shared.drained() => {}
+            () = inbox.closed() => {}
+            () = claim(&shared, &inbox) => {}
+        }
         drop(inbox);
         tokio::select! {
             () = shared.idle() => {}
@@ -199,33 +205,22 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
     }
 }
 
-/// Until it drains, nobody can pull any more, the store is closed, or an error that no repetition mends.
+/// Until an error that no repetition mends. What a dropped claim was given is released by the queue.
 async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>) {
     let Settings { agent, types, lease, wait, .. } = &shared.settings;
-    let stop = || async {
-        tokio::select! {
-            () = shared.drained() => {}
-            () = inbox.closed() => {}
-            () = shared.kurultai.session().claims.closing() => {}
-        }
-    };
     loop {
         let mut slots = tokio::select! {
-            biased;
-            () = stop() => return,
             slots = shared.free() => slots,
+            () = shared.kurultai.session().claims.closing() => return,
         };
         let mut claim = Claim::new(agent).max(slots.num_permits()).lease(*lease).wait(*wait).persistent(true);
         claim.types.clone_from(types);
-        match shared.kurultai.tasks().claim_until(claim, stop()).await {
+        match shared.kurultai.tasks().claim(claim).await {
             Ok(claimed) => {
                 for task in claimed {
                     let slot = slots.split(1).expect("no more tasks than were asked for");
-                    let job = Job::new(shared, task, slot);
-                    // One that nobody can pull any more is dropped here, and so released.
-                    if !*shared.draining.borrow() {
-                        drop(inbox.send(Ok(job)));
-                    }
+                    // A job that nobody can pull any more is dropped here, and so released.
+                    drop(inbox.send(Ok(Job::new(shared, task, slot))));
                 }
             }
             // Whoever closes the store while an agent works wants it to stop.

@@ -102,6 +102,7 @@ class _EventFilter(TypedDict, total=False):
     topic: str | None
     source: str | None
     task: TaskLike | None
+    type: str | None
     since: datetime | None
     limit: int | None
     wait: Duration | None
@@ -458,6 +459,7 @@ class Event(_View):
     topic: Final[str]
     source: Final[str | None]
     task_id: Final[str | None]
+    task_type: Final[str | None]
     correlation_id: Final[str | None]
     payload: Final[Any]
     created_at: Final[datetime]

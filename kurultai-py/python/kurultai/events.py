@@ -24,12 +24,13 @@ class Events:
         topic: str | None = None,
         source: str | None = None,
         task: TaskLike | None = None,
+        type: str | None = None,
         since: datetime | None = None,
         limit: int = 1000,
         wait: Duration = 0,
     ) -> EventPage:
         """The events that match, oldest first. Read on with the page's ``next`` as ``after_seq``. ``topic`` is dotted:
-        ``*`` is one word, ``**`` any number. ``limit``: 1 to 10,000. Where there is none it waits up to ``wait`` seconds
+        ``*`` is one word, ``**`` any number. ``type``: only those about tasks of this type. ``limit``: 1 to 10,000. Where there is none it waits up to ``wait`` seconds
         and returns as soon as one comes; an empty page is no error. With a ``wait`` the page may stop before the newest
         event, and the next has it.
 
@@ -46,6 +47,7 @@ class Events:
                 "topic": topic,
                 "source": source,
                 "task": task,
+                "type": type,
                 "since": since,
                 "limit": limit,
                 "wait": wait,
@@ -59,6 +61,7 @@ class Events:
         topic: str | None = None,
         source: str | None = None,
         task: TaskLike | None = None,
+        type: str | None = None,
         since: datetime | None = None,
     ) -> AsyncIterator[Event]:
         """Every event that matches and is there now, read 256 at a time. Parameters and errors as ``read``.
@@ -70,7 +73,7 @@ class Events:
         """
         while True:
             page = await self.read(
-                after_seq=after_seq, topic=topic, source=source, task=task, since=since, limit=256
+                after_seq=after_seq, topic=topic, source=source, task=task, type=type, since=since, limit=256
             )
             for event in page:
                 yield event
@@ -85,6 +88,7 @@ class Events:
         after_seq: int | None = None,
         source: str | None = None,
         task: TaskLike | None = None,
+        type: str | None = None,
     ) -> AsyncIterator[Event]:
         """Events as they happen, for as long as you take them; from now on, or from ``after_seq`` on. It reads each event
         once, whether it matches or not, and goes on through an outage of the store. Parameters and errors as ``read``.
@@ -96,7 +100,7 @@ class Events:
         1 task.enqueued
         """
         seen = await self._native.last_seq() if after_seq is None else after_seq
-        following = self._native.follow({"after_seq": seen, "topic": topic, "source": source, "task": task})
+        following = self._native.follow({"after_seq": seen, "topic": topic, "source": source, "task": task, "type": type})
         while True:
             for event in await following.next():
                 yield event

@@ -124,6 +124,7 @@ pub(super) async fn call(
                 topic: args.take("topic"),
                 source: args.take("source"),
                 task_id: args.take("task").map(id),
+                task_type: args.take("type"),
                 since: args.time("since"),
                 limit: args.take("limit").unwrap_or(1_000),
                 ..EventFilter::default()
