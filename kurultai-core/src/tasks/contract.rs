@@ -9,6 +9,7 @@ use super::{
     new_task::*,
     requests::Filter,
     types::*,
+    update::Rewrite,
 };
 pub use crate::batch::Batch;
 use crate::{
@@ -57,6 +58,10 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// Applies each change whose fence holds, in one transaction, and says which did. A task that ends unblocks
     /// its dependents in the same transaction. No two of a batch name the same task.
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied>;
+
+    /// Changes what somebody said of a task, where its fence holds, and with it its place in the order, its route and
+    /// its times. A rank never falls below that of what waits for the task, and what it waits for rises with it.
+    async fn update(&self, rewrite: Rewrite) -> Result<Applied>;
 
     /// The first tasks whose `due_at` has come, oldest first. Those whose time-outs are kept by the range come when no
     /// others are there, in portions.

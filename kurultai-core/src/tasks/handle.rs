@@ -13,6 +13,7 @@ use super::{
     rules::Action,
     settle::Settling,
     types::*,
+    update::{TaskUpdate, Told},
     upkeep::TaskUpkeep,
 };
 use crate::{
@@ -237,6 +238,43 @@ impl Tasks {
     /// Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`.
     pub async fn discard(&self, id: &str) -> Result<Status> {
         self.act(id, Action::Discard).await
+    }
+
+    /// Changes what is given of a task that nobody holds, and answers with the task as it is then. It keeps its age in
+    /// the order; a rank that something more urgent waits for stays, and what it waits for rises with it. With a
+    /// time-out and a new `run_at` the time-out counts anew; `expires_at` ends it. An enqueue under its unique key
+    /// compares with the new payload.
+    ///
+    /// Errors: `input.invalid`, `input.payload`, `task.not_found`, `task.state` where it is held or finished. After
+    /// `store.outcome_unknown` repeat it. Cancel safe: a dropped call may still have changed the task.
+    pub async fn update(&self, id: &str, update: TaskUpdate) -> Result<Task> {
+        self.change(id, update, Told::Updated).await
+    }
+
+    /// Changes how urgent a task is: `priority`, `weight` (0 to 1) or both; `None` stays as it is. Answer, errors and
+    /// cancel safety as [`update`](Self::update).
+    pub async fn reprioritize(
+        &self,
+        id: &str,
+        priority: Option<Priority>,
+        weight: Option<f64>,
+    ) -> Result<Task> {
+        let update = TaskUpdate { priority, priority_weight: weight, ..TaskUpdate::default() };
+        self.change(id, update, Told::Reprioritized).await
+    }
+
+    /// Gives a task to one agent, or with `None` to anybody; `by` is who decided it. Answer, errors and cancel safety as
+    /// [`update`](Self::update).
+    pub async fn assign(&self, id: &str, agent: Option<&str>, by: Option<&str>) -> Result<Task> {
+        by.map_or(Ok(()), |by| check::agent("by", by))?;
+        self.change(id, TaskUpdate::new().assigned_to(agent), Told::Assigned { by }).await
+    }
+
+    #[instrument(level = "debug", skip(self, update, told))]
+    async fn change(&self, id: &str, update: TaskUpdate, told: Told<'_>) -> Result<Task> {
+        update.check()?;
+        let _call = self.session.calls.begin()?;
+        self.settling.update(id, &update, told).await
     }
 
     /// Stops giving out a task type, or with `None` every task: the emergency stop. Holders see it at their next

@@ -3,7 +3,7 @@
 //! Read in this order: `types`, `new_task` and `requests`, [`contract`] (what a store does), `handle` (what users call), then the pure
 //! rules: `check` (is the call sound), `admit` (may it be enqueued), `order` (who gets what), `rules` (next states),
 //! `explain` (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
-//! `upkeep` (the background).
+//! `update` (what people change of a task), `upkeep` (the background).
 
 pub(crate) mod admit;
 mod adoption;
@@ -19,6 +19,7 @@ mod requests;
 pub(crate) mod rules;
 mod settle;
 mod types;
+pub(crate) mod update;
 mod upkeep;
 
 pub use adoption::{AdoptOptions, Adoption, Finding, FindingKind};
@@ -29,4 +30,5 @@ pub use handle::Tasks;
 pub use new_task::*;
 pub use requests::{Claim, Filter};
 pub use types::*;
+pub use update::TaskUpdate;
 pub(crate) use upkeep::TaskUpkeep;

@@ -11,3 +11,4 @@ mod list;
 mod races;
 mod storm;
 mod time;
+mod update;

@@ -13,6 +13,7 @@ mod finish;
 mod insert;
 mod lost;
 mod read;
+mod update;
 mod upkeep;
 
 #[cfg(feature = "testing")]
@@ -22,7 +23,7 @@ use crate::{
     neo4j::{Neo4jStore, cypher::lock, statement::Statement},
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, TaskQueue, contract::*,
+        Page, Prerequisite, Stats, Task, TaskQueue, contract::*, update::Rewrite,
     },
 };
 use async_trait::async_trait;
@@ -94,6 +95,10 @@ impl TaskQueue for Neo4jStore {
 
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied> {
         apply::apply(self, changes).await
+    }
+
+    async fn update(&self, rewrite: Rewrite) -> Result<Applied> {
+        self.call(update::update(self, rewrite)).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {

@@ -14,6 +14,7 @@ mod pause;
 mod pulse;
 mod read;
 mod routes;
+mod update;
 mod upkeep;
 
 pub(super) use jump::shift;
@@ -24,7 +25,7 @@ use crate::{
     sqlite::store::SqliteStore,
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, contract::*,
+        Page, Prerequisite, Stats, Task, contract::*, update::Rewrite,
     },
 };
 use async_trait::async_trait;
@@ -54,6 +55,10 @@ impl TaskQueue for SqliteStore {
 
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied> {
         self.write(move |tx| apply::apply(tx, changes)).await
+    }
+
+    async fn update(&self, rewrite: Rewrite) -> Result<Applied> {
+        self.write(move |tx| update::update(tx, &rewrite)).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {
