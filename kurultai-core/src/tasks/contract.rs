@@ -88,6 +88,12 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// The tasks whose parent it is, with results, in the order of their ids.
     async fn children(&self, id: &str) -> Result<Vec<Prerequisite>>;
 
+    /// The ids of a task and of all below it, each parent before its children; empty where there is no such task.
+    async fn tree(&self, id: &str) -> Result<Vec<String>>;
+
+    /// The task that has this unique key.
+    async fn find(&self, unique_key: &str) -> Result<Option<Task>>;
+
     /// Counts, waits and what is paused.
     async fn stats(&self) -> Result<Stats>;
 

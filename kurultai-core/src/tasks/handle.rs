@@ -8,8 +8,9 @@ use super::{
     contract::*,
     explain::{self, Explanation},
     hot::Hot,
+    many::PORTION,
     new_task::*,
-    requests::{Claim, Filter},
+    requests::{Cancel, Claim, Filter},
     rules::Action,
     settle::Settling,
     types::*,
@@ -213,9 +214,28 @@ impl Tasks {
     }
 
     /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
-    /// stay: cancel those too that should not run. Returns the task's status. Errors: `task.not_found`, `task.state` where it is finished.
-    pub async fn cancel(&self, id: &str, reason: Option<&str>) -> Result<Status> {
-        self.act(id, Action::Cancel { reason: reason.map(str::to_owned) }).await
+    /// stay, unless [`Cancel::children`] says otherwise: then everything below it is cancelled as well, and what is
+    /// finished is passed over, be it the task itself. Returns the task's status.
+    ///
+    /// Errors: `task.not_found`, `task.state` where it is finished. Cancel safe: a repetition goes on where a dropped
+    /// call was.
+    pub async fn cancel(&self, id: &str, cancel: impl Into<Cancel>) -> Result<Status> {
+        let Cancel { reason, children } = cancel.into();
+        let cancel = Action::Cancel { reason };
+        if !children {
+            return self.act(id, cancel).await;
+        }
+        let _call = self.session.calls.begin()?;
+        self.settling.cancel_tree(id, &cancel).await
+    }
+
+    /// Cancels all tasks that match, as [`cancel`](Self::cancel) does each, 200 at a time; what is finished is passed
+    /// over. The filter's `limit` does not count. Returns how many it cancelled or asked their holders to stop.
+    ///
+    /// Errors: `input.invalid` where no field is given, or a cursor. What was done before an error stays so. Cancel
+    /// safe: a repetition goes on where a dropped call was.
+    pub async fn cancel_many(&self, filter: Filter, reason: Option<&str>) -> Result<usize> {
+        self.act_on(filter, Action::Cancel { reason: reason.map(str::to_owned) }).await
     }
 
     /// Takes a task out of the queue until [`resume`](Self::resume); its holder learns it at its next `extend`.
@@ -233,6 +253,12 @@ impl Tasks {
     /// Errors: `task.not_found`, `task.state`, `task.conflict` where a later task has taken its unique key.
     pub async fn requeue(&self, id: &str) -> Result<Status> {
         self.act(id, Action::Requeue).await
+    }
+
+    /// Requeues all tasks that match, 200 at a time; what cannot be requeued is passed over. Returns how many it was. The
+    /// filter, errors and cancel safety as [`cancel_many`](Self::cancel_many).
+    pub async fn requeue_many(&self, filter: Filter) -> Result<usize> {
+        self.act_on(filter, Action::Requeue).await
     }
 
     /// Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`.
@@ -329,6 +355,14 @@ impl Tasks {
         self.queue.get(ids.iter().map(|id| (*id).to_owned()).collect()).await
     }
 
+    /// The task that has this unique key, or that had it last and is dead, cancelled or expired; `None` where there is none. Errors:
+    /// `input.invalid`.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn find(&self, unique_key: &str) -> Result<Option<Task>> {
+        check::text("unique_key", unique_key, 256)?;
+        self.queue.find(unique_key).await
+    }
+
     /// A page of tasks, in the order of their ids; give [`Page::next`] as the next filter's cursor. Errors: `input.invalid`.
     #[instrument(level = "debug", skip_all)]
     pub async fn list(&self, filter: Filter) -> Result<Page> {
@@ -359,6 +393,28 @@ impl Tasks {
         let paused = self.queue.paused().await?;
         let agents = self.agents.agents().await?;
         Ok(explain::explain(&task, &facts, &prerequisites, &children, &paused, &agents))
+    }
+
+    /// Holds up a close for one portion at most.
+    #[instrument(level = "debug", skip(self))]
+    async fn act_on(&self, filter: Filter, action: Action) -> Result<usize> {
+        if !filter.is_given() {
+            return Err(Error::invalid("filter", "empty", "at least one field"));
+        }
+        if let Some(cursor) = &filter.cursor {
+            return Err(Error::invalid("cursor", cursor, "none"));
+        }
+        let (mut changed, mut page) = (0, Filter { limit: PORTION, ..filter.clone() });
+        loop {
+            let _call = self.session.calls.begin()?;
+            let Page { tasks, next } = self.queue.list(page.clone()).await?;
+            let ids = tasks.into_iter().map(|task| task.id).collect();
+            changed += self.settling.act_on_matching(ids, &action, &filter).await?;
+            page.cursor = next;
+            if page.cursor.is_none() {
+                return Ok(changed);
+            }
+        }
     }
 
     #[instrument(level = "debug", skip(self))]

@@ -8,6 +8,7 @@ mod family;
 mod finish;
 mod lease;
 mod list;
+mod many;
 mod races;
 mod storm;
 mod time;

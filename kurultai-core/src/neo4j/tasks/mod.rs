@@ -136,6 +136,14 @@ impl TaskQueue for Neo4jStore {
         read::children(self, id).await
     }
 
+    async fn tree(&self, id: &str) -> Result<Vec<String>> {
+        read::tree(self, id).await
+    }
+
+    async fn find(&self, unique_key: &str) -> Result<Option<Task>> {
+        self.call(read::find(self, unique_key)).await
+    }
+
     async fn stats(&self) -> Result<Stats> {
         read::stats(self).await
     }

@@ -105,6 +105,16 @@ impl TaskQueue for SqliteStore {
         self.query(move |tx| read::children(tx, &id)).await
     }
 
+    async fn tree(&self, id: &str) -> Result<Vec<String>> {
+        let id = id.to_owned();
+        self.query(move |tx| read::tree(tx, &id)).await
+    }
+
+    async fn find(&self, unique_key: &str) -> Result<Option<Task>> {
+        let key = unique_key.to_owned();
+        self.query(move |tx| read::find(tx, &key)).await
+    }
+
     async fn stats(&self) -> Result<Stats> {
         self.query(read::stats).await
     }
