@@ -21,6 +21,7 @@ mod options;
 mod runtime;
 mod task_types;
 mod tasks;
+mod update;
 mod view;
 
 use pyo3::prelude::*;
