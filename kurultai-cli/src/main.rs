@@ -1,6 +1,7 @@
 //! The operators' program. Each room has its file; `output.rs` says how things look.
 
 mod agents;
+mod change;
 mod demo;
 mod events;
 mod migrate;

@@ -1,16 +1,17 @@
 //! `kurultai tasks`: an agent that lives in a shell is a full member.
 
 use crate::{
+    change::{Matching, Update},
     output::{Done, remark, say, say_all, say_json, table, text, whole},
     status::{name, numbers},
     stdin,
-    text::{clean, duration, natural, now, span, utc, word},
+    text::{clean, count, duration, natural, now, span, utc, word},
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Json, Kurultai,
+    Error, Json, Kind, Kurultai, Tasks,
     tasks::{
-        Claim, Claimed, Expiry, Extend, Extended, Failure, Filter, Finished, Lease, NewTask, Outcome,
+        Cancel, Claim, Claimed, Expiry, Extend, Extended, Failure, Filter, Finished, Lease, NewTask, Outcome,
         Priority, Start, Status, Task, Usage,
     },
 };
@@ -72,7 +73,13 @@ pub(crate) enum Command {
     /// Tasks in the order in which they were made
     List(List),
     /// Everything about a task
-    Show { id: String },
+    Show {
+        #[arg(required_unless_present = "key")]
+        id: Option<String>,
+        /// The task of this unique key
+        #[arg(long, conflicts_with = "id")]
+        key: Option<String>,
+    },
     /// Wait until it is completed and print its results; what ended otherwise is an error
     Wait {
         id: String,
@@ -84,8 +91,38 @@ pub(crate) enum Command {
     /// Cancel it; a holder learns it when it extends
     Cancel {
         id: String,
+        /// And everything below it
+        #[arg(long)]
+        children: bool,
         #[arg(long)]
         reason: Option<String>,
+    },
+    /// Cancel all tasks that match; prints how many
+    CancelMany {
+        #[command(flatten)]
+        matching: Matching,
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Change a task that nobody holds
+    Update(Box<Update>),
+    /// Change how urgent a task is
+    Reprioritize {
+        id: String,
+        /// P0 to P3
+        #[arg(value_parser = word::<Priority>)]
+        priority: Option<Priority>,
+        /// 0 to 1, higher first within a priority
+        #[arg(long, allow_negative_numbers = true)]
+        weight: Option<f64>,
+    },
+    /// Let one agent alone claim a task; without an agent, anybody
+    Assign {
+        id: String,
+        agent: Option<String>,
+        /// Who decided it
+        #[arg(long, value_name = "AGENT")]
+        by: Option<String>,
     },
     /// Take it out of the queue until `resume`
     Suspend { id: String },
@@ -93,6 +130,11 @@ pub(crate) enum Command {
     Resume { id: String },
     /// Give a dead, cancelled or expired task fresh attempts
     Requeue { id: String },
+    /// Requeue all tasks that match and can be; prints how many
+    RequeueMany {
+        #[command(flatten)]
+        matching: Matching,
+    },
     /// Give up a dead letter
     Discard { id: String },
     /// Give out no task of a type; without a type none at all
@@ -243,9 +285,26 @@ impl Command {
                 let page = tasks.dead_letters(filter).await?;
                 return if json { say_json(&page) } else { listed(&page.tasks, page.next.as_deref()) };
             }
-            Command::Show { id } => {
-                let task = tasks.get(&id).await?;
-                return if json { say_json(&task) } else { show(&task) };
+            Command::Show { id, key } => {
+                let task = match (&id, &key) {
+                    (Some(id), _) => tasks.get(id).await?,
+                    (None, key) => of_key(&tasks, key.as_deref().unwrap_or_default()).await?,
+                };
+                return shown(&task, json);
+            }
+            Command::Update(update) => return shown(&update.run(&tasks).await?, json),
+            Command::Reprioritize { id, priority, weight } => {
+                return shown(&tasks.reprioritize(&id, priority, weight).await?, json);
+            }
+            Command::Assign { id, agent, by } => {
+                return shown(&tasks.assign(&id, agent.as_deref(), by.as_deref()).await?, json);
+            }
+            Command::CancelMany { matching, reason } => {
+                let many = tasks.cancel_many(matching.filter(), reason.as_deref()).await?;
+                return changed(many, "cancelled, or asked to stop", json);
+            }
+            Command::RequeueMany { matching } => {
+                return changed(tasks.requeue_many(matching.filter()).await?, "requeued", json);
             }
             Command::Wait { id, timeout } => {
                 let task = tasks.wait_for(&id, timeout).await?;
@@ -278,7 +337,9 @@ impl Command {
                 tasks.unpause(task_type.as_deref()).await?;
                 return paused(task_type.as_deref(), false, json);
             }
-            Command::Cancel { id, reason } => (tasks.cancel(&id, reason.as_deref()).await?, id),
+            Command::Cancel { id, children, reason } => {
+                (tasks.cancel(&id, Cancel { reason, children }).await?, id)
+            }
             Command::Suspend { id } => (tasks.suspend(&id).await?, id),
             Command::Resume { id } => (tasks.resume(&id).await?, id),
             Command::Requeue { id } => (tasks.requeue(&id).await?, id),
@@ -393,6 +454,18 @@ fn extended(extended: &Extended, json: bool) -> Done {
     say(format!("LEASE {lease}"))
 }
 
+async fn of_key(tasks: &Tasks, key: &str) -> kurultai_core::Result<Task> {
+    let message = || format!("no task has the unique key {key:?}");
+    tasks.find(key).await?.ok_or_else(|| Error::new(Kind::NotFound, "task.not_found", message()))
+}
+
+fn changed(many: usize, what: &str, json: bool) -> Done {
+    if json {
+        return say_json(&serde_json::json!({"tasks": many}));
+    }
+    say(format!("{} {what}", count(many, "task")))
+}
+
 fn paused(task_type: Option<&str>, paused: bool, json: bool) -> Done {
     if json {
         return say_json(&serde_json::json!({"type": task_type, "paused": paused}));
@@ -438,6 +511,10 @@ fn listed(tasks: &[Task], next: Option<&str>) -> Done {
     let columns = [whole("ID"), whole("STATUS"), whole("PR"), text("TYPE"), text("AGENT"), text("TITLE")];
     say_all(&table(&columns, &rows))?;
     next.map_or(Ok(()), |next| say(format!("there are more: --cursor {next}")))
+}
+
+fn shown(task: &Task, json: bool) -> Done {
+    if json { say_json(task) } else { show(task) }
 }
 
 fn show(task: &Task) -> Done {

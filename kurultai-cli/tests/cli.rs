@@ -71,3 +71,38 @@ fn a_reader_that_leaves_is_no_error() {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
 }
+
+#[test]
+fn a_task_is_changed_and_found_by_its_key() {
+    let shell = Shell::new();
+    let id = shell.out(&["tasks", "enqueue", "code", r#"{"n": 1}"#, "--key", "nightly"]);
+    let id = id.trim();
+    let change = ["--payload", r#"{"n": 2}"#, "--priority", "P0", "--run-at", "2030-01-01T00:00:00Z"];
+    let changed = shell.json(&[&["tasks", "update", id, "--expires-at", "never"], &change[..]].concat());
+    assert_eq!((&changed["payload"]["n"], &changed["priority"]), (&2.into(), &"P0".into()));
+    assert_eq!((&changed["run_at"], &changed["expires_at"]), (&"2030-01-01T00:00:00Z".into(), &().into()));
+    let assigned = shell.json(&["tasks", "assign", id, "jochi", "--by", "kublai"]);
+    assert_eq!(assigned["assigned_to"], "jochi");
+    assert!(shell.json(&["tasks", "assign", id])["assigned_to"].is_null());
+    assert_eq!(shell.json(&["tasks", "reprioritize", id, "P3", "--weight", "0.9"])["priority_weight"], 0.9);
+    assert_eq!(shell.json(&["tasks", "show", "--key", "nightly"])["id"], id);
+    assert_eq!(shell.error(&["tasks", "show", "--key", "weekly"]), (3, "task.not_found".to_owned()));
+    assert_eq!(shell.error(&["tasks", "update", id]), (2, "input.invalid".to_owned()));
+    assert_eq!(shell.error(&["tasks", "update", id, "--run-at", "soon"]), (2, "input.usage".to_owned()));
+}
+
+#[test]
+fn many_tasks_are_cancelled_and_requeued() {
+    let shell = Shell::new();
+    let root = shell.out(&["tasks", "enqueue", "plan"]);
+    let root = root.trim();
+    for _ in 0..3 {
+        shell.out(&["tasks", "enqueue", "part", "--parent", root]);
+    }
+    assert_eq!(shell.error(&["tasks", "cancel-many"]), (2, "input.usage".to_owned()));
+    let said = shell.out(&["tasks", "cancel-many", "--type", "part", "--reason", "replaced"]);
+    assert_eq!(said, "3 tasks cancelled, or asked to stop\n");
+    assert_eq!(shell.json(&["tasks", "requeue-many", "--parent", root])["tasks"], 3);
+    shell.out(&["tasks", "cancel", root, "--children"]);
+    assert_eq!(shell.json(&["tasks", "stats"])["by_status"], serde_json::json!({"cancelled": 4}));
+}

@@ -2,14 +2,14 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::{Token, UsageArgs, json, maybe_millis, millis, read, whole, word},
+    args::{Token, UsageArgs, json, maybe_date, maybe_millis, millis, present, read, whole, word},
     bridge::{Calls, Now},
     new_task::{DependencyArgs, NewTaskArgs},
     wire::{Batch, text},
 };
 use kurultai_core::{
-    self as core, Result,
-    tasks::{AdoptOptions, Claim, Extend, Failure, Filter, Finish, Outcome},
+    self as core, Json, Result,
+    tasks::{AdoptOptions, Cancel, Claim, Extend, Failure, Filter, Finish, Outcome, TaskUpdate},
 };
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -155,6 +155,62 @@ struct RenewArgs {
 struct CancelArgs {
     id: String,
     reason: Option<String>,
+    children: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct CancelManyArgs {
+    filter: FilterArgs,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UpdateArgs {
+    id: String,
+    title: Option<String>,
+    description: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    payload: Option<Option<Box<RawValue>>>,
+    priority: Option<String>,
+    priority_weight: Option<f64>,
+    #[serde(default, deserialize_with = "present")]
+    run_at: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "present")]
+    expires_at: Option<Option<f64>>,
+    #[serde(default, deserialize_with = "present")]
+    assigned_to: Option<Option<String>>,
+}
+
+impl UpdateArgs {
+    fn update(self) -> Result<TaskUpdate> {
+        Ok(TaskUpdate {
+            title: self.title,
+            description: self.description,
+            payload: self.payload.map(|payload| payload.map_or_else(Json::default, json)),
+            priority: word(self.priority)?,
+            priority_weight: self.priority_weight,
+            run_at: self.run_at.map(|at| maybe_date("runAt", at)).transpose()?,
+            expires_at: self.expires_at.map(|at| maybe_date("expiresAt", at)).transpose()?,
+            assigned_to: self.assigned_to,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReprioritizeArgs {
+    id: String,
+    priority: Option<String>,
+    weight: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AssignArgs {
+    id: String,
+    agent: Option<String>,
+    by: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -288,8 +344,38 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, CancelArgs { id, reason }| async move {
-            answer(&tasks.cancel(&id, reason.as_deref()).await?)
+        self.run(call, args, |tasks, CancelArgs { id, reason, children }| async move {
+            let cancel = Cancel { reason, children: children.unwrap_or_default() };
+            answer(&tasks.cancel(&id, cancel).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn cancel_many(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, CancelManyArgs { filter, reason }| async move {
+            answer(&tasks.cancel_many(filter.filter()?, reason.as_deref()).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn update(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, update: UpdateArgs| async move {
+            let id = update.id.clone();
+            answer(&tasks.update(&id, update.update()?).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn reprioritize(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, ReprioritizeArgs { id, priority, weight }| async move {
+            answer(&tasks.reprioritize(&id, word(priority)?, weight).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn assign(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, AssignArgs { id, agent, by }| async move {
+            answer(&tasks.assign(&id, agent.as_deref(), by.as_deref()).await?)
         })
     }
 
@@ -306,6 +392,13 @@ impl Tasks {
     #[napi(catch_unwind)]
     pub fn requeue(&self, call: u32, args: String) -> Now {
         self.run(call, args, |tasks, id: String| async move { answer(&tasks.requeue(&id).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn requeue_many(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, filter: FilterArgs| async move {
+            answer(&tasks.requeue_many(filter.filter()?).await?)
+        })
     }
 
     #[napi(catch_unwind)]
@@ -353,6 +446,11 @@ impl Tasks {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             answer(&tasks.get_many(&ids).await?)
         })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn find(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |tasks, key: String| async move { answer(&tasks.find(&key).await?) })
     }
 
     #[napi(catch_unwind)]

@@ -302,7 +302,7 @@ macro_rules! as_serde {
         }
     )+ };
 }
-as_serde!(String, str, bool, f64, u32, u64, i64);
+as_serde!(String, str, bool, f64, u32, u64, usize, i64);
 as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind);
 
 /// Nothing to say but that it is done.

@@ -246,6 +246,8 @@ cases('every operation throws its failure, also where it answers nothing', async
     enqueue: ['x'], call: ['x'], enqueueMany: [[{ type: 'x' }]], claim: ['temujin'], stream: ['temujin'],
     fail: [task, 'why'], finish: [{ task, outcome: 'release' }], finishMany: [[{ task, outcome: 'release' }]],
     completeMany: [[[task, null]]], progress: [task, 0.5], renew: [task, { progress: 0.5 }], addDependency: [task, other],
+    cancelMany: [{ type: 'x' }], requeueMany: [{ type: 'x' }], update: [task, { title: 'x' }],
+    reprioritize: [task, { priority: 'P0' }], assign: [task, null], find: ['x'],
     pause: ['x'], unpause: ['x'], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
     registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
   }

@@ -88,7 +88,7 @@ function translate(fields) {
   return Object.fromEntries(Object.entries(fields).map(([key, value]) => {
     if (payloads.includes(key)) return [key, value]
     if (key in units && typeof value === 'number') return [units[key][0], value * units[key][1]]
-    if (dates.includes(key)) return [camel(key), new Date(start.getTime() + value * 1000)]
+    if (dates.includes(key)) return value === null ? [camel(key), null] : [camel(key), new Date(start.getTime() + value * 1000)]
     return [camel(key), translate(value)]
   }))
 }
@@ -135,6 +135,17 @@ async function perform(k, operation, given) {
     case 'tasks.extend': return call(task, rest.leaseMs)
     case 'tasks.progress': return call(task, rest.progress)
     case 'tasks.checkpoint': return call(task, rest.checkpoint)
+    case 'tasks.cancel_many': {
+      const { reason, ...filter } = args
+      return call(filter, { reason })
+    }
+    case 'tasks.requeue_many': return call(args)
+    case 'tasks.assign': {
+      const { agent, ...options } = rest
+      return call(task, agent, options)
+    }
+    case 'tasks.find': return call(args.uniqueKey)
+    case 'tasks.update': case 'tasks.reprioritize':
     case 'tasks.renew':
     case 'tasks.cancel': return call(task, rest)
     case 'tasks.add_dependency': return call(task, rest.on)

@@ -18,8 +18,9 @@ export interface NativeBridge {
 type Operation = (call: number, args: string) => Now
 
 export interface NativeTasks extends Record<
-  | 'enqueue' | 'enqueueMany' | 'claim' | 'finish' | 'finishMany' | 'renew' | 'cancel' | 'suspend' | 'resume' | 'requeue' | 'discard'
-  | 'pause' | 'unpause' | 'addDependency' | 'get' | 'waitFor' | 'getMany' | 'list' | 'deadLetters' | 'stats' | 'explain',
+  | 'enqueue' | 'enqueueMany' | 'claim' | 'finish' | 'finishMany' | 'renew' | 'cancel' | 'cancelMany' | 'update'
+  | 'reprioritize' | 'assign' | 'suspend' | 'resume' | 'requeue' | 'requeueMany' | 'discard'
+  | 'pause' | 'unpause' | 'addDependency' | 'get' | 'waitFor' | 'getMany' | 'find' | 'list' | 'deadLetters' | 'stats' | 'explain',
   Operation> {}
 
 export interface NativeAgents extends Record<

@@ -106,6 +106,11 @@ export function task(outcome: Outcome): Task {
   return toTask(value(outcome))
 }
 
+export function maybeTask(outcome: Outcome): Task | null {
+  const raw = value(outcome)
+  return raw === null ? null : toTask(raw)
+}
+
 export function tasks(outcome: Outcome): readonly (Task | null)[] {
   const list: Raw[] = value(outcome)
   for (const raw of list) if (raw !== null) toTask(raw)

@@ -6,13 +6,14 @@ import { refused } from './errors'
 import { encode, encodeArgs, quick } from './json'
 import { tokenOf, type LeaseLike } from './lease'
 import type { NativeTasks, Outcome } from './native'
-import { encodeDependency, encodeTask, encodeTasks, idOf, type NewTaskLike } from './new_task'
+import { encodeDependency, encodeTask, encodeTasks, idOf, time, type NewTaskLike } from './new_task'
 import { Pages } from './pages'
 import * as results from './results'
 import { errorText } from './thrown'
 import type {
   Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
-  Page, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, Usage, Waits,
+  Matching, Page, PriorityWord, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, TaskUpdate, Usage,
+  Waits,
 } from './types'
 
 const CLAIM: check.Fields = {
@@ -23,6 +24,12 @@ const WAIT: check.Fields = { timeoutMs: check.msOrEver }
 const FILTER: check.Fields = {
   status: check.text, type: check.text, assignedTo: check.text, claimedBy: check.text, parent: check.taskLike,
   cursor: check.text, limit: check.count, signal: check.anything,
+}
+const { cursor: _cursor, limit: _limit, ...MATCHING } = FILTER
+const CANCEL: check.Fields = { reason: check.text, children: check.flag, signal: check.anything }
+const UPDATE: check.Fields = {
+  title: check.text, description: check.text, payload: check.anything, priority: check.text,
+  priorityWeight: check.finite, runAt: check.date, expiresAt: check.date, assignedTo: check.text,
 }
 const FAILURE: check.Fields = { retryable: check.flag, retryAfterMs: check.ms }
 const USAGE: check.Fields = { tokens: check.count, cost: check.finite, seconds: check.finite }
@@ -163,13 +170,56 @@ export class Tasks {
 
   /**
    * Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
-   * stay: cancel those too that should not run. Returns the task's status. Errors: `task.not_found`, `task.state` where
-   * it is finished.
+   * stay; with `children` everything below it is cancelled as well, and what is finished is passed over, be it the task
+   * itself. Returns the task's status. Errors: `task.not_found`, `task.state` where it is finished. After an abort a
+   * repetition goes on where the call was.
    */
-  async cancel(task: TaskLike, options: { reason?: string } & Waits = {}): Promise<Status> {
-    const reason = options.reason ?? undefined
-    const args = encodeArgs({ id: idOf(task), reason: reason === undefined ? reason : textOf('reason', reason) })
+  async cancel(task: TaskLike, options: { reason?: string; children?: boolean } & Waits = {}): Promise<Status> {
+    const args = encodeArgs(options, { id: idOf(task) }, CANCEL)
     return results.simple(await this.#call('cancel', args, options.signal))
+  }
+
+  /**
+   * Cancels all tasks that match, as `cancel` does each, 200 at a time; what is finished is passed over. Returns how many
+   * it cancelled or asked their holders to stop. Errors: `input.invalid` where no field is given. What was done before
+   * an error stays so; after an abort a repetition goes on where the call was.
+   */
+  async cancelMany(filter: Matching, options: { reason?: string } & Waits = {}): Promise<number> {
+    const { reason } = options
+    const said = reason === undefined || reason === null ? 'null' : encode(textOf('reason', reason), 'reason')
+    const args = `{"filter":${encodeFilter(filter, MATCHING)},"reason":${said}}`
+    return results.simple(await this.#call('cancelMany', args, options.signal ?? filter.signal))
+  }
+
+  /**
+   * Changes what is given of a task that nobody holds, and answers with the task as it is then. It keeps its age in the
+   * order; a rank that something more urgent waits for stays, and what it waits for rises with it. With a time-out and a
+   * new `runAt` the time-out counts anew; `expiresAt` ends it. An enqueue under its unique key compares with the new
+   * payload.
+   *
+   * Errors: `input.invalid`, `input.payload`, `task.not_found`, `task.state` where it is held or finished. After
+   * `store.outcome_unknown` repeat it. An aborted call may still have changed the task.
+   */
+  async update(task: TaskLike, changes: TaskUpdate, options: Waits = {}): Promise<Task> {
+    check.checkFields(changes, UPDATE)
+    const { payload, ...rest } = changes
+    const times = { runAt: time(rest.runAt), expiresAt: time(rest.expiresAt) }
+    const fields = encodeArgs(rest, { ...times, id: idOf(task) })
+    const stored = payload === undefined ? '' : `,"payload":${encode(payload)}`
+    return results.task(await this.#call('update', `${fields.slice(0, -1)}${stored}}`, options.signal))
+  }
+
+  /** Changes how urgent a task is: `priority`, `weight` (0 to 1) or both. Answer and errors as `update`. */
+  async reprioritize(task: TaskLike, to: { priority?: PriorityWord; weight?: number }, options: Waits = {}): Promise<Task> {
+    const args = encodeArgs(to, { id: idOf(task) }, { priority: check.text, weight: check.finite })
+    return results.task(await this.#call('reprioritize', args, options.signal))
+  }
+
+  /** Gives a task to one agent, or with null to anybody; `by` is who decided it. Answer and errors as `update`. */
+  async assign(task: TaskLike, agent: string | null, options: { by?: string } & Waits = {}): Promise<Task> {
+    const to = agent === null ? null : textOf('agent', agent)
+    const args = encodeArgs(options, { id: idOf(task), agent: to }, { by: check.text, signal: check.anything })
+    return results.task(await this.#call('assign', args, options.signal))
   }
 
   /**
@@ -191,6 +241,14 @@ export class Tasks {
    */
   async requeue(task: TaskLike, options: Waits = {}): Promise<Status> {
     return results.simple(await this.#call('requeue', encodeId(task), options.signal))
+  }
+
+  /**
+   * Requeues all tasks that match, 200 at a time; what cannot be requeued is passed over. Returns how many it was. Errors
+   * as `cancelMany`.
+   */
+  async requeueMany(filter: Matching): Promise<number> {
+    return results.simple(await this.#call('requeueMany', encodeFilter(filter, MATCHING), filter.signal))
   }
 
   /** Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`. */
@@ -250,6 +308,14 @@ export class Tasks {
     return results.tasks(await this.#call('getMany', encode(tasks.map(idOf), 'ids'), options.signal))
   }
 
+  /**
+   * The task that has this unique key, or that had it last and is dead, cancelled or expired; `null` where there is none.
+   * Errors: `input.invalid`.
+   */
+  async find(uniqueKey: string, options: Waits = {}): Promise<Task | null> {
+    return results.maybeTask(await this.#call('find', encode(textOf('uniqueKey', uniqueKey), 'uniqueKey'), options.signal))
+  }
+
   /** Tasks in the order in which they were made, a page at a time. */
   async list(filter: Filter = {}): Promise<Page> {
     return results.page(await this.#call('list', encodeFilter(filter), filter.signal))
@@ -289,9 +355,9 @@ function encodeId(task: TaskLike): string {
   return encode(idOf(task), 'id')
 }
 
-function encodeFilter(filter: Filter): string {
+function encodeFilter(filter: Filter, allowed = FILTER): string {
   const parent = filter.parent === undefined || filter.parent === null ? undefined : idOf(filter.parent)
-  return encodeArgs(filter, { parent }, FILTER)
+  return encodeArgs(filter, { parent }, allowed)
 }
 
 /** By columns where they are plain completions, as nearly all are. */

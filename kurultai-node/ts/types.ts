@@ -229,6 +229,24 @@ export interface Filter extends Waits {
   limit?: number
 }
 
+/** Every field that is given must match; at least one is given. */
+export type Matching = Omit<Filter, 'cursor' | 'limit'>
+
+/** What to change of a task; what is left out stays as it is. */
+export interface TaskUpdate {
+  title?: string
+  description?: string
+  payload?: unknown
+  priority?: PriorityWord
+  priorityWeight?: number
+  /** `null` is at once. */
+  runAt?: Date | null
+  /** `null` is never. Ends a time-out. */
+  expiresAt?: Date | null
+  /** `null` is anybody. */
+  assignedTo?: string | null
+}
+
 /** It may have fewer tasks than asked for where they have 16 MiB. */
 export interface Page {
   readonly tasks: readonly Task[]

@@ -22,6 +22,7 @@ mod options;
 mod runtime;
 mod task_types;
 mod tasks;
+mod update;
 mod view;
 
 use pyo3::prelude::*;

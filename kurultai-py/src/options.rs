@@ -51,11 +51,19 @@ pub(crate) fn each<'py>(
     given: &Bound<'py, PyDict>,
     mut set: impl FnMut(&str, &Bound<'py, PyAny>) -> PyResult<bool>,
 ) -> PyResult<()> {
+    each_given(given, |name, value| Ok(value.is_none() || set(name, value)?))
+}
+
+/// The same where None says something.
+pub(crate) fn each_given<'py>(
+    given: &Bound<'py, PyDict>,
+    mut set: impl FnMut(&str, &Bound<'py, PyAny>) -> PyResult<bool>,
+) -> PyResult<()> {
     for entry in json::entries(given) {
         let (name, value) = entry
             .map_err(|json::Changed| PyRuntimeError::new_err("the options changed while they were read"))?;
         let name = name.cast::<PyString>()?.to_str()?;
-        if !value.is_none() && !set(name, &value)? {
+        if !set(name, &value)? {
             return Err(PyTypeError::new_err(format!("there is no option '{name}'")));
         }
     }

@@ -8,10 +8,11 @@ use crate::{
     op::Op,
     options::options,
     runtime::ForkSafe,
+    update,
 };
 use kurultai_core::{
     Tasks as CoreTasks,
-    tasks::{Claim, Extend, Filter, Outcome},
+    tasks::{Cancel, Claim, Extend, Filter, Outcome},
 };
 use pyo3::{prelude::*, types::PyDict};
 
@@ -44,6 +45,21 @@ options! {
     FilterOptions {
         status: String, task_type as "type": String, assigned_to: String, claimed_by: String, parent: TaskId,
         cursor: String, limit: Count,
+    }
+}
+
+impl FilterOptions {
+    fn filter(self, py: Python<'_>) -> PyResult<Filter> {
+        let FilterOptions { status, task_type, assigned_to, claimed_by, parent, cursor, limit } = self;
+        Ok(Filter {
+            status: word(py, status.as_deref())?,
+            task_type,
+            assigned_to,
+            claimed_by,
+            parent_id: parent.map(|parent| parent.0),
+            cursor,
+            limit: count(py, "limit", limit)?.unwrap_or(Filter::default().limit),
+        })
     }
 }
 
@@ -151,8 +167,38 @@ impl Tasks {
         Ok(op!(self, tasks => tasks.checkpoint(&task.0, checkpoint)))
     }
 
-    fn cancel(&self, task: TaskId, reason: Option<String>) -> Op {
-        op!(self, tasks => tasks.cancel(&task.0, reason.as_deref()))
+    fn cancel(&self, task: TaskId, reason: Option<String>, children: bool) -> Op {
+        op!(self, tasks => tasks.cancel(&task.0, Cancel { reason, children }))
+    }
+
+    fn cancel_many(
+        &self,
+        py: Python<'_>,
+        filter: &Bound<'_, PyDict>,
+        reason: Option<String>,
+    ) -> PyResult<Op> {
+        let filter = FilterOptions::of(filter)?.filter(py)?;
+        Ok(op!(self, tasks => tasks.cancel_many(filter, reason.as_deref())))
+    }
+
+    fn update(&self, py: Python<'_>, task: TaskId, changes: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let update = update::update(py, changes, self.default(py).as_ref())?;
+        Ok(op!(self, tasks => tasks.update(&task.0, update)))
+    }
+
+    fn reprioritize(
+        &self,
+        py: Python<'_>,
+        task: TaskId,
+        priority: Option<String>,
+        weight: Option<f64>,
+    ) -> PyResult<Op> {
+        let priority = word(py, priority.as_deref())?;
+        Ok(op!(self, tasks => tasks.reprioritize(&task.0, priority, weight)))
+    }
+
+    fn assign(&self, task: TaskId, agent: Option<String>, by: Option<String>) -> Op {
+        op!(self, tasks => tasks.assign(&task.0, agent.as_deref(), by.as_deref()))
     }
 
     fn suspend(&self, task: TaskId) -> Op {
@@ -165,6 +211,11 @@ impl Tasks {
 
     fn requeue(&self, task: TaskId) -> Op {
         op!(self, tasks => tasks.requeue(&task.0))
+    }
+
+    fn requeue_many(&self, py: Python<'_>, filter: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let filter = FilterOptions::of(filter)?.filter(py)?;
+        Ok(op!(self, tasks => tasks.requeue_many(filter)))
     }
 
     fn discard(&self, task: TaskId) -> Op {
@@ -201,18 +252,12 @@ impl Tasks {
         })
     }
 
+    fn find(&self, unique_key: String) -> Op {
+        op!(self, tasks => tasks.find(&unique_key))
+    }
+
     fn list(&self, py: Python<'_>, filter: &Bound<'_, PyDict>) -> PyResult<Op> {
-        let FilterOptions { status, task_type, assigned_to, claimed_by, parent, cursor, limit } =
-            FilterOptions::of(filter)?;
-        let filter = Filter {
-            status: word(py, status.as_deref())?,
-            task_type,
-            assigned_to,
-            claimed_by,
-            parent_id: parent.map(|parent| parent.0),
-            cursor,
-            limit: count(py, "limit", limit)?.unwrap_or(Filter::default().limit),
-        };
+        let filter = FilterOptions::of(filter)?.filter(py)?;
         Ok(op!(self, tasks => tasks.list(filter)))
     }
 

@@ -101,7 +101,8 @@ def given(arguments: dict[str, Any]) -> dict[str, Any]:
     """The arguments as Python takes them."""
     made = dict(arguments)
     for key in TIMES & made.keys():
-        made[key] = START + timedelta(seconds=made[key])
+        if made[key] is not None:
+            made[key] = START + timedelta(seconds=made[key])
     if isinstance(made.get("wait_for"), dict):
         made["wait_for"] = made["wait_for"]["quorum"]
     return made

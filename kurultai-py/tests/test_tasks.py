@@ -17,6 +17,26 @@ from support import on_both
 
 @on_both
 class Tasks:
+    async def test_what_is_given_of_a_task_changes(self: Any) -> None:
+        tasks = self.k.tasks
+        made = await tasks.enqueue("x", {"n": 1}, assigned_to="jochi", delay=60, expires_in=600)
+        at = datetime(2040, 2, 3, tzinfo=timezone.utc)
+        moved = await tasks.update(made, title="new", payload=None, run_at=at, expires_at=at, priority="high")
+        self.assertEqual((moved.title, moved.payload, moved.priority), ("new", None, "P1"))
+        self.assertEqual((moved.run_at, moved.expires_at, moved.assigned_to), (at, at, "jochi"))
+        moved = await tasks.update(made, run_at=None, expires_at=None, assigned_to=None)
+        self.assertLess(moved.run_at, at)
+        self.assertEqual((moved.expires_at, moved.assigned_to, moved.title), (None, None, "new"))
+        for wrong in ({}, {"title": None}, {"priority": "soon"}, {"run_at": at.replace(tzinfo=None)}, {"priority_weight": 2}):
+            with self.assertRaises(kurultai.errors.InputError, msg=wrong):
+                await tasks.update(made, **wrong)
+        with self.assertRaises(TypeError):
+            await tasks.update(made, run_at="soon")
+        with self.assertRaises(TypeError):
+            await tasks.update(made, limit=5)
+        with self.assertRaises(kurultai.errors.InputError):
+            await tasks.cancel_many(reason="everything")
+
     async def test_enqueue_takes_every_field(self: Any) -> None:
         first = await self.k.tasks.enqueue("first")
         other, whole = await self.k.tasks.enqueue("other"), await self.k.tasks.enqueue("whole")

@@ -76,7 +76,7 @@ create table expiry(
   primary key(ns, at, first)
 ) strict, without rowid;
 
--- What never changes after the enqueue. The payload is last, so that nothing else is read past it.
+-- What changes only where somebody updates the task. The payload is last, so that nothing else is read past it.
 create table task_data(
   n integer primary key,
   priority integer not null,

@@ -8,17 +8,16 @@ use crate::{
     config::TaskDefaults,
     error::{Error, Result},
 };
+use chrono::{DateTime, Utc};
 
 /// Fills in the defaults and refuses what cannot be stored.
 pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()> {
     check::text("id", &task.id, 128)?;
     check::text("type", &task.task_type, 128)?;
-    within("title", &task.title, 1_000)?;
-    within("description", &task.description, 65_536)?;
+    title(&task.title)?;
+    description(&task.description)?;
     task.payload.check()?;
-    if !(0.0..=1.0).contains(&task.priority_weight) {
-        return Err(Error::invalid("priority_weight", task.priority_weight, "0 to 1"));
-    }
+    priority_weight(task.priority_weight)?;
     check::names("requires", &task.required_capabilities)?;
     check::names("prefers", &task.preferred_capabilities)?;
     for (field, agent) in [("assigned_to", &task.assigned_to), ("delegated_by", &task.delegated_by)] {
@@ -40,7 +39,7 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     match task.start {
         Start::Now => {}
         Start::After(delay) => check::span("delay", delay)?,
-        Start::At(at) => check::time("run_at", at, check::LAST_START, "1970 to 9989")?,
+        Start::At(at) => run_at(at)?,
     }
     task.expiry = match task.expiry {
         Expiry::Default => defaults.timeout.map_or(Expiry::Never, Expiry::After),
@@ -49,7 +48,7 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
             Expiry::After(timeout)
         }
         Expiry::At(at) => {
-            check::time("expires_at", at, check::LAST, "1970 to 9999")?;
+            expires_at(at)?;
             Expiry::At(at)
         }
         Expiry::Never => Expiry::Never,
@@ -63,6 +62,30 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     }
     check::span("retry.base", task.retry.base)?;
     check::span("retry.cap", task.retry.cap)
+}
+
+pub(super) fn title(title: &str) -> Result<()> {
+    within("title", title, 1_000)
+}
+
+pub(super) fn description(description: &str) -> Result<()> {
+    within("description", description, 65_536)
+}
+
+pub(super) fn priority_weight(weight: f64) -> Result<()> {
+    if (0.0..=1.0).contains(&weight) {
+        Ok(())
+    } else {
+        Err(Error::invalid("priority_weight", weight, "0 to 1"))
+    }
+}
+
+pub(super) fn run_at(at: DateTime<Utc>) -> Result<()> {
+    check::time("run_at", at, check::LAST_START, "1970 to 9989")
+}
+
+pub(super) fn expires_at(at: DateTime<Utc>) -> Result<()> {
+    check::time("expires_at", at, check::LAST, "1970 to 9999")
 }
 
 pub(super) fn finish(finish: &Finish) -> Result<()> {

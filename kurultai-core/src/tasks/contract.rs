@@ -9,6 +9,7 @@ use super::{
     new_task::*,
     requests::Filter,
     types::*,
+    update::Rewrite,
 };
 pub use crate::batch::Batch;
 use crate::{
@@ -58,6 +59,10 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// its dependents in the same transaction. No two of a batch name the same task.
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied>;
 
+    /// Changes what somebody said of a task, where its fence holds, and with it its place in the order, its route and
+    /// its times. A rank never falls below that of what waits for the task, and what it waits for rises with it.
+    async fn update(&self, rewrite: Rewrite) -> Result<Applied>;
+
     /// The first tasks whose `due_at` has come, oldest first. Those whose time-outs are kept by the range come when no
     /// others are there, in portions.
     async fn due(&self, limit: usize) -> Result<Due>;
@@ -82,6 +87,12 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
 
     /// The tasks whose parent it is, with results, in the order of their ids.
     async fn children(&self, id: &str) -> Result<Vec<Prerequisite>>;
+
+    /// The ids of a task and of all below it, each parent before its children; empty where there is no such task.
+    async fn tree(&self, id: &str) -> Result<Vec<String>>;
+
+    /// The task that has this unique key.
+    async fn find(&self, unique_key: &str) -> Result<Option<Task>>;
 
     /// Counts, waits and what is paused.
     async fn stats(&self) -> Result<Stats>;

@@ -8,12 +8,14 @@ use super::{
     contract::*,
     explain::{self, Explanation},
     hot::Hot,
+    many::PORTION,
     new_task::*,
     progress::{Announce, Pace},
-    requests::{Claim, Filter},
+    requests::{Cancel, Claim, Filter},
     rules::Action,
     settle::Settling,
     types::*,
+    update::{TaskUpdate, Told},
     upkeep::TaskUpkeep,
     wait,
 };
@@ -266,9 +268,28 @@ impl Tasks {
     }
 
     /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
-    /// stay: cancel those too that should not run. Returns the task's status. Errors: `task.not_found`, `task.state` where it is finished.
-    pub async fn cancel(&self, id: &str, reason: Option<&str>) -> Result<Status> {
-        self.act(id, Action::Cancel { reason: reason.map(str::to_owned) }).await
+    /// stay, unless [`Cancel::children`] says otherwise: then everything below it is cancelled as well, and what is
+    /// finished is passed over, be it the task itself. Returns the task's status.
+    ///
+    /// Errors: `task.not_found`, `task.state` where it is finished. Cancel safe: a repetition goes on where a dropped
+    /// call was.
+    pub async fn cancel(&self, id: &str, cancel: impl Into<Cancel>) -> Result<Status> {
+        let Cancel { reason, children } = cancel.into();
+        let cancel = Action::Cancel { reason };
+        if !children {
+            return self.act(id, cancel).await;
+        }
+        let _call = self.session.calls.begin()?;
+        self.settling.cancel_tree(id, &cancel).await
+    }
+
+    /// Cancels all tasks that match, as [`cancel`](Self::cancel) does each, 200 at a time; what is finished is passed
+    /// over. The filter's `limit` does not count. Returns how many it cancelled or asked their holders to stop.
+    ///
+    /// Errors: `input.invalid` where no field is given, or a cursor. What was done before an error stays so. Cancel
+    /// safe: a repetition goes on where a dropped call was.
+    pub async fn cancel_many(&self, filter: Filter, reason: Option<&str>) -> Result<usize> {
+        self.act_on(filter, Action::Cancel { reason: reason.map(str::to_owned) }).await
     }
 
     /// Takes a task out of the queue until [`resume`](Self::resume); its holder learns it at its next `extend`.
@@ -288,9 +309,52 @@ impl Tasks {
         self.act(id, Action::Requeue).await
     }
 
+    /// Requeues all tasks that match, 200 at a time; what cannot be requeued is passed over. Returns how many it was. The
+    /// filter, errors and cancel safety as [`cancel_many`](Self::cancel_many).
+    pub async fn requeue_many(&self, filter: Filter) -> Result<usize> {
+        self.act_on(filter, Action::Requeue).await
+    }
+
     /// Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`.
     pub async fn discard(&self, id: &str) -> Result<Status> {
         self.act(id, Action::Discard).await
+    }
+
+    /// Changes what is given of a task that nobody holds, and answers with the task as it is then. It keeps its age in
+    /// the order; a rank that something more urgent waits for stays, and what it waits for rises with it. With a
+    /// time-out and a new `run_at` the time-out counts anew; `expires_at` ends it. An enqueue under its unique key
+    /// compares with the new payload.
+    ///
+    /// Errors: `input.invalid`, `input.payload`, `task.not_found`, `task.state` where it is held or finished. After
+    /// `store.outcome_unknown` repeat it. Cancel safe: a dropped call may still have changed the task.
+    pub async fn update(&self, id: &str, update: TaskUpdate) -> Result<Task> {
+        self.change(id, update, Told::Updated).await
+    }
+
+    /// Changes how urgent a task is: `priority`, `weight` (0 to 1) or both; `None` stays as it is. Answer, errors and
+    /// cancel safety as [`update`](Self::update).
+    pub async fn reprioritize(
+        &self,
+        id: &str,
+        priority: Option<Priority>,
+        weight: Option<f64>,
+    ) -> Result<Task> {
+        let update = TaskUpdate { priority, priority_weight: weight, ..TaskUpdate::default() };
+        self.change(id, update, Told::Reprioritized).await
+    }
+
+    /// Gives a task to one agent, or with `None` to anybody; `by` is who decided it. Answer, errors and cancel safety as
+    /// [`update`](Self::update).
+    pub async fn assign(&self, id: &str, agent: Option<&str>, by: Option<&str>) -> Result<Task> {
+        by.map_or(Ok(()), |by| check::agent("by", by))?;
+        self.change(id, TaskUpdate::new().assigned_to(agent), Told::Assigned { by }).await
+    }
+
+    #[instrument(level = "debug", skip(self, update, told))]
+    async fn change(&self, id: &str, update: TaskUpdate, told: Told<'_>) -> Result<Task> {
+        update.check()?;
+        let _call = self.session.calls.begin()?;
+        self.settling.update(id, &update, told).await
     }
 
     /// Stops giving out a task type, or with `None` every task: the emergency stop. Holders see it at their next
@@ -345,6 +409,14 @@ impl Tasks {
         self.queue.get(ids.iter().map(|id| (*id).to_owned()).collect()).await
     }
 
+    /// The task that has this unique key, or that had it last and is dead, cancelled or expired; `None` where there is none. Errors:
+    /// `input.invalid`.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn find(&self, unique_key: &str) -> Result<Option<Task>> {
+        check::text("unique_key", unique_key, 256)?;
+        self.queue.find(unique_key).await
+    }
+
     /// A page of tasks, in the order of their ids; give [`Page::next`] as the next filter's cursor. Errors: `input.invalid`.
     #[instrument(level = "debug", skip_all)]
     pub async fn list(&self, filter: Filter) -> Result<Page> {
@@ -375,6 +447,28 @@ impl Tasks {
         let paused = self.queue.paused().await?;
         let agents = self.agents.agents().await?;
         Ok(explain::explain(&task, &facts, &prerequisites, &children, &paused, &agents))
+    }
+
+    /// Holds up a close for one portion at most.
+    #[instrument(level = "debug", skip(self))]
+    async fn act_on(&self, filter: Filter, action: Action) -> Result<usize> {
+        if !filter.is_given() {
+            return Err(Error::invalid("filter", "empty", "at least one field"));
+        }
+        if let Some(cursor) = &filter.cursor {
+            return Err(Error::invalid("cursor", cursor, "none"));
+        }
+        let (mut changed, mut page) = (0, Filter { limit: PORTION, ..filter.clone() });
+        loop {
+            let _call = self.session.calls.begin()?;
+            let Page { tasks, next } = self.queue.list(page.clone()).await?;
+            let ids = tasks.into_iter().map(|task| task.id).collect();
+            changed += self.settling.act_on_matching(ids, &action, &filter).await?;
+            page.cursor = next;
+            if page.cursor.is_none() {
+                return Ok(changed);
+            }
+        }
     }
 
     #[instrument(level = "debug", skip(self))]

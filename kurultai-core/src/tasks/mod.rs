@@ -3,6 +3,7 @@
 //! Read in this order: `types`, `new_task` and `requests`, [`contract`] (what a store does), `handle` (what users call), then the pure
 //! rules: `check` (is the call sound), `admit` (may it be enqueued), `order` (who gets what), `rules` (next states),
 //! `explain` (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
+//! `many` (one action on many tasks), `update` (what people change of a task),
 //! `upkeep` (the background).
 
 pub(crate) mod admit;
@@ -13,6 +14,7 @@ pub mod contract;
 mod explain;
 mod handle;
 mod hot;
+mod many;
 mod new_task;
 pub(crate) mod order;
 mod progress;
@@ -20,6 +22,7 @@ mod requests;
 pub(crate) mod rules;
 mod settle;
 mod types;
+pub(crate) mod update;
 mod upkeep;
 mod wait;
 
@@ -29,6 +32,7 @@ pub use contract::{Extend, TaskQueue};
 pub use explain::{Explanation, Reason};
 pub use handle::Tasks;
 pub use new_task::*;
-pub use requests::{Claim, Filter};
+pub use requests::{Cancel, Claim, Filter};
 pub use types::*;
+pub use update::TaskUpdate;
 pub(crate) use upkeep::TaskUpkeep;

@@ -1,4 +1,4 @@
-//! What a call asks for: what to claim, what to list.
+//! What a call asks for: what to claim, how to cancel, what to list.
 
 use super::types::Status;
 use std::time::Duration;
@@ -65,6 +65,46 @@ impl Claim {
     }
 }
 
+/// How to cancel a task. A reason, or `None`, stands for that alone.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cancel {
+    /// Why, for people and the log.
+    pub reason: Option<String>,
+    /// Also all tasks below it. Default false.
+    pub children: bool,
+}
+
+impl Cancel {
+    /// The task alone, without a reason.
+    pub fn new() -> Self {
+        Cancel::default()
+    }
+
+    /// Why, for people and the log.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Whether all tasks below it are cancelled too.
+    pub fn children(mut self, children: bool) -> Self {
+        self.children = children;
+        self
+    }
+}
+
+impl From<Option<&str>> for Cancel {
+    fn from(reason: Option<&str>) -> Self {
+        Cancel { reason: reason.map(str::to_owned), children: false }
+    }
+}
+
+impl From<&str> for Cancel {
+    fn from(reason: &str) -> Self {
+        Cancel::new().reason(reason)
+    }
+}
+
 /// What to list; every field that is given must match. Tasks come in the order of their ids, which is the order
 /// in which they were made.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,5 +136,14 @@ impl Default for Filter {
             cursor: None,
             limit: 100,
         }
+    }
+}
+
+impl Filter {
+    /// Whether anything is said of the tasks.
+    pub(super) fn is_given(&self) -> bool {
+        let Filter { status, task_type, assigned_to, claimed_by, parent_id, cursor: _, limit: _ } = self;
+        status.is_some()
+            || [task_type, assigned_to, claimed_by, parent_id].iter().any(|field| field.is_some())
     }
 }

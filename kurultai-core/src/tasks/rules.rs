@@ -42,7 +42,7 @@ pub(crate) fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
 }
 
 /// The same for a task that enters the queue later. With a `timeout`, `expires_at` counts anew.
-fn waiting(
+pub(super) fn waiting(
     now: Micros,
     run_at: Option<Micros>,
     expires_at: Option<Micros>,

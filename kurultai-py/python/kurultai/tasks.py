@@ -9,6 +9,7 @@ from typing import Any, List, Literal, Tuple, Union
 from . import _native
 from .errors import KurultaiError
 from .types import (
+    UNCHANGED,
     Claimed,
     Complete,
     Dependency,
@@ -31,9 +32,26 @@ from .types import (
     Status,
     Task,
     TaskLike,
+    Unchanged,
     Usage,
     UsageFields,
 )
+
+
+def _matching(
+    status: Status | None,
+    type: str | None,
+    assigned_to: str | None,
+    claimed_by: str | None,
+    parent: TaskLike | None,
+) -> _native._Filter:
+    return {
+        "status": status,
+        "type": type,
+        "assigned_to": assigned_to,
+        "claimed_by": claimed_by,
+        "parent": parent,
+    }
 
 
 class Tasks:
@@ -330,14 +348,95 @@ class Tasks:
         """
         return await self._native.renew(task, {"ttl": ttl, "progress": progress, "checkpoint": checkpoint})
 
-    async def cancel(self, task: TaskLike, reason: str | None = None) -> Status:
+    async def cancel(self, task: TaskLike, reason: str | None = None, *, children: bool = False) -> Status:
         """Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next ``extend``. Its
-        children stay: cancel those too that should not run. Returns the task's status. Errors: ``task.not_found``, ``task.state`` where it is finished.
+        children stay; with ``children`` everything below it is cancelled as well, and what is finished is passed
+        over, be it the task itself. Returns the task's status. Errors: ``task.not_found``, ``task.state`` where it is
+        finished. Cancel safe: a repetition goes on where a cancelled call was.
 
         >>> await k.tasks.cancel(await k.tasks.enqueue("review"), "not needed any more")
         'cancelled'
         """
-        return await self._native.cancel(task, reason)
+        return await self._native.cancel(task, reason, children)
+
+    async def cancel_many(
+        self,
+        *,
+        status: Status | None = None,
+        type: str | None = None,
+        assigned_to: str | None = None,
+        claimed_by: str | None = None,
+        parent: TaskLike | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Cancels all tasks that match in every way given, as ``cancel`` does each, 200 at a time; what is finished is
+        passed over. Returns how many it cancelled or asked their holders to stop. Errors: ``input.invalid`` where
+        nothing is said of the tasks. What was done before an error stays so. Cancel safe as ``cancel``.
+
+        >>> added = await k.tasks.enqueue_many([{"type": "review"}, {"type": "review"}, {"type": "build"}])
+        >>> await k.tasks.cancel_many(type="review", reason="replaced")
+        2
+        """
+        matching = _matching(status, type, assigned_to, claimed_by, parent)
+        return await self._native.cancel_many(matching, reason)
+
+    async def update(
+        self,
+        task: TaskLike,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        payload: Any = UNCHANGED,
+        priority: str | None = None,
+        priority_weight: float | None = None,
+        run_at: datetime | None | Unchanged = UNCHANGED,
+        expires_at: datetime | None | Unchanged = UNCHANGED,
+        assigned_to: str | None | Unchanged = UNCHANGED,
+    ) -> Task:
+        """Changes what is given of a task that nobody holds, and returns the task as it is then. None for ``run_at`` is at
+        once, for ``expires_at`` never, for ``assigned_to`` anybody. It keeps its age in the order; a rank that
+        something more urgent waits for stays, and what it waits for rises with it. With a time-out and a new
+        ``run_at`` the time-out counts anew; ``expires_at`` ends it. An enqueue under its unique key compares with the
+        new payload.
+
+        Errors: ``input.invalid``, ``input.payload``, ``task.not_found``, ``task.state`` where it is held or finished.
+        After ``store.outcome_unknown`` repeat it. Cancel safe: a cancelled call may still have changed the task.
+
+        >>> task = await k.tasks.enqueue("review", {"pr": 41}, assigned_to="jochi")
+        >>> task = await k.tasks.update(task, payload={"pr": 42}, assigned_to=None)
+        >>> task.payload, task.assigned_to
+        ({'pr': 42}, None)
+        """
+        said = {
+            "title": title,
+            "description": description,
+            "priority": priority,
+            "priority_weight": priority_weight,
+        }
+        changes = {name: value for name, value in said.items() if value is not None}
+        open = {"payload": payload, "run_at": run_at, "expires_at": expires_at, "assigned_to": assigned_to}
+        changes.update((name, value) for name, value in open.items() if value is not UNCHANGED)
+        return await self._native.update(task, changes)
+
+    async def reprioritize(
+        self, task: TaskLike, priority: str | None = None, weight: float | None = None
+    ) -> Task:
+        """Changes how urgent a task is; what is None stays as it is. Answer, errors and cancel safety as ``update``.
+
+        >>> task = await k.tasks.reprioritize(await k.tasks.enqueue("review"), "P0", weight=0.9)
+        >>> task.priority, task.priority_weight
+        ('P0', 0.9)
+        """
+        return await self._native.reprioritize(task, priority, weight)
+
+    async def assign(self, task: TaskLike, agent: str | None, *, by: str | None = None) -> Task:
+        """Gives a task to one agent, or with None to anybody; ``by`` is who decided it. Answer, errors and cancel safety
+        as ``update``.
+
+        >>> (await k.tasks.assign(await k.tasks.enqueue("review"), "jochi", by="kublai")).assigned_to
+        'jochi'
+        """
+        return await self._native.assign(task, agent, by)
 
     async def suspend(self, task: TaskLike) -> Status:
         """Takes a task out of the queue until ``resume``; its holder learns it at its next ``extend``. Errors:
@@ -366,6 +465,23 @@ class Tasks:
         ('cancelled', 'pending')
         """
         return await self._native.requeue(task)
+
+    async def requeue_many(
+        self,
+        *,
+        status: Status | None = None,
+        type: str | None = None,
+        assigned_to: str | None = None,
+        claimed_by: str | None = None,
+        parent: TaskLike | None = None,
+    ) -> int:
+        """Requeues all tasks that match, 200 at a time; what cannot be requeued is passed over. Returns how many it was.
+        Parameters, errors and cancel safety as ``cancel_many``.
+
+        >>> await k.tasks.requeue_many(status="dead_letter", type="review")
+        0
+        """
+        return await self._native.requeue_many(_matching(status, type, assigned_to, claimed_by, parent))
 
     async def discard(self, task: TaskLike) -> Status:
         """Gives up a dead letter: it becomes ``cancelled``. Errors: ``task.not_found``, ``task.state``.
@@ -466,6 +582,16 @@ class Tasks:
         [None]
         """
         return await self._native.get_many(list(tasks))
+
+    async def find(self, unique_key: str) -> Task | None:
+        """The task that has this unique key, or that had it last and is dead, cancelled or expired; None where there is
+        none. Errors: ``input.invalid``.
+
+        >>> added = await k.tasks.enqueue("report", unique_key="report-2026-03")
+        >>> (await k.tasks.find("report-2026-03")).status
+        'pending'
+        """
+        return await self._native.find(unique_key)
 
     async def list(
         self,

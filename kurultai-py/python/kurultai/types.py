@@ -8,9 +8,10 @@ when it is first looked at.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol, TypedDict, Union
+from typing import Any, Final, Literal, Protocol, TypedDict, Union
 
 from ._native import (
     Adoption,
@@ -43,6 +44,7 @@ from ._native import (
 )
 
 __all__ = [
+    "UNCHANGED",
     "Adoption",
     "AgentInfo",
     "AgentStatus",
@@ -81,8 +83,19 @@ __all__ = [
     "Task",
     "TaskError",
     "TaskLike",
+    "Unchanged",
     "Usage",
 ]
+
+
+class Unchanged(enum.Enum):
+    """The type of ``UNCHANGED``."""
+
+    UNCHANGED = "unchanged"
+
+
+#: What ``tasks.update`` takes for a field that stays as it is, where None says something.
+UNCHANGED: Final = Unchanged.UNCHANGED
 
 Status = Literal[
     "blocked",

@@ -78,6 +78,7 @@ impl State {
             ("task.cancel_requested" | "task.suspend_requested", Held) => true,
             ("task.requeued", DeadLetter | Cancelled | Expired) => true,
             ("task.discarded", DeadLetter) => true,
+            ("task.updated" | "task.reprioritized" | "task.assigned", Waiting | Suspended) => true,
             _ => false,
         }
     }
@@ -93,6 +94,7 @@ impl State {
             "task.expired" => Phase::Expired,
             "task.cancel_requested" | "task.suspend_requested" => self.phase,
             "task.resumed" if self.phase == Phase::Held => Phase::Held,
+            "task.updated" | "task.reprioritized" | "task.assigned" => self.phase,
             _ => Phase::Waiting,
         };
         let asked = match event.topic.as_str() {

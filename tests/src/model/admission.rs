@@ -153,8 +153,9 @@ impl Model {
             task_type: TYPES[spec.task_type],
             payload: spec.payload,
             unique_key,
+            priority: spec.rank,
             rank: spec.rank,
-            weight: if spec.heavy { 900 } else { 500 },
+            weight: weight(spec.heavy),
             required: spec.required.map(|skill| SKILLS[skill]).into_iter().collect(),
             preferred: spec.preferred.map(|skill| SKILLS[skill]).into_iter().collect(),
             assigned_to: spec.assigned_to.map(|agent| AGENTS[agent].0),
@@ -213,6 +214,11 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// In thousandths.
+pub(super) fn weight(heavy: bool) -> i64 {
+    if heavy { 900 } else { 500 }
 }
 
 pub(super) fn blocking(edges: &BTreeMap<usize, DependencyType>) -> impl Iterator<Item = usize> {

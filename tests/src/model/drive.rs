@@ -2,7 +2,7 @@
 
 use super::{
     admission::{MAX_DEPTH, Names},
-    ops::{AGENTS, How, Op, RETRY_CAP, SKILLS, STRANGER, Spec, TYPES, Until, Verb},
+    ops::{AGENTS, Changes, How, Op, RETRY_CAP, SKILLS, STRANGER, Spec, TYPES, Until, Verb},
     queue::Verdict,
     reference::Model,
 };
@@ -12,7 +12,7 @@ use kurultai_core::{
     events::EventFilter,
     tasks::{
         Claim, Dependency, DependencyType, Expiry, Failure, Finished, Lease, NewTask, Outcome, Priority,
-        RetryPolicy, Status,
+        RetryPolicy, Status, TaskUpdate,
     },
 };
 use proptest::sample::Index;
@@ -100,6 +100,7 @@ impl Drive {
             Op::Depend { dependent, prerequisite, kind } => {
                 self.add_dependency(*dependent, *prerequisite, *kind).await?;
             }
+            Op::Update { task, changes } => self.update(*task, changes).await?,
             Op::Advance { seconds, settle } => {
                 self.note(format_args!("advance {seconds} s, settle {settle}"));
                 self.advance(seconds * 1000);
@@ -121,6 +122,8 @@ impl Drive {
             let found = found.ok_or_else(|| format!("{} is not in the store", task.id))?;
             let theirs = (found.status, found.attempts, found.claimed_by.as_deref(), found.lease_version);
             same(&task.id, theirs, (task.status, task.attempts, task.claimed_by, task.version))?;
+            let theirs = (found.priority as usize, found.assigned_to.as_deref());
+            same(&task.id, theirs, (task.priority, task.assigned_to))?;
             if task.status == Status::Pending {
                 let at =
                     |time: Option<chrono::DateTime<chrono::Utc>>| time.map(|t| t.timestamp_millis() - START);
@@ -255,6 +258,23 @@ impl Drive {
             Verb::Discard => tasks.discard(&id).await,
         };
         same("answer", answer.map(drop).map_err(|e| e.code()), self.model.act(index, verb))
+    }
+
+    async fn update(&mut self, task: Index, changes: &Changes) -> Result<(), String> {
+        let Some(index) = self.task(task) else { return Ok(()) };
+        let id = self.model.tasks[index].id.clone();
+        self.note(format_args!("update {id} {changes:?}"));
+        let (now, mut update) = (self.clock.now(), TaskUpdate::new());
+        update.priority = changes.rank.map(|rank| Priority::ALL[rank]);
+        update.priority_weight = changes.heavy.map(|heavy| if heavy { 0.9 } else { 0.5 });
+        update.run_at = changes.delay.map(|delay| delay.map(|delay| now + seconds(delay)));
+        update.expires_at = changes.expiry.map(|expiry| expiry.map(|expiry| now + seconds(expiry)));
+        update.assigned_to = changes.assigned_to.map(|agent| agent.map(|agent| AGENTS[agent].0.to_owned()));
+        if update == TaskUpdate::new() {
+            return Ok(());
+        }
+        let answer = self.kurultai.tasks().update(&id, update).await;
+        same("update", answer.map(drop).map_err(|e| e.code()), self.model.update(index, changes))
     }
 
     async fn pause(&mut self, task_type: &'static str, paused: bool) -> Result<(), String> {

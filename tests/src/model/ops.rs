@@ -42,6 +42,10 @@ pub(super) enum Op {
         prerequisite: Index,
         kind: DependencyType,
     },
+    Update {
+        task: Index,
+        changes: Changes,
+    },
     /// Without `settle` the next call meets leases and times that have passed unnoticed.
     Advance {
         seconds: i64,
@@ -108,6 +112,16 @@ impl fmt::Debug for Spec {
         }
         self.expiry.map_or(Ok(()), |expiry| write!(f, " expiry {expiry:?}"))
     }
+}
+
+/// What to change of a task; `Some(None)` is at once, never, anybody.
+#[derive(Debug, Clone)]
+pub(super) struct Changes {
+    pub(super) rank: Option<usize>,
+    pub(super) heavy: Option<bool>,
+    pub(super) delay: Option<Option<i64>>,
+    pub(super) expiry: Option<Option<i64>>,
+    pub(super) assigned_to: Option<Option<usize>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -187,6 +201,15 @@ fn verb() -> impl Strategy<Value = Verb> {
     ]
 }
 
+fn changes() -> impl Strategy<Value = Changes> {
+    let order = (prop::option::of(0..4usize), prop::option::of(any::<bool>()));
+    let often = |value: std::ops::Range<i64>| prop::option::of(prop::option::weighted(0.6, value));
+    let assigned_to = prop::option::of(prop::option::of(0..3usize));
+    (order, often(0..30), often(0..40), assigned_to).prop_map(
+        |((rank, heavy), delay, expiry, assigned_to)| Changes { rank, heavy, delay, expiry, assigned_to },
+    )
+}
+
 pub(super) fn op() -> impl Strategy<Value = Op> {
     let agent = prop_oneof![30 => 0..3usize, 1 => Just(3usize)];
     prop_oneof![
@@ -200,6 +223,7 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(only, paused)| Op::Pause { only, paused }),
         3 => (any::<Index>(), any::<Index>(), kind())
             .prop_map(|(dependent, prerequisite, kind)| Op::Depend { dependent, prerequisite, kind }),
+        4 => (any::<Index>(), changes()).prop_map(|(task, changes)| Op::Update { task, changes }),
         3 => (1..60i64, any::<bool>()).prop_map(|(seconds, settle)| Op::Advance { seconds, settle }),
     ]
 }

@@ -1,11 +1,11 @@
 //! What the model gives out and takes back: claim, finish, extend, and what people ask of a task.
 
 use super::{
-    admission::Refused,
-    ops::{AGENTS, How, Verb},
+    admission::{Refused, blocking, weight},
+    ops::{AGENTS, Changes, How, Verb},
     reference::{Ended, Model, Task},
 };
-use kurultai_core::tasks::{Signal, Status};
+use kurultai_core::tasks::{DependencyType, Signal, Status};
 use std::cmp::Reverse;
 
 /// What the holder of a lease may be told.
@@ -146,6 +146,53 @@ impl Model {
             _ => return Err("task.state"),
         }
         Ok(())
+    }
+
+    /// What is so already changes nothing.
+    pub(super) fn update(&mut self, index: usize, changes: &Changes) -> Result<(), Refused> {
+        let (now, before) = (self.now, self.tasks[index].clone());
+        if before.status == Status::InProgress || before.status.is_finished() {
+            return Err("task.state");
+        }
+        let task = &mut self.tasks[index];
+        if let Some(agent) = changes.assigned_to {
+            task.assigned_to = agent.map(|agent| AGENTS[agent].0);
+        }
+        let run_at = match changes.delay {
+            Some(Some(delay)) => Some(now + delay * 1000),
+            // At once, if it was not to start before.
+            Some(None) => task.run_at.map(|at| at.min(now)),
+            None => task.run_at,
+        };
+        if let Some(expiry) = changes.expiry {
+            (task.timeout, task.expires_at) = (None, expiry.map(|seconds| now + seconds * 1000));
+        }
+        if task.status != Status::Pending {
+            task.run_at = run_at;
+        } else if run_at != before.run_at {
+            // Nothing but its times: what its holder may be told stays.
+            let ended = task.ended;
+            task.queue(now, run_at);
+            task.ended = ended;
+        }
+        let order = (changes.rank.unwrap_or(before.priority), changes.heavy.map_or(before.weight, weight));
+        if order != (before.priority, before.weight) {
+            self.reorder(index, order);
+        }
+        Ok(())
+    }
+
+    /// No lower than what waits for it, and what it waits for no lower than it.
+    fn reorder(&mut self, index: usize, (priority, weight): (usize, i64)) {
+        let waits = |task: &&Task| {
+            !task.status.is_finished() && task.edges.get(&index) == Some(&DependencyType::Blocks)
+        };
+        let urgent = self.tasks.iter().filter(waits).map(|task| task.rank).min();
+        let rank = urgent.map_or(priority, |urgent| urgent.min(priority));
+        let task = &mut self.tasks[index];
+        (task.priority, task.weight, task.rank) = (priority, weight, rank);
+        let before: Vec<usize> = blocking(&task.edges).collect();
+        before.into_iter().for_each(|on| self.raise(on, rank));
     }
 
     /// To the queue, or to what it depends on.

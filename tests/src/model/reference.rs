@@ -17,6 +17,8 @@ pub(super) struct Task {
     pub(super) task_type: &'static str,
     pub(super) payload: usize,
     pub(super) unique_key: Option<String>,
+    /// As its author, or whoever changed it last, has it.
+    pub(super) priority: usize,
     /// Its own rank, or a better one that it inherited.
     pub(super) rank: usize,
     /// In thousandths.

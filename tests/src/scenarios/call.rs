@@ -6,8 +6,8 @@ use kurultai_core::{
     agents::NewAgent,
     events::EventFilter,
     tasks::{
-        AdoptOptions, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask, Outcome,
-        RetryPolicy, Start, Usage, WaitFor,
+        AdoptOptions, Cancel, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask,
+        Outcome, RetryPolicy, Start, TaskUpdate, Usage, WaitFor,
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -64,9 +64,27 @@ pub(super) async fn call(
             answer(tasks.renew(request).await?)
         }
         "tasks.cancel" => {
-            let reason: Option<String> = args.take("reason");
-            answer(tasks.cancel(&args.id("task"), reason.as_deref()).await?)
+            let (reason, children) = (args.take("reason"), args.take("children").unwrap_or_default());
+            answer(tasks.cancel(&args.id("task"), Cancel { reason, children }).await?)
         }
+        "tasks.cancel_many" => {
+            let reason: Option<String> = args.take("reason");
+            answer(tasks.cancel_many(filter(args), reason.as_deref()).await?)
+        }
+        "tasks.requeue_many" => answer(tasks.requeue_many(filter(args)).await?),
+        "tasks.update" => answer(tasks.update(&args.id("task"), update(args)).await?),
+        "tasks.reprioritize" => {
+            let (task, priority, weight) =
+                (args.id("task"), args.take::<String>("priority"), args.take("weight"));
+            let priority = priority.map(|word| word.parse()).transpose()?;
+            answer(tasks.reprioritize(&task, priority, weight).await?)
+        }
+        "tasks.assign" => {
+            let (task, agent, by): (_, Option<String>, Option<String>) =
+                (args.id("task"), args.need("agent"), args.take("by"));
+            answer(tasks.assign(&task, agent.as_deref(), by.as_deref()).await?)
+        }
+        "tasks.find" => answer(tasks.find(&args.need::<String>("unique_key")).await?),
         "tasks.suspend" => answer(tasks.suspend(&args.id("task")).await?),
         "tasks.resume" => answer(tasks.resume(&args.id("task")).await?),
         "tasks.requeue" => answer(tasks.requeue(&args.id("task")).await?),
@@ -271,6 +289,21 @@ fn filter(args: &mut Args) -> Filter {
         parent_id: args.take("parent").map(id),
         cursor: args.take("cursor"),
         limit: args.take("limit").unwrap_or(100),
+    }
+}
+
+fn update(args: &mut Args) -> TaskUpdate {
+    let start = args.start;
+    let at = |seconds: Option<f64>| seconds.map(|seconds| start + Duration::from_secs_f64(seconds));
+    TaskUpdate {
+        title: args.take("title"),
+        description: args.take("description"),
+        payload: args.take::<Json>("payload"),
+        priority: args.take::<String>("priority").map(|word| word.parse().unwrap()),
+        priority_weight: args.take("priority_weight"),
+        run_at: args.take("run_at").map(at),
+        expires_at: args.take("expires_at").map(at),
+        assigned_to: args.take("assigned_to"),
     }
 }
 

@@ -129,12 +129,14 @@ scenarios! {
     failed_prerequisites
     lists
     lost_leases
+    many
     pauses
     priorities
     registry
     retries
     suspended
     times
+    updates
     waits
 }
 

@@ -13,6 +13,7 @@ mod finish;
 mod insert;
 mod lost;
 mod read;
+mod update;
 mod upkeep;
 
 #[cfg(feature = "testing")]
@@ -22,7 +23,7 @@ use crate::{
     neo4j::{Neo4jStore, cypher::lock, statement::Statement},
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, TaskQueue, contract::*,
+        Page, Prerequisite, Stats, Task, TaskQueue, contract::*, update::Rewrite,
     },
 };
 use async_trait::async_trait;
@@ -96,6 +97,10 @@ impl TaskQueue for Neo4jStore {
         apply::apply(self, changes).await
     }
 
+    async fn update(&self, rewrite: Rewrite) -> Result<Applied> {
+        self.call(update::update(self, rewrite)).await
+    }
+
     async fn due(&self, limit: usize) -> Result<Due> {
         self.call(read::due(self, limit)).await
     }
@@ -129,6 +134,14 @@ impl TaskQueue for Neo4jStore {
 
     async fn children(&self, id: &str) -> Result<Vec<Prerequisite>> {
         read::children(self, id).await
+    }
+
+    async fn tree(&self, id: &str) -> Result<Vec<String>> {
+        read::tree(self, id).await
+    }
+
+    async fn find(&self, unique_key: &str) -> Result<Option<Task>> {
+        self.call(read::find(self, unique_key)).await
     }
 
     async fn stats(&self) -> Result<Stats> {

@@ -36,6 +36,17 @@ MATCH (t:Task {namespace: $ns, id: $ids[i]}) USING INDEX SEEK t:Task(namespace, 
 RETURN [i, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row",
 );
 
+const FIND: Statement = Statement::plain(
+    "CYPHER 5 MATCH (t:Task {namespace: $ns, unique_key: $key})
+RETURN [0, properties(t), [(t)-[:DEPENDS_ON]->(p:Task) | p.id]] AS row",
+);
+
+const TREE: Statement = Statement::plain(
+    "CYPHER 5 MATCH (t:Task {namespace: $ns, id: $id}) USING INDEX SEEK t:Task(namespace, id)
+MATCH way = (t)-[:SPAWNED*0..]->(below:Task)
+RETURN [below.id] AS row ORDER BY length(way), below.id",
+);
+
 /// In the order of ids. There is no index of statuses: it would change with each transition, and nothing hot asks for it.
 const LIST_ALL: Statement = Statement::plain(concat!(
     "CYPHER 5 MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > $cursor
@@ -128,6 +139,17 @@ pub(super) async fn get(store: &Neo4jStore, ids: Vec<String>) -> Result<Vec<Opti
         all[index as usize] = Some(task);
     }
     Ok(all)
+}
+
+pub(super) async fn find(store: &Neo4jStore, unique_key: &str) -> Result<Option<Task>> {
+    let query = store.query(FIND).param("key", unique_key);
+    let found = whole(store, query, |mut row| Ok((row.next()?, task(row.next()?, row.next()?)?)));
+    Ok(found.await?.pop().map(|(_, task)| task))
+}
+
+pub(super) async fn tree(store: &Neo4jStore, id: &str) -> Result<Vec<String>> {
+    let rows = store.exec(store.query(TREE).param("id", id)).await?;
+    rows.into_iter().map(|mut row| row.next()).collect()
 }
 
 /// How often a list is read whose tasks go on to change.

@@ -294,7 +294,7 @@ fn insert_edge(tx: &Tx<'_>, dependent: i64, prerequisite: i64, edge: &Dependency
 }
 
 /// Gives prerequisites the rank of what waits for them, and so on along `blocks`, as long as that is better.
-fn raise(tx: &Tx<'_>, mut urgent: Vec<(i64, i64)>) -> Result<()> {
+pub(super) fn raise(tx: &Tx<'_>, mut urgent: Vec<(i64, i64)>) -> Result<()> {
     while let Some((n, rank)) = urgent.pop() {
         let sql = "update task set sort_key = sort_key - ((sort_key >> 60) - ?2) * ?3,
               claim_key = claim_key - ((sort_key >> 60) - ?2) * ?3, revision = revision + 1

@@ -130,7 +130,7 @@ impl<'a> Insertion<'a> {
     }
 }
 
-fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
+pub(super) fn route_id(tx: &Tx<'_>, key: &str) -> Result<i64> {
     if let Some(id) = tx.remember(|routes: &mut Routes| routes.ids.get(key).copied()).flatten() {
         return Ok(id);
     }

@@ -14,6 +14,7 @@ mod pause;
 mod pulse;
 mod read;
 mod routes;
+mod update;
 mod upkeep;
 
 pub(super) use jump::shift;
@@ -24,7 +25,7 @@ use crate::{
     sqlite::store::SqliteStore,
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, contract::*,
+        Page, Prerequisite, Stats, Task, contract::*, update::Rewrite,
     },
 };
 use async_trait::async_trait;
@@ -54,6 +55,10 @@ impl TaskQueue for SqliteStore {
 
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied> {
         self.write(move |tx| apply::apply(tx, changes)).await
+    }
+
+    async fn update(&self, rewrite: Rewrite) -> Result<Applied> {
+        self.write(move |tx| update::update(tx, &rewrite)).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {
@@ -98,6 +103,16 @@ impl TaskQueue for SqliteStore {
     async fn children(&self, id: &str) -> Result<Vec<Prerequisite>> {
         let id = id.to_owned();
         self.query(move |tx| read::children(tx, &id)).await
+    }
+
+    async fn tree(&self, id: &str) -> Result<Vec<String>> {
+        let id = id.to_owned();
+        self.query(move |tx| read::tree(tx, &id)).await
+    }
+
+    async fn find(&self, unique_key: &str) -> Result<Option<Task>> {
+        let key = unique_key.to_owned();
+        self.query(move |tx| read::find(tx, &key)).await
     }
 
     async fn stats(&self) -> Result<Stats> {

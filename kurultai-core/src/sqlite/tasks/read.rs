@@ -120,6 +120,10 @@ pub(super) fn get(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Task>>> {
     Ok(ids.iter().map(|id| found.get(id).cloned()).collect())
 }
 
+pub(super) fn find(tx: &Tx<'_>, unique_key: &str) -> Result<Option<Task>> {
+    tx.one(&format!("{TASK} where t.ns = ?1 and t.unique_key = ?2"), params![tx.ns, unique_key], task)
+}
+
 pub(super) fn list(tx: &Tx<'_>, filter: &Filter) -> Result<Page> {
     // Conditions that an index serves are there only where they are asked for: the planner sees no values.
     let (ns, dead) = match (&filter.parent_id, filter.status) {
@@ -171,6 +175,14 @@ pub(super) fn children(tx: &Tx<'_>, id: &str) -> Result<Vec<Prerequisite>> {
     let sql = "select c.id, 'blocks', c.status, r.results from task t join task c on c.parent = t.n
         left join task_result r on r.n = c.n where t.ns = ?1 and t.id = ?2 order by c.id";
     tx.rows(sql, params![tx.ns, id], prerequisite)
+}
+
+pub(super) fn tree(tx: &Tx<'_>, id: &str) -> Result<Vec<String>> {
+    let sql = "with recursive below(n, depth) as (
+          select n, 0 from task where ns = ?1 and id = ?2
+          union all select c.n, depth + 1 from below cross join task c on c.parent = below.n)
+        select id from below cross join task using(n) order by depth, n";
+    tx.rows(sql, params![tx.ns, id], |row| row.get(0))
 }
 
 /// The newest events that the spans of `stats` are taken from.
