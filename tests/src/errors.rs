@@ -223,5 +223,5 @@ fn a_payload_that_is_too_deep_is_named_by_its_path() {
 fn every_kind_says_whether_to_repeat() {
     let retryable: Vec<Kind> =
         Kind::ALL.into_iter().filter(|kind| Error::new(*kind, "x.y", "z").retryable()).collect();
-    assert_eq!(retryable, [Kind::Unavailable, Kind::OutcomeUnknown, Kind::Limited]);
+    assert_eq!(retryable, [Kind::Unavailable, Kind::OutcomeUnknown, Kind::Limited, Kind::TimedOut]);
 }
