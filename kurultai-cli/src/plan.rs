@@ -133,7 +133,7 @@ impl Plan {
         let named = |task_type: &str, key: &str| NewTask {
             unique_key: Some(format!("{}/{key}", self.name)),
             expiry: Expiry::Never,
-            retry,
+            retry: Some(retry),
             ..NewTask::new(task_type)
         };
         let heads: Vec<NewTask> = self.tasks.iter().map(|item| named(item.task_type(), &item.key)).collect();

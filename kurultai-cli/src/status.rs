@@ -100,6 +100,10 @@ pub(crate) fn numbers(stats: &Stats) -> Vec<String> {
         lines.push(format!("wait    {}", row(stats.wait_seconds)));
         lines.push(format!("run     {}", row(stats.run_seconds)));
     }
+    if stats.expired_last_day > 0 {
+        lines
+            .push(format!("expired {} in the last day: nobody claimed them in time", stats.expired_last_day));
+    }
     if !stats.paused.is_empty() {
         let everything = stats.paused.iter().any(String::is_empty);
         let types: Vec<String> = stats.paused.iter().filter(|p| !p.is_empty()).map(|p| clean(p)).collect();

@@ -4,6 +4,7 @@ use crate::{
     check,
     clock::Clock,
     error::{Error, Kind, Result},
+    tasks::RetryPolicy,
 };
 use percent_encoding::percent_decode_str;
 use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
@@ -33,6 +34,8 @@ pub struct TaskDefaults {
     pub timeout: Option<Duration>,
     /// How long a claim lasts without renewal. Default 30 s.
     pub lease: Duration,
+    /// How long a task waits between attempts. Default 60 s, doubled up to 1 h, full jitter.
+    pub retry: RetryPolicy,
 }
 
 /// How long what is over is kept; `None` keeps it for ever, which is the default.
@@ -180,6 +183,7 @@ impl TaskDefaults {
             max_attempts: number("TASK_QUEUE_MAX_RETRIES", 3)?.clamp(1, 1000) as u32,
             timeout: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
             lease: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
         })
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     bridge::{Bridge, Calls, Now},
     events::Events,
     jobs::Jobs,
+    new_task::RetryArgs,
     tasks::{AdoptArgs, Tasks},
 };
 use kurultai_core::{
@@ -41,6 +42,7 @@ struct TaskDefaultsArgs {
     #[serde(default, deserialize_with = "present")]
     timeout_ms: Option<Option<f64>>,
     lease_ms: Option<f64>,
+    retry: Option<RetryArgs>,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +99,7 @@ impl OpenArgs {
 
 impl TaskDefaultsArgs {
     fn over(self, defaults: TaskDefaults) -> Result<TaskDefaults> {
-        let TaskDefaults { max_attempts, timeout, lease } = defaults;
+        let TaskDefaults { max_attempts, timeout, lease, retry } = defaults;
         Ok(TaskDefaults {
             max_attempts: match self.max_attempts {
                 Some(given) => whole("taskDefaults.maxAttempts", given)?,
@@ -108,6 +110,7 @@ impl TaskDefaultsArgs {
                 None => timeout,
             },
             lease: maybe_millis("taskDefaults.leaseMs", self.lease_ms)?.unwrap_or(lease),
+            retry: self.retry.map(RetryArgs::policy).transpose()?.unwrap_or(retry),
         })
     }
 }

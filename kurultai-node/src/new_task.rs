@@ -76,7 +76,7 @@ enum Never {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RetryArgs {
+pub(crate) struct RetryArgs {
     base_ms: Option<f64>,
     cap_ms: Option<f64>,
     jitter: Option<bool>,
@@ -114,13 +114,13 @@ impl NewTaskArgs {
             start: start(self.run_at, self.delay_ms)?,
             expiry: expiry(self.expires_at, self.expires_in_ms)?,
             max_attempts: self.max_attempts.map(|most| whole("maxAttempts", most)).transpose()?,
-            retry: self.retry.map_or_else(|| Ok(RetryPolicy::default()), RetryArgs::policy)?,
+            retry: self.retry.map(RetryArgs::policy).transpose()?,
         })
     }
 }
 
 impl RetryArgs {
-    fn policy(self) -> Result<RetryPolicy> {
+    pub(crate) fn policy(self) -> Result<RetryPolicy> {
         let RetryPolicy { base, cap, jitter } = RetryPolicy::default();
         Ok(RetryPolicy {
             base: maybe_millis("retry.baseMs", self.base_ms)?.unwrap_or(base),

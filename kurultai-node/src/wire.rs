@@ -134,7 +134,8 @@ wire!(Task {
 });
 wire!(Stats {
     by_status => "byStatus", oldest_pending_seconds => "oldestPendingSeconds", wait_seconds => "waitSeconds",
-    run_seconds => "runSeconds", paused => "paused",
+    run_seconds => "runSeconds", expired_last_day => "expiredLastDay",
+    paused => "paused",
 });
 wire!(Adoption {
     dry_run => "dryRun", tasks => "tasks", agents => "agents", by_status => "byStatus", findings => "findings",

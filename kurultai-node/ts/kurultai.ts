@@ -6,14 +6,16 @@ import * as check from './check'
 import { Events } from './events'
 import { encodeArgs } from './json'
 import { native, type NativeJobs, type NativeTeam } from './native'
-import { time } from './new_task'
+import { RETRY, time } from './new_task'
 import * as results from './results'
 import { Tasks } from './tasks'
 import type { AdoptOptions, Adoption, OpenOptions, Waits } from './types'
 
 const OPEN: check.Fields = {
   namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
-  taskDefaults: check.object({ maxAttempts: check.count, timeoutMs: check.ms, leaseMs: check.ms }),
+  taskDefaults: check.object({
+    maxAttempts: check.count, timeoutMs: check.ms, leaseMs: check.ms, retry: check.object(RETRY),
+  }),
   retention: check.object({ tasksMs: check.ms, eventsMs: check.ms }), signal: check.anything,
 }
 

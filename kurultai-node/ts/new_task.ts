@@ -24,7 +24,7 @@ export function idOf(task: TaskLike): string {
   return task.id
 }
 
-const RETRY: check.Fields = { baseMs: check.ms, capMs: check.ms, jitter: check.flag }
+export const RETRY: check.Fields = { baseMs: check.ms, capMs: check.ms, jitter: check.flag }
 const OPTIONS: check.Fields = {
   id: check.text, title: check.text, description: check.text, priority: check.text, priorityWeight: check.finite,
   requires: check.texts, prefers: check.texts, assignedTo: check.text, delegatedBy: check.text, parent: check.taskLike,

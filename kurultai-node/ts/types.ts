@@ -268,6 +268,8 @@ export interface Stats {
   readonly waitSeconds: Percentiles
   /** From claimed to completed, over the same tasks. */
   readonly runSeconds: Percentiles
+  /** How many expired in the last 24 hours: nobody claimed them in time. */
+  readonly expiredLastDay: number
   /** Paused task types; an empty name stands for the whole namespace. */
   readonly paused: readonly string[]
 }
@@ -422,7 +424,10 @@ export interface OpenOptions extends Waits {
   /** Whether this process returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
   background?: boolean
   /** What a task gets where its author says nothing. `timeoutMs: null` lets tasks wait for ever. */
-  taskDefaults?: { maxAttempts?: number; timeoutMs?: number | null; leaseMs?: number }
+  taskDefaults?: {
+    maxAttempts?: number; timeoutMs?: number | null; leaseMs?: number
+    retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
+  }
   /** How long what is over is kept. Default for ever. */
   retention?: { tasksMs?: number; eventsMs?: number }
   /**

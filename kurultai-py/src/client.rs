@@ -7,6 +7,7 @@ use crate::{
     events::Events,
     jobs::Started,
     json,
+    new_task::retry_policy,
     op::{Answer, Op},
     options::options,
     runtime::ForkSafe,
@@ -49,7 +50,7 @@ options! {
 }
 
 options! {
-    TaskDefaultsOptions { max_attempts: Count, timeout: Span, lease: Span }
+    TaskDefaultsOptions { max_attempts: Count, timeout: Span, lease: Span, retry: Py<PyAny> }
 }
 
 options! {
@@ -80,6 +81,10 @@ impl OpenOptions {
                     given => never(py, "task_defaults.timeout", given)?,
                 },
                 lease: span(py, "task_defaults.lease", given.lease)?.unwrap_or(usual.lease),
+                retry: match given.retry {
+                    Some(retry) => retry_policy(retry.bind(py))?,
+                    None => usual.retry,
+                },
             });
         }
         if let Some(RetentionOptions { tasks, events }) = retention {

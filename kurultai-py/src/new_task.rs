@@ -137,7 +137,7 @@ fn set(task: &mut tasks::NewTask, name: &str, value: &Bound<'_, PyAny>) -> PyRes
         "max_attempts" => {
             task.max_attempts = Some(field::<Count>(name, value, "a whole number")?.named(py, name)?);
         }
-        "retry" => task.retry = retry_policy(value)?,
+        "retry" => task.retry = Some(retry_policy(value)?),
         "wait_for" => task.wait_for = wait_for_of(value)?,
         "on_prerequisite_failure" => {
             task.on_prerequisite_failure = text::<&str>(name, value)?.parse().raise(py)?;
@@ -254,7 +254,7 @@ impl RetryPolicy {
 }
 
 /// A RetryPolicy, or a dict of its fields.
-fn retry_policy(value: &Bound<'_, PyAny>) -> PyResult<tasks::RetryPolicy> {
+pub(crate) fn retry_policy(value: &Bound<'_, PyAny>) -> PyResult<tasks::RetryPolicy> {
     Ok(of_fields::<RetryPolicy>(value, "a RetryPolicy or a dict of base, cap and jitter")?.get().0)
 }
 

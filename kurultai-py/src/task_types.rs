@@ -132,7 +132,7 @@ impl Answer for tasks::Page {
 
 view! {
     /// How many tasks stand where, and how long they wait and run.
-    Stats of tasks::Stats { by_status, oldest_pending_seconds, wait_seconds, run_seconds, paused }
+    Stats of tasks::Stats { by_status, oldest_pending_seconds, wait_seconds, run_seconds, expired_last_day, paused }
 }
 
 view! {

@@ -60,8 +60,9 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     if let WaitFor::Quorum(0) = task.wait_for {
         return Err(Error::invalid("wait_for", "a quorum of 0", "a quorum of 1 or more"));
     }
-    check::span("retry.base", task.retry.base)?;
-    check::span("retry.cap", task.retry.cap)
+    let retry = task.retry.get_or_insert(defaults.retry);
+    check::span("retry.base", retry.base)?;
+    check::span("retry.cap", retry.cap)
 }
 
 pub(super) fn title(title: &str) -> Result<()> {

@@ -146,8 +146,8 @@ pub struct NewTask {
     pub expiry: Expiry,
     /// How many attempts it may have, 1 to 1,000. Default 3, or TASK_QUEUE_MAX_RETRIES.
     pub max_attempts: Option<u32>,
-    /// How long it waits between attempts.
-    pub retry: RetryPolicy,
+    /// How long it waits between attempts. Default as the team is configured; 60 s doubled up to 1 h, full jitter.
+    pub retry: Option<RetryPolicy>,
 }
 
 impl NewTask {
@@ -174,7 +174,7 @@ impl NewTask {
             start: Start::default(),
             expiry: Expiry::default(),
             max_attempts: None,
-            retry: RetryPolicy::default(),
+            retry: None,
         }
     }
 
@@ -295,7 +295,7 @@ impl NewTask {
 
     /// How long it waits between attempts.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = retry;
+        self.retry = Some(retry);
         self
     }
 }

@@ -470,6 +470,8 @@ pub struct Stats {
     pub wait_seconds: Percentiles,
     /// From claimed to completed, over the same tasks.
     pub run_seconds: Percentiles,
+    /// How many expired in the last 24 hours: nobody claimed them in time.
+    pub expired_last_day: u64,
     /// Paused task types; an empty name stands for the whole namespace.
     pub paused: Vec<String>,
 }

@@ -12,7 +12,7 @@ from . import _native
 from .agents import Agents
 from .events import Events
 from .tasks import Tasks
-from .types import Adoption, Duration
+from .types import Adoption, Duration, RetryPolicy, RetryPolicyFields
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -25,6 +25,8 @@ class TaskDefaults(TypedDict, total=False):
     TASK_TIMEOUT_MINUTES."""
     lease: Duration
     """How long a claim lasts without renewal. 30 seconds."""
+    retry: RetryPolicy | RetryPolicyFields
+    """How long a task waits between attempts. 60 seconds, doubled up to an hour, full jitter."""
 
 
 class Retention(TypedDict, total=False):

@@ -397,6 +397,7 @@ class Stats(_Unhashable):
     oldest_pending_seconds: Final[float | None]
     wait_seconds: Final[Percentiles]
     run_seconds: Final[Percentiles]
+    expired_last_day: Final[int]
     paused: Final[list[str]]
 
 @final

@@ -162,7 +162,7 @@ fn new_task(spec: Spec) -> NewTask {
         task.expiry = Expiry::After(span(seconds));
     }
     if let Some(retry) = spec.retry {
-        task.retry = RetryPolicy { base: span(retry.base), cap: span(retry.cap), jitter: true };
+        task.retry = Some(RetryPolicy { base: span(retry.base), cap: span(retry.cap), jitter: true });
     }
     task
 }

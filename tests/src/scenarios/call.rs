@@ -258,11 +258,11 @@ fn new_task(args: &mut Args) -> NewTask {
     task.max_attempts = args.take("max_attempts");
     if args.with.contains_key("retry") {
         let (mut given, all) = (args.inner("retry"), RetryPolicy::default());
-        task.retry = RetryPolicy {
+        task.retry = Some(RetryPolicy {
             base: given.span("base").unwrap_or(all.base),
             cap: given.span("cap").unwrap_or(all.cap),
             jitter: given.take("jitter").unwrap_or(all.jitter),
-        };
+        });
         given.done();
     }
     task

@@ -2,11 +2,15 @@ use crate::{
     cases,
     fixture::{Team, code, steady, task},
 };
-use kurultai_core::tasks::{Failure, Finish, Outcome, Status, Usage};
+use kurultai_core::{
+    config::TaskDefaults,
+    tasks::{Failure, Finish, Outcome, RetryPolicy, Status, Usage},
+};
 use serde_json::json;
 use std::time::Duration;
 
 cases![
+    a_team_may_have_a_back_off_of_its_own,
     complete_stores_results_and_usage,
     a_repeated_complete_is_answered_like_the_first,
     two_finishes_at_once_count_once,
@@ -186,4 +190,22 @@ async fn a_long_error_keeps_its_end(team: Team) {
     team.k.tasks().fail(&claimed.lease, Failure::fatal(error)).await.unwrap();
     let kept = team.get(&id).await.error_message.unwrap();
     assert!(kept.len() <= 16 * 1024 + 3 && kept.ends_with("ü the cause"), "{}", kept.len());
+}
+
+async fn a_team_may_have_a_back_off_of_its_own(team: Team) {
+    let retry = RetryPolicy { base: Duration::from_secs(7), cap: Duration::from_secs(7), jitter: false };
+    let k = team
+        .reopen(|config| {
+            let defaults = config.defaults().clone();
+            config.task_defaults(TaskDefaults { retry, ..defaults })
+        })
+        .await;
+    team.agent("temujin", &[]).await;
+    let own = k.tasks().enqueue(task("own").retry(steady())).await.unwrap().id;
+    let usual = k.tasks().enqueue(task("usual")).await.unwrap().id;
+    for claimed in team.claim("temujin", 2).await {
+        team.k.tasks().fail(&claimed.lease, Failure::new("no")).await.unwrap();
+    }
+    let pause = async |id: &str| (team.get(id).await.run_at.unwrap() - team.clock.now()).num_seconds();
+    assert_eq!((pause(&own).await, pause(&usual).await), (60, 7));
 }

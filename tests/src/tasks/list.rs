@@ -13,6 +13,7 @@ cases![
     answers_end_where_they_would_be_too_long,
     lists_are_filtered_and_paged,
     stats_add_up,
+    what_expired_in_the_last_day_is_counted,
     the_oldest_is_the_one_that_has_waited_longest,
 ];
 
@@ -114,6 +115,20 @@ async fn stats_add_up(team: Team) {
     assert_eq!(stats.oldest_pending_seconds, Some(11.0));
     assert_eq!((stats.wait_seconds.p50, stats.wait_seconds.p99), (9.0, 9.0));
     assert_eq!((stats.run_seconds.p50, stats.run_seconds.p99), (3.0, 3.0));
+}
+
+async fn what_expired_in_the_last_day_is_counted(team: Team) {
+    let after = async |seconds| {
+        team.seconds(seconds);
+        team.k.maintain().await.unwrap();
+        team.k.tasks().stats().await.unwrap().expired_last_day
+    };
+    let late = || task("late").expiry(Expiry::After(Duration::from_secs(30)));
+    team.add(late()).await;
+    assert_eq!(after(60).await, 1);
+    team.add(late()).await;
+    assert_eq!(after(86_300).await, 2);
+    assert_eq!(after(200).await, 1, "the first one was more than a day ago");
 }
 
 async fn the_oldest_is_the_one_that_has_waited_longest(team: Team) {

@@ -93,7 +93,7 @@ fn fields(row: &Row, route: i64, lines: Vec<BoltType>) -> impl Iterator<Item = F
         Start::After(delay) => (Some(micros(delay)), None),
         Start::At(at) => (None, Some(at.timestamp_micros())),
     };
-    let retry = (task.retry != RetryPolicy::default()).then(|| text(&task.retry));
+    let retry = task.retry.filter(|retry| *retry != RetryPolicy::default()).map(|retry| text(&retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
     let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
     stated([

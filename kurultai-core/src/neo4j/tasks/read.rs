@@ -276,6 +276,7 @@ pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {
             oldest_pending_seconds: oldest,
             wait_seconds: Percentiles::of(waits),
             run_seconds: Percentiles::of(runs),
+            expired_last_day: row.next()?,
             paused: row.next()?,
         };
     }

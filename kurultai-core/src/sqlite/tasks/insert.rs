@@ -79,7 +79,8 @@ impl<'a> Insertion<'a> {
         }
         let n = tx.connection.last_insert_rowid();
         let wait_for = (task.wait_for != WaitFor::All).then(|| serde_json::json!(task.wait_for).to_string());
-        let retry = (task.retry != RetryPolicy::default()).then(|| serde_json::json!(task.retry).to_string());
+        let retry = task.retry.filter(|retry| *retry != RetryPolicy::default());
+        let retry = retry.map(|retry| serde_json::json!(retry).to_string());
         data.run(params![
             n,
             task.priority as i64,

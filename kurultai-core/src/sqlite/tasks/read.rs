@@ -190,29 +190,41 @@ const RECENT: i64 = 20_000;
 
 pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
     let spans = spans(tx)?;
+    let (by_status, expired_last_day) = by_status(tx)?;
     let (waits, runs): (Vec<i64>, Vec<i64>) = spans.into_iter().unzip();
     Ok(Stats {
-        by_status: by_status(tx)?,
+        by_status,
         oldest_pending_seconds: oldest(tx)?.map(|at| (tx.now - at).max(0) as f64 / 1e6),
         wait_seconds: Percentiles::of(waits),
         run_seconds: Percentiles::of(runs),
+        expired_last_day,
         paused: paused(tx)?,
     })
 }
 
-/// What can be claimed is counted in its index, without a look at the tasks.
-fn by_status(tx: &Tx<'_>) -> Result<BTreeMap<Status, u64>> {
+const DAY: Micros = 86_400_000_000;
+
+/// And how many expired in the last day. What can be claimed is counted in its index, without a look at the tasks.
+fn by_status(tx: &Tx<'_>) -> Result<(BTreeMap<Status, u64>, u64)> {
     let sql = "select count(*) from route r cross join task t indexed by task_ready
         on t.route = r.id and t.claim_key is not null where r.ns = ?1";
     let ready = tx.one(sql, [tx.ns], |row| row.get::<_, i64>(0))?.unwrap_or(0) as u64;
-    let sql =
-        "select status, count(*) from task not indexed where claim_key is null and ns = ?1 group by status";
-    let others = tx.rows(sql, [tx.ns], |row| Ok((word(row, 0)?, row.get::<_, i64>(1)? as u64)))?;
-    let mut by_status: BTreeMap<Status, u64> = others.into_iter().collect();
+    let sql = "select status, count(*), count(iif(completed_at > ?2, 1, null))
+        from task not indexed where claim_key is null and ns = ?1 group by status";
+    let (mut by_status, mut expired) = (BTreeMap::new(), 0);
+    let count = |row: &Row<'_>, column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as u64);
+    for (status, tasks, lately) in
+        tx.rows(sql, [tx.ns, tx.now - DAY], |row| Ok((word(row, 0)?, count(row, 1)?, count(row, 2)?)))?
+    {
+        by_status.insert(status, tasks);
+        if status == Status::Expired {
+            expired = lately;
+        }
+    }
     if ready > 0 {
         *by_status.entry(Status::Pending).or_default() += ready;
     }
-    Ok(by_status)
+    Ok((by_status, expired))
 }
 
 /// Since when the one waits that has waited longest. Tasks are numbered as they were made, and none has waited since

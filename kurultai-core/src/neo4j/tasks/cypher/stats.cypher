@@ -1,7 +1,9 @@
 MATCH (ns:Namespace {namespace: $ns})
 WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
-CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
-  WITH t.status AS s, count(*) AS tasks RETURN collect([s, tasks]) AS by_status }
+CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
+  WITH t.status AS s, count(*) AS tasks, count(CASE WHEN t.status = 'expired'
+    AND t.completed_at.epochSeconds * 1000000 > now - 86400000000 THEN 1 END) AS lately
+  RETURN collect([s, tasks]) AS by_status, sum(lately) AS expired }
 CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
   MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
   WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key > -1
@@ -18,4 +20,4 @@ CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
       - (coalesce(t.run_at, t.created_at).epochSeconds * 1000000 + coalesce(t.run_at, t.created_at).microsecond),
     (t.completed_at.epochSeconds * 1000000 + t.completed_at.microsecond)
       - (t.claimed_at.epochSeconds * 1000000 + t.claimed_at.microsecond)]) AS spans }
-RETURN [by_status, now - (since.epochSeconds * 1000000 + since.microsecond), spans, paused] AS row
+RETURN [by_status, now - (since.epochSeconds * 1000000 + since.microsecond), spans, expired, paused] AS row
