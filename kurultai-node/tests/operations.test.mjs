@@ -47,6 +47,9 @@ cases('a task from enqueue to its results', async (k) => {
   assert.equal(task.lease.taskId, first.id)
 
   assert.equal((await k.tasks.progress(task, 0.5)).signal, 'continue')
+  for (const copy of [structuredClone(task), JSON.parse(JSON.stringify(task)), JSON.parse(JSON.stringify(task.lease))]) {
+    assert.equal((await k.tasks.progress(copy, 0.1)).lease.taskId, first.id, 'a copy names the lease')
+  }
   await k.tasks.checkpoint(task.lease, { page: 7 })
   const extended = await k.tasks.extend(String(task.lease), 60_000)
   assert.ok(extended.lease.expiresAt > task.lease.expiresAt)

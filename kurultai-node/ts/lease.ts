@@ -31,6 +31,11 @@ export class Lease {
     return new Lease(taskId.join(':'), claimId!, Number(version), Number(attempt), Number(expires))
   }
 
+  /** Its string, which every call takes in its place. */
+  toJSON(): string {
+    return this.toString()
+  }
+
   /** As the core writes and reads it; of the parts only a task's id may have colons. */
   toString(): string {
     return `${this.claimId}:${this.version}:${this.attempt}:${this.#expires}:${this.taskId}`
@@ -38,12 +43,23 @@ export class Lease {
 }
 
 /** Whatever names a lease: the lease, its compact string, a claimed task, or the context of a running handler. */
-export type LeaseLike = Lease | string | { readonly lease: Lease }
+export type LeaseLike = Lease | string | { readonly lease: Lease | string }
+
+/** What `structuredClone` and a worker thread make of a lease. */
+function isCopy(lease: any): lease is Lease {
+  return typeof lease?.taskId === 'string' && typeof lease.claimId === 'string' && lease.expiresAt instanceof Date
+    && Number.isInteger(lease.version) && Number.isInteger(lease.attempt)
+}
 
 /** @internal */
 export function tokenOf(held: LeaseLike): string {
   if (typeof held === 'string') return held
-  const lease = held instanceof Lease ? held : held?.lease
+  const lease: unknown = held instanceof Lease ? held : held?.lease
+  if (typeof lease === 'string') return lease
   if (lease instanceof Lease) return lease.toString()
+  if (isCopy(lease)) {
+    const { taskId, claimId, version, attempt, expiresAt } = lease
+    return new Lease(taskId, claimId, version, attempt, expiresAt.getTime() * 1e3).toString()
+  }
   throw refused('input.invalid', `lease is ${JSON.stringify(held)}; allowed: a claimed task, its lease, or the lease's string`)
 }

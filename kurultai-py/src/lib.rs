@@ -10,6 +10,7 @@ mod bell;
 mod bench;
 mod bridge;
 mod client;
+mod copies;
 mod errors;
 mod events;
 mod finish;
@@ -40,6 +41,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     op::register(module)?;
     errors::register(module)?;
     client::register(module)?;
+    copies::register(module)?;
     task_types::register(module)?;
     new_task::register(module)?;
     finish::register(module)?;

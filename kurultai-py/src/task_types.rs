@@ -196,6 +196,13 @@ impl Reason {
         Ok(fields.unbind())
     }
 
+    /// `reason`, what the sentence names, and the sentence as `text`.
+    fn to_dict(&self, py: Python<'_>) -> PyResult<Py<PyDict>> {
+        let fields = self.fields(py)?;
+        fields.set_item("text", self.0.to_string())?;
+        Ok(fields.unbind())
+    }
+
     fn __str__(&self) -> String {
         self.0.to_string()
     }

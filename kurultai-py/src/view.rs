@@ -162,6 +162,29 @@ macro_rules! view {
                 crate::view::repr(slf.as_any(), fields)
             }
 
+            /// Its fields as a dict, and theirs; a lease is its string.
+            fn to_dict(slf: &pyo3::Bound<'_, Self>) -> pyo3::PyResult<pyo3::Py<pyo3::types::PyDict>> {
+                let fields: &[&str] = &[$(crate::view::view!(@name $field $($python)?)),+];
+                crate::copies::to_dict(slf.as_any(), fields)
+            }
+
+            fn __copy__(slf: pyo3::Py<Self>) -> pyo3::Py<Self> {
+                slf
+            }
+
+            /// What was looked at is read anew: a payload that is changed in one is not changed in the other.
+            fn __deepcopy__(&self, _memo: &pyo3::Bound<'_, pyo3::PyAny>) -> Self {
+                $name::from(self.inner.clone())
+            }
+
+            fn __reduce__<'py>(
+                &self,
+                py: pyo3::Python<'py>,
+            ) -> pyo3::PyResult<(pyo3::Bound<'py, pyo3::PyAny>, (&'static str, String))> {
+                let text = serde_json::to_string(&self.inner).map_err(crate::copies::unreadable)?;
+                Ok((crate::copies::restorer(py)?, (stringify!($name), text)))
+            }
+
             fn __eq__(&self, other: &pyo3::Bound<'_, pyo3::PyAny>) -> bool {
                 other.cast::<Self>().is_ok_and(|other| other.get().inner == self.inner)
             }

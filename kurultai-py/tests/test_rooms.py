@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
+import json
 import os
+import pickle
 import unittest
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -60,6 +63,42 @@ class Agents:
     async def test_the_council(self: Any) -> None:
         await self.k.agents.register_many(kurultai.council())
         self.assertEqual(len(await self.k.agents.list()), 6)
+
+
+@on_both
+class Results:
+    async def test_they_become_dicts_copies_and_pickles(self: Any) -> None:
+        task = await self.claimed("t")
+        await self.k.tasks.progress(task, 0.5)
+        results = [
+            task,
+            task.lease,
+            await self.k.tasks.get(task.id),
+            await self.k.tasks.stats(),
+            (await self.k.agents.list())[0],
+            *await self.k.events.read(),
+        ]
+        for one in results:
+            with self.subTest(type(one).__name__):
+                again = pickle.loads(pickle.dumps(one))
+                self.assertEqual((again, copy.copy(one), copy.deepcopy(one)), (one, one, one))
+                self.assertEqual(list(one.to_dict()), list(one.__match_args__))
+        said = task.to_dict()
+        self.assertEqual((said["id"], said["type"], said["lease"]), (task.id, "t", str(task.lease)))
+        json.dumps(said)
+        await self.k.tasks.complete(pickle.loads(pickle.dumps(task)))
+
+    async def test_a_deep_copy_shares_no_payload(self: Any) -> None:
+        id = await self.k.tasks.enqueue("t", {"n": [1]})
+        task = await self.k.tasks.get(id)
+        other = copy.deepcopy(task)
+        task.payload["n"].append(2)
+        self.assertEqual(other.payload, {"n": [1]})
+
+    async def test_why_as_a_dict(self: Any) -> None:
+        explained = (await self.k.tasks.explain(await self.k.tasks.enqueue("t"))).to_dict()
+        self.assertEqual(explained["reasons"][0]["reason"], "nobody_alive")
+        self.assertIn("text", explained["reasons"][0])
 
 
 @on_both

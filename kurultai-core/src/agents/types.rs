@@ -6,7 +6,7 @@ use crate::{
     words::words,
 };
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An agent is dead after this much silence.
 pub const DEAD_AFTER_SECONDS: i64 = 120;
@@ -106,7 +106,7 @@ impl NewAgent {
 }
 
 /// An agent as the registry has it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentInfo {
     /// `[a-z0-9][a-z0-9_-]{0,63}`
     pub id: String,

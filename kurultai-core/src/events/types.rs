@@ -1,13 +1,13 @@
 use crate::json::Json;
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// The highest number that an event can have.
 pub(crate) const MOST_EVENTS: i64 = 1 << 44;
 
 /// Something that happened, as the log has it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Grows in commit order within the namespace, without a gap.
     pub seq: i64,
@@ -31,7 +31,7 @@ pub struct Event {
 }
 
 /// What a read has found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventPage {
     /// Those that match, oldest first.
     pub events: Vec<Event>,

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     words::words,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What to take over; every field that is given must match. The default is every task and agent that belongs to no
@@ -46,7 +46,7 @@ impl AdoptOptions {
 }
 
 /// What was taken over; after a dry run, what would be.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Adoption {
     /// Nothing was changed: this is what would be.
     pub dry_run: bool,
@@ -61,7 +61,7 @@ pub struct Adoption {
 }
 
 /// Something that happened to nodes in the same way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What kind of thing it is.
     pub kind: FindingKind,

@@ -3,11 +3,11 @@
 use super::{contract::Facts, order::Route, types::*};
 use crate::{agents::AgentInfo, clock::time};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The answer of `tasks().explain(id)`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Which task.
     pub id: String,
@@ -20,7 +20,7 @@ pub struct Explanation {
 }
 
 /// One thing that keeps a task from being claimed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {

@@ -102,7 +102,7 @@ impl FromStr for Priority {
 }
 
 /// The answer to an enqueue.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enqueued {
     /// The task's id, also where it was there already.
     pub id: String,
@@ -111,8 +111,8 @@ pub struct Enqueued {
 }
 
 /// The right to finish a task. `version` only grows, also over a requeue: pass it to other systems as the
-/// fencing token. `to_string` gives the compact form that `parse` reads.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// fencing token. `to_string` gives the compact form that `parse` reads, and that is its JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Lease {
     /// Which task.
     pub task_id: String,
@@ -150,8 +150,20 @@ impl FromStr for Lease {
     }
 }
 
+impl Serialize for Lease {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lease {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A task as its claimer gets it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claimed {
     /// Which task.
     pub id: String,
@@ -185,7 +197,7 @@ pub struct Claimed {
 }
 
 /// A task that another one waits for or is fed by.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prerequisite {
     /// Its id.
     pub id: String,
@@ -295,7 +307,7 @@ pub struct Finish {
 }
 
 /// How a task stands after a finish.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
     /// Which task.
     pub id: String,
@@ -306,7 +318,7 @@ pub struct Finished {
 }
 
 /// What a holder learns when it extends its lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extended {
     /// With its new end.
     pub lease: Lease,
@@ -329,7 +341,7 @@ words! {
 }
 
 /// The whole task.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Its id.
     pub id: String,
@@ -451,7 +463,7 @@ fn kind<'de, D: serde::Deserializer<'de>>(word: D) -> Result<FailureKind, D::Err
 
 /// A page of a list; give `next` as the filter's cursor for the next one. It may have fewer tasks than asked for where
 /// they have 16 MiB.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Page {
     /// In the order of their ids.
     pub tasks: Vec<Task>,
@@ -460,7 +472,7 @@ pub struct Page {
 }
 
 /// How the queue stands.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Stats {
     /// How many tasks there are in each status; none is left out as 0.
     pub by_status: std::collections::BTreeMap<Status, u64>,
@@ -477,7 +489,7 @@ pub struct Stats {
 }
 
 /// Spans in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Percentiles {
     /// Half of them took no longer.
     pub p50: f64,

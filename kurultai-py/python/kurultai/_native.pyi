@@ -6,6 +6,8 @@ from contextvars import Context
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, TypedDict, TypeVar, final
 
+from typing_extensions import Self
+
 from ._client import Retention, TaskDefaults
 from .errors import KurultaiError
 from .types import (
@@ -35,7 +37,7 @@ __all__ = [
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
     "ManualClock", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
-    "hop", "kinds", "matches", "open", "provoke", "ready", "run", "sample",
+    "hop", "kinds", "matches", "open", "provoke", "ready", "restore", "run", "sample",
 ]
 __version__: str
 
@@ -110,6 +112,7 @@ class _EventFilter(TypedDict, total=False):
 
 def open(url: str | None, options: _OpenOptions) -> Awaitable[Kurultai]: ...
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T: ...
+def restore(kind: str, text: str) -> Any: ...
 def emit() -> None: ...
 def kinds() -> list[str]: ...
 def provoke(kind: str) -> None: ...
@@ -268,6 +271,11 @@ class _View:
     """What the classes of results share. Their fields are held against the native half by tests/test_stub.py."""
 
     __match_args__: ClassVar[Any]
+    def to_dict(self) -> dict[str, Any]:
+        """Its fields as a dict, and theirs; a lease is its string."""
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, _memo: Any, /) -> Self: ...
+    def __reduce__(self) -> tuple[Any, tuple[str, str]]: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -492,6 +500,9 @@ class Reason:
     @property
     def reason(self) -> str:
         """held, blocked_by, scheduled, paused, ..."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """``reason``, what the sentence names, and the sentence as ``text``."""
 
     @property
     def details(self) -> dict[str, Any]:

@@ -188,6 +188,7 @@ impl Args {
     fn lease(&mut self) -> Lease {
         let task: Value = self.need("task");
         let lease = task.get("lease").cloned().unwrap_or(task);
+        let lease = lease.get("string").cloned().unwrap_or(lease);
         serde_json::from_value(lease).unwrap_or_else(|e| panic!("task: no lease: {e}"))
     }
 
@@ -212,7 +213,23 @@ impl Args {
 }
 
 fn answer(value: impl Serialize) -> Value {
-    serde_json::to_value(value).unwrap()
+    let mut answer = serde_json::to_value(value).unwrap();
+    take_apart(&mut answer);
+    answer
+}
+
+/// The leases in it, whose JSON is their string.
+fn take_apart(answer: &mut Value) {
+    if let Some(lease) = answer.get_mut("lease")
+        && let Some(Lease { task_id, version, attempt, expires_at, .. }) =
+            lease.as_str().and_then(|l| l.parse().ok())
+    {
+        *lease = json!({"string": lease, "task_id": task_id, "version": version, "attempt": attempt,
+            "expires_at": expires_at});
+    }
+    if let Value::Array(items) = answer {
+        items.iter_mut().for_each(take_apart);
+    }
 }
 
 /// A task in any form that has its id.

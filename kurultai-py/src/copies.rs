@@ -1,0 +1,64 @@
+//! Results as plain values, and on their way to another process.
+
+use crate::{op::Answer, task_types::Lease};
+use kurultai_core::{agents, events, tasks};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    sync::PyOnceLock,
+    types::{PyDict, PyList},
+};
+
+/// A result that was pickled.
+#[pyfunction]
+fn restore(py: Python<'_>, kind: &str, text: &str) -> PyResult<Py<PyAny>> {
+    macro_rules! read {
+        ($($name:literal is $core:path),+ $(,)?) => {
+            match kind {
+                $($name => serde_json::from_str::<$core>(text).map_err(unreadable)?.give(py),)+
+                _ => Err(PyValueError::new_err(format!("there is no result called {kind:?}"))),
+            }
+        };
+    }
+    read! {
+        "Lease" is tasks::Lease, "Claimed" is tasks::Claimed, "Prerequisite" is tasks::Prerequisite,
+        "Task" is tasks::Task, "TaskError" is tasks::TaskError, "Enqueued" is tasks::Enqueued,
+        "Finished" is tasks::Finished, "Extended" is tasks::Extended, "Stats" is tasks::Stats,
+        "Percentiles" is tasks::Percentiles, "Adoption" is tasks::Adoption, "Finding" is tasks::Finding,
+        "Usage" is tasks::Usage, "Explanation" is tasks::Explanation, "AgentInfo" is agents::AgentInfo,
+        "Event" is events::Event,
+    }
+}
+
+pub(crate) fn restorer(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static RESTORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    RESTORE.import(py, "kurultai._native", "restore").cloned()
+}
+
+pub(crate) fn unreadable(error: serde_json::Error) -> PyErr {
+    PyValueError::new_err(error.to_string())
+}
+
+pub(crate) fn to_dict(object: &Bound<'_, PyAny>, fields: &[&str]) -> PyResult<Py<PyDict>> {
+    let dict = PyDict::new(object.py());
+    for field in fields {
+        dict.set_item(field, plain(&object.getattr(*field)?)?)?;
+    }
+    Ok(dict.unbind())
+}
+
+/// Without any class of ours.
+fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if value.cast::<Lease>().is_ok() {
+        return Ok(value.str()?.into_any());
+    }
+    if let Ok(list) = value.cast::<PyList>() {
+        let items: Vec<_> = list.iter().map(|item| plain(&item)).collect::<PyResult<_>>()?;
+        return Ok(PyList::new(value.py(), items)?.into_any());
+    }
+    if value.hasattr("to_dict")? { value.call_method0("to_dict") } else { Ok(value.clone()) }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(pyo3::wrap_pyfunction!(restore, module)?)
+}
