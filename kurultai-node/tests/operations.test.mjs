@@ -210,6 +210,23 @@ cases('what is given of a task changes, alone or of many', async (k) => {
   assert.equal((await k.tasks.get(child)).status, 'cancelled')
 })
 
+cases('namespaces are listed and deleted', async (k, { url, namespace }) => {
+  const other = await open(url, { namespace: `${namespace}-b` })
+  await other.agents.register('temujin')
+  await other.tasks.enqueue('x')
+  // In memory every handle is alone.
+  const alone = url === 'memory:'
+  const listed = async () => (await k.namespaces()).filter(({ name }) => name.startsWith(namespace))
+  const own = { name: namespace, tasks: 0, agents: 0 }
+  assert.deepEqual(await listed(), alone ? [own] : [own, { name: `${namespace}-b`, tasks: 1, agents: 1 }])
+  assert.equal(await k.deleteNamespace(`${namespace}-b`), !alone)
+  assert.equal(await k.deleteNamespace(`${namespace}-b`), false)
+  assert.equal(await codeOf(k.deleteNamespace(namespace)), 'input.invalid')
+  assert.equal(await codeOf(k.deleteNamespace(5)), 'input.invalid')
+  if (!alone) assert.equal(await codeOf(other.tasks.enqueue('x')), 'store.namespace_missing')
+  await other.close()
+})
+
 cases('families, lists and pages', async (k) => {
   await team(k)
   const parent = await k.tasks.enqueue('epic', null, { waitFor: { quorum: 1 } })

@@ -11,6 +11,7 @@ use crate::{
     options::options,
     runtime::ForkSafe,
     tasks::Tasks,
+    view::view,
 };
 use kurultai_core::{
     Clock, Config, Kurultai as Core, ManualClock as CoreClock,
@@ -97,6 +98,11 @@ impl OpenOptions {
         }
         Ok(config)
     }
+}
+
+view! {
+    /// A team of a database, and how much it has there.
+    NamespaceInfo of kurultai_core::NamespaceInfo { name, tasks, agents }
 }
 
 #[pyfunction]
@@ -216,6 +222,16 @@ impl Kurultai {
         Ok(Op::new(async move { core.adopt(options).await }))
     }
 
+    fn namespaces(&self) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { core.namespaces().await })
+    }
+
+    fn delete_namespace(&self, name: String) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { core.delete_namespace(&name).await })
+    }
+
     /// Registers an agent and begins to claim for it.
     fn start(&self, py: Python<'_>, agent: String, settings: &Bound<'_, PyDict>) -> PyResult<Op> {
         let agent = AgentSettings::of(settings)?.agent(py, agent)?;
@@ -257,5 +273,6 @@ impl ManualClock {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Kurultai>()?;
     module.add_class::<ManualClock>()?;
+    module.add_class::<NamespaceInfo>()?;
     module.add_function(pyo3::wrap_pyfunction!(open, module)?)
 }
