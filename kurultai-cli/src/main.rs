@@ -5,6 +5,7 @@ mod change;
 mod demo;
 mod events;
 mod migrate;
+mod namespaces;
 mod output;
 mod plan;
 mod status;
@@ -71,6 +72,9 @@ enum Command {
     /// What happened
     #[command(subcommand)]
     Events(events::Command),
+    /// The teams of this database
+    #[command(subcommand)]
+    Namespaces(namespaces::Command),
     /// Import a plan: its agents and all its tasks, in one transaction
     Run(plan::Run),
     /// Six agents work through a real plan, with a few accidents on the way
@@ -124,6 +128,7 @@ async fn run(mut cli: Cli) -> Done {
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
         Command::Events(command) => command.run(&kurultai, place.json).await,
+        Command::Namespaces(command) => command.run(&kurultai, place.json).await,
         Command::Run(run) => run.run(&kurultai, place.json).await,
         Command::Migrate(_) | Command::Demo(_) => Ok(()),
     };

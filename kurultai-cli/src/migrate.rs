@@ -121,7 +121,7 @@ fn unasked() -> Error {
 }
 
 /// Asks at the terminal, in a thread of its own: an interrupt must end the program while nobody answers.
-async fn agreed(question: &str) -> Done<bool> {
+pub(crate) async fn agreed(question: &str) -> Done<bool> {
     let mut err = io::stderr();
     write!(err, "{question}").and_then(|()| err.flush())?;
     let (tell, told) = tokio::sync::oneshot::channel();

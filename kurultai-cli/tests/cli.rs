@@ -106,3 +106,20 @@ fn many_tasks_are_cancelled_and_requeued() {
     shell.out(&["tasks", "cancel", root, "--children"]);
     assert_eq!(shell.json(&["tasks", "stats"])["by_status"], serde_json::json!({"cancelled": 4}));
 }
+
+#[test]
+fn namespaces_are_listed_and_deleted() {
+    let shell = Shell::new();
+    shell.out(&["tasks", "enqueue", "x", "--namespace", "tenant"]);
+    shell.out(&["agents", "register", "sh-1", "--namespace", "tenant"]);
+    let listed = shell.json(&["namespaces", "list"]);
+    assert_eq!(listed[0], serde_json::json!({"name": "default", "tasks": 0, "agents": 0}));
+    assert_eq!(listed[1], serde_json::json!({"name": "tenant", "tasks": 1, "agents": 1}));
+    assert_eq!(shell.out(&["namespaces", "list"]).lines().count(), 3);
+    let (code, said) = shell.complaint(&["namespaces", "delete", "tenant"]);
+    assert!(code == 2 && said.contains("1 task and 1 agent of tenant would be deleted"), "{said}");
+    assert_eq!(shell.out(&["namespaces", "delete", "tenant", "--yes"]), "tenant is deleted\n");
+    let again = shell.error(&["namespaces", "delete", "tenant", "--yes"]);
+    assert_eq!(again, (3, "store.namespace_missing".to_owned()));
+    assert_eq!(shell.error(&["namespaces", "delete", "default", "-y"]), (2, "input.invalid".to_owned()));
+}

@@ -6,9 +6,11 @@ use crate::neo4j::Neo4jStore;
 use crate::sqlite::SqliteStore;
 use crate::{
     agents::{Agents, HeartbeatWriter},
+    check,
     config::{Config, Location},
-    error::Result,
+    error::{Error, Result},
     events::{Events, LogReader, SubscriptionManager},
+    namespaces::NamespaceInfo,
     news::News,
     session::Session,
     store::Store,
@@ -138,6 +140,33 @@ impl Kurultai {
     /// was taken over before an error stays so. Cancel safe: a repetition goes on where a dropped call was.
     pub async fn adopt(&self, options: AdoptOptions) -> Result<Adoption> {
         self.tasks.adopt(options).await
+    }
+
+    /// The namespaces of this database, in the order of their names, each with how many tasks and agents it has.
+    pub async fn namespaces(&self) -> Result<Vec<NamespaceInfo>> {
+        self.store.namespaces().await
+    }
+
+    /// Deletes another namespace of this database with everything in it, in portions; false where there is none of this
+    /// name. Close whoever works in it first: a handle that still has it open is told `store.namespace_missing` by what
+    /// it wants to write, and finds nothing; opening it again makes it anew.
+    ///
+    /// Errors: `input.invalid`, also for the namespace of this handle. Cancel safe: what a dropped call has deleted is
+    /// gone, and a repetition goes on there.
+    pub async fn delete_namespace(&self, name: &str) -> Result<bool> {
+        check::agent("namespace", name)?;
+        if name == self.namespace() {
+            return Err(Error::invalid("namespace", name, "another one than that of the handle"));
+        }
+        let mut found = false;
+        loop {
+            let _call = self.session.calls.begin()?;
+            match self.store.delete_some(name).await? {
+                Some(0) => return Ok(true),
+                Some(_) => found = true,
+                None => return Ok(found),
+            }
+        }
     }
 
     /// Waits until what was sent is committed and lets go of the store. Later calls, and those that wait for work or

@@ -29,6 +29,7 @@ mod extensions;
 pub mod ids;
 pub mod json;
 pub mod kurultai;
+mod namespaces;
 #[cfg(feature = "neo4j")]
 mod neo4j;
 mod news;
@@ -49,6 +50,7 @@ pub use error::{Error, Kind, Result};
 pub use events::{Events, SubscriptionManager};
 pub use json::Json;
 pub use kurultai::Kurultai;
+pub use namespaces::NamespaceInfo;
 #[cfg(all(feature = "neo4j", feature = "testing"))]
 pub use neo4j::hot_statements as neo4j_statements;
 pub use tasks::{TaskQueue, Tasks};

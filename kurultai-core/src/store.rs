@@ -1,6 +1,6 @@
 //! What a store is beside its rooms: something to watch, to count and to close.
 
-use crate::{error::Result, news::Wanted};
+use crate::{error::Result, namespaces::NamespaceInfo, news::Wanted};
 use async_trait::async_trait;
 use std::{fmt, time::Duration};
 
@@ -24,6 +24,13 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
 
     /// What may concern those who wait, by one read that takes no lock.
     async fn pulse(&self, wanted: &[Wanted]) -> Result<Pulse>;
+
+    /// The namespaces of the database, in the order of their names.
+    async fn namespaces(&self) -> Result<Vec<NamespaceInfo>>;
+
+    /// Deletes a portion of another namespace, in one transaction. Returns how many rows or nodes it was: none once the
+    /// namespace itself has gone as well. `None` where it was not there.
+    async fn delete_some(&self, namespace: &str) -> Result<Option<usize>>;
 
     /// Statements sent so far, so that a test sees when one is added.
     fn statements(&self) -> u64;

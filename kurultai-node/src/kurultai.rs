@@ -168,6 +168,18 @@ impl Team {
     }
 
     #[napi(catch_unwind)]
+    pub fn namespaces(&self, call: u32) -> napi::Result<Now> {
+        let kurultai = self.kurultai()?.clone();
+        Ok(self.calls.start(call, async move { answer(&kurultai.namespaces().await?) }))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn delete_namespace(&self, call: u32, name: String) -> napi::Result<Now> {
+        let kurultai = self.kurultai()?.clone();
+        Ok(self.calls.start(call, async move { answer(&kurultai.delete_namespace(&name).await?) }))
+    }
+
+    #[napi(catch_unwind)]
     pub fn tasks(&self) -> napi::Result<Tasks> {
         Ok(Tasks::new(self.calls.clone(), self.kurultai()?.tasks()))
     }

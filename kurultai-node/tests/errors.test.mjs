@@ -251,7 +251,7 @@ cases('every operation throws its failure, also where it answers nothing', async
     pause: ['x'], unpause: ['x'], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
     registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
   }
-  assert.deepEqual([await codeOf(gone.maintain()), await codeOf(gone.adopt())], ['store.closed', 'store.closed'])
+  assert.deepEqual([await codeOf(gone.maintain()), await codeOf(gone.adopt()), await codeOf(gone.namespaces()), await codeOf(gone.deleteNamespace('x'))], Array(4).fill('store.closed'))
   for (const [room, first] of [[gone.tasks, task], [gone.agents, 'temujin'], [gone.events, undefined]]) {
     for (const operation of Object.getOwnPropertyNames(Object.getPrototypeOf(room)).slice(1)) {
       const made = room[operation](...(room === gone.agents && operation === 'list' ? [] : given[operation] ?? (first ? [first] : [])))

@@ -47,6 +47,8 @@ cases('a task from enqueue to its results', async (k) => {
   assert.equal(task.lease.taskId, first.id)
 
   assert.equal((await k.tasks.progress(task, 0.5)).signal, 'continue')
+  assert.equal(await codeOf(k.tasks.waitFor(task.id, { timeoutMs: 1 })), 'task.timeout')
+  assert.equal(await codeOf(k.tasks.call('nobody does this', null, { timeoutMs: 1 })), 'task.timeout')
   for (const copy of [structuredClone(task), JSON.parse(JSON.stringify(task)), JSON.parse(JSON.stringify(task.lease))]) {
     assert.equal((await k.tasks.progress(copy, 0.1)).lease.taskId, first.id, 'a copy names the lease')
   }
@@ -211,6 +213,23 @@ cases('what is given of a task changes, alone or of many', async (k) => {
   assert.equal(await k.tasks.requeueMany({ parent: made }), 1)
   assert.equal(await k.tasks.cancelMany({ type: 'y' }, { reason: 'again' }), 1)
   assert.equal((await k.tasks.get(child)).status, 'cancelled')
+})
+
+cases('namespaces are listed and deleted', async (k, { url, namespace }) => {
+  const other = await open(url, { namespace: `${namespace}-b` })
+  await other.agents.register('temujin')
+  await other.tasks.enqueue('x')
+  // In memory every handle is alone.
+  const alone = url === 'memory:'
+  const listed = async () => (await k.namespaces()).filter(({ name }) => name.startsWith(namespace))
+  const own = { name: namespace, tasks: 0, agents: 0 }
+  assert.deepEqual(await listed(), alone ? [own] : [own, { name: `${namespace}-b`, tasks: 1, agents: 1 }])
+  assert.equal(await k.deleteNamespace(`${namespace}-b`), !alone)
+  assert.equal(await k.deleteNamespace(`${namespace}-b`), false)
+  assert.equal(await codeOf(k.deleteNamespace(namespace)), 'input.invalid')
+  assert.equal(await codeOf(k.deleteNamespace(5)), 'input.invalid')
+  if (!alone) assert.equal(await codeOf(other.tasks.enqueue('x')), 'store.namespace_missing')
+  await other.close()
 })
 
 cases('families, lists and pages', async (k) => {

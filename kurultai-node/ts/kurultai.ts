@@ -9,7 +9,7 @@ import { native, type NativeJobs, type NativeTeam } from './native'
 import { RETRY, time } from './new_task'
 import * as results from './results'
 import { Tasks } from './tasks'
-import type { AdoptOptions, Adoption, OpenOptions, Waits } from './types'
+import type { AdoptOptions, Adoption, NamespaceInfo, OpenOptions, Waits } from './types'
 
 const OPEN: check.Fields = {
   namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
@@ -72,6 +72,24 @@ export class Kurultai {
    */
   async adopt(options: AdoptOptions = {}): Promise<Adoption> {
     return results.adoption(await call((id) => this.#team.adopt(id, encodeArgs(options)), options.signal))
+  }
+
+  /** The namespaces of this database, in the order of their names, each with how many tasks and agents it has. */
+  async namespaces(options: Waits = {}): Promise<readonly NamespaceInfo[]> {
+    return results.simpleList(await call((id) => this.#team.namespaces(id), options.signal))
+  }
+
+  /**
+   * Deletes another namespace of this database with everything in it, in portions; false where there is none of this name.
+   * Close whoever works in it first: a handle that still has it open is told `store.namespace_missing` by what it wants
+   * to write, and finds nothing; opening it again makes it anew.
+   *
+   * Errors: `input.invalid`, also for the namespace of this handle. What an aborted call has deleted is gone, and a
+   * repetition goes on there.
+   */
+  async deleteNamespace(name: string, options: Waits = {}): Promise<boolean> {
+    check.checkOne('name', name, check.text)
+    return results.simple(await call((id) => this.#team.deleteNamespace(id, name), options.signal))
   }
 
   /**

@@ -57,6 +57,8 @@ export interface NativeTeam {
   close(call: number): Now
   maintain(call: number): Now
   adopt: Operation
+  namespaces(call: number): Now
+  deleteNamespace: Operation
   tasks(): NativeTasks
   agents(): NativeAgents
   events(): NativeEvents

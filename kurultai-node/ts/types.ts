@@ -254,6 +254,13 @@ export interface Page {
   readonly next: string | null
 }
 
+/** A team of a database, and how much it has there. */
+export interface NamespaceInfo {
+  readonly name: string
+  readonly tasks: number
+  readonly agents: number
+}
+
 export interface Percentiles {
   readonly p50: number
   readonly p95: number

@@ -12,6 +12,7 @@ use crate::{
     options::options,
     runtime::ForkSafe,
     tasks::Tasks,
+    view::view,
 };
 use kurultai_core::{
     Clock, Config, Kurultai as Core, ManualClock as CoreClock,
@@ -102,6 +103,11 @@ impl OpenOptions {
         }
         Ok(config)
     }
+}
+
+view! {
+    /// A team of a database, and how much it has there.
+    NamespaceInfo of kurultai_core::NamespaceInfo { name, tasks, agents }
 }
 
 #[pyfunction]
@@ -221,6 +227,16 @@ impl Kurultai {
         Ok(Op::new(async move { core.adopt(options).await }))
     }
 
+    fn namespaces(&self) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { core.namespaces().await })
+    }
+
+    fn delete_namespace(&self, name: String) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { core.delete_namespace(&name).await })
+    }
+
     /// Registers an agent and begins to claim for it.
     fn start(&self, py: Python<'_>, agent: String, settings: &Bound<'_, PyDict>) -> PyResult<Op> {
         let agent = AgentSettings::of(settings)?.agent(py, agent)?;
@@ -262,5 +278,6 @@ impl ManualClock {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Kurultai>()?;
     module.add_class::<ManualClock>()?;
+    module.add_class::<NamespaceInfo>()?;
     module.add_function(pyo3::wrap_pyfunction!(open, module)?)
 }

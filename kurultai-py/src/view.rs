@@ -239,7 +239,7 @@ macro_rules! answer_by_show {
         })+
     };
 }
-answer_by_show!(i64, u64, String, Status);
+answer_by_show!(bool, i64, u64, String, Status);
 
 impl Answer for usize {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {

@@ -19,6 +19,27 @@ from support import Team, on_both
 
 
 @on_both
+class Namespaces:
+    async def test_they_are_listed_and_deleted(self: Any) -> None:
+        name = f"{self.namespace}-b"
+        async with kurultai.open(self.url, namespace=name) as other:
+            await other.agents.register("temujin")
+            await other.tasks.enqueue("x")
+            alone = self.url == "memory:"
+            listed = {team.name: (team.tasks, team.agents) for team in await self.k.namespaces()}
+            self.assertEqual(listed.get(name), None if alone else (1, 1))
+            self.assertEqual(listed[self.namespace], (0, 0))
+            self.assertIs(await self.k.delete_namespace(name), not alone)
+            self.assertIs(await self.k.delete_namespace(name), False)
+            with self.assertRaises(kurultai.errors.InputError):
+                await self.k.delete_namespace(self.namespace)
+            if not alone:
+                with self.assertRaises(kurultai.KurultaiError) as gone:
+                    await other.tasks.enqueue("x")
+                self.assertEqual(gone.exception.code, "store.namespace_missing")
+
+
+@on_both
 class Agents:
     async def test_the_registry(self: Any) -> None:
         agents = self.k.agents

@@ -3,6 +3,7 @@
 -- counted; `links` says whether a task has prerequisites (1), dependents (2), children (4), so that the many that
 -- have none are not asked, whether it is a dead letter (8), for an index that others do not
 -- touch, and whether a later task has taken its unique key (16).
+-- A namespace without a name has the newest rows of those that were deleted, so that no number is given out again.
 -- People read the views `tasks` and `events`; `task` is narrow because an update rewrites its whole row: a column costs
 -- a cycle about 1 %, an index that it touches 3 to 6 %.
 create table namespace(

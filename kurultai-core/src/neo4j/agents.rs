@@ -92,7 +92,7 @@ impl HeartbeatWriter for Neo4jStore {
             cells![a.id, name, a.role, a.aliases, a.capabilities, a.max_concurrent.map(i64::from), metadata]
         });
         let query = self.query(REGISTER).param("rows", list(rows));
-        self.exec(query).await.map(drop)
+        self.one(query).await.map(drop)
     }
 
     async fn agents(&self) -> Result<Vec<AgentInfo>> {

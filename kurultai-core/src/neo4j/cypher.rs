@@ -4,7 +4,7 @@
 macro_rules! locked {
     () => {
         "
-MATCH (ns:Namespace {namespace: $ns}) SET ns._lock = 0
+MATCH (ns:Namespace {namespace: $ns, made: $made}) SET ns._lock = 0
 WITH ns, datetime.realtime() AS c
 WITH ns, coalesce($now, c.epochSeconds * 1000000 + c.microsecond) AS now
 WITH ns, now, datetime({epochSeconds: now / 1000000, nanosecond: now % 1000000 * 1000}) AS at

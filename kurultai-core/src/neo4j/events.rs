@@ -16,8 +16,9 @@ const WINDOW: i64 = 2_000;
 
 const READ: Statement = Statement::plain(include_str!("cypher/read_events.cypher"));
 
-const LAST_SEQ: Statement =
-    Statement::plain("CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [ns.event_seq] AS row");
+const LAST_SEQ: Statement = Statement::plain(
+    "CYPHER 5 MATCH (ns:Namespace {namespace: $ns, made: $made}) RETURN [ns.event_seq] AS row",
+);
 
 fn event(mut row: Cells) -> Result<Event> {
     let (seq, topic, source) = (row.next()?, row.next()?, row.next()?);

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     clock::monotonic,
-    error::{Error, Kind, Result},
+    error::{Error, Result},
+    namespaces::missing,
 };
 use neo4rs::{BoltType, Error as Neo4jError, Query};
 use std::{
@@ -39,10 +40,8 @@ impl Neo4jStore {
     /// A statement with the namespace and the manual clock, if there is one.
     pub(super) fn query(&self, statement: Statement) -> Call {
         let query = Query::new(statement.text.to_owned());
-        Call {
-            query: query.param("ns", self.namespace.as_str()).param("now", self.clock.manual()),
-            statement,
-        }
+        let query = query.param("ns", self.namespace.as_str()).param("made", self.made.get().copied());
+        Call { query: query.param("now", self.clock.manual()), statement }
     }
 
     /// The statements of this work are one call with one deadline, and a close waits for it.
@@ -91,10 +90,7 @@ impl Neo4jStore {
     /// A statement that always gives one row.
     pub(super) async fn one(&self, call: Call) -> Result<Cells> {
         let row = self.exec(call).await?.into_iter().next();
-        row.ok_or_else(|| {
-            let message = format!("namespace {:?} is gone from the database", self.namespace);
-            Error::new(Kind::Storage, "store.namespace_missing", message)
-        })
+        row.ok_or_else(|| missing(&self.namespace))
     }
 
     async fn run(&self, call: Call, deadline: Instant) -> Result<Vec<Cells>> {

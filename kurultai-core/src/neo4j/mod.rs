@@ -11,6 +11,7 @@ mod connections;
 mod cypher;
 mod events;
 mod exec;
+mod namespaces;
 mod running;
 mod schema;
 mod sockets;
@@ -23,6 +24,7 @@ mod watch;
 use crate::{
     config::{self, Config},
     error::Result,
+    namespaces::NamespaceInfo,
     news::Wanted,
     store::{Pulse, Sealed, Store},
 };
@@ -34,17 +36,19 @@ pub(crate) use store::Neo4jStore;
 #[cfg(feature = "testing")]
 pub use tasks::hot_statements;
 
+/// `made` tells it from one of the same name that was deleted: numbers of routes begin again, and handles remember them.
 const NAMESPACE: Statement = Statement::plain(
     "CYPHER 5 MERGE (ns:Namespace {namespace: $ns})
 SET ns.id = $ns, ns.event_seq = coalesce(ns.event_seq, 0), ns.catalog_seq = coalesce(ns.catalog_seq, 0),
-    ns.paused = coalesce(ns.paused, []) RETURN [] AS row",
+    ns.paused = coalesce(ns.paused, []), ns.made = coalesce(ns.made, timestamp()) RETURN [ns.made] AS row",
 );
 
 impl Neo4jStore {
     pub(crate) async fn open(config: &Config, server: &config::Neo4j) -> Result<Self> {
         let store = Neo4jStore::new(config, server)?;
         store.migrate(config.migrate).await?;
-        store.exec(store.query(NAMESPACE)).await?;
+        let made = store.one(store.query(NAMESPACE)).await?.next()?;
+        store.made.set(made).ok();
         Ok(store)
     }
 }
@@ -71,6 +75,14 @@ impl Store for Neo4jStore {
 
     async fn pulse(&self, wanted: &[Wanted]) -> Result<Pulse> {
         self.pulse_of(wanted).await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<NamespaceInfo>> {
+        self.all_namespaces().await
+    }
+
+    async fn delete_some(&self, namespace: &str) -> Result<Option<usize>> {
+        self.delete_some_of(namespace).await
     }
 
     fn statements(&self) -> u64 {

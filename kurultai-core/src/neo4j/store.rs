@@ -12,7 +12,7 @@ use neo4rs::ConfigBuilder;
 use std::{
     fmt,
     ops::Deref,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
     time::Duration,
 };
 use tokio::time::{timeout, timeout_at};
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     /// Host and port, for messages.
     pub(super) server: String,
     pub(super) namespace: String,
+    /// When the namespace was made: statements find no other of its name.
+    pub(super) made: OnceLock<i64>,
     pub(super) clock: Clock,
     pub(super) call_timeout: Duration,
     pub(super) running: Running,
@@ -63,6 +65,7 @@ impl Neo4jStore {
             connections,
             server: server.uri.clone(),
             namespace: config.namespace.clone(),
+            made: OnceLock::new(),
             clock: config.clock.clone(),
             call_timeout: config.call_timeout,
             running: Running::default(),

@@ -1,4 +1,5 @@
 use super::{
+    namespaces::gone,
     store::SqliteStore,
     tx::{Tx, list},
 };
@@ -44,9 +45,9 @@ pub(super) fn key(tx: &Tx<'_>, seq: i64) -> i64 {
 /// Takes numbers; the first is one after the answer.
 fn take(tx: &Tx<'_>, count: usize) -> Result<i64> {
     let count = count as i64;
-    let sql = "update namespace set event_seq = event_seq + ?2 where n = ?1 returning event_seq";
+    let sql = "update namespace set event_seq = event_seq + ?2 where n = ?1 and id <> '' returning event_seq";
     let last = tx.one(sql, params![tx.ns, count], |row| row.get::<_, i64>(0))?;
-    Ok(last.unwrap_or(count) - count)
+    Ok(last.ok_or_else(gone)? - count)
 }
 
 #[async_trait]
@@ -102,6 +103,6 @@ fn first_seq(tx: &Tx<'_>, newest: i64) -> Result<i64> {
 }
 
 pub(super) fn last_seq(tx: &Tx<'_>) -> Result<i64> {
-    let seq = tx.one("select event_seq from namespace where n = ?1", [tx.ns], |row| row.get(0))?;
-    Ok(seq.unwrap_or(0))
+    let sql = "select event_seq from namespace where n = ?1 and id <> ''";
+    tx.one(sql, [tx.ns], |row| row.get(0))?.ok_or_else(gone)
 }

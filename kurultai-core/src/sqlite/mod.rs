@@ -10,6 +10,7 @@ mod files;
 mod guard;
 mod job;
 mod jump;
+mod namespaces;
 mod readers;
 mod schema;
 mod session;
@@ -23,6 +24,7 @@ mod writer;
 use crate::{
     config::Config,
     error::Result,
+    namespaces::NamespaceInfo,
     news::Wanted,
     store::{Pulse, Sealed, Store},
 };
@@ -70,6 +72,15 @@ impl Store for SqliteStore {
             tasks::pulse(tx, &wanted, memory.lock().unwrap_or_else(PoisonError::into_inner).of())
         })
         .await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<NamespaceInfo>> {
+        self.query(namespaces::all).await
+    }
+
+    async fn delete_some(&self, namespace: &str) -> Result<Option<usize>> {
+        let name = namespace.to_owned();
+        self.write(move |tx| namespaces::delete_some(tx, &name)).await
     }
 
     fn statements(&self) -> u64 {

@@ -12,7 +12,7 @@ from . import _native
 from .agents import Agents
 from .events import Events
 from .tasks import Tasks
-from .types import Adoption, Duration, RetryPolicy, RetryPolicyFields
+from .types import Adoption, Duration, NamespaceInfo, RetryPolicy, RetryPolicyFields
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -105,6 +105,27 @@ class Kurultai:
         return await self._native.adopt(
             {"dry_run": dry_run, "labels": labels, "ids": ids, "types": types, "statuses": statuses}
         )
+
+    async def namespaces(self) -> list[NamespaceInfo]:
+        """The namespaces of this database, in the order of their names, each with how many tasks and agents it has.
+
+        >>> k.namespace in [team.name for team in await k.namespaces()]
+        True
+        """
+        return await self._native.namespaces()
+
+    async def delete_namespace(self, name: str) -> bool:
+        """Deletes another namespace of this database with everything in it, in portions; False where there is none of
+        this name. Close whoever works in it first: a handle that still has it open is told
+        ``store.namespace_missing`` by what it wants to write, and finds nothing; opening it again makes it anew.
+
+        Errors: ``input.invalid``, also for the namespace of this handle. Cancel safe: what a cancelled call has
+        deleted is gone, and a repetition goes on there.
+
+        >>> await k.delete_namespace("nobody")
+        False
+        """
+        return await self._native.delete_namespace(name)
 
     async def close(self) -> None:
         """Waits until what was sent is committed and lets go of the store. Later calls fail with ``store.closed``.

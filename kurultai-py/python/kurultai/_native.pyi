@@ -35,7 +35,7 @@ _Default = Callable[[Any], Any]
 __all__ = [
     "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
-    "ManualClock", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
+    "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
     "hop", "kinds", "matches", "open", "provoke", "ready", "restore", "run", "sample",
 ]
@@ -164,6 +164,8 @@ class Kurultai:
     def statements(self) -> int: ...
     def maintain(self) -> Awaitable[None]: ...
     def adopt(self, options: _AdoptOptions) -> Awaitable[Adoption]: ...
+    def namespaces(self) -> Awaitable[list[NamespaceInfo]]: ...
+    def delete_namespace(self, name: str) -> Awaitable[bool]: ...
     def with_default(self, default: _Default) -> Kurultai: ...
     def start(self, agent: str, settings: _AgentSettings) -> Awaitable[Jobs]: ...
     def close(self) -> Awaitable[None]: ...
@@ -407,6 +409,13 @@ class Stats(_Unhashable):
     run_seconds: Final[Percentiles]
     expired_last_day: Final[int]
     paused: Final[list[str]]
+
+@final
+class NamespaceInfo(_Unhashable):
+    """A team of a database, and how much it has there."""
+    name: Final[str]
+    tasks: Final[int]
+    agents: Final[int]
 
 @final
 class Percentiles(_Unhashable):

@@ -24,6 +24,7 @@ cases![
     what_is_held_or_over_is_not_changed,
     what_cannot_be_is_refused,
     a_waiting_claim_elsewhere_hears_of_it,
+    two_who_change_it_at_once_do_not_undo_each_other,
 ];
 
 /// The payloads of a task's events with this topic.
@@ -291,4 +292,30 @@ async fn a_waiting_claim_elsewhere_hears_of_it(team: Team) {
             tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("long before the wait ends");
         assert_eq!(claimed.unwrap().unwrap()[0].id, id);
     }
+}
+
+async fn two_who_change_it_at_once_do_not_undo_each_other(team: Team) {
+    team.agent("temujin", &[]).await;
+    let id = team.add(task("0").priority(Priority::P3)).await;
+    let (ours, theirs) = (team.k.tasks(), team.reopen(|config| config).await.tasks());
+    let change = |i: i32| {
+        let (tasks, id) = (if i % 2 == 0 { &ours } else { &theirs }, &id);
+        async move {
+            let weight = f64::from(i) / 20.0;
+            match i % 4 {
+                0 => tasks.update(id, TaskUpdate::new().title("new")).await,
+                1 => tasks.update(id, TaskUpdate::new().description(i.to_string())).await,
+                2 => tasks.reprioritize(id, None, Some(weight)).await,
+                _ => tasks.reprioritize(id, Some(Priority::P0), None).await,
+            }
+        }
+    };
+    for changed in futures::future::join_all((0..20).map(change)).await {
+        changed.unwrap();
+    }
+    let task = team.get(&id).await;
+    assert_eq!((task.title.as_str(), task.priority), ("new", Priority::P0));
+    assert!(!task.description.is_empty() && task.priority_weight != 0.5);
+    assert_eq!(told(&team, &id, "task.updated").await.len(), 6, "the title once, the description each time");
+    assert_eq!(team.claim_ids("temujin", 1).await, [id]);
 }

@@ -1,4 +1,4 @@
-MATCH (ns:Namespace {namespace: $ns})
+MATCH (ns:Namespace {namespace: $ns, made: $made})
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at) WHERE t.namespace = $ns AND t.due_at > -1
   WITH t ORDER BY t.namespace, t.due_at LIMIT 1 RETURN collect(t.due_at - now) AS due }
 // The numbers of the routes that somebody waits for.

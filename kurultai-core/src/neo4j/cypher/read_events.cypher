@@ -1,5 +1,5 @@
 CYPHER 5
-MATCH (ns:Namespace {namespace: $ns})
+MATCH (ns:Namespace {namespace: $ns, made: $made})
 WITH ns.event_seq AS newest, coalesce(ns.event_first, 1) AS first
 // What retention removed ends before event_first.
 WITH newest, first, CASE WHEN $after < first THEN first - 1 ELSE $after END AS after

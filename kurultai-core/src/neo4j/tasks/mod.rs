@@ -37,7 +37,7 @@ RETURN [] AS row"
 ));
 
 const PAUSED: Statement = Statement::plain(
-    "CYPHER 5 MATCH (ns:Namespace {namespace: $ns}) RETURN [coalesce(ns.paused, [])] AS row",
+    "CYPHER 5 MATCH (ns:Namespace {namespace: $ns, made: $made}) RETURN [coalesce(ns.paused, [])] AS row",
 );
 
 /// For the test of their plans.
@@ -111,7 +111,7 @@ impl TaskQueue for Neo4jStore {
 
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
         let query = self.query(PAUSE).param("type", task_type).param("paused", paused);
-        self.exec(query).await.map(drop)
+        self.one(query).await.map(drop)
     }
 
     async fn paused(&self) -> Result<Vec<String>> {

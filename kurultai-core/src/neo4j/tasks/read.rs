@@ -256,31 +256,28 @@ pub(super) async fn children(store: &Neo4jStore, id: &str) -> Result<Vec<Prerequ
 }
 
 pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {
-    let mut stats = Stats::default();
-    for mut row in store.exec(store.query(STATS)).await? {
-        let mut by_status = BTreeMap::new();
-        for mut entry in row.rows()? {
-            let (status, tasks): (String, u64) = (entry.next()?, entry.next()?);
-            if tasks > 0 {
-                by_status.insert(status.parse()?, tasks);
-            }
+    let mut row = store.one(store.query(STATS)).await?;
+    let mut by_status = BTreeMap::new();
+    for mut entry in row.rows()? {
+        let (status, tasks): (String, u64) = (entry.next()?, entry.next()?);
+        if tasks > 0 {
+            by_status.insert(status.parse()?, tasks);
         }
-        let oldest = row.next::<Option<Micros>>()?.map(seconds);
-        let (mut waits, mut runs) = (Vec::new(), Vec::new());
-        for mut span in row.rows()? {
-            waits.push(span.next::<Micros>()?);
-            runs.push(span.next::<Micros>()?);
-        }
-        stats = Stats {
-            by_status,
-            oldest_pending_seconds: oldest,
-            wait_seconds: Percentiles::of(waits),
-            run_seconds: Percentiles::of(runs),
-            expired_last_day: row.next()?,
-            paused: row.next()?,
-        };
     }
-    Ok(stats)
+    let oldest = row.next::<Option<Micros>>()?.map(seconds);
+    let (mut waits, mut runs) = (Vec::new(), Vec::new());
+    for mut span in row.rows()? {
+        waits.push(span.next::<Micros>()?);
+        runs.push(span.next::<Micros>()?);
+    }
+    Ok(Stats {
+        by_status,
+        oldest_pending_seconds: oldest,
+        wait_seconds: Percentiles::of(waits),
+        run_seconds: Percentiles::of(runs),
+        expired_last_day: row.next()?,
+        paused: row.next()?,
+    })
 }
 
 fn seconds(micros: Micros) -> f64 {

@@ -21,8 +21,8 @@ pub(super) use jump::shift;
 pub(super) use pulse::pulse;
 
 use crate::{
-    error::Result,
-    sqlite::store::SqliteStore,
+    error::{Kind, Result},
+    sqlite::{namespaces::is_there, store::SqliteStore, tx::Tx},
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
         Page, Prerequisite, Stats, Task, contract::*, update::Rewrite,
@@ -31,6 +31,15 @@ use crate::{
 use async_trait::async_trait;
 use std::time::Duration;
 
+/// What cannot be found may have gone with its namespace.
+fn known<T>(tx: &Tx<'_>, answers: Answers<T>) -> Result<Answers<T>> {
+    let lacks = |answer: &Result<T>| answer.as_ref().is_err_and(|error| error.kind() == Kind::NotFound);
+    if answers.each.iter().any(lacks) {
+        is_there(tx)?;
+    }
+    Ok(answers)
+}
+
 #[async_trait]
 impl TaskQueue for SqliteStore {
     async fn enqueue(&self, units: Batch<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>> {
@@ -38,15 +47,15 @@ impl TaskQueue for SqliteStore {
     }
 
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {
-        self.write(move |tx| claim::claim(tx, &requests.close())).await
+        self.write(move |tx| known(tx, claim::claim(tx, &requests.close())?)).await
     }
 
     async fn extend(&self, requests: Batch<ExtendRequest>) -> Result<Answers<Extended>> {
-        self.write(move |tx| extend::extend(tx, &requests.close())).await
+        self.write(move |tx| known(tx, extend::extend(tx, &requests.close())?)).await
     }
 
     async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>> {
-        self.write(move |tx| finish::finish(tx, &finishes.close())).await
+        self.write(move |tx| known(tx, finish::finish(tx, &finishes.close())?)).await
     }
 
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {

@@ -1,4 +1,7 @@
-use crate::{error::Result, sqlite::tx::Tx};
+use crate::{
+    error::Result,
+    sqlite::{namespaces::is_there, tx::Tx},
+};
 use rusqlite::params;
 
 /// Paused types; an empty one is the whole namespace.
@@ -7,6 +10,7 @@ pub(super) fn paused(tx: &Tx<'_>) -> Result<Vec<String>> {
 }
 
 pub(super) fn pause(tx: &Tx<'_>, task_type: &str, paused: bool) -> Result<()> {
+    is_there(tx)?;
     let sql = if paused {
         "insert or ignore into pause(ns, type) values(?1, ?2)"
     } else {

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// many behind.
 const MANY_ROUTES: usize = 64;
 
-/// Routes never change and are never removed, so each is read once.
+/// Routes never change and go only with their namespace, and no number is given out again; so each is read once.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     pub(super) all: Vec<(i64, Route)>,

@@ -1,4 +1,4 @@
-MATCH (ns:Namespace {namespace: $ns})
+MATCH (ns:Namespace {namespace: $ns, made: $made})
 WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
   WITH t.status AS s, count(*) AS tasks, count(CASE WHEN t.status = 'expired'

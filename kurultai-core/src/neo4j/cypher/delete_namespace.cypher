@@ -1,0 +1,17 @@
+CYPHER 5
+// Under the lock of the namespace that goes. Its own node is the last, so that a repetition goes on where a call broke off.
+MATCH (ns:Namespace {namespace: $name}) SET ns._lock = 0
+WITH ns
+CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $name AND t.id > ''
+  WITH t LIMIT $limit DETACH DELETE t RETURN count(*) AS tasks }
+CALL () { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq) WHERE e.namespace = $name AND e.seq > -1
+  WITH e LIMIT $limit DETACH DELETE e RETURN count(*) AS events }
+CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $name AND r.key >= ''
+  WITH r LIMIT $limit DETACH DELETE r RETURN count(*) AS routes }
+// After the tasks, to each of which an agent may have an edge.
+CALL (tasks) { UNWIND CASE WHEN tasks = 0 THEN [1] ELSE [] END AS last
+  MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $name AND a.id >= ''
+  WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS agents }
+WITH ns, tasks + events + routes + agents AS gone
+FOREACH (last IN CASE WHEN gone = 0 THEN [ns] ELSE [] END | DETACH DELETE last)
+RETURN [gone] AS row
