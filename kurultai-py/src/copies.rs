@@ -1,6 +1,6 @@
 //! Results as plain values, and on their way to another process.
 
-use crate::{op::Answer, task_types::Lease};
+use crate::op::Answer;
 use kurultai_core::{agents, events, tasks};
 use pyo3::{
     exceptions::PyValueError,
@@ -49,7 +49,7 @@ pub(crate) fn to_dict(object: &Bound<'_, PyAny>, fields: &[&str]) -> PyResult<Py
 
 /// Without any class of ours.
 fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    if value.cast::<Lease>().is_ok() {
+    if value.get_type().name()? == "Lease" {
         return Ok(value.str()?.into_any());
     }
     if let Ok(list) = value.cast::<PyList>() {

@@ -9,7 +9,6 @@ use super::{
     new_task::*,
     requests::Filter,
     types::*,
-    update::Rewrite,
 };
 pub use crate::batch::Batch;
 use crate::{
@@ -299,4 +298,36 @@ pub struct Due {
     pub ids: Vec<String>,
     /// Some of them are due because of a change that is done, and not because of the time.
     pub marked: bool,
+}
+
+/// What is written of a task: `None` stays as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rewrite {
+    pub(crate) id: String,
+    /// The fence.
+    pub(crate) revision: i64,
+    pub(crate) title: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) payload: Option<Json>,
+    /// Priority and weight, where one of them has changed. Its age stays, and so does a rank that something urgent
+    /// waits for.
+    pub(crate) order: Option<(Priority, f64)>,
+    pub(crate) assigned_to: Option<Option<String>>,
+    /// The key of its route, where that is another one.
+    pub(crate) route: Option<String>,
+    pub(crate) timing: Option<Timing>,
+    pub(crate) topic: &'static str,
+    pub(crate) source: Option<String>,
+    /// The event's.
+    pub(crate) told: String,
+}
+
+/// When a new task can be claimed, and how long it waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Timing {
+    pub(crate) claimable: bool,
+    pub(crate) run_at: Option<Micros>,
+    pub(crate) expires_at: Option<Micros>,
+    pub(crate) timeout: Option<Micros>,
+    pub(crate) due_at: Option<Micros>,
 }

@@ -11,16 +11,6 @@ use std::time::Duration;
 /// `due_at` of a task that the store should look at now.
 pub(crate) const NOW: Micros = 0;
 
-/// When a new task can be claimed, and how long it waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timing {
-    pub(crate) claimable: bool,
-    pub(crate) run_at: Option<Micros>,
-    pub(crate) expires_at: Option<Micros>,
-    pub(crate) timeout: Option<Micros>,
-    pub(crate) due_at: Option<Micros>,
-}
-
 pub(crate) fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
     let run_at = match task.start {
         Start::Now => None,

@@ -2,9 +2,9 @@
 
 use super::{
     check,
-    contract::Facts,
+    contract::{Facts, Rewrite, Timing},
     order::Route,
-    rules::{self, NOW, Timing},
+    rules::{self, NOW},
     settle::Settling,
     types::{Priority, Status, Task},
 };
@@ -111,28 +111,6 @@ pub(super) enum Told<'a> {
     Updated,
     Reprioritized,
     Assigned { by: Option<&'a str> },
-}
-
-/// What is written of a task: `None` stays as it is.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rewrite {
-    pub(crate) id: String,
-    /// The fence.
-    pub(crate) revision: i64,
-    pub(crate) title: Option<String>,
-    pub(crate) description: Option<String>,
-    pub(crate) payload: Option<Json>,
-    /// Priority and weight, where one of them has changed. Its age stays, and so does a rank that something urgent
-    /// waits for.
-    pub(crate) order: Option<(Priority, f64)>,
-    pub(crate) assigned_to: Option<Option<String>>,
-    /// The key of its route, where that is another one.
-    pub(crate) route: Option<String>,
-    pub(crate) timing: Option<Timing>,
-    pub(crate) topic: &'static str,
-    pub(crate) source: Option<String>,
-    /// The event's.
-    pub(crate) told: String,
 }
 
 /// `None` where it is so already.

@@ -23,7 +23,7 @@ use crate::{
     neo4j::{Neo4jStore, cypher::lock, statement::Statement},
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, TaskQueue, contract::*, update::Rewrite,
+        Page, Prerequisite, Stats, Task, TaskQueue, contract::*,
     },
 };
 use async_trait::async_trait;

@@ -9,9 +9,8 @@ use crate::{
         statement::Statement,
     },
     tasks::{
-        contract::Applied,
+        contract::{Applied, Rewrite},
         order::{LIGHTEST, sort_base},
-        update::Rewrite,
     },
 };
 use neo4rs::BoltType;

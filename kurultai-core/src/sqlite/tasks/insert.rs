@@ -6,8 +6,9 @@ use crate::{
     sqlite::tx::{Each, Tx},
     tasks::{
         NewTask, Priority, RetryPolicy, Status, WaitFor,
+        contract::Timing,
         order::{self, Route},
-        rules::{self, Timing},
+        rules,
     },
 };
 use rusqlite::params;

@@ -25,7 +25,7 @@ use crate::{
     sqlite::{namespaces::is_there, store::SqliteStore, tx::Tx},
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
-        Page, Prerequisite, Stats, Task, contract::*, update::Rewrite,
+        Page, Prerequisite, Stats, Task, contract::*,
     },
 };
 use async_trait::async_trait;

@@ -6,9 +6,8 @@ use crate::{
     sqlite::{events, tx::Tx},
     tasks::{
         Priority,
-        contract::Applied,
+        contract::{Applied, Rewrite},
         order::{self, LIGHTEST},
-        update::Rewrite,
     },
 };
 use rusqlite::params;
