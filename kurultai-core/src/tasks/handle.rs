@@ -187,6 +187,13 @@ impl Tasks {
         self.finish(lease, Outcome::Release).await
     }
 
+    /// Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its
+    /// 100 snoozes: then it fails instead. It may expire meanwhile. Errors: as [`complete`](Self::complete), and
+    /// `input.invalid` beyond ten years.
+    pub async fn snooze(&self, lease: &Lease, after: Duration) -> Result<Finished> {
+        self.finish(lease, Outcome::Snooze { after }).await
+    }
+
     /// Ends one attempt in any way; [`complete`](Self::complete) with its usage, for example.
     pub async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Finished> {
         let finished = self.finish_many(vec![Finish { lease: lease.clone(), outcome }]).await?;

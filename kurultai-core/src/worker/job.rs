@@ -65,6 +65,7 @@ pub struct Job(Context);
 
 /// What the loop and the job know of each other.
 pub(super) struct Held {
+    pub(super) task: Arc<Claimed>,
     /// The lease, and until when it surely holds by this machine's stopwatch.
     lease: Mutex<(Lease, Instant)>,
     stop: watch::Sender<Option<Stop>>,
@@ -78,13 +79,16 @@ pub(super) struct Held {
     turn: sync::Mutex<()>,
     timed_out: AtomicBool,
     over: AtomicBool,
+    told_lost: AtomicBool,
     /// The place it takes up in its agent's loop.
     slot: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Job {
     pub(super) fn new(shared: &Arc<Shared>, task: Claimed, slot: OwnedSemaphorePermit) -> Self {
+        let task = Arc::new(task);
         let held = Arc::new(Held {
+            task: task.clone(),
             lease: Mutex::new((task.lease.clone(), monotonic() + shared.trusted())),
             stop: watch::Sender::new(None),
             taken_up: AtomicBool::new(false),
@@ -94,10 +98,11 @@ impl Job {
             turn: sync::Mutex::default(),
             timed_out: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            told_lost: AtomicBool::new(false),
             slot: Mutex::new(Some(slot)),
         });
         shared.hold(&held);
-        Job(Context { task: Arc::new(task), held, shared: shared.clone() })
+        Job(Context { task, held, shared: shared.clone() })
     }
 
     /// What this attempt may take. Its time counts from this call, and the loop keeps it: when it is over the attempt has
@@ -350,10 +355,17 @@ impl Held {
         drop(turn);
     }
 
+    /// Once, and not where the store was closed or the attempt has ended already.
+    fn tell_lost(&self, shared: &Shared, error: &Error) {
+        if !is_closed(error) && !self.over() && !self.told_lost.swap(true, Ordering::SeqCst) {
+            shared.settings.listener.lost(&self.task, error.message());
+        }
+    }
+
     /// Takes in what the store said of the lease; `trusted` is until when it holds, where it was renewed.
     fn note(self: &Arc<Self>, shared: &Shared, extended: &Result<Extended>, trusted: Option<Instant>) {
         match extended {
-            Ok(Extended { lease: renewed, signal }) => {
+            Ok(Extended { lease: renewed, signal, .. }) => {
                 let mut lease = lock(&self.lease);
                 lease.0.clone_from(renewed);
                 lease.1 = trusted.unwrap_or(lease.1);
@@ -363,7 +375,10 @@ impl Held {
                     Signal::Continue | Signal::Pause => {}
                 }
             }
-            Err(error) if is_gone(error) => self.halt(shared, Stop::Lost),
+            Err(error) if is_gone(error) => {
+                self.tell_lost(shared, error);
+                self.halt(shared, Stop::Lost);
+            }
             Err(_) => {}
         }
     }
@@ -387,6 +402,7 @@ impl Held {
             }
         });
         if renewed.await.is_err() {
+            self.tell_lost(shared, &Error::lease_lost("the lease could not be renewed in time"));
             self.halt(shared, Stop::Lost);
         }
     }
@@ -421,7 +437,18 @@ impl Held {
                     tracing::warn!(%error, task = lease.task_id, "the task was not ended; trying again");
                     backoff.wait(&error).await;
                 }
-                ended => return ended,
+                Ok(finished) => {
+                    if !self.over() {
+                        shared.settings.listener.ended(&self.task, &outcome, &finished);
+                    }
+                    return Ok(finished);
+                }
+                Err(error) => {
+                    if is_gone(&error) {
+                        self.tell_lost(shared, &error);
+                    }
+                    return Err(error);
+                }
             }
         }
     }
@@ -432,7 +459,7 @@ impl Held {
 }
 
 /// Whether this lease finishes nothing any more, by what the store says or since it was closed.
-fn is_gone(error: &Error) -> bool {
+pub(super) fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), Kind::LeaseLost | Kind::NotFound) || is_closed(error)
 }
 

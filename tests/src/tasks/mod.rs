@@ -10,6 +10,7 @@ mod lease;
 mod list;
 mod progress;
 mod races;
+mod snooze;
 mod storm;
 mod time;
 mod wait;

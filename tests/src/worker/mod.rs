@@ -5,6 +5,7 @@ mod duty;
 mod handlers;
 mod jobs;
 mod outage;
+mod reports;
 mod torture;
 
 use crate::fixture::{Team, steady, task};
