@@ -272,13 +272,14 @@ impl Tasks {
         }
     }
 
-    /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
+    /// Cancels a task: at once where nobody holds it; otherwise its holder learns it, and the reason, at its next `extend`, and an
+    /// agent within a second or two. Its children
     /// stay: cancel those too that should not run. Returns the task's status. Errors: `task.not_found`, `task.state` where it is finished.
     pub async fn cancel(&self, id: &str, reason: Option<&str>) -> Result<Status> {
         self.act(id, Action::Cancel { reason: reason.map(str::to_owned) }).await
     }
 
-    /// Takes a task out of the queue until [`resume`](Self::resume); its holder learns it at its next `extend`.
+    /// Takes a task out of the queue until [`resume`](Self::resume); its holder learns it as of [`cancel`](Self::cancel).
     /// Errors: `task.not_found`, `task.state`.
     pub async fn suspend(&self, id: &str) -> Result<Status> {
         self.act(id, Action::Suspend).await

@@ -1,7 +1,7 @@
 //! An agent's loop, in one place for every language: register, beat, claim, renew, drain, release.
 //!
 //! Reading order: `builder` (what an agent is told), `ended` (what a handler's end means, for every language), `job` (one claimed
-//! task), `jobs` (the loop that claims and renews, from which jobs are pulled), `report` (what
+//! task), `jobs` (the loop that claims and renews, from which jobs are pulled), `watch` (that one is to stop), `report` (what
 //! became of attempts), `handlers` and `run` (functions for task types;
 //! Python and Node have theirs).
 
@@ -14,6 +14,7 @@ mod report;
 mod run;
 mod settings;
 mod signals;
+mod watch;
 
 pub use builder::Agent;
 pub use ended::{Ended, Limits, Wish};

@@ -6,6 +6,7 @@ mod handlers;
 mod jobs;
 mod outage;
 mod reports;
+mod stops;
 mod torture;
 
 use crate::fixture::{Team, steady, task};
