@@ -539,6 +539,7 @@ fn show(task: &Task) -> Done {
     add("not before", task.run_at.map(utc));
     add("expires", task.expires_at.map(utc));
     add("attempts", Some(format!("{} of {}", task.attempts, task.max_attempts)));
+    add("snoozes", (task.snoozes > 0).then(|| task.snoozes.to_string()));
     add("claimed by", task.claimed_by.clone());
     add("claimed at", task.claimed_at.map(utc));
     add("lease ends", task.lease_expires_at.map(utc));

@@ -266,3 +266,10 @@ impl fmt::Debug for Error {
         }
     }
 }
+/// The line of an error's text that says most: the last one that is neither empty nor a frame of a stack, as JavaScript
+/// has them behind the message.
+pub(crate) fn gist(text: &str) -> &str {
+    let lines = || text.lines().rev().map(str::trim).filter(|line| !line.is_empty());
+    let frame = |line: &str| line.starts_with("at ") || line.starts_with('}');
+    lines().find(|line| !frame(line)).or_else(|| lines().next()).unwrap_or_default()
+}

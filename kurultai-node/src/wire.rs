@@ -109,8 +109,8 @@ columns!(
 );
 
 wire!(Enqueued { id => "id", deduplicated => "deduplicated" });
-wire!(Finished { id => "id", status => "status", repeated => "repeated" });
-wire!(Extended { lease => "lease", signal => "signal" });
+wire!(Finished { id => "id", status => "status", repeated => "repeated", run_at => "runAt", failed => "failed" });
+wire!(Extended { lease => "lease", signal => "signal", reason => "reason" });
 wire!(Usage { tokens => "tokens", cost => "cost", seconds => "seconds" });
 wire!(TaskError { attempt => "attempt", agent => "agent", kind => "kind", error => "error", at => "at" });
 wire!(Page { tasks => "tasks", next => "next" });
@@ -127,7 +127,7 @@ wire!(Task {
     required_capabilities => "requiredCapabilities", preferred_capabilities => "preferredCapabilities",
     assigned_to => "assignedTo", delegated_by => "delegatedBy", parent_id => "parentId", correlation_id => "correlationId",
     unique_key => "uniqueKey", depends_on => "dependsOn", run_at => "runAt", expires_at => "expiresAt",
-    attempts => "attempts", max_attempts => "maxAttempts", claimed_by => "claimedBy",
+    attempts => "attempts", max_attempts => "maxAttempts", snoozes => "snoozes", claimed_by => "claimedBy",
     claimed_at => "claimedAt", lease_version => "leaseVersion", lease_expires_at => "leaseExpiresAt",
     progress => "progress", checkpoint => "checkpoint", results => "results",
     error_message => "errorMessage", errors => "errors", usage => "usage", created_at => "createdAt",
@@ -170,6 +170,17 @@ impl Wire for Reason {
             Reason::Finished { status } => ("finished", Some(("status", status))),
             Reason::Held { by, until } => {
                 return object(&[("reason", &"held"), ("text", &text), ("by", by), ("until", until)], out);
+            }
+            Reason::Failed { attempt, max_attempts, error, run_at } => {
+                let fields: [(&str, &dyn Wire); 6] = [
+                    ("reason", &"failed"),
+                    ("text", &text),
+                    ("attempt", attempt),
+                    ("maxAttempts", max_attempts),
+                    ("error", error),
+                    ("runAt", run_at),
+                ];
+                return object(&fields, out);
             }
             Reason::Suspended => ("suspended", None),
             Reason::BlockedBy { tasks } => ("blocked_by", Some(("tasks", tasks))),

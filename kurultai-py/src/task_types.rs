@@ -63,7 +63,7 @@ view! {
     Task of tasks::Task {
         id, task_type as "type", title, description, status, priority, priority_weight, payload,
         required_capabilities, preferred_capabilities, assigned_to, delegated_by, parent_id, correlation_id,
-        unique_key, depends_on, run_at, expires_at, attempts, max_attempts, claimed_by, claimed_at, lease_version, lease_expires_at,
+        unique_key, depends_on, run_at, expires_at, attempts, max_attempts, snoozes, claimed_by, claimed_at, lease_version, lease_expires_at,
         progress, checkpoint, results, error_message, errors, usage, created_at, updated_at, completed_at,
     }
 
@@ -92,12 +92,12 @@ view! {
 
 view! {
     /// How a task stands after a finish; `repeated` where the same lease had ended it so before; what is stored is the first.
-    Finished of tasks::Finished { id, status, repeated }
+    Finished of tasks::Finished { id, status, repeated, run_at, failed }
 }
 
 view! {
     /// What a holder learns when it extends its lease: `signal` is continue, cancel, suspend or pause.
-    Extended of tasks::Extended { lease, signal }
+    Extended of tasks::Extended { lease, signal, reason }
 }
 
 /// A page of a list; give `next` as the cursor for the next one.

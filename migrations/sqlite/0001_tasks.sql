@@ -105,6 +105,8 @@ create table task_result(
   errors text,
   usage text,
   checkpoint text,
+  snoozes integer,
+  control_reason text,
   results text
 ) strict;
 
@@ -167,7 +169,7 @@ select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' ||
   d.assigned_to, d.delegated_by, p.id as parent_id, coalesce(d.correlation_id, t.id) as correlation_id, t.unique_key,
   datetime(t.run_at / 1e6, 'unixepoch', 'subsec') as run_at,
   datetime(t.expires_at / 1e6, 'unixepoch', 'subsec') as expires_at,
-  t.attempts, d.max_attempts, t.claimed_by,
+  t.attempts, d.max_attempts, coalesce(r.snoozes, 0) as snoozes, t.claimed_by,
   datetime(t.claimed_at / 1e6, 'unixepoch', 'subsec') as claimed_at, t.claim_id, t.lease_version,
   iif(t.status = 'in_progress', datetime(t.due_at / 1e6, 'unixepoch', 'subsec'), null) as lease_expires_at,
   r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage,

@@ -66,7 +66,18 @@ impl Events {
     /// The next events of a task behind a [`position`](Self::position).
     pub(crate) async fn next_of(&self, task_id: &str, after_seq: i64, wait: Duration) -> Result<EventPage> {
         let filter = EventFilter { after_seq, task_id: Some(task_id.to_owned()), ..EventFilter::default() };
-        self.wait(&mut Wanted { filter, pattern: None }, wait, true).await
+        self.wait(&mut Wanted { filter, pattern: None, topics: &[] }, wait, true).await
+    }
+
+    /// The next events of these topics behind a [`position`](Self::position).
+    pub(crate) async fn next_about(
+        &self,
+        topics: &'static [&'static str],
+        after_seq: i64,
+        wait: Duration,
+    ) -> Result<EventPage> {
+        let filter = EventFilter { after_seq, ..EventFilter::default() };
+        self.wait(&mut Wanted { filter, pattern: None, topics }, wait, true).await
     }
 
     /// Waits for the next page, and moves `wanted` on to its end. `looked`: all that is there before it is known, so the

@@ -64,6 +64,8 @@ struct Waiter {
 pub(crate) struct Wanted {
     pub(super) filter: EventFilter,
     pub(super) pattern: Option<Pattern>,
+    /// None for any.
+    pub(super) topics: &'static [&'static str],
 }
 
 impl Wanted {
@@ -74,6 +76,7 @@ impl Wanted {
             && task_type.as_ref().is_none_or(|kind| event.task_type.as_ref() == Some(kind))
             && source.as_ref().is_none_or(|source| event.source.as_ref() == Some(source))
             && since.is_none_or(|since| event.created_at >= since)
+            && (self.topics.is_empty() || self.topics.contains(&event.topic.as_str()))
             && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.topic))
     }
 

@@ -102,6 +102,7 @@ pub(super) fn finish(finish: &Finish) -> Result<()> {
             failure.results.as_ref().map_or(Ok(()), |results| results.check().map_err(results_of))?;
             failure.usage.as_ref().map_or(Ok(()), Usage::check)
         }
+        Outcome::Snooze { after } => check::span("after", *after),
         Outcome::Release => Ok(()),
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 pub use crate::batch::Batch;
 use crate::{
-    clock::Micros,
+    clock::{Micros, time},
     error::Result,
     json::{Json, MAX_BYTES},
     store::Sealed,
@@ -205,6 +205,8 @@ pub struct Facts {
     pub lapses: u32,
     /// A later task has taken its unique key.
     pub gave_up_key: bool,
+    /// How often its attempts were put off.
+    pub snoozes: u32,
 }
 
 impl Tally {
@@ -221,6 +223,9 @@ impl Tally {
         tally
     }
 }
+
+/// The topic of a snooze.
+pub(crate) const SNOOZED: &str = "task.snoozed";
 
 /// What must still be so when a change is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -255,6 +260,8 @@ pub struct Change {
     pub due_at: Option<Micros>,
     /// How many attempts count from now on.
     pub attempts: u32,
+    /// How often its attempts were put off from now on, where that changes.
+    pub snoozes: Option<u32>,
     /// Whether the claim id stays, so that a repeated finish is recognised. The lease itself ends unless the
     /// status is `in_progress`.
     pub keep_claim: bool,
@@ -274,9 +281,34 @@ pub struct Change {
     pub reason: Option<String>,
 }
 
+impl Facts {
+    /// The answer to a finish that this task knows already.
+    pub(crate) fn finished(&self, outcome: &Outcome) -> Finished {
+        let run_at = self.run_at.filter(|_| self.status == Status::Pending).map(time);
+        let failed = matches!(outcome, Outcome::Fail(_));
+        Finished { id: self.id.clone(), status: self.status, repeated: true, run_at, failed }
+    }
+}
+
 impl Change {
+    /// The answer to the finish that this is.
+    pub(crate) fn finished(&self) -> Finished {
+        let run_at = self.run_at.filter(|_| self.status == Status::Pending).map(time);
+        let failed = self.error.is_some();
+        Finished { id: self.id.clone(), status: self.status, repeated: false, run_at, failed }
+    }
+
+    /// Whether its holder is asked to stop now, and may ask why.
+    pub(crate) fn asks_to_cancel(&self) -> bool {
+        self.topic == Some("task.cancel_requested")
+    }
+
     /// What its event tells besides the topic.
     pub(crate) fn payload(&self) -> Option<String> {
+        if self.topic == Some(SNOOZED) {
+            let until = self.run_at.map(time);
+            return Some(serde_json::json!({"until": until, "snoozes": self.snoozes}).to_string());
+        }
         let reason = self.reason.as_ref()?;
         Some(serde_json::json!({"attempt": self.attempts, "reason": reason}).to_string())
     }

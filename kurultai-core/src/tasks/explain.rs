@@ -1,7 +1,7 @@
 //! Why a task is not claimed. Pure.
 
 use super::{contract::Facts, order::Route, types::*};
-use crate::{agents::AgentInfo, clock::time};
+use crate::{agents::AgentInfo, clock::time, error::gist};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -48,6 +48,17 @@ pub enum Reason {
         /// Each with where it stands.
         tasks: Vec<(String, Status)>,
     },
+    /// Its last attempt failed; another one follows.
+    Failed {
+        /// Which one, from 1.
+        attempt: u32,
+        /// How many it may have.
+        max_attempts: u32,
+        /// The line of its error that says most.
+        error: String,
+        /// When it is tried again.
+        run_at: DateTime<Utc>,
+    },
     /// Its time has not come.
     Scheduled {
         /// When it comes.
@@ -93,6 +104,10 @@ impl fmt::Display for Reason {
             Reason::Suspended => write!(f, "it is suspended; resume it"),
             Reason::BlockedBy { tasks } => write!(f, "it waits for {}", list(tasks)),
             Reason::WaitsForChildren { tasks } => write!(f, "it waits for its children {}", list(tasks)),
+            Reason::Failed { attempt, max_attempts, error, run_at } => {
+                let again = run_at.format("%F %T UTC");
+                write!(f, "attempt {attempt} of {max_attempts} failed: {error}; again at {again}")
+            }
             Reason::Scheduled { run_at } => write!(f, "it is scheduled for {}", run_at.format("%F %T UTC")),
             Reason::Paused { task_type } if task_type.is_empty() => {
                 write!(f, "the whole namespace is paused")
@@ -139,9 +154,7 @@ pub(super) fn explain(
         Status::Suspended | Status::PendingReview => reasons.push(Reason::Suspended),
         Status::Blocked => reasons.extend(waits(prerequisites, children)),
         Status::Pending => {
-            reasons.extend(
-                facts.run_at.filter(|at| *at > facts.now).map(|at| Reason::Scheduled { run_at: time(at) }),
-            );
+            reasons.extend(facts.run_at.filter(|at| *at > facts.now).map(|at| later(task, time(at))));
             let here = paused.iter().filter(|p| p.is_empty() || **p == task.task_type);
             reasons.extend(here.map(|p| Reason::Paused { task_type: p.clone() }));
             reasons.extend(absence(task, &alive, &able));
@@ -150,6 +163,19 @@ pub(super) fn explain(
     }
     let candidates = able.iter().map(|a| a.id.clone()).collect();
     Explanation { id: task.id.clone(), status: facts.status, reasons, candidates }
+}
+
+/// Why its time has not come. What failed before the last claim is not what it waits for.
+fn later(task: &Task, run_at: DateTime<Utc>) -> Reason {
+    match task.errors.last().filter(|error| task.claimed_at.is_some_and(|at| at <= error.at)) {
+        Some(TaskError { attempt, error, .. }) => Reason::Failed {
+            attempt: *attempt,
+            max_attempts: task.max_attempts,
+            error: gist(error).to_owned(),
+            run_at,
+        },
+        None => Reason::Scheduled { run_at },
+    }
 }
 
 fn waits(prerequisites: &[Prerequisite], children: &[Prerequisite]) -> Vec<Reason> {

@@ -189,6 +189,13 @@ impl Tasks {
         self.finish(lease, Outcome::Release).await
     }
 
+    /// Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its
+    /// 100 snoozes: then it fails instead. It may expire meanwhile. Errors: as [`complete`](Self::complete), and
+    /// `input.invalid` beyond ten years.
+    pub async fn snooze(&self, lease: &Lease, after: Duration) -> Result<Finished> {
+        self.finish(lease, Outcome::Snooze { after }).await
+    }
+
     /// Ends one attempt in any way; [`complete`](Self::complete) with its usage, for example.
     pub async fn finish(&self, lease: &Lease, outcome: Outcome) -> Result<Finished> {
         let finished = self.finish_many(vec![Finish { lease: lease.clone(), outcome }]).await?;
@@ -267,8 +274,8 @@ impl Tasks {
         }
     }
 
-    /// Cancels a task: at once where nobody holds it; otherwise its holder learns it at its next `extend`. Its children
-    /// stay, unless [`Cancel::children`] says otherwise: then everything below it is cancelled as well, and what is
+    /// Cancels a task: at once where nobody holds it; otherwise its holder learns it, and the reason, at its next
+    /// `extend`, and an agent within a second or two. Its children stay, unless [`Cancel::children`] says otherwise: then everything below it is cancelled as well, and what is
     /// finished is passed over, be it the task itself. Returns the task's status.
     ///
     /// Errors: `task.not_found`, `task.state` where it is finished. Cancel safe: a repetition goes on where a dropped
@@ -292,7 +299,7 @@ impl Tasks {
         self.act_on(filter, Action::Cancel { reason: reason.map(str::to_owned) }).await
     }
 
-    /// Takes a task out of the queue until [`resume`](Self::resume); its holder learns it at its next `extend`.
+    /// Takes a task out of the queue until [`resume`](Self::resume); its holder learns it as of [`cancel`](Self::cancel).
     /// Errors: `task.not_found`, `task.state`.
     pub async fn suspend(&self, id: &str) -> Result<Status> {
         self.act(id, Action::Suspend).await

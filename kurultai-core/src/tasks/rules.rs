@@ -11,6 +11,14 @@ use std::time::Duration;
 /// `due_at` of a task that the store should look at now.
 pub(crate) const NOW: Micros = 0;
 
+/// How often the attempts at a task may be put off.
+const MAX_SNOOZES: u32 = 100;
+
+/// What the failure says that such a snooze is.
+pub(crate) fn snoozed_too_often() -> String {
+    format!("snoozed {MAX_SNOOZES} times, which is the most, and once more")
+}
+
 pub(crate) fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
     let run_at = match task.start {
         Start::Now => None,
@@ -92,6 +100,7 @@ impl Facts {
             expires_at: self.expires_at,
             due_at: None,
             attempts: self.attempts,
+            snoozes: None,
             keep_claim: true,
             control: self.control,
             error: None,
@@ -201,7 +210,8 @@ pub(crate) fn decide(action: &Action, facts: &Facts, draw: f64) -> Result<Option
         }
         (Action::Requeue, DeadLetter | Cancelled | Expired) => {
             let fresh = Facts { run_at: None, expires_at: None, ..facts.clone() };
-            Change { attempts: 0, ..fresh.to_waiting("task.requeued") }
+            let snoozes = (facts.snoozes > 0).then_some(0);
+            Change { attempts: 0, snoozes, ..fresh.to_waiting("task.requeued") }
         }
         (Action::Requeue, _) => return refuse("requeued"),
 
@@ -325,7 +335,7 @@ pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option
                     Status::Cancelled | Status::Suspended => facts.control.is_none(),
                     _ => false,
                 },
-                Outcome::Release => false,
+                Outcome::Release | Outcome::Snooze { .. } => false,
             };
         return if repeated { Ok(None) } else { Err(lost(facts, finish)) };
     }
@@ -350,18 +360,28 @@ pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option
             }
         }
         Outcome::Fail(failure) => failed(facts, failure.clone(), draw),
-        Outcome::Release => {
-            let ended = match facts.control {
-                Some(Signal::Cancel) => facts.to(Status::Cancelled, "task.cancelled"),
-                Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
-                _ => facts.to_pending(Some(facts.now), "task.released"),
-            };
-            let attempts = facts.attempts.saturating_sub(1);
-            Change { attempts, source: facts.claimed_by.clone(), ..ended }
+        Outcome::Release => given_back(facts, facts.to_pending(Some(facts.now), "task.released")),
+        Outcome::Snooze { .. } if facts.snoozes >= MAX_SNOOZES => {
+            failed(facts, Failure::new(snoozed_too_often()), draw)
+        }
+        Outcome::Snooze { after } => {
+            let until = facts.now.saturating_add(micros(*after));
+            let snoozes = Some(facts.snoozes + 1);
+            given_back(facts, Change { snoozes, ..facts.to_pending(Some(until), SNOOZED) })
         }
     };
     let fence = Fence::Lease { claim: finish.lease.claim_id.clone(), revision: facts.revision };
     Ok(Some(Change { fence, ..change }))
+}
+
+/// The attempt does not count. What was asked for meanwhile comes before what is to become of it else.
+fn given_back(facts: &Facts, otherwise: Change) -> Change {
+    let ended = match facts.control {
+        Some(Signal::Cancel) => facts.to(Status::Cancelled, "task.cancelled"),
+        Some(Signal::Suspend) => facts.to(Status::Suspended, "task.suspended"),
+        _ => otherwise,
+    };
+    Change { attempts: facts.attempts.saturating_sub(1), source: facts.claimed_by.clone(), ..ended }
 }
 
 fn lost(facts: &Facts, finish: &Finish) -> Error {

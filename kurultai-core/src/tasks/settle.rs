@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// How many due tasks one step settles: a claim waits for no more than that.
 const STEP: usize = 200;
 
+/// How many of the tasks that expire a warning names.
+const NAMED: usize = 5;
+
 /// Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Settling {
@@ -82,7 +85,21 @@ impl Settling {
         if changes.is_empty() {
             return Ok(nothing);
         }
-        self.queue.apply(changes).await?;
+        let expiring: Vec<(usize, String)> = changes
+            .iter()
+            .enumerate()
+            .filter_map(|(i, change)| (change.status == Status::Expired).then(|| (i, change.id.clone())))
+            .collect();
+        let applied = self.queue.apply(changes).await?;
+        let expired: Vec<&str> = expiring
+            .iter()
+            .filter(|(i, _)| applied.held.get(*i) == Some(&true))
+            .map(|(_, id)| &**id)
+            .collect();
+        if !expired.is_empty() {
+            let first = &expired[..expired.len().min(NAMED)];
+            tracing::warn!(count = expired.len(), ?first, "tasks have expired: nobody claimed them in time");
+        }
         self.news.announce();
         Ok(Step { progressed: true, ..nothing })
     }

@@ -253,6 +253,11 @@ pub enum Outcome {
     Fail(Failure),
     /// Back to the queue; does not count as an attempt.
     Release,
+    /// Back to the queue for a while; does not count as an attempt, but as one of its 100 snoozes, after which it fails.
+    Snooze {
+        /// When to go on, from now.
+        after: Duration,
+    },
 }
 
 /// Why an attempt failed, and what follows.
@@ -315,6 +320,10 @@ pub struct Finished {
     pub status: Status,
     /// True where the same lease had ended it so before: what is stored is the first.
     pub repeated: bool,
+    /// When it can be claimed again, where it went back to the queue.
+    pub run_at: Option<DateTime<Utc>>,
+    /// Whether the attempt counts as failed, as after a snooze too many too.
+    pub failed: bool,
 }
 
 /// What a holder learns when it extends its lease.
@@ -324,6 +333,8 @@ pub struct Extended {
     pub lease: Lease,
     /// What the holder should do.
     pub signal: Signal,
+    /// Why its task was cancelled, where it was and the reason was given.
+    pub reason: Option<String>,
 }
 
 words! {
@@ -384,6 +395,8 @@ pub struct Task {
     pub attempts: u32,
     /// How many it may have.
     pub max_attempts: u32,
+    /// How often its attempts were put off, since it was enqueued or requeued.
+    pub snoozes: u32,
     /// Who holds it, or held it last.
     pub claimed_by: Option<String>,
     /// When it was claimed last.

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     batch::Coalescer,
     clock::monotonic,
-    error::{Error, Kind, Result},
+    error::{Error, Kind, Result, gist},
     events::Events,
     retry::Backoff,
 };
@@ -95,7 +95,7 @@ fn completed(task: Task) -> Result<Task> {
     }
     let Task { id, task_type, status, error_message, .. } = task;
     let why = error_message.unwrap_or_default();
-    let last = why.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+    let last = gist(&why);
     let colon = if last.is_empty() { "" } else { ": " };
     let message = format!("task {id:?} of type {task_type:?} is {status}{colon}{last}");
     let failed = Error::new(Kind::Conflict, "task.failed", message);

@@ -1,6 +1,12 @@
 //! What an agent is told before it begins.
 
-use super::{handlers::Handlers, job::is_closed, jobs::Jobs, settings::Settings};
+use super::{
+    handlers::Handlers,
+    job::is_closed,
+    jobs::Jobs,
+    report::{Listener, Report},
+    settings::Settings,
+};
 use crate::{
     agents::{AgentStatus, NewAgent},
     check, config,
@@ -51,6 +57,7 @@ impl Agent {
                 wait: Duration::from_secs(10),
                 grace: Duration::from_secs(8),
                 heartbeat: Duration::from_secs(30),
+                listener: Listener::default(),
             },
             display_name: None,
             role: None,
@@ -139,6 +146,13 @@ impl Agent {
         self
     }
 
+    /// Is told of each attempt that has ended, beside the log, in which each failure is a warning. It is called where the
+    /// attempt ends: it must not block.
+    pub fn on_report(mut self, listener: impl Fn(&Report) + Send + Sync + 'static) -> Self {
+        self.settings.listener = Listener::new(listener);
+        self
+    }
+
     /// Registers the agent, unless the registry says all of it already, and begins to claim. An agent that an
     /// operator drained is on duty again.
     ///
@@ -158,6 +172,10 @@ impl Agent {
             Err(error) if is_closed(&error) && !closed => {}
             entered => entered?,
         }
+        let Settings { agent, types, .. } = &self.settings;
+        let types = types.as_ref().map_or("all".to_owned(), |types| types.join(", "));
+        let (store, namespace) = (kurultai.store_name(), kurultai.namespace());
+        tracing::info!(agent, types, store, namespace, "the agent has started");
         Ok(Jobs::start(kurultai, self.settings))
     }
 

@@ -54,7 +54,7 @@ pub enum Ended {
     TimedOut(Duration),
 }
 
-/// The outermost `Retry` or `Reject` among an error and its causes.
+/// The outermost `Retry`, `Reject` or `Snooze` among an error and its causes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Wish {
@@ -66,6 +66,12 @@ pub enum Wish {
     },
     /// No attempt will mend it.
     Reject,
+    /// It has not failed and is not done: after this many seconds, without an attempt that counts. A negative number is
+    /// 0, more than ten years are ten years; with what is no finite number it has failed.
+    Snooze {
+        /// In seconds.
+        after: f64,
+    },
 }
 
 impl Ended {
@@ -78,6 +84,10 @@ impl Ended {
                 Err(refused) => unstorable(refused.about("results").message()),
             },
             Ended::Unstorable(why) => unstorable(&why),
+            Ended::Raised { error, wish: Some(Wish::Snooze { after }) } => match span(after) {
+                Some(after) => return Outcome::Snooze { after },
+                None => Failure::new(format!("{error}; a Snooze of {after} s names no time")),
+            },
             Ended::Raised { error, wish: Some(Wish::Reject) } => Failure::fatal(error),
             Ended::Raised { error, wish } => {
                 let after = wish.and_then(|wish| if let Wish::Retry { after } = wish { after } else { None });
@@ -100,14 +110,18 @@ fn unstorable(why: &str) -> Failure {
 
 /// `None` where the seconds are no time.
 fn pause(seconds: f64) -> Option<Duration> {
-    if !seconds.is_finite() {
+    let pause = span(seconds);
+    if pause.is_none() {
         tracing::warn!(seconds, "a Retry names no time; the back-off of the task's policy counts");
-        return None;
     }
-    Some(
-        Duration::try_from_secs_f64(seconds.max(0.0))
-            .map_or(check::LONGEST, |after| after.min(check::LONGEST)),
-    )
+    pause
+}
+
+/// `None` where the seconds are no time.
+fn span(seconds: f64) -> Option<Duration> {
+    let after =
+        || Duration::try_from_secs_f64(seconds.max(0.0)).map_or(check::LONGEST, |s| s.min(check::LONGEST));
+    seconds.is_finite().then(after)
 }
 
 /// The failure that is stored where a store refuses an end all the same.
@@ -187,6 +201,20 @@ mod tests {
         let usage = Some(Usage { tokens: 7, ..Usage::default() });
         let completed = Ended::Returned(results.clone()).outcome(9, Limits::default().retries(0), usage);
         assert_eq!(completed, Outcome::Complete { results, usage });
+    }
+
+    #[test]
+    fn a_snooze_is_no_failure_unless_it_names_no_time() {
+        let snooze = |after| raised(Some(Wish::Snooze { after }));
+        let seconds = Duration::from_secs_f64;
+        for (after, expected) in [(2.5, seconds(2.5)), (-1.0, seconds(0.0)), (1e300, check::LONGEST)] {
+            let outcome = snooze(after).outcome(9, Limits::default().retries(0), None);
+            assert_eq!(outcome, Outcome::Snooze { after: expected });
+        }
+        for after in [f64::NAN, f64::INFINITY] {
+            let (text, _, retryable, pause) = failed(snooze(after), 1, Limits::default());
+            assert!(retryable && pause == POLICY && text.ends_with("names no time"), "{text}");
+        }
     }
 
     #[test]

@@ -51,6 +51,22 @@ impl Reject {
     }
 }
 
+/// A handler's error that is none: what it waits for is not there yet. The task goes back to the queue and is run again after
+/// this time, without an attempt that counts; more than ten years are ten years. After 100 snoozes it has failed instead.
+/// It may be the cause of another error: the outermost [`Retry`], [`Reject`] or `Snooze` counts.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("snoozed for {} s", after.as_secs_f64())]
+pub struct Snooze {
+    after: Duration,
+}
+
+impl Snooze {
+    /// Run again after this time.
+    pub fn after(pause: Duration) -> Self {
+        Snooze { after: pause }
+    }
+}
+
 pub(super) type Run = dyn Fn(Context) -> BoxFuture<'static, Ended> + Send + Sync;
 
 #[derive(Clone, Default)]
@@ -81,7 +97,10 @@ pub(super) fn returned<R: Serialize>(results: &R) -> Ended {
 pub(super) fn raised(error: &(dyn StdError + 'static)) -> Ended {
     let wish = causes(error).find_map(|error| match error.downcast_ref() {
         Some(Retry { after, .. }) => Some(Wish::Retry { after: Some(after.as_secs_f64()) }),
-        None => error.is::<Reject>().then_some(Wish::Reject),
+        None => match error.downcast_ref() {
+            Some(Snooze { after }) => Some(Wish::Snooze { after: after.as_secs_f64() }),
+            None => error.is::<Reject>().then_some(Wish::Reject),
+        },
     });
     Ended::Raised { error: text(error), wish }
 }

@@ -9,9 +9,11 @@ use crate::{
     clock::monotonic,
     error::{Error, Kind, Result},
     json::Json,
+    kurultai::Kurultai,
     retry::Backoff,
     tasks::{
-        Claimed, Extended, Failure, Finished, Lease, Outcome, Prerequisite, Signal, Usage, contract::Extend,
+        Claimed, Enqueued, Extended, Failure, Finished, Lease, NewTask, Outcome, Prerequisite, Signal, Usage,
+        contract::Extend,
     },
     words::words,
 };
@@ -65,9 +67,16 @@ pub struct Job(Context);
 
 /// What the loop and the job know of each other.
 pub(super) struct Held {
+    pub(super) task: Arc<Claimed>,
     /// The lease, and until when it surely holds by this machine's stopwatch.
     lease: Mutex<(Lease, Instant)>,
     stop: watch::Sender<Option<Stop>>,
+    /// Why its task was cancelled, where its author said so.
+    reason: Mutex<Option<String>>,
+    /// Since when it is held.
+    pub(super) since: Instant,
+    /// Whether it was asked for once what it should do, beside the renewals.
+    looked: AtomicBool,
     /// Whether who runs the handler has taken up that it must stop.
     taken_up: AtomicBool,
     usage: Mutex<Option<Usage>>,
@@ -78,15 +87,21 @@ pub(super) struct Held {
     turn: sync::Mutex<()>,
     timed_out: AtomicBool,
     over: AtomicBool,
+    told_lost: AtomicBool,
     /// The place it takes up in its agent's loop.
     slot: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl Job {
     pub(super) fn new(shared: &Arc<Shared>, task: Claimed, slot: OwnedSemaphorePermit) -> Self {
+        let task = Arc::new(task);
         let held = Arc::new(Held {
+            task: task.clone(),
             lease: Mutex::new((task.lease.clone(), monotonic() + shared.trusted())),
             stop: watch::Sender::new(None),
+            reason: Mutex::default(),
+            since: monotonic(),
+            looked: AtomicBool::new(false),
             taken_up: AtomicBool::new(false),
             usage: Mutex::default(),
             limits: Mutex::default(),
@@ -94,10 +109,11 @@ impl Job {
             turn: sync::Mutex::default(),
             timed_out: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            told_lost: AtomicBool::new(false),
             slot: Mutex::new(Some(slot)),
         });
         shared.hold(&held);
-        Job(Context { task: Arc::new(task), held, shared: shared.clone() })
+        Job(Context { task, held, shared: shared.clone() })
     }
 
     /// What this attempt may take. Its time counts from this call, and the loop keeps it: when it is over the attempt has
@@ -211,6 +227,34 @@ impl Context {
         why
     }
 
+    /// What the author of the cancellation gave as its reason, once [`stop`](Self::stop) is [`Stop::Cancelled`].
+    pub fn stop_reason(&self) -> Option<String> {
+        lock(&self.held.reason).clone()
+    }
+
+    /// Whether a drain has begun: the agent takes no more tasks, and what runs has its grace to end.
+    pub fn is_draining(&self) -> bool {
+        *self.shared.draining.borrow()
+    }
+
+    /// Waits until a drain begins; [`stopped`](Self::stopped) is told only when its grace is over. Cancel safe.
+    pub async fn draining(&self) {
+        self.shared.drained().await;
+    }
+
+    /// The team that the agent works for.
+    pub fn team(&self) -> &Kurultai {
+        &self.shared.kurultai
+    }
+
+    /// Enqueues a part of this task: its parent is this one, whatever it said, and unless it says otherwise it is
+    /// delegated by this agent. Errors and cancel safety as [`Tasks::enqueue`](crate::tasks::Tasks::enqueue).
+    pub async fn enqueue(&self, mut task: NewTask) -> Result<Enqueued> {
+        task.parent_id = Some(self.task.id.clone());
+        task.delegated_by.get_or_insert_with(|| self.shared.settings.agent.clone());
+        self.team().tasks().enqueue(task).await
+    }
+
     /// Who runs the handler knows that it must stop. Where nobody says so for some seconds, it is a warning in the log.
     #[doc(hidden)]
     pub fn take_up(&self) {
@@ -276,6 +320,11 @@ impl Held {
     /// Whether nobody renews it any more.
     fn over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
+    }
+
+    /// True the first time.
+    pub(super) fn first_look(&self) -> bool {
+        !self.looked.swap(true, Ordering::SeqCst)
     }
 
     /// Gives back its place.
@@ -350,20 +399,33 @@ impl Held {
         drop(turn);
     }
 
+    /// Once, and not where the store was closed or the attempt has ended already.
+    fn tell_lost(&self, shared: &Shared, error: &Error) {
+        if !is_closed(error) && !self.over() && !self.told_lost.swap(true, Ordering::SeqCst) {
+            shared.settings.listener.lost(&self.task, error.message());
+        }
+    }
+
     /// Takes in what the store said of the lease; `trusted` is until when it holds, where it was renewed.
     fn note(self: &Arc<Self>, shared: &Shared, extended: &Result<Extended>, trusted: Option<Instant>) {
         match extended {
-            Ok(Extended { lease: renewed, signal }) => {
+            Ok(Extended { lease: renewed, signal, reason }) => {
                 let mut lease = lock(&self.lease);
                 lease.0.clone_from(renewed);
                 lease.1 = trusted.unwrap_or(lease.1);
                 match signal {
-                    Signal::Cancel => self.halt(shared, Stop::Cancelled),
+                    Signal::Cancel => {
+                        lock(&self.reason).clone_from(reason);
+                        self.halt(shared, Stop::Cancelled);
+                    }
                     Signal::Suspend => self.halt(shared, Stop::Suspended),
                     Signal::Continue | Signal::Pause => {}
                 }
             }
-            Err(error) if is_gone(error) => self.halt(shared, Stop::Lost),
+            Err(error) if is_gone(error) => {
+                self.tell_lost(shared, error);
+                self.halt(shared, Stop::Lost);
+            }
             Err(_) => {}
         }
     }
@@ -387,6 +449,7 @@ impl Held {
             }
         });
         if renewed.await.is_err() {
+            self.tell_lost(shared, &Error::lease_lost("the lease could not be renewed in time"));
             self.halt(shared, Stop::Lost);
         }
     }
@@ -421,7 +484,18 @@ impl Held {
                     tracing::warn!(%error, task = lease.task_id, "the task was not ended; trying again");
                     backoff.wait(&error).await;
                 }
-                ended => return ended,
+                Ok(finished) => {
+                    if !self.over() {
+                        shared.settings.listener.ended(&self.task, &outcome, &finished);
+                    }
+                    return Ok(finished);
+                }
+                Err(error) => {
+                    if is_gone(&error) {
+                        self.tell_lost(shared, &error);
+                    }
+                    return Err(error);
+                }
             }
         }
     }
@@ -432,7 +506,7 @@ impl Held {
 }
 
 /// Whether this lease finishes nothing any more, by what the store says or since it was closed.
-fn is_gone(error: &Error) -> bool {
+pub(super) fn is_gone(error: &Error) -> bool {
     matches!(error.kind(), Kind::LeaseLost | Kind::NotFound) || is_closed(error)
 }
 

@@ -3,6 +3,7 @@
 use super::{
     job::{Held, Job, Stop, is_closed, lock},
     settings::Settings,
+    watch::watch,
 };
 use crate::{
     error::Result,
@@ -20,7 +21,7 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{self, OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{self, Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     task::AbortHandle,
     time::{sleep, timeout},
 };
@@ -41,7 +42,9 @@ pub(super) struct Shared {
     pub(super) runtime: Handle,
     slots: Arc<Semaphore>,
     held: Mutex<Vec<Arc<Held>>>,
-    draining: watch::Sender<bool>,
+    /// Something has come to be held.
+    taken: Notify,
+    pub(super) draining: sync::watch::Sender<bool>,
     vanished: AtomicBool,
 }
 
@@ -54,7 +57,8 @@ impl Jobs {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             settings,
             held: Mutex::default(),
-            draining: watch::Sender::new(false),
+            taken: Notify::new(),
+            draining: sync::watch::Sender::new(false),
             vanished: AtomicBool::new(false),
         });
         let background = tokio::spawn(work(shared.clone(), sender)).abort_handle();
@@ -121,6 +125,7 @@ impl Shared {
 
     pub(super) fn hold(&self, held: &Arc<Held>) {
         lock(&self.held).push(held.clone());
+        self.taken.notify_one();
     }
 
     pub(super) fn let_go(&self, held: &Held) {
@@ -131,11 +136,17 @@ impl Shared {
         self.vanished.load(Ordering::SeqCst)
     }
 
-    fn held(&self) -> Vec<Arc<Held>> {
+    pub(super) async fn something_held(&self) {
+        while lock(&self.held).is_empty() {
+            self.taken.notified().await;
+        }
+    }
+
+    pub(super) fn held(&self) -> Vec<Arc<Held>> {
         lock(&self.held).clone()
     }
 
-    async fn drained(&self) {
+    pub(super) async fn drained(&self) {
         // An error would mean that `self` is gone.
         drop(self.draining.subscribe().wait_for(|draining| *draining).await);
     }
@@ -201,6 +212,7 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
     tokio::select! {
         () = working => {}
         () = renew(&shared) => {}
+        () = watch(&shared) => {}
         () = beat(&shared) => {}
     }
 }

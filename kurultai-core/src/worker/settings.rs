@@ -1,3 +1,4 @@
+use super::report::Listener;
 use std::time::Duration;
 
 /// What the loop goes by.
@@ -10,4 +11,5 @@ pub(super) struct Settings {
     pub(super) wait: Duration,
     pub(super) grace: Duration,
     pub(super) heartbeat: Duration,
+    pub(super) listener: Listener,
 }

@@ -226,6 +226,7 @@ impl Drive {
                 ..Failure::new("no luck")
             }),
             How::Release => Outcome::Release,
+            How::Snooze { after } => Outcome::Snooze { after: seconds(after) },
         };
         let answer = self.kurultai.tasks().finish(&lease, outcome).await;
         let expected = self.model.finish(task, lease.version, how);

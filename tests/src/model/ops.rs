@@ -58,6 +58,7 @@ pub(super) enum How {
     Complete,
     Fail { retryable: bool, after: Option<i64> },
     Release,
+    Snooze { after: i64 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -188,6 +189,7 @@ fn how() -> impl Strategy<Value = How> {
         5 => Just(How::Complete),
         3 => (prop::bool::weighted(0.7), rarely(0..20i64)).prop_map(|(retryable, after)| How::Fail { retryable, after }),
         1 => Just(How::Release),
+        1 => (0..20i64).prop_map(|after| How::Snooze { after }),
     ]
 }
 

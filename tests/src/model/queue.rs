@@ -72,7 +72,7 @@ impl Model {
         let ended = match how {
             How::Complete => Some(Ended::Completed),
             How::Fail { .. } => Some(Ended::Failed),
-            How::Release => None,
+            How::Release | How::Snooze { .. } => None,
         };
         if !self.holds(index, version) {
             let task = &self.tasks[index];
@@ -93,11 +93,12 @@ impl Model {
             }),
             How::Complete => task.turn(Status::Completed),
             How::Fail { retryable, after } => task.fail(now, retryable, after.map(|seconds| seconds * 1000)),
-            How::Release => {
+            How::Release | How::Snooze { .. } => {
+                let until = if let How::Snooze { after } = how { Some(now + after * 1000) } else { None };
                 match task.control {
                     Some(Signal::Cancel) => task.turn(Status::Cancelled),
                     Some(Signal::Suspend) => task.turn(Status::Suspended),
-                    _ => task.queue(now, None),
+                    _ => task.queue(now, until),
                 }
                 task.attempts -= 1;
             }

@@ -40,6 +40,10 @@ pub(super) async fn call(
                 with_usage => tasks.finish(&lease, with_usage).await?,
             })
         }
+        "tasks.snooze" => {
+            let (lease, after) = (args.lease(), args.span("after").expect("after"));
+            answer(tasks.snooze(&lease, after).await?)
+        }
         "tasks.finish" => {
             let Finish { lease, outcome } = tagged(&mut args.inner("finish"));
             answer(tasks.finish(&lease, outcome).await?)

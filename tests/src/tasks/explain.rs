@@ -4,11 +4,15 @@ use crate::{
 };
 use kurultai_core::{
     agents::NewAgent,
-    tasks::{Reason, Status},
+    tasks::{Failure, Reason, Status},
 };
 use std::time::Duration;
 
-cases![explain_names_what_is_missing, explain_knows_every_state,];
+cases![
+    explain_names_what_is_missing,
+    explain_knows_every_state,
+    explain_tells_of_the_failure_that_it_waits_after,
+];
 
 async fn explain_names_what_is_missing(team: Team) {
     let id = team.add(task("one").requires(["rust", "cooking"])).await;
@@ -51,4 +55,23 @@ async fn explain_knows_every_state(team: Team) {
     let parent = team.add(task("parent")).await;
     let child = team.add(task("child").parent(&parent)).await;
     assert_eq!(why(&parent).await, [Reason::WaitsForChildren { tasks: vec![(child, Status::Pending)] }]);
+}
+
+async fn explain_tells_of_the_failure_that_it_waits_after(team: Team) {
+    team.agent("temujin", &[]).await;
+    let id = team.add(task("one").max_attempts(3)).await;
+    let lease = team.claim_one("temujin").await.lease;
+    let error = "Traceback (most recent call last):\n  File \"review.py\", line 7\nKeyError: 'pr'\n";
+    let failure = Failure::new(error).retry_after(Duration::from_secs(60));
+    let finished = team.k.tasks().fail(&lease, failure).await.unwrap();
+    let run_at = team.clock.now() + Duration::from_secs(60);
+    assert_eq!(finished.run_at, Some(run_at), "whoever failed it learns when it is tried again");
+    let [reason] = &team.k.tasks().explain(&id).await.unwrap().reasons[..] else { panic!("one reason") };
+    let Reason::Failed { attempt: 1, max_attempts: 3, error, run_at: again } = reason else {
+        panic!("{reason}")
+    };
+    assert_eq!((error.as_str(), *again), ("KeyError: 'pr'", run_at));
+    assert!(reason.to_string().starts_with("attempt 1 of 3 failed: KeyError: 'pr'; again at "), "{reason}");
+    team.seconds(61);
+    assert_eq!(team.k.tasks().explain(&id).await.unwrap().reasons, []);
 }

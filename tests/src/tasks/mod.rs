@@ -11,6 +11,7 @@ mod list;
 mod many;
 mod progress;
 mod races;
+mod snooze;
 mod storm;
 mod time;
 mod update;

@@ -5,6 +5,8 @@ mod duty;
 mod handlers;
 mod jobs;
 mod outage;
+mod reports;
+mod stops;
 mod torture;
 
 use crate::fixture::{Team, steady, task};

@@ -5,7 +5,7 @@ use crate::{cases, fixture::Team};
 use kurultai_core::{
     Config, Kurultai, ids,
     tasks::{NewTask, RetryPolicy, Status, Task, Usage},
-    worker::{Agent, BoxError, Context, Limits, Reject, Retry},
+    worker::{Agent, BoxError, Context, Limits, Reject, Retry, Snooze},
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Value, json};
@@ -29,6 +29,9 @@ struct Way {
     contains: Value,
     #[serde(default)]
     pause: Value,
+    #[serde(default)]
+    snoozes: u32,
+    until: Option<i64>,
     timeout: Option<f64>,
     #[serde(default)]
     child: bool,
@@ -66,7 +69,15 @@ impl Way {
         let way = &self.way;
         let (status, attempts) = self.end();
         assert_eq!((task.status, task.attempts), (status, attempts), "{way}: {:?}", task.errors);
-        let clean = status == Status::Completed && attempts == 1;
+        assert_eq!(task.snoozes, self.snoozes, "{way}");
+        if let Some(until) = self.until {
+            assert_eq!(
+                ((task.run_at.unwrap() - task.updated_at).num_milliseconds() + 500) / 1000,
+                until,
+                "{way}"
+            );
+        }
+        let clean = attempts == 0 || (status == Status::Completed && attempts == 1);
         assert_eq!(task.errors.len(), usize::from(!clean), "{way}: {:?}", task.errors);
         let Some(error) = task.errors.first() else { return };
         let kind = of_rust(&self.kind).as_str().unwrap_or("failed");
@@ -128,7 +139,7 @@ fn seconds(seconds: u64) -> Duration {
 
 #[expect(clippy::disallowed_methods, reason = "a handler that blocks its thread is one of the ways")]
 async fn go(k: Kurultai, ctx: Context) -> Result<Results, BoxError> {
-    if ctx.attempt() > 1 {
+    if ctx.attempt() > 1 || ctx.fencing_token() > 1 {
         return Ok(Results::Json(json!("again")));
     }
     let value = match ctx.task.task_type.as_str() {
@@ -158,6 +169,9 @@ async fn go(k: Kurultai, ctx: Context) -> Result<Results, BoxError> {
         "retries_after_eleven_years" => {
             return Err(Retry::after(seconds(11 * 365 * 86_400), "busy").into());
         }
+        "snoozes_for_5_s" => return Err(Snooze::after(seconds(5)).into()),
+        "snoozes_for_nothing" => return Err(Snooze::after(Duration::ZERO).into()),
+        "wraps_a_snooze" => return Err(Outer(Snooze::after(seconds(5)).into()).into()),
         "rejects" => return Err(Reject::new("no such thing").into()),
         "wraps_a_retry" => return Err(Outer(Retry::after(seconds(5), "busy").into()).into()),
         "wraps_a_reject" => return Err(Outer(Reject::new("no such thing").into()).into()),
@@ -211,7 +225,9 @@ async fn add(k: &Kurultai, way: &str) -> String {
 async fn over(k: &Kurultai, id: &str, attempts: u32) -> Task {
     let so = || async {
         let task = k.tasks().get(id).await.unwrap();
-        task.status == Status::Completed || task.errors.len() >= attempts as usize
+        task.status == Status::Completed
+            || task.errors.len() >= attempts.max(1) as usize
+            || (attempts == 0 && task.snoozes > 0)
     };
     eventually(so).await;
     k.tasks().get(id).await.unwrap()

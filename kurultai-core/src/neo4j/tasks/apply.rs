@@ -45,12 +45,16 @@ pub(super) async fn apply(store: &Neo4jStore, changes: Vec<Change>) -> Result<Ap
 }
 
 fn row(change: Change) -> neo4rs::BoltType {
+    let payload = match (&change.error, change.reason.as_deref()) {
+        (Some(error), Some(reason)) => Some(text(&Payload { attempt: error.attempt, reason })),
+        _ => change.payload(),
+    };
+    let asks_to_cancel = change.asks_to_cancel();
+    let reason = change.reason.clone().filter(|_| asks_to_cancel);
     let (claim, revision) = match change.fence {
         Fence::Revision(revision) => (None, revision),
         Fence::Lease { claim, revision } => (Some(claim), revision),
     };
-    let attempt = change.error.as_ref().map_or(change.attempts, |error| error.attempt);
-    let payload = change.reason.as_deref().map(|reason| text(&Payload { attempt, reason }));
     map([
         ("id", change.id.into()),
         ("claim", claim.into()),
@@ -62,6 +66,9 @@ fn row(change: Change) -> neo4rs::BoltType {
         ("expires_at", datetime(change.expires_at)),
         ("due_at", change.due_at.into()),
         ("attempts", i64::from(change.attempts).into()),
+        ("snoozes", change.snoozes.map(i64::from).into()),
+        ("asks_to_cancel", asks_to_cancel.into()),
+        ("reason", reason.into()),
         ("keep", change.keep_claim.into()),
         ("control", change.control.map(|signal| signal.as_str()).into()),
         ("message", change.error.as_ref().map(|error| error.error.as_str()).into()),

@@ -37,14 +37,15 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
         ]
     });
     let query = store.query(EXTEND).param("rows", list(rows));
-    let mut held: HashMap<(String, String), (i64, Signal)> = HashMap::new();
+    let mut held: HashMap<(String, String), (i64, Signal, Option<String>)> = HashMap::new();
     for mut row in store.one(query).await?.rows()? {
         let (lease, until) = ((row.next()?, row.next()?), row.next()?);
         let (control, paused): (Option<String>, bool) = (row.next()?, row.next()?);
         let asked = control.map(|word| word.parse()).transpose()?;
-        held.insert(lease, (until, asked.unwrap_or(if paused { Signal::Pause } else { Signal::Continue })));
+        let signal = asked.unwrap_or(if paused { Signal::Pause } else { Signal::Continue });
+        held.insert(lease, (until, signal, row.next()?));
     }
-    let found = |lease: &Lease| held.get(&(lease.task_id.clone(), lease.claim_id.clone())).copied();
+    let found = |lease: &Lease| held.get(&(lease.task_id.clone(), lease.claim_id.clone())).cloned();
     let lost = requests
         .iter()
         .filter(|r| found(&r.extend.lease).is_none())
@@ -52,7 +53,9 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
         .collect();
     let mut facts = read::facts(store, lost).await?.into_iter();
     let each = requests.into_iter().map(|r| r.extend.lease).map(|lease| match found(&lease) {
-        Some((until, signal)) => Ok(Extended { lease: Lease { expires_at: time(until), ..lease }, signal }),
+        Some((until, signal, reason)) => {
+            Ok(Extended { lease: Lease { expires_at: time(until), ..lease }, signal, reason })
+        }
         None => Err(rules::not_extended(&lease, facts.next().flatten().as_ref())),
     });
     Ok(Answers { each: each.collect(), overdue: false })

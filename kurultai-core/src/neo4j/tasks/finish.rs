@@ -14,10 +14,8 @@ const ROUNDS: usize = 8;
 pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
     let mut overdue = false;
     let completed = complete(store, &finishes, &mut overdue).await?;
-    let mut answers: Vec<Option<Result<Finished>>> = finishes
-        .iter()
-        .map(|f| completed.contains(&f.lease.task_id).then(|| finished(f, Status::Completed, false)))
-        .collect();
+    let mut answers: Vec<Option<Result<Finished>>> =
+        finishes.iter().map(|f| completed.contains(&f.lease.task_id).then(|| Ok(completion(f)))).collect();
     for _ in 0..ROUNDS {
         let open: Vec<usize> = (0..finishes.len()).filter(|i| answers[*i].is_none()).collect();
         if open.is_empty() {
@@ -30,8 +28,9 @@ pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<
     Ok(Answers { each: each.collect(), overdue })
 }
 
-fn finished(finish: &Finish, status: Status, repeated: bool) -> Result<Finished> {
-    Ok(Finished { id: finish.lease.task_id.clone(), status, repeated })
+fn completion(finish: &Finish) -> Finished {
+    let id = finish.lease.task_id.clone();
+    Finished { id, status: Status::Completed, repeated: false, run_at: None, failed: false }
 }
 
 async fn decide(
@@ -51,10 +50,10 @@ async fn decide(
         };
         match rules::finish(&facts, finish, fastrand::f64()) {
             Ok(Some(change)) => {
-                places.push((*index, change.status));
+                places.push((*index, change.finished()));
                 changes.push(change);
             }
-            Ok(None) => answers[*index] = Some(finished(finish, facts.status, true)),
+            Ok(None) => answers[*index] = Some(Ok(facts.finished(&finish.outcome))),
             Err(error) => answers[*index] = Some(Err(error)),
         }
     }
@@ -63,8 +62,8 @@ async fn decide(
     }
     let applied = apply::apply(store, changes).await?;
     *overdue |= applied.overdue;
-    for ((index, status), _) in places.into_iter().zip(applied.held).filter(|(_, held)| *held) {
-        answers[index] = Some(finished(&finishes[index], status, false));
+    for ((index, finished), _) in places.into_iter().zip(applied.held).filter(|(_, held)| *held) {
+        answers[index] = Some(Ok(finished));
     }
     Ok(())
 }

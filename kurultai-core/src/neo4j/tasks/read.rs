@@ -112,6 +112,7 @@ fn facts_of(mut row: Cells) -> Result<Facts> {
         children: tally(row.next()?),
         lapses: row.next::<Option<u32>>()?.unwrap_or(0),
         gave_up_key: row.next()?,
+        snoozes: row.next()?,
     })
 }
 
@@ -231,6 +232,7 @@ fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
         expires_at: of.take("expires_at")?,
         attempts: of.take::<Option<_>>("attempts")?.unwrap_or(0),
         max_attempts: of.take::<Option<_>>("max_attempts")?.unwrap_or(3),
+        snoozes: of.take::<Option<_>>("snoozes")?.unwrap_or(0),
         claimed_by: of.take("claimed_by")?,
         claimed_at,
         lease_version: of.take::<Option<_>>("lease_version")?.unwrap_or(0),

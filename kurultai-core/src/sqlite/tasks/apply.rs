@@ -119,6 +119,16 @@ fn apply_one(tx: &Tx<'_>, n: i64, change: &Change) -> Result<()> {
               errors = json_insert(coalesce(errors, '[]'), '$[#]', json(?3))";
         tx.run(sql, params![n, error.error, serde_json::json!(error).to_string()])?;
     }
+    if let Some(snoozes) = change.snoozes {
+        let sql = "insert into task_result(n, snoozes) values(?1, ?2)
+            on conflict do update set snoozes = excluded.snoozes";
+        tx.run(sql, params![n, snoozes])?;
+    }
+    if change.asks_to_cancel() {
+        let sql = "insert into task_result(n, control_reason) values(?1, ?2)
+            on conflict do update set control_reason = excluded.control_reason";
+        tx.run(sql, params![n, change.reason])?;
+    }
     let Some(topic) = change.topic else { return Ok(()) };
     events::append_one(tx, topic, change.source.as_deref(), Some(n), change.payload())
 }

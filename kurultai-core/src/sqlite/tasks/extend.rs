@@ -56,9 +56,17 @@ fn extend_one(
             None if paused.iter().any(|p| p.is_empty() || *p == task_type) => Signal::Pause,
             None => Signal::Continue,
         };
-        Ok((row.get::<_, i64>(0)?, Extended { lease, signal }, row.get::<_, Option<String>>(3)?))
+        Ok((
+            row.get::<_, i64>(0)?,
+            Extended { lease, signal, reason: None },
+            row.get::<_, Option<String>>(3)?,
+        ))
     })?;
-    let Some((n, extended, holder)) = found else { return Ok(None) };
+    let Some((n, mut extended, holder)) = found else { return Ok(None) };
+    if extended.signal == Signal::Cancel {
+        let sql = "select control_reason from task_result where n = ?1";
+        extended.reason = tx.one(sql, [n], |row| row.get::<_, Option<String>>(0))?.flatten();
+    }
     if progress.is_some() || checkpoint.is_some() {
         let sql = "insert into task_result(n, progress, checkpoint) values(?1, ?2, ?3)
             on conflict do update set progress = coalesce(excluded.progress, progress),

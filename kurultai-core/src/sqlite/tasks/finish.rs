@@ -27,7 +27,13 @@ pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finishe
     for (finish, done) in finishes.iter().zip(completed) {
         let id = finish.lease.task_id.clone();
         if done {
-            each.push(Ok(Finished { id, status: Status::Completed, repeated: false }));
+            each.push(Ok(Finished {
+                id,
+                status: Status::Completed,
+                repeated: false,
+                run_at: None,
+                failed: false,
+            }));
             continue;
         }
         let Some((place, facts)) = held.next_if(|(_, facts)| facts.id == id) else {
@@ -35,11 +41,11 @@ pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finishe
             continue;
         };
         each.push(rules::finish(&facts, finish, fastrand::f64()).map(|verdict| match verdict {
-            None => Finished { id, status: facts.status, repeated: true },
+            None => facts.finished(&finish.outcome),
             Some(change) => {
-                let status = change.status;
+                let finished = change.finished();
                 changes.push((place, change));
-                Finished { id, status, repeated: false }
+                finished
             }
         }));
     }
@@ -61,7 +67,8 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
           'block', null, d.retry, null,
           iif(t.links & ",
         links!(children),
-        ", (select c.status from task c where c.parent = t.n limit 1), null), 0, 0, t.parent,
+        ", (select c.status from task c where c.parent = t.n limit 1), null), 0, 0,
+          (select snoozes from task_result r where r.n = t.n), t.parent,
           t.links & ",
         links!(dependents),
         "
@@ -70,7 +77,7 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
     let ids = list(finishes.iter().map(|f| f.lease.task_id.clone()));
     tx.rows(sql, params![tx.ns, ids], |row| {
         let facts = read::facts_of(tx, row)?;
-        let place = Place { n: row.get(0)?, parent: row.get(21)?, awaited: row.get(22)? };
+        let place = Place { n: row.get(0)?, parent: row.get(22)?, awaited: row.get(23)? };
         Ok((place, facts))
     })
 }

@@ -26,7 +26,7 @@ pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
           (select count(*) from task_result r, json_each(r.errors) e
            where r.n = t.n and e.value ->> '$.kind' = 'lapsed'), t.links & ",
         links!(gave_up_key),
-        "
+        ", (select snoozes from task_result r where r.n = t.n)
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n"
     );
     let rows = tx.rows(sql, params![tx.ns, values(ids.iter().cloned())], |row| facts_of(tx, row))?;
@@ -59,6 +59,7 @@ pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
         children: Tally::of(json(18)?.as_deref()),
         lapses: row.get(19)?,
         gave_up_key: row.get::<_, i64>(20)? > 0,
+        snoozes: row.get::<_, Option<u32>>(21)?.unwrap_or(0),
     })
 }
 
@@ -68,7 +69,7 @@ const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, d.pri
       (select json_group_array(q.id) from edge e join task q on q.n = e.prerequisite where e.dependent = t.n),
       t.run_at, t.expires_at, t.attempts, d.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
       iif(t.status = 'in_progress', t.due_at, null), r.progress, r.checkpoint, r.results, r.error_message, r.errors,
-      r.usage, d.created_at, t.updated_at, t.completed_at, coalesce(d.correlation_id, t.id)
+      r.usage, d.created_at, t.updated_at, t.completed_at, coalesce(d.correlation_id, t.id), r.snoozes
     from task t cross join task_data d on d.n = t.n
     left join task_result r on r.n = t.n left join task p on p.n = t.parent";
 
@@ -110,6 +111,7 @@ fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         updated_at: time(row.get(30)?),
         completed_at: at(31)?,
         correlation_id: row.get(32)?,
+        snoozes: row.get::<_, Option<u32>>(33)?.unwrap_or(0),
     })
 }
 

@@ -7,7 +7,8 @@ CALL (now, at, paused) { UNWIND $rows AS r
       datetime({epochSeconds: until / 1000000, nanosecond: until % 1000000 * 1000}),
     t.progress = coalesce(r[3], t.progress), t.checkpoint = coalesce(r[4], t.checkpoint),
     t.revision = coalesce(t.revision, 0) + 1, t.updated_at = at
-  RETURN collect([t.id, t.claim_id, until, t.control, t.type IN paused OR '' IN paused]) AS held,
+  RETURN collect([t.id, t.claim_id, until, t.control, t.type IN paused OR '' IN paused,
+      CASE t.control WHEN 'cancel' THEN t.control_reason END]) AS held,
     collect(t.claimed_by) AS agents, collect(CASE WHEN r[5] IS NOT NULL THEN [t, r[5]] END) AS told }
 WITH *, ns.event_seq AS base
 FOREACH (x IN told[..1] | SET ns.event_seq = base + size(told))

@@ -1,0 +1,86 @@
+//! Hearing at once that a held task is to stop, by the one reader of the log that a process has. The renewals tell it too,
+//! if later.
+
+use super::{
+    job::{Held, is_closed},
+    jobs::Shared,
+};
+use crate::{error::Result, events::Event};
+use futures::future::join_all;
+use std::{future::pending, sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// What is held for less ends before it would be stopped, so that nobody reads the log for it.
+const SHORT: Duration = Duration::from_millis(250);
+/// How long it listens before it looks at everything again; a wait that ends by itself would read all of that again.
+const TURN: Duration = Duration::from_secs(60);
+
+const REQUESTS: &[&str] = &["task.cancel_requested", "task.suspend_requested"];
+
+/// For ever.
+pub(super) async fn watch(shared: &Shared) {
+    loop {
+        shared.something_held().await;
+        sleep(SHORT).await;
+        if long_held(shared).is_empty() {
+            continue;
+        }
+        match listen(shared).await {
+            Err(error) if is_closed(&error) => return pending().await,
+            Err(error) => {
+                tracing::debug!(%error, "that a task is to stop is heard later");
+                sleep(TURN / 60).await;
+            }
+            Ok(()) => {}
+        }
+    }
+}
+
+/// As long as something is held for long.
+async fn listen(shared: &Shared) -> Result<()> {
+    let events = shared.kurultai.events();
+    // First: what happens after the look is behind it.
+    let mut position = events.position().await?;
+    let held = long_held(shared);
+    for held in &held {
+        held.first_look();
+    }
+    renew(shared, held).await;
+    let hearing = async {
+        loop {
+            let page = events.next_about(REQUESTS, position, TURN * 2).await?;
+            position = page.next;
+            renew(shared, named(shared, &page.events)).await;
+        }
+    };
+    // One that was asked to stop before it was held is in no event to come.
+    let looking = async {
+        loop {
+            sleep(SHORT).await;
+            let held = long_held(shared);
+            if held.is_empty() {
+                return;
+            }
+            renew(shared, held.into_iter().filter(|held| held.first_look()).collect()).await;
+        }
+    };
+    tokio::select! {
+        ended = hearing => ended,
+        () = looking => Ok(()),
+        () = sleep(TURN) => Ok(()),
+    }
+}
+
+fn long_held(shared: &Shared) -> Vec<Arc<Held>> {
+    shared.held().into_iter().filter(|held| held.since.elapsed() >= SHORT).collect()
+}
+
+fn named(shared: &Shared, events: &[Event]) -> Vec<Arc<Held>> {
+    let named = |held: &Arc<Held>| events.iter().any(|e| e.task_id.as_deref() == Some(&held.task.id));
+    shared.held().into_iter().filter(named).collect()
+}
+
+/// The store says what its holder should do, and why.
+async fn renew(shared: &Shared, held: Vec<Arc<Held>>) {
+    join_all(held.iter().filter(|held| held.renewable()).map(|held| held.renew(shared))).await;
+}
