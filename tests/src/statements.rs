@@ -4,7 +4,7 @@ use crate::{
     cases,
     fixture::{Team, task},
 };
-use kurultai_core::tasks::{Failure, Filter};
+use kurultai_core::tasks::{Failure, Filter, TaskUpdate};
 use serde_json::json;
 use std::time::Duration;
 
@@ -38,10 +38,35 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
     let before = team.k.statements();
     team.k.tasks().cancel(&claimed[2].id, None).await.unwrap();
     sent.push(("cancel", count(&team, before)));
+    let waits = team.add(task("waits")).await;
+    let before = team.k.statements();
+    team.k.tasks().update(&waits, TaskUpdate::new().title("renamed")).await.unwrap();
+    sent.push(("update", count(&team, before)));
+    let before = team.k.statements();
+    team.k.tasks().assign(&waits, None, None).await.unwrap();
+    sent.push(("nothing to change", count(&team, before)));
     let expected = if sqlite {
-        [("enqueue", 5), ("claim", 10), ("extend", 3), ("complete", 6), ("fail", 6), ("cancel", 6)]
+        [
+            ("enqueue", 5),
+            ("claim", 10),
+            ("extend", 3),
+            ("complete", 6),
+            ("fail", 6),
+            ("cancel", 6),
+            ("update", 8),
+            ("nothing to change", 2),
+        ]
     } else {
-        [("enqueue", 1), ("claim", 1), ("extend", 1), ("complete", 1), ("fail", 2), ("cancel", 2)]
+        [
+            ("enqueue", 1),
+            ("claim", 1),
+            ("extend", 1),
+            ("complete", 1),
+            ("fail", 2),
+            ("cancel", 2),
+            ("update", 4),
+            ("nothing to change", 2),
+        ]
     };
     assert_eq!(sent, expected);
 }
