@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from . import blocking
 from ._context import Context
+from ._payload import Mismatch
 from ._threads import Threads
 from .types import Duration
 
@@ -42,6 +43,17 @@ class Handler:
     function: Callable[..., Any]
     timeout: float | None
     retries: int | None
+    #: Makes of the payload what the function names; None where it names nothing.
+    read: Callable[[Any], Any] | None = None
+
+    def payload(self, payload: Any) -> Any:
+        """A payload of another type is none that another attempt would mend."""
+        if self.read is None:
+            return payload
+        try:
+            return self.read(payload)
+        except Mismatch as wrong:
+            raise Reject(str(wrong)) from None
 
     @property
     def awaits(self) -> bool:
@@ -67,19 +79,21 @@ class Handling:
         #: Whether it runs in a thread, where it cannot be cancelled.
         self._in_thread = not handler.awaits
         self._stopped = False
-        self.task = asyncio.create_task(self._run(handler.function, ctx, threads))
+        self.task = asyncio.create_task(self._run(handler, ctx, threads))
 
     def stop(self) -> None:
         self._stopped = True
         if not self._in_thread:
             self.task.cancel()
 
-    async def _run(self, function: Callable[..., Any], ctx: Context, threads: Threads) -> Ended:
+    async def _run(self, handler: Handler, ctx: Context, threads: Threads) -> Ended:
+        function = handler.function
         try:
+            payload = handler.payload(ctx.task.payload)
             if not self._in_thread:
-                return Ended(await function(ctx, ctx.task.payload))
+                return Ended(await function(ctx, payload))
             inner = blocking.Context(ctx)
-            ended = await threads.start(functools.partial(_call, function, inner, ctx.task.payload))
+            ended = await threads.start(functools.partial(_call, function, inner, payload))
             if not inspect.isawaitable(ended.results) or self._stopped:
                 return ended
             inner._hand_over()

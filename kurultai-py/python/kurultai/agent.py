@@ -32,6 +32,7 @@ from . import _check, _native
 from ._client import Kurultai, open
 from ._context import Context, Stop
 from ._handling import Ended, Handler, Handling, Reject, Retry, text_of, wish_of
+from ._payload import reader
 from ._threads import Threads
 from .errors import InputError, KurultaiError
 from .types import Duration
@@ -95,6 +96,9 @@ class Agent:
         thread) and the payload; what it returns is stored as the results. A plain function that returns a coroutine has
         it awaited in the event loop, and from then on its context is to be awaited too.
 
+        Where the payload's parameter names a pydantic model or a dataclass (or a list, a dict or a union of them), the
+        handler gets one; a payload that is none sends the task to the dead letters at once.
+
         However it ends, the attempt is over and counted. An exception fails it with its traceback; ``Retry`` and
         ``Reject`` say more, also as the cause of another exception or within a group: the outermost counts. Results that
         cannot be stored send the task to the dead letters: the work is done, and another attempt would return the same.
@@ -115,7 +119,7 @@ class Agent:
         def add(function: _Function) -> _Function:
             if not callable(function):
                 raise TypeError(f"the handler of {type!r} is {function!r}; it must be a function")
-            self._handlers[type] = Handler(function, limit, tries)
+            self._handlers[type] = Handler(function, limit, tries, reader(function))
             return function
 
         return add
