@@ -27,6 +27,7 @@ CLASSES = (
     ("tasks", "Tasks"),
     ("agents", "Agents"),
     ("events", "Events"),
+    ("_context", "Draining"),
     ("_context", "Context"),
     ("_client", "Kurultai"),
 )

@@ -95,6 +95,24 @@ impl Job {
         self.0.stop().show(py)
     }
 
+    #[getter]
+    fn stop_reason(&self) -> Option<String> {
+        self.0.stop_reason()
+    }
+
+    #[getter]
+    fn is_draining(&self) -> bool {
+        self.0.is_draining()
+    }
+
+    fn draining(&self) -> Op {
+        let context = self.0.context();
+        Op::new(async move {
+            context.draining().await;
+            Ok(())
+        })
+    }
+
     fn stopped(&self) -> Op {
         let context = self.0.context();
         Op::new(async move {
@@ -137,15 +155,17 @@ impl Job {
         self.end(Ended::Unstorable(why.to_string_lossy().into_owned()))
     }
 
-    /// The handler raised; its `wish` is retry or reject.
+    /// The handler raised; its `wish` is retry, reject or snooze. A snooze without seconds names no time.
     #[pyo3(signature = (error, wish, after))]
     fn raised(&self, error: &Bound<'_, PyString>, wish: Option<&str>, after: Option<f64>) -> PyResult<Op> {
         let wish = match wish {
             None => None,
             Some("retry") => Some(Wish::Retry { after }),
             Some("reject") => Some(Wish::Reject),
+            Some("snooze") => Some(Wish::Snooze { after: after.unwrap_or(f64::NAN) }),
             Some(other) => {
-                return Err(kurultai_core::Error::invalid("wish", other, "retry, reject")).raise(error.py());
+                return Err(kurultai_core::Error::invalid("wish", other, "retry, reject, snooze"))
+                    .raise(error.py());
             }
         };
         Ok(self.end(Ended::Raised { error: error.to_string_lossy().into_owned(), wish }))

@@ -129,6 +129,11 @@ impl Tasks {
         op!(self, tasks => tasks.release(&task.0))
     }
 
+    fn snooze(&self, py: Python<'_>, task: LeaseArg, after: Span) -> PyResult<Op> {
+        let after = after.named(py, "after")?;
+        Ok(op!(self, tasks => tasks.snooze(&task.0, after)))
+    }
+
     fn finish(&self, finish: FinishArg) -> Op {
         op!(self, tasks => tasks.finish(&finish.0.lease, finish.0.outcome))
     }

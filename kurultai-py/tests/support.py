@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -17,6 +18,9 @@ if os.environ.get("KURULTAI_TEST_LOOP") == "uvloop":
     import uvloop
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+# The failures that the cases cause are no news.
+logging.getLogger("kurultai").addHandler(logging.NullHandler())
 
 #: The server that the run was given; without it the cases of that store do not exist.
 NEO4J = os.environ.get("KURULTAI_TEST_NEO4J")

@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from kurultai import Agent, Reject, Retry
+from kurultai import Agent, Reject, Retry, Snooze
 from support import on_both
 
 TABLE = Path(__file__).parents[2] / "tests" / "torture.json"
@@ -271,6 +271,10 @@ def handlers(team: Any) -> dict[str, Any]:
         "retries_after_infinity": raising(busy(after=math.inf)),
         "retries_after_eleven_years": raising(busy(after=years)),
         "retries_after_a_text": retries_after_a_text,
+        "snoozes_for_5_s": raising(functools.partial(Snooze, after=5)),
+        "snoozes_for_nothing": raising(functools.partial(Snooze, after=0)),
+        "wraps_a_snooze": raising(lambda: chained(ValueError("outer"), Snooze(after=5))),
+        "snoozes_for_nan": raising(functools.partial(Snooze, after=math.nan)),
         "rejects": raising(no_such),
         "wraps_a_retry": raising(lambda: chained(ValueError("outer"), Retry("busy", after=5))),
         "wraps_a_reject": raising(lambda: chained(ValueError("outer"), Reject("inner"))),
@@ -301,7 +305,7 @@ def once(handler: Any) -> Any:
     """A coroutine function whose second attempt succeeds."""
 
     async def second(ctx: Any, payload: Any) -> Any:
-        return "again" if ctx.attempt > 1 else await handler(ctx, payload)
+        return "again" if ctx.fencing_token > 1 else await handler(ctx, payload)
 
     return second
 
@@ -310,7 +314,7 @@ def an_agent(team: Any, *names: str) -> Agent:
     agent = Agent("temujin", lease=2, grace=0.5, default=hook)
     every = handlers(team)
     limits = {way["way"]: way.get("timeout") for way in WAYS}
-    again = {way["way"] for way in WAYS if of_python(way.get("attempts", 1)) > 1}
+    again = {way["way"] for way in WAYS if of_python(way.get("attempts", 1)) > 1 or way.get("snoozes")}
     for name in (*names, "alive"):
         agent.task(name, timeout=limits.get(name))(every[name] if name not in again else once(every[name]))
     return agent
@@ -325,7 +329,8 @@ class Torture:
         """The task once so many attempts are over."""
         for _ in range(3000):
             got = await self.k.tasks.get(task)
-            if len(got.errors) >= attempts or got.status == "completed":
+            snoozed = attempts == 0 and got.snoozes > 0
+            if len(got.errors) >= max(attempts, 1) or got.status == "completed" or snoozed:
                 return got
             await asyncio.sleep(0.01)
         self.fail(f"{way}: an attempt never ended: {got}")
@@ -333,7 +338,10 @@ class Torture:
     def check(self: Any, way: dict[str, Any], task: Any) -> None:
         name, ends = way["way"], (of_python(way["status"]), of_python(way.get("attempts", 1)))
         self.assertEqual((name, task.status, task.attempts), (name, *ends), task.errors)
-        self.assertEqual(len(task.errors), ends != ("completed", 1), task.errors)
+        self.assertEqual((name, task.snoozes), (name, way.get("snoozes", 0)))
+        if "until" in way:
+            self.assertAlmostEqual((task.run_at - task.updated_at).total_seconds(), way["until"], delta=0.5)
+        self.assertEqual(len(task.errors), ends[1] > 0 and ends != ("completed", 1), task.errors)
         for error in task.errors:
             self.assertEqual((name, error.kind), (name, of_python(way.get("kind", "failed"))), error.error)
             for text in of_python(way["contains"]):
@@ -357,7 +365,7 @@ class Torture:
             # What a handler does after its time counts for nothing.
             self.check(way, await self.k.tasks.get(task))
         stop.set()
-        attempts = sum(of_python(way.get("attempts", 1)) for way in ways)
+        attempts = sum(of_python(way.get("attempts", 1)) + way.get("snoozes", 0) for way in ways)
         self.assertEqual(await asyncio.wait_for(serving, 20), attempts + len(ways))
 
     async def test_a_handler_that_blocks_or_ends_its_process(self: Any) -> None:

@@ -7,7 +7,7 @@
 from . import blocking, errors
 from ._client import Kurultai, Retention, TaskDefaults, open
 from ._native import __version__, council, matches
-from .agent import Agent, Context, Reject, Retry
+from .agent import Agent, Context, Reject, Retry, Snooze
 from .agents import Agents
 from .errors import KurultaiError
 from .events import Events
@@ -77,6 +77,7 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryPolicy",
+    "Snooze",
     "Stats",
     "Task",
     "TaskDefaults",

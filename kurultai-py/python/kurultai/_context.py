@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Any, Callable, List, Literal, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Literal, Union
 
 from . import _native
-from .types import Claimed, Extended, Lease, Prerequisite
+from .types import Claimed, Enqueued, Extended, Lease, Prerequisite
+
+if TYPE_CHECKING:
+    from ._client import Kurultai
 
 _logger = logging.getLogger("kurultai.agent")
 
@@ -15,18 +18,48 @@ _logger = logging.getLogger("kurultai.agent")
 Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
 
 
+class Draining:
+    """Whether the agent drains: it takes no more tasks, and what runs has its grace to end. True and false as itself."""
+
+    __slots__ = ("_job",)
+
+    def __init__(self, job: _native.Job) -> None:
+        self._job = job
+
+    def is_set(self) -> bool:
+        """Whether a drain has begun."""
+        return self._job.is_draining
+
+    async def wait(self) -> None:
+        """Returns when a drain begins. Cancel safe."""
+        await self._job.draining()
+
+    def __bool__(self) -> bool:
+        return self._job.is_draining
+
+
 class Context:
     """The task at hand, its lease, and how to say how the work goes. Every call of ``tasks`` that takes a lease takes
     a context too."""
 
-    __slots__ = ("_default", "_job", "_stop", "cancelled", "task")
+    __slots__ = ("_agent", "_default", "_job", "_stop", "cancelled", "draining", "task", "team")
 
     task: Claimed
     cancelled: threading.Event
     """Set when the work must stop; a handler that is no coroutine looks at it now and then."""
 
-    def __init__(self, job: _native.Job, default: Callable[[Any], Any] | None) -> None:
+    draining: Draining
+    """Told when a drain begins, which is a grace before ``stop``."""
+    team: Kurultai
+    """The opened store that the agent works for."""
+
+    def __init__(
+        self, job: _native.Job, team: Kurultai, agent: str, default: Callable[[Any], Any] | None
+    ) -> None:
         self._job = job
+        self._agent = agent
+        self.team = team
+        self.draining = Draining(job)
         self._default = default
         self._stop: Stop | None = None
         self.task = job.task
@@ -63,6 +96,17 @@ class Context:
     def stop(self) -> Union[Stop, None]:
         """Why the work must stop, if it must: lost, cancelled, suspended, drained or timeout."""
         return self._stop or self._job.stop
+
+    @property
+    def stop_reason(self) -> Union[str, None]:
+        """What the author of the cancellation gave as its reason, once ``stop`` is ``cancelled``."""
+        return self._job.stop_reason
+
+    async def enqueue(self, type: str, payload: Any = None, **fields: Any) -> Enqueued:
+        """Enqueues a part of this task, with the fields and errors of ``team.tasks.enqueue``: its parent is this task, and
+        unless it says otherwise it is delegated by this agent."""
+        fields = {"delegated_by": self._agent, **fields, "parent": self.task.id}
+        return await self.team.tasks.enqueue(type, payload, **fields)
 
     async def progress(self, progress: float) -> Extended:
         """Notes how far the work is, 0 to 1; a sign of life. Errors: ``lease.lost``, ``input.invalid``."""

@@ -36,6 +36,18 @@ class Reject(Exception):
     """Raised by a handler: no attempt will mend this; the task goes to the dead letters now."""
 
 
+class Snooze(Exception):
+    """Raised by a handler that has not failed and is not done: the task goes back to the queue and is run again ``after``
+    so many seconds (or a timedelta), and no attempt is counted. A negative time is 0, more than ten years are ten years;
+    with what is no finite number of seconds, and after 100 snoozes, the attempt has failed."""
+
+    def __init__(self, message: str = "", *, after: Duration) -> None:
+        if isinstance(after, bool) or not isinstance(after, (int, float, timedelta)):
+            raise TypeError(f"after is {after!r}; allowed: seconds or a timedelta")
+        super().__init__(message)
+        self.after = after
+
+
 @dataclass(frozen=True)
 class Handler:
     """A function and what its attempts may take."""
@@ -110,8 +122,8 @@ def _call(function: Callable[..., Any], ctx: blocking.Context, payload: Any) -> 
         return Ended(error=error)
 
 
-def wish_of(error: BaseException) -> tuple[Literal["retry", "reject"] | None, float | None]:
-    """The outermost Retry or Reject among an exception, those that it groups and its causes."""
+def wish_of(error: BaseException) -> tuple[Literal["retry", "reject", "snooze"] | None, float | None]:
+    """The outermost Retry, Reject or Snooze among an exception, those that it groups and its causes."""
     level, seen = [error], {id(error)}
     while level:
         for one in level:
@@ -119,6 +131,8 @@ def wish_of(error: BaseException) -> tuple[Literal["retry", "reject"] | None, fl
                 return "reject", None
             if isinstance(one, Retry):
                 return "retry", _pause(one.after)
+            if isinstance(one, Snooze):
+                return "snooze", _pause(one.after)
         inner = [inside for one in level for inside in _inside(one) if id(inside) not in seen]
         seen.update(map(id, inner))
         level = inner
@@ -151,9 +165,9 @@ _OURS = os.path.dirname(__file__)
 
 
 def text_of(error: BaseException) -> str:
-    """The traceback from the handler on; of Retry and Reject what they say."""
+    """The traceback from the handler on; of Retry, Reject and Snooze what they say."""
     try:
-        if isinstance(error, (Retry, Reject)) and error.__cause__ is None and str(error):
+        if isinstance(error, (Retry, Reject, Snooze)) and error.__cause__ is None and str(error):
             return str(error)
         trace = error.__traceback__
         while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == _OURS:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 
+# Without a handler of its own, so that a program that configures no logging hears of failures: the last resort of
+# `logging` writes warnings to stderr.
 logger = logging.getLogger("kurultai")
-logger.addHandler(logging.NullHandler())
 
 
 def emit(records: list[tuple[int, str, str]]) -> int:

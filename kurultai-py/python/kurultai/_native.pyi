@@ -182,6 +182,7 @@ class Tasks:
         self, task: LeaseLike, error: str | BaseException, options: _FailOptions
     ) -> Awaitable[Finished]: ...
     def release(self, task: LeaseLike) -> Awaitable[Finished]: ...
+    def snooze(self, task: LeaseLike, after: Duration) -> Awaitable[Finished]: ...
     def finish(self, finish: Complete | Fail | Release) -> Awaitable[Finished]: ...
     def finish_many(
         self, finishes: Iterable[Complete | Fail | Release]
@@ -255,6 +256,11 @@ class Job:
     def ended(self) -> bool: ...
     @property
     def stop(self) -> _Stop | None: ...
+    @property
+    def stop_reason(self) -> str | None: ...
+    @property
+    def is_draining(self) -> bool: ...
+    def draining(self) -> Awaitable[None]: ...
     def stopped(self) -> Awaitable[_Stop]: ...
     def progress(self, progress: float) -> Awaitable[Extended]: ...
     def checkpoint(self, checkpoint: Any, default: _Default | None) -> Awaitable[Extended]: ...
@@ -263,7 +269,7 @@ class Job:
     def returned(self, results: Any, default: _Default | None) -> Awaitable[Finished]: ...
     def unstorable(self, why: str) -> Awaitable[Finished]: ...
     def raised(
-        self, error: str, wish: Literal["retry", "reject"] | None, after: float | None
+        self, error: str, wish: Literal["retry", "reject", "snooze"] | None, after: float | None
     ) -> Awaitable[Finished]: ...
     def release(self) -> Awaitable[Finished]: ...
 
@@ -347,6 +353,7 @@ class Task(_View):
     expires_at: Final[datetime | None]
     attempts: Final[int]
     max_attempts: Final[int]
+    snoozes: Final[int]
     claimed_by: Final[str | None]
     claimed_at: Final[datetime | None]
     lease_version: Final[int]
@@ -378,16 +385,22 @@ class Enqueued(_View):
 
 @final
 class Finished(_Unhashable):
-    """How a task stands after a finish; ``repeated`` where the same lease had ended it so before; what is stored is the first."""
+    """How a task stands after a finish; ``repeated`` where the same lease had ended it so before; what is stored is the first. ``run_at``: when
+    it can be claimed again, where it went back to the queue. ``failed``: whether the attempt counts as failed, as after a
+    snooze too many too."""
     id: Final[str]
     status: Final[Status]
     repeated: Final[bool]
+    run_at: Final[datetime | None]
+    failed: Final[bool]
 
 @final
 class Extended(_Unhashable):
     """What a holder learns when it extends its lease."""
     lease: Final[Lease]
     signal: Final[Signal]
+    reason: Final[str | None]
+    """Why its task was cancelled, where it was and the reason was given."""
 
 @final
 class Page:
@@ -508,7 +521,7 @@ class Reason:
 
     @property
     def reason(self) -> str:
-        """held, blocked_by, scheduled, paused, ..."""
+        """held, blocked_by, failed, scheduled, paused, ..."""
 
     def to_dict(self) -> dict[str, Any]:
         """``reason``, what the sentence names, and the sentence as ``text``."""

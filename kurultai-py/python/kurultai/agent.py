@@ -31,13 +31,13 @@ from typing import Any, TypeVar, Union
 from . import _check, _native
 from ._client import Kurultai, open
 from ._context import Context, Stop
-from ._handling import Ended, Handler, Handling, Reject, Retry, text_of, wish_of
+from ._handling import Ended, Handler, Handling, Reject, Retry, Snooze, text_of, wish_of
 from ._payload import reader
 from ._threads import Threads
-from .errors import InputError, KurultaiError
+from .errors import InputError, KurultaiError, LeaseLostError
 from .types import Duration
 
-__all__ = ["Agent", "Context", "Reject", "Retry"]
+__all__ = ["Agent", "Context", "Reject", "Retry", "Snooze"]
 
 _logger = logging.getLogger("kurultai.agent")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -99,8 +99,8 @@ class Agent:
         Where the payload's parameter names a pydantic model or a dataclass (or a list, a dict or a union of them), the
         handler gets one; a payload that is none sends the task to the dead letters at once.
 
-        However it ends, the attempt is over and counted. An exception fails it with its traceback; ``Retry`` and
-        ``Reject`` say more, also as the cause of another exception or within a group: the outermost counts. Results that
+        However it ends, the attempt is over and counted. An exception fails it with its traceback; ``Retry``, ``Reject``
+        and ``Snooze`` say more, also as the cause of another exception or within a group: the outermost counts. Results that
         cannot be stored send the task to the dead letters: the work is done, and another attempt would return the same.
         After ``SystemExit`` or ``KeyboardInterrupt`` the attempt has failed, the agent drains, and ``serve`` raises it.
 
@@ -152,6 +152,7 @@ class Agent:
             return await self._serve(opened, stop)
 
     async def _serve(self, team: Kurultai, stop: Union[asyncio.Event, Awaitable[Any], None]) -> int:
+        _native.emit()  # so that the core logs what the logger wants now
         jobs = await team._native.start(
             self.id,
             {
@@ -168,7 +169,7 @@ class Agent:
                 "heartbeat": self.heartbeat,
             },
         )
-        shift = _Shift(self, jobs)
+        shift = _Shift(self, team, jobs)
         watch = asyncio.ensure_future(_drain_when(stop, jobs)) if stop is not None else None
         try:
             while (job := await jobs.next()) is not None:
@@ -194,8 +195,9 @@ class Agent:
 class _Shift:
     """One call of ``serve``: its handlers at work."""
 
-    def __init__(self, agent: Agent, jobs: _native.Jobs) -> None:
+    def __init__(self, agent: Agent, team: Kurultai, jobs: _native.Jobs) -> None:
         self.agent = agent
+        self.team = team
         self.jobs = jobs
         self.threads = Threads()
         self.running: set[asyncio.Task[None]] = set()
@@ -225,7 +227,7 @@ class _Shift:
         self.threads.close()
 
     async def _handle(self, job: _native.Job) -> None:
-        ctx = Context(job, self.agent.default)
+        ctx = Context(job, self.team, self.agent.id, self.agent.default)
         handler = self.agent._handlers[ctx.task.type]
         job.limit(handler.timeout, handler.retries)
         work = Handling(handler, ctx, self.threads)
@@ -242,6 +244,8 @@ class _Shift:
             with contextlib.suppress(KurultaiError):
                 await job.release()
             raise
+        except LeaseLostError as error:  # of which the core has told
+            _logger.debug("the end of task %s was not stored: %s", ctx.task.id, error)
         except KurultaiError as error:
             _logger.warning("the end of task %s was not stored: %s", ctx.task.id, error)
         except Exception as defect:

@@ -17,6 +17,7 @@ from typing import Any
 
 from . import _client, _native
 from ._context import Context as AsyncContext
+from ._context import Draining as AsyncDraining
 from .agents import Agents as AsyncAgents
 from .events import Events as AsyncEvents
 from .tasks import Tasks as AsyncTasks
@@ -115,6 +116,14 @@ class Kurultai(_Proxy):
         _native.run(self._inner._close())
 
 
+@_blocking(AsyncDraining)
+class Draining(_Proxy):
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._inner)
+
+
 @_blocking(AsyncContext)
 class Context(_Proxy):
     """What a handler that is no coroutine gets."""
@@ -122,6 +131,8 @@ class Context(_Proxy):
     __slots__ = ("_awaits",)
     task = property(_read("task"))
     cancelled = property(_read("cancelled"))
+    draining = property(lambda self: self._inner.draining if self._awaits else Draining(self._inner.draining))
+    team = property(lambda self: self._inner.team if self._awaits else Kurultai(self._inner.team))
 
     def __init__(self, inner: AsyncContext) -> None:
         super().__init__(inner)

@@ -216,7 +216,7 @@ class Tasks:
         >>> added = await k.tasks.enqueue("review")
         >>> [task] = await k.tasks.claim("temujin")
         >>> await k.tasks.complete(task, {"ok": True}, usage={"tokens": 812, "cost": 0.02})  # doctest: +ELLIPSIS
-        Finished(id='...', status='completed', repeated=False)
+        Finished(id='...', status='completed', repeated=False, failed=False)
         """
         return await self._native.complete(task, results, usage)
 
@@ -254,6 +254,21 @@ class Tasks:
         'pending'
         """
         return await self._native.release(task)
+
+    async def snooze(self, task: LeaseLike, *, after: Duration) -> Finished:
+        """Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its
+        100 snoozes: then it fails instead. It may expire meanwhile. Errors as ``complete``, and ``input.invalid`` beyond
+        ten years.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue("review")
+        >>> [task] = await k.tasks.claim("temujin")
+        >>> (await k.tasks.snooze(task, after=60)).status
+        'pending'
+        >>> (await k.tasks.get(added)).snoozes
+        1
+        """
+        return await self._native.snooze(task, after)
 
     async def finish(self, finish: Union[Complete, Fail, Release]) -> Finished:
         """Ends one attempt in any way. Errors and cancel safety as ``complete``.
