@@ -10,7 +10,7 @@ import type { NativeJobs } from './native'
 import * as results from './results'
 import type { Pulled } from './results'
 import { errorText, wishOf } from './thrown'
-import type { OpenOptions } from './types'
+import type { AnyTasks, OpenOptions, PayloadOf, ResultsOf, TypeOf } from './types'
 
 export interface AgentOptions {
   /** The store, where none is given as `kurultai`. Default KURULTAI_URL. */
@@ -18,7 +18,7 @@ export interface AgentOptions {
   /** How the store is opened. */
   open?: Omit<OpenOptions, 'signal'>
   /** An open team to work for; it stays open. */
-  kurultai?: Kurultai
+  kurultai?: Kurultai<any>
   /** What it can do. Default: what the registry says of it already. */
   capabilities?: readonly string[]
   /** How many tasks this process works on at once. Default 1. */
@@ -68,7 +68,7 @@ const HANDLER: check.Fields = { timeoutMs: check.msOfWork, retries: check.count 
  * done, and another attempt would return the same. When `ctx.signal` aborts, the task has been given back: what the
  * handler still does counts for nothing.
  */
-export type Handler<P = any> = (payload: P, ctx: Context<P>) => unknown
+export type Handler<P = any, R = unknown> = (payload: P, ctx: Context<P>) => R | Promise<R>
 
 export interface RunOptions {
   /** An abort drains: no new tasks, and running handlers may end within `graceMs`. */
@@ -94,7 +94,7 @@ type Ended = { results: unknown } | { error: unknown }
 /** So long after its end nobody but who blocks the thread is late. */
 const DEAF_MS = 5000
 
-export class Agent {
+export class Agent<M extends object = AnyTasks> {
   readonly id: string
   readonly #options: AgentOptions
   readonly #handlers = new Map<string, Handling>()
@@ -108,8 +108,10 @@ export class Agent {
   }
 
   /** Handles a type of tasks; only types with a handler are claimed. Wrong options as of `new Agent`. */
-  task<P = any>(type: string, handler: Handler<P>): this
-  task<P = any>(type: string, options: TaskHandlerOptions, handler: Handler<P>): this
+  task<K extends TypeOf<M>>(type: K, handler: Handler<PayloadOf<M, K>, ResultsOf<M, K>>): this
+  task<K extends TypeOf<M>>(type: K, options: TaskHandlerOptions, handler: Handler<PayloadOf<M, K>, ResultsOf<M, K>>): this
+  task<P>(type: string extends keyof M ? string : never, handler: Handler<P>): this
+  task<P>(type: string extends keyof M ? string : never, options: TaskHandlerOptions, handler: Handler<P>): this
   task(type: string, ...rest: [Handler] | [TaskHandlerOptions, Handler]): this {
     check.checkOne('type', type, check.text)
     const [options, handler] = rest.length === 1 ? [{}, rest[0]] : rest

@@ -9,7 +9,7 @@ import { native, type NativeJobs, type NativeTeam } from './native'
 import { RETRY, time } from './new_task'
 import * as results from './results'
 import { Tasks } from './tasks'
-import type { AdoptOptions, Adoption, NamespaceInfo, OpenOptions, Waits } from './types'
+import type { AnyTasks, AdoptOptions, Adoption, NamespaceInfo, OpenOptions, Waits } from './types'
 
 const OPEN: check.Fields = {
   namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
@@ -20,8 +20,8 @@ const OPEN: check.Fields = {
 }
 
 /** One team on one store. */
-export class Kurultai {
-  readonly tasks: Tasks
+export class Kurultai<M extends object = AnyTasks> {
+  readonly tasks: Tasks<M>
   readonly agents: Agents
   readonly events: Events
   readonly #team: NativeTeam
@@ -119,10 +119,10 @@ export class Kurultai {
  * `store.schema_conflict` (the file holds another program's things under our names), `store.read_only`,
  * `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
  */
-export async function open(url?: string, options: OpenOptions = {}): Promise<Kurultai> {
+export async function open<M extends object = AnyTasks>(url?: string, options: OpenOptions = {}): Promise<Kurultai<M>> {
   const team = new native.Team(bridge)
   if (url !== undefined && url !== null) check.checkOne('url', url, check.text)
   const args = encodeArgs(options, { url, clock: time(options.clock) }, OPEN)
   results.nothing(await call((id) => team.open(id, args), options.signal))
-  return new Kurultai(team)
+  return new Kurultai<M>(team)
 }

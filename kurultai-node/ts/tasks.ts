@@ -11,9 +11,9 @@ import { Pages } from './pages'
 import * as results from './results'
 import { errorText } from './thrown'
 import type {
-  Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish, Finished,
-  Matching, Page, PriorityWord, Renewal, Stats, Status, StreamOptions, Task, TaskLike, TaskOptions, TaskUpdate, Usage,
-  Waits,
+  AnyTasks, Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish,
+  Finished, Matching, Page, PayloadOf, PriorityWord, Renewal, ResultsOf, Stats, Status, StreamOptions, Task, TaskLike,
+  TaskOptions, TaskUpdate, TypeOf, Usage, Waits,
 } from './types'
 
 const CLAIM: check.Fields = {
@@ -40,7 +40,7 @@ function textOf(name: string, value: string): string {
 }
 
 /** The queue of one team. */
-export class Tasks {
+export class Tasks<M extends object = AnyTasks> {
   readonly #native: NativeTasks
 
   /** @internal */
@@ -61,7 +61,9 @@ export class Tasks {
    * would go back to who gave it on). After `store.outcome_unknown` repeat it with the same `id` or `uniqueKey`. An aborted
    * call may still have added the task.
    */
-  async enqueue(type: string, payload: unknown = null, options: TaskOptions & Waits = {}): Promise<Enqueued> {
+  async enqueue<K extends TypeOf<M>>(
+    type: K, payload: PayloadOf<M, K> | null = null, options: TaskOptions & Waits = {},
+  ): Promise<Enqueued> {
     return results.simple(await this.#call('enqueue', encodeTask(type, payload, options), options.signal))
   }
 
@@ -290,9 +292,9 @@ export class Tasks {
    * Enqueues a task, waits for its end at most `timeoutMs` (default 30,000), and returns its results. Errors as `enqueue` and
    * `waitFor`; the task stays.
    */
-  async call<R = any>(
-    type: string, payload: unknown = null, options: TaskOptions & { timeoutMs?: number } & Waits = {},
-  ): Promise<R> {
+  async call<K extends TypeOf<M>>(
+    type: K, payload: PayloadOf<M, K> | null = null, options: TaskOptions & { timeoutMs?: number } & Waits = {},
+  ): Promise<ResultsOf<M, K>> {
     const { timeoutMs = 30_000, ...rest } = options
     const { id } = await this.enqueue(type, payload, rest)
     return (await this.waitFor(id, { timeoutMs, signal: rest.signal })).results

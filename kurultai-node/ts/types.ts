@@ -8,6 +8,16 @@ export type Status =
   | 'blocked' | 'pending' | 'in_progress' | 'completed' | 'dead_letter' | 'cancelled' | 'expired' | 'suspended'
   | 'pending_review'
 /** P0 is served first. */
+/**
+ * The task types of a team, each with what it takes and gives:
+ * `interface Tasks { review: { payload: { pr: number }; results: string } }`. Give it to `open<Tasks>()` and
+ * `new Agent<Tasks>()`, and a type or payload that is none does not compile.
+ */
+export type AnyTasks = { [type: string]: { payload: any; results: any } }
+export type TypeOf<M> = keyof M & string
+export type PayloadOf<M, K> = K extends keyof M ? (M[K] extends { payload: infer P } ? P : unknown) : any
+export type ResultsOf<M, K> = K extends keyof M ? (M[K] extends { results: infer R } ? R : unknown) : any
+
 export type Priority = 'P0' | 'P1' | 'P2' | 'P3'
 /** Words that a priority is read from too. */
 export type PriorityWord = Priority | 'critical' | 'urgent' | 'high' | 'normal' | 'medium' | 'low' | 'backlog'

@@ -61,3 +61,30 @@ export async function main(signal: AbortSignal): Promise<void> {
   const { handled, stopped } = await agent.run({ signal })
   console.log(handled + stopped)
 }
+
+interface Team {
+  review: { payload: Review; results: string }
+  count: { payload: null; results: number }
+}
+
+/** With a map of its task types. */
+export async function typed(): Promise<void> {
+  const k = await open<Team>('memory:')
+  const text: string = await k.tasks.call('review', { pr: 42 }, { timeoutMs: 5000 })
+  const sum: number = await k.tasks.call('count')
+  await k.tasks.enqueue('review', { pr: text.length + sum }, { priority: 'P1' })
+  // @ts-expect-error there is no such type
+  await k.tasks.enqueue('reveiw', { pr: 1 })
+  // @ts-expect-error a payload of another type
+  await k.tasks.enqueue('review', { pr: 'one' })
+  // @ts-expect-error results of another type
+  const wrong: string = await k.tasks.call('count')
+  const agent = new Agent<Team>('jochi', { kurultai: k })
+  agent.task('review', async ({ pr }) => `number ${pr}`)
+  // @ts-expect-error results of another type
+  agent.task('count', async () => 'one')
+  // @ts-expect-error there is no such type
+  agent.task('reveiw', async () => 'one')
+  await k.close()
+  console.log(wrong)
+}
