@@ -5,6 +5,7 @@ use crate::{
     answer::{Answer, answer},
     args::{UsageArgs, json, millis, read, whole},
     bridge::{Calls, Now},
+    new_task::RetryArgs,
     wire::{Batch, Wire, object, text},
 };
 use kurultai_bridge::lock;
@@ -86,6 +87,7 @@ impl AgentArgs {
 struct LimitArgs {
     timeout_ms: Option<f64>,
     retries: Option<u32>,
+    retry: Option<RetryArgs>,
 }
 
 #[derive(Deserialize)]
@@ -192,7 +194,8 @@ impl Jobs {
     pub fn limit(&self, number: u32, args: String) {
         if let (Ok(limits), Ok(job)) = (read::<LimitArgs>(&args), job(&self.table, number)) {
             let timeout = limits.timeout_ms.and_then(|ms| millis("timeoutMs", ms).ok());
-            job.limit(Limits { timeout, retries: limits.retries });
+            let retry = limits.retry.and_then(|retry| retry.policy().ok());
+            job.limit(Limits { timeout, retries: limits.retries, retry });
         }
     }
 

@@ -7,6 +7,7 @@ import { InputError, KurultaiError, refused } from './errors'
 import { encode, encodeArgs } from './json'
 import { Kurultai, open } from './kurultai'
 import type { NativeJobs } from './native'
+import { RETRY } from './new_task'
 import * as results from './results'
 import type { Pulled } from './results'
 import { errorText, wishOf } from './thrown'
@@ -57,9 +58,11 @@ export interface TaskHandlerOptions {
   timeoutMs?: number
   /** How often this handler is tried again at most, whatever the task itself allows. Default: as the task says. */
   retries?: number
+  /** Its own pauses between attempts, where the failure itself does not say. Default: as the task says. */
+  retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
 }
 
-const HANDLER: check.Fields = { timeoutMs: check.msOfWork, retries: check.count }
+const HANDLER: check.Fields = { timeoutMs: check.msOfWork, retries: check.count, retry: check.object(RETRY) }
 
 /**
  * Returns the task's results. However it ends, the attempt is over and counted. An error fails it and is stored with its
@@ -172,8 +175,8 @@ export class Agent<M extends object = AnyTasks> {
     const over = new AbortController()
     try {
       const ctx = new Context(kurultai, jobs, stop.signal, pulled)
-      const { timeoutMs, retries } = options
-      jobs.limit(job, encodeArgs({ timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs, retries }))
+      const { timeoutMs, retries, retry } = options
+      jobs.limit(job, encodeArgs({ timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs, retries, retry }))
       const ended = await Promise.race([work(handler, ctx), stopped(jobs, pulled, options, stop, over.signal)])
       if (typeof ended === 'object') {
         await end(jobs, job, ended)

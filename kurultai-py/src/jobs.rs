@@ -4,6 +4,7 @@ use crate::{
     args::{Span, span},
     errors::Raise,
     json, new_task,
+    new_task::retry_policy,
     op::{Answer, Op},
     runtime::ForkSafe,
     task_types::{Claimed, Lease},
@@ -140,9 +141,16 @@ impl Job {
     }
 
     /// What the attempt may take; its time counts from here.
-    #[pyo3(signature = (timeout, retries))]
-    fn limit(&self, py: Python<'_>, timeout: Option<Span>, retries: Option<u32>) -> PyResult<()> {
-        self.0.limit(Limits { timeout: span(py, "timeout", timeout)?, retries });
+    #[pyo3(signature = (timeout, retries, retry))]
+    fn limit(
+        &self,
+        py: Python<'_>,
+        timeout: Option<Span>,
+        retries: Option<u32>,
+        retry: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let retry = retry.map(retry_policy).transpose()?;
+        self.0.limit(Limits { timeout: span(py, "timeout", timeout)?, retries, retry });
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import unittest
 from dataclasses import dataclass, field
 from typing import Any, Literal, Optional
@@ -112,6 +113,24 @@ class Handlers:
         self.assertEqual(seen, [Review(1, Author("Jochi"))])
         refused = await self.k.tasks.get(bad)
         self.assertEqual((refused.attempts, refused.error_message), (1, "payload at $.pr is 'one'; allowed: int"))
+
+    async def test_a_handler_may_have_pauses_of_its_own(self: Any) -> None:
+        agent = Agent("temujin")
+
+        @agent.task("t", retry={"base": 3, "cap": 3, "jitter": False})
+        async def fails(ctx: Any, payload: Any) -> None:
+            raise ValueError("no")
+
+        with self.assertRaisesRegex(TypeError, "called with a context and a payload"):
+
+            @agent.task("other")
+            async def takes_one(payload: Any) -> None: ...
+
+        task = await self.k.tasks.enqueue("t")
+        async with serving(self, agent):
+            while not (failed := await self.k.tasks.get(task)).errors:
+                await asyncio.sleep(0.01)
+        self.assertAlmostEqual((failed.run_at - failed.errors[0].at).total_seconds(), 3, places=1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ use crate::{
     check,
     error::Error,
     json::Json,
-    tasks::{Failure, FailureKind, Outcome, Usage},
+    tasks::{Failure, FailureKind, Outcome, RetryPolicy, Usage, rules},
 };
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ pub struct Limits {
     /// A failure is final after this many tries more than the first: 0 tries once. The task's own `max_attempts`
     /// holds as well. Default: that alone.
     pub retries: Option<u32>,
+    /// How long a failed attempt of it waits for the next one, where the failure itself does not say. Default: as the
+    /// task says.
+    pub retry: Option<RetryPolicy>,
 }
 
 impl Limits {
@@ -29,6 +32,12 @@ impl Limits {
     /// So many tries more than the first.
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
+        self
+    }
+
+    /// The pauses between attempts.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = Some(retry);
         self
     }
 }
@@ -98,7 +107,9 @@ impl Ended {
                 ..Failure::new(format!("timed out after {} s", limit.as_secs_f64()))
             },
         };
-        Outcome::Fail(Failure { retryable: failure.retryable && again, usage, ..failure })
+        let policy = limits.retry.map(|policy| rules::backoff(policy, attempt, fastrand::f64()));
+        let retry_after = failure.retry_after.or(policy);
+        Outcome::Fail(Failure { retryable: failure.retryable && again, retry_after, usage, ..failure })
     }
 }
 
@@ -224,5 +235,20 @@ mod tests {
             assert!(failed(ended.clone(), 1, once).2, "{ended:?}");
             assert!(!failed(ended.clone(), 2, once).2, "{ended:?}");
         }
+    }
+
+    #[test]
+    fn a_handler_may_have_pauses_of_its_own() {
+        let seconds = Duration::from_secs;
+        let retry = RetryPolicy { base: seconds(3), cap: seconds(10), jitter: false };
+        let own = Limits::default().retry(retry);
+        for (attempt, pause) in [(1, 3), (2, 6), (3, 10)] {
+            assert_eq!(failed(raised(None), attempt, own).3, Some(seconds(pause)));
+        }
+        assert_eq!(
+            failed(super::tests::retry(1.0), 3, own).3,
+            Some(seconds(1)),
+            "the failure itself says more"
+        );
     }
 }

@@ -17,7 +17,7 @@ from . import blocking
 from ._context import Context
 from ._payload import Mismatch
 from ._threads import Threads
-from .types import Duration
+from .types import Duration, RetryPolicy
 
 
 class Retry(Exception):
@@ -55,6 +55,8 @@ class Handler:
     function: Callable[..., Any]
     timeout: float | None
     retries: int | None
+    #: Its own pauses between attempts.
+    retry: RetryPolicy | None = None
     #: Makes of the payload what the function names; None where it names nothing.
     read: Callable[[Any], Any] | None = None
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -35,7 +36,7 @@ from ._handling import Ended, Handler, Handling, Reject, Retry, Snooze, text_of,
 from ._payload import reader
 from ._threads import Threads
 from .errors import InputError, KurultaiError, LeaseLostError
-from .types import Duration
+from .types import Duration, RetryPolicy, RetryPolicyFields
 
 __all__ = ["Agent", "Context", "Reject", "Retry", "Snooze"]
 
@@ -89,7 +90,12 @@ class Agent:
         self._handlers: dict[str, Handler] = {}
 
     def task(
-        self, type: str, *, timeout: Duration | None = None, retries: int | None = None
+        self,
+        type: str,
+        *,
+        timeout: Duration | None = None,
+        retries: int | None = None,
+        retry: Union[RetryPolicy, RetryPolicyFields, None] = None,
     ) -> Callable[[_Function], _Function]:
         """The handler of a task type: something that returns a coroutine, or a plain function, which runs in a thread
         with a copy of the caller's context variables. It is called with a ``Context`` (a ``blocking.Context`` in a
@@ -107,7 +113,8 @@ class Agent:
         ``timeout``: an attempt that takes longer has failed, also where its handler blocks the event loop or never
         ends: ``ctx.stop`` says ``timeout``, a coroutine is cancelled, and what comes later counts for nothing. More
         than 0 seconds; None and infinity for none. ``retries``: a failure is final after this many tries more than the
-        first; the task's own ``max_attempts`` holds as well.
+        first; the task's own ``max_attempts`` holds as well. ``retry``: its own pauses between attempts, where the failure
+        itself does not say; by default the task's.
         """
         if not isinstance(type, str):
             raise TypeError('name the task type: @agent.task("review")')
@@ -116,10 +123,16 @@ class Agent:
         limit = None if timeout is None else _check.limit("timeout", timeout)
         tries = None if retries is None else _check.whole("retries", retries, 0)
 
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            retry = RetryPolicy(**retry)
+        pauses = retry
+
         def add(function: _Function) -> _Function:
             if not callable(function):
                 raise TypeError(f"the handler of {type!r} is {function!r}; it must be a function")
-            self._handlers[type] = Handler(function, limit, tries, reader(function))
+            if not _takes_two(function):
+                raise TypeError(f"the handler of {type!r} is called with a context and a payload, which it does not take")
+            self._handlers[type] = Handler(function, limit, tries, pauses, reader(function))
             return function
 
         return add
@@ -229,7 +242,7 @@ class _Shift:
     async def _handle(self, job: _native.Job) -> None:
         ctx = Context(job, self.team, self.agent.id, self.agent.default)
         handler = self.agent._handlers[ctx.task.type]
-        job.limit(handler.timeout, handler.retries)
+        job.limit(handler.timeout, handler.retries, handler.retry)
         work = Handling(handler, ctx, self.threads)
         stopped = asyncio.ensure_future(_stopped(job))
         try:
@@ -287,6 +300,16 @@ class _Shift:
             _logger.warning("%r does not stop (%s) and is left behind", ctx, why)
         with contextlib.suppress(KurultaiError):
             await job.release()
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin, which does not say
+        return True
+    return True
 
 
 async def _stopped(job: _native.Job) -> Stop:
