@@ -164,7 +164,8 @@ impl Job {
             Some("reject") => Some(Wish::Reject),
             Some("snooze") => Some(Wish::Snooze { after: after.unwrap_or(f64::NAN) }),
             Some(other) => {
-                return Err(kurultai_core::Error::invalid("wish", other, "retry, reject, snooze")).raise(error.py());
+                return Err(kurultai_core::Error::invalid("wish", other, "retry, reject, snooze"))
+                    .raise(error.py());
             }
         };
         Ok(self.end(Ended::Raised { error: error.to_string_lossy().into_owned(), wish }))

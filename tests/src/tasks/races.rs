@@ -136,7 +136,7 @@ async fn a_parent_does_not_complete_past_a_new_child(team: Team) {
                 "round {round}"
             ),
             Err(refused) => {
-                assert_eq!((done, refused.code()), (Status::Completed, "task.conflict"), "round {round}")
+                assert_eq!((done, refused.code()), (Status::Completed, "task.conflict"), "round {round}");
             }
         }
     }
