@@ -133,6 +133,7 @@ scenarios! {
     priorities
     registry
     retries
+    snoozes
     suspended
     times
     waits
