@@ -56,6 +56,13 @@ pub(crate) enum Command {
         #[arg(value_parser = word::<Lease>)]
         lease: Lease,
     },
+    /// Put a task off for a while; no attempt is counted
+    Snooze {
+        #[arg(value_parser = word::<Lease>)]
+        lease: Lease,
+        #[arg(allow_hyphen_values = true, value_parser = duration)]
+        after: Duration,
+    },
     /// Keep a task, and say how far it is
     Extend {
         #[arg(value_parser = word::<Lease>)]
@@ -273,6 +280,7 @@ impl Command {
                 return finished(&tasks.fail(&lease, failure).await?, json);
             }
             Command::Release { lease } => return finished(&tasks.release(&lease).await?, json),
+            Command::Snooze { lease, after } => return finished(&tasks.snooze(&lease, after).await?, json),
             Command::Extend { lease, ttl, progress, checkpoint } => {
                 let alone = progress.is_none() && checkpoint.is_none();
                 let ttl = ttl.or_else(|| alone.then_some(Duration::from_secs(30)));

@@ -11,15 +11,19 @@ use crate::{
 use kurultai_bridge::lock;
 use kurultai_core::{
     Error, Json, Kurultai, Result,
-    worker::{Agent, Ended, Job, Jobs as CoreJobs, Limits, Stop, Wish},
+    worker::{Agent, End, Ended, Job, Jobs as CoreJobs, Limits, Report, Stop, Wish},
 };
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+use tokio::sync::Notify;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -103,6 +107,7 @@ struct RaisedArgs {
 enum WishArgs {
     Retry,
     Reject,
+    Snooze,
 }
 
 impl RaisedArgs {
@@ -110,6 +115,7 @@ impl RaisedArgs {
         let wish = self.wish.map(|wish| match wish {
             WishArgs::Retry => Wish::Retry { after: self.after_ms.map(|ms| ms / 1e3) },
             WishArgs::Reject => Wish::Reject,
+            WishArgs::Snooze => Wish::Snooze { after: self.after_ms.map_or(f64::NAN, |ms| ms / 1e3) },
         });
         Ended::Raised { error: self.error, wish }
     }
@@ -143,11 +149,12 @@ pub struct Jobs {
     kurultai: Kurultai,
     jobs: Arc<OnceLock<CoreJobs>>,
     table: Table,
+    told: Arc<Told>,
 }
 
 impl Jobs {
     pub(crate) fn new(calls: Arc<Calls>, kurultai: Kurultai) -> Self {
-        Jobs { calls, kurultai, jobs: Arc::default(), table: Table::default() }
+        Jobs { calls, kurultai, jobs: Arc::default(), table: Table::default(), told: Arc::default() }
     }
 }
 
@@ -159,9 +166,10 @@ fn started(jobs: &OnceLock<CoreJobs>) -> Result<&CoreJobs> {
 impl Jobs {
     #[napi(catch_unwind)]
     pub fn start(&self, call: u32, args: String) -> Now {
-        let (kurultai, jobs) = (self.kurultai.clone(), self.jobs.clone());
+        let (kurultai, jobs, told) = (self.kurultai.clone(), self.jobs.clone(), self.told.clone());
         self.calls.start(call, async move {
-            let started = read::<AgentArgs>(&args)?.agent()?.start(&kurultai).await?;
+            let agent = read::<AgentArgs>(&args)?.agent()?.on_report(move |report| told.tell(report));
+            let started = agent.start(&kurultai).await?;
             jobs.set(started).map_err(|_| Error::internal("started twice"))?;
             answer(&())
         })
@@ -184,8 +192,9 @@ impl Jobs {
     pub fn stopped(&self, call: u32, number: u32) -> Now {
         let table = self.table.clone();
         self.calls.start(call, async move {
-            let stopped = job(&table, number)?.context();
-            answer(&stopped.stopped().await)
+            let context = job(&table, number)?.context();
+            let why = context.stopped().await;
+            answer(&Stopped { why, reason: context.stop_reason() })
         })
     }
 
@@ -210,7 +219,7 @@ impl Jobs {
         self.end(call, number, Ended::Unstorable(why))
     }
 
-    /// The handler threw; its `wish` is retry or reject.
+    /// The handler threw; its `wish` is retry, reject or snooze.
     #[napi(catch_unwind)]
     pub fn raised(&self, call: u32, number: u32, args: String) -> Now {
         match read::<RaisedArgs>(&args) {
@@ -265,6 +274,35 @@ impl Jobs {
         drop(job);
     }
 
+    /// Answers when a drain begins.
+    #[napi(catch_unwind)]
+    pub fn draining(&self, call: u32) -> Now {
+        let jobs = self.jobs.clone();
+        self.calls.start(call, async move {
+            started(&jobs)?.draining().await;
+            answer(&())
+        })
+    }
+
+    /// What has become of attempts since the last time, as soon as there is something; `null` after `hush`.
+    #[napi(catch_unwind)]
+    pub fn reports(&self, call: u32) -> Now {
+        let told = self.told.clone();
+        self.calls.start(call, async move { answer(&told.next().await) })
+    }
+
+    /// Whether those are told too that have not failed.
+    #[napi(catch_unwind)]
+    pub fn tell_all(&self, all: bool) {
+        self.told.all.store(all, Ordering::Relaxed);
+    }
+
+    /// Nothing more is told.
+    #[napi(catch_unwind)]
+    pub fn hush(&self) {
+        self.told.hush();
+    }
+
     #[napi(catch_unwind)]
     pub fn drain(&self) {
         if let Some(jobs) = self.jobs.get() {
@@ -284,6 +322,78 @@ impl Jobs {
     fn end(&self, call: u32, number: u32, ended: Ended) -> Now {
         let table = self.table.clone();
         self.calls.start(call, async move { answer(&job(&table, number)?.end(ended).await?) })
+    }
+}
+
+/// What has become of attempts, until JavaScript fetches it.
+#[derive(Debug, Default)]
+struct Told {
+    all: AtomicBool,
+    hushed: AtomicBool,
+    reports: Mutex<Vec<Report>>,
+    news: Notify,
+}
+
+impl Told {
+    fn tell(&self, report: &Report) {
+        let failed = matches!(report.end, End::Failed { .. });
+        if failed || (self.all.load(Ordering::Relaxed) && report.end == End::Completed) {
+            lock(&self.reports).push(report.clone());
+            self.news.notify_one();
+        }
+    }
+
+    fn hush(&self) {
+        self.hushed.store(true, Ordering::SeqCst);
+        self.news.notify_one();
+    }
+
+    /// At least one; `None` where all were fetched and no more are told.
+    async fn next(&self) -> Option<Vec<Report>> {
+        loop {
+            let hushed = self.hushed.load(Ordering::SeqCst);
+            let reports = std::mem::take(&mut *lock(&self.reports));
+            if !reports.is_empty() {
+                return Some(reports);
+            }
+            if hushed {
+                return None;
+            }
+            self.news.notified().await;
+        }
+    }
+}
+
+impl Wire for Report {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let Report { task, end } = self;
+        let text = self.to_string();
+        let (error, status, run_at) = match end {
+            End::Failed { error, status, run_at } => (Some(error.clone()), *status, *run_at),
+            _ => (None, None, None),
+        };
+        let fields: [(&str, &dyn Wire); 8] = [
+            ("text", &text),
+            ("taskId", &task.id),
+            ("type", &task.task_type),
+            ("attempt", &task.attempt),
+            ("maxAttempts", &task.max_attempts),
+            ("error", &error),
+            ("status", &status),
+            ("runAt", &run_at),
+        ];
+        object(&fields, out);
+    }
+}
+
+struct Stopped {
+    why: Stop,
+    reason: Option<String>,
+}
+
+impl Wire for Stopped {
+    fn wire(&self, out: &mut Vec<u8>) {
+        object(&[("why", &self.why), ("reason", &self.reason)], out);
     }
 }
 

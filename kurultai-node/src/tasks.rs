@@ -89,6 +89,13 @@ enum OutcomeArgs {
     Complete(CompletionArgs),
     Fail(FailureArgs),
     Release,
+    Snooze(SnoozeArgs),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SnoozeArgs {
+    after_ms: f64,
 }
 
 impl OutcomeArgs {
@@ -97,6 +104,9 @@ impl OutcomeArgs {
             OutcomeArgs::Complete(completion) => completion.outcome()?,
             OutcomeArgs::Fail(failure) => Outcome::Fail(failure.failure()?),
             OutcomeArgs::Release => Outcome::Release,
+            OutcomeArgs::Snooze(SnoozeArgs { after_ms }) => {
+                Outcome::Snooze { after: millis("afterMs", after_ms)? }
+            }
         })
     }
 }

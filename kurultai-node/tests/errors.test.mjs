@@ -244,7 +244,7 @@ cases('every operation throws its failure, also where it answers nothing', async
   await gone.close()
   const given = {
     enqueue: ['x'], call: ['x'], enqueueMany: [[{ type: 'x' }]], claim: ['temujin'], stream: ['temujin'],
-    fail: [task, 'why'], finish: [{ task, outcome: 'release' }], finishMany: [[{ task, outcome: 'release' }]],
+    fail: [task, 'why'], snooze: [task, 1000], finish: [{ task, outcome: 'release' }], finishMany: [[{ task, outcome: 'release' }]],
     completeMany: [[[task, null]]], progress: [task, 0.5], renew: [task, { progress: 0.5 }], addDependency: [task, other],
     cancelMany: [{ type: 'x' }], requeueMany: [{ type: 'x' }], update: [task, { title: 'x' }],
     reprioritize: [task, { priority: 'P0' }], assign: [task, null], find: ['x'],

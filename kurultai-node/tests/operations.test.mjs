@@ -58,7 +58,7 @@ cases('a task from enqueue to its results', async (k) => {
   await k.tasks.renew(task, { leaseMs: 60_000, progress: 0.75, checkpoint: [8] })
 
   const done = await k.tasks.complete(task, { ok: true }, { usage: { tokens: 12, cost: 0.5 } })
-  assert.deepEqual(done, { id: first.id, status: 'completed', repeated: false })
+  assert.deepEqual(done, { id: first.id, status: 'completed', repeated: false, runAt: null, failed: false })
   assert.equal((await k.tasks.complete(task, { ok: true }, { usage: { tokens: 12, cost: 0.5 } })).repeated, true)
 
   const whole = await k.tasks.get(task)
@@ -128,6 +128,8 @@ cases('attempts end badly, and dead letters come back', async (k) => {
   const { id } = await k.tasks.enqueue('code', null, { maxAttempts: 2 })
   let task = await claimOne(k)
   assert.equal((await k.tasks.release(task)).status, 'pending')
+  task = await claimOne(k)
+  assert.equal((await k.tasks.snooze(task, 0)).status, 'pending')
   task = await claimOne(k)
   assert.equal((await k.tasks.fail(task, 'not yet', { retryAfterMs: 0, results: { half: true }, usage: { seconds: 1.5 } })).status, 'pending')
   task = await claimOne(k, 'temujin', { waitMs: 5000 })

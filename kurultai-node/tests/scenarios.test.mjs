@@ -75,7 +75,7 @@ function fits(expected, answer, path) {
 /** Spans are milliseconds here, and points in time Dates. */
 const units = {
   delay: ['delayMs', 1000], expires_in: ['expiresInMs', 1000], lease: ['leaseMs', 1000], ttl: ['leaseMs', 1000],
-  retry_after: ['retryAfterMs', 1000], timeout: ['timeoutMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
+  retry_after: ['retryAfterMs', 1000], after: ['afterMs', 1000], timeout: ['timeoutMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
 }
 const dates = ['run_at', 'expires_at', 'since']
 /** What is stored is not translated. */
@@ -133,6 +133,7 @@ async function perform(k, operation, given) {
       return each.map((one) => (one instanceof KurultaiError ? { error: one.code } : one))
     }
     case 'tasks.extend': return call(task, rest.leaseMs)
+    case 'tasks.snooze': return call(task, rest.afterMs)
     case 'tasks.progress': return call(task, rest.progress)
     case 'tasks.checkpoint': return call(task, rest.checkpoint)
     case 'tasks.cancel_many': {

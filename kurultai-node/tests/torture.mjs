@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { Agent, Reject, Retry, open } from 'kurultai'
+import { Agent, Reject, Retry, Snooze, open } from 'kurultai'
 
 /** The ways that Node has. */
 export const ways = JSON.parse(readFileSync(new URL('../../tests/torture.json', import.meta.url), 'utf8'))
@@ -75,6 +75,10 @@ export const handlers = (k) => ({
   retries_after_infinity: throwing(() => new Retry({ afterMs: Infinity, message: 'busy' })),
   retries_after_eleven_years: throwing(() => new Retry({ afterMs: 11 * 365 * 86_400_000, message: 'busy' })),
   retries_after_a_text: throwing(() => new Retry({ afterMs: 'soon', message: 'busy' })),
+  snoozes_for_5_s: throwing(() => new Snooze({ afterMs: 5000 })),
+  snoozes_for_nothing: throwing(() => new Snooze({ afterMs: 0 })),
+  wraps_a_snooze: throwing(() => new Error('outer', { cause: new Snooze({ afterMs: 5000 }) })),
+  snoozes_for_nan: throwing(() => new Snooze({ afterMs: NaN })),
   rejects: throwing(() => new Reject('no such thing')),
   wraps_a_retry: throwing(() => new Error('outer', { cause: new Retry({ afterMs: 5000 }) })),
   wraps_a_reject: throwing(() => new Error('outer', { cause: new Reject('inner') })),
@@ -110,7 +114,7 @@ export function anAgent(k, names, options = {}) {
   for (const name of [...names, 'alive']) {
     const timeout = ways.find(({ way }) => way === name)?.timeout
     const options = timeout === undefined ? {} : { timeoutMs: timeout * 1000 }
-    agent.task(name, options, (payload, ctx) => (ctx.attempt > 1 ? 'again' : every[name](payload, ctx)))
+    agent.task(name, options, (payload, ctx) => (ctx.fencingToken > 1 ? 'again' : every[name](payload, ctx)))
   }
   return agent
 }

@@ -16,7 +16,8 @@ async function over(k, way, { id }, attempts = 1) {
   let task
   await until(`${attempts} attempts of ${way} are over`, async () => {
     task = await k.tasks.get(id)
-    return task.status === 'completed' || task.errors.length >= attempts
+    const snoozed = attempts === 0 && task.snoozes > 0
+    return task.status === 'completed' || task.errors.length >= Math.max(attempts, 1) || snoozed
   })
   return task
 }
@@ -25,7 +26,9 @@ function check(way, task) {
   const about = `${way.way}: ${JSON.stringify(task.errors).slice(0, 2000)}`
   const [status, attempts] = [ofNode(way.status), ofNode(way.attempts) ?? 1]
   assert.deepEqual([task.status, task.attempts], [status, attempts], about)
-  assert.equal(task.errors.length, status === 'completed' && attempts === 1 ? 0 : 1, about)
+  assert.equal(task.snoozes, way.snoozes ?? 0, about)
+  if (way.until !== undefined) assert.equal(Math.round((task.runAt - task.updatedAt) / 1000), way.until, about)
+  assert.equal(task.errors.length, attempts === 0 || (status === 'completed' && attempts === 1) ? 0 : 1, about)
   for (const error of task.errors) {
     assert.equal(error.kind, ofNode(way.kind) ?? 'failed', about)
     for (const text of ofNode(way.contains)) assert.ok(error.error.includes(text), about)
@@ -50,7 +53,7 @@ cases('whatever a handler does, its attempt ends', async (k) => {
     check(way, await k.tasks.get(task))
   }
   stop.abort()
-  const attempts = here.reduce((sum, way) => sum + (ofNode(way.attempts) ?? 1), 0)
+  const attempts = here.reduce((sum, way) => sum + (ofNode(way.attempts) ?? 1) + (way.snoozes ?? 0), 0)
   assert.deepEqual(await running, { handled: attempts + here.length, stopped: 0 })
 })
 

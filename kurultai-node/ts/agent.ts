@@ -2,8 +2,9 @@
 
 import { call } from './bridge'
 import * as check from './check'
-import { Context, Stopped, type StopReason } from './context'
+import { Context, Stopped, type Shift, type StopReason } from './context'
 import { InputError, KurultaiError, refused } from './errors'
+import { Listeners, type AgentEvents, type AgentListener } from './heard'
 import { encode, encodeArgs } from './json'
 import { Kurultai, open } from './kurultai'
 import type { NativeJobs } from './native'
@@ -66,7 +67,7 @@ const HANDLER: check.Fields = { timeoutMs: check.msOfWork, retries: check.count,
 
 /**
  * Returns the task's results. However it ends, the attempt is over and counted. An error fails it and is stored with its
- * stack and its causes; `Retry` and `Reject` say more, also as the cause of another error or among those of an
+ * stack and its causes; `Retry`, `Reject` and `Snooze` say more, also as the cause of another error or among those of an
  * AggregateError: the outermost counts. Results that cannot be stored send the task to the dead letters: the work is
  * done, and another attempt would return the same. When `ctx.signal` aborts, the task has been given back: what the
  * handler still does counts for nothing.
@@ -94,6 +95,8 @@ interface Handling {
 /** How a handler ended. */
 type Ended = { results: unknown } | { error: unknown }
 
+const EVENTS: readonly (keyof AgentEvents)[] = ['failed', 'completed', 'error']
+
 /** So long after its end nobody but who blocks the thread is late. */
 const DEAF_MS = 5000
 
@@ -101,6 +104,9 @@ export class Agent<M extends object = AnyTasks> {
   readonly id: string
   readonly #options: AgentOptions
   readonly #handlers = new Map<string, Handling>()
+  readonly #listeners = new Listeners()
+  /** The runs at work. */
+  readonly #runs = new Set<NativeJobs>()
 
   /** What cannot be is a TypeError or `input.invalid` that names the field, the value and what is allowed. */
   constructor(id: string, options: AgentOptions = {}) {
@@ -126,6 +132,33 @@ export class Agent<M extends object = AnyTasks> {
   }
 
   /**
+   * Hears of each attempt that `failed` or `completed`, and of each `error` beside the handlers. Where nobody listens,
+   * failures are a line on stderr and errors a warning of the process.
+   */
+  on<E extends keyof AgentEvents>(event: E, listener: AgentListener<E>): this {
+    return this.#listen(event, listener, false)
+  }
+
+  /** As `on`, for the next one only. */
+  once<E extends keyof AgentEvents>(event: E, listener: AgentListener<E>): this {
+    return this.#listen(event, listener, true)
+  }
+
+  /** Ends what `on` began. */
+  off<E extends keyof AgentEvents>(event: E, listener: AgentListener<E>): this {
+    this.#listeners.remove(event, listener)
+    return this
+  }
+
+  #listen<E extends keyof AgentEvents>(event: E, listener: AgentListener<E>, once: boolean): this {
+    if (!EVENTS.includes(event)) throw refused('input.invalid', `event is ${JSON.stringify(event)}; allowed: ${EVENTS.join(', ')}`)
+    check.checkOne(`the listener of ${event}`, listener, check.callable)
+    this.#listeners.add(event, listener, once)
+    if (event === 'completed') for (const jobs of this.#runs) jobs.tellAll(true)
+    return this
+  }
+
+  /**
    * Works until it is drained: by the signal, by SIGTERM or SIGINT, or since its store was closed. Errors: those of
    * `open`, `input.invalid`, and what no repetition mends, for example `store.full`.
    */
@@ -144,15 +177,19 @@ export class Agent<M extends object = AnyTasks> {
     const { url: _, open: __, kurultai: ___, signals = true, ...settings } = this.#options
     const jobs = kurultai.jobs()
     const args = encodeArgs({ ...settings, agent: this.id, types: [...this.#handlers.keys()] })
+    jobs.tellAll(this.#listeners.has('completed'))
     results.nothing(await call((id) => jobs.start(id, args)))
+    this.#runs.add(jobs)
     const ended = onDrain(jobs, signals, signal)
+    const telling = this.#tell(jobs)
+    const shift = { team: kurultai, agent: this.id, jobs, draining: draining(jobs) }
     const running = new Set<Promise<void>>()
     const run = { handled: 0, stopped: 0 }
     try {
       for (;;) {
         const pulled = results.pulled(await call((id) => jobs.next(id)))
         if (pulled === null) break
-        const job: Promise<void> = this.#handle(kurultai, jobs, pulled).then((ended) => {
+        const job: Promise<void> = this.#handle(shift, pulled).then((ended) => {
           running.delete(job)
           if (ended) run.handled += 1
         })
@@ -162,19 +199,35 @@ export class Agent<M extends object = AnyTasks> {
       // Also after an error: what runs may end, what does not is released.
       run.stopped = results.value(await call((id) => jobs.finished(id)))
       await Promise.all(running)
+      jobs.hush()
+      await telling
+      this.#runs.delete(jobs)
       ended()
     }
     return Object.freeze(run)
   }
 
+  /** Until the run is over. */
+  async #tell(jobs: NativeJobs): Promise<void> {
+    for (;;) {
+      const told = results.reports(await call((id) => jobs.reports(id)))
+      if (told === null) return
+      for (const report of told) {
+        if (report.error === null) this.#listeners.tell('completed', report)
+        else this.#listeners.tell('failed', report)
+      }
+    }
+  }
+
   /** Whether the attempt ended; otherwise the handler was stopped. */
-  async #handle(kurultai: Kurultai, jobs: NativeJobs, pulled: Pulled): Promise<boolean> {
+  async #handle(shift: Shift, pulled: Pulled): Promise<boolean> {
     const { handler, options } = this.#handlers.get(pulled.task.type)!
     const { job } = pulled
+    const { jobs } = shift
     const stop = new AbortController()
     const over = new AbortController()
     try {
-      const ctx = new Context(kurultai, jobs, stop.signal, pulled)
+      const ctx = new Context(shift, stop.signal, pulled)
       const { timeoutMs, retries, retry } = options
       jobs.limit(job, encodeArgs({ timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs, retries, retry }))
       const ended = await Promise.race([work(handler, ctx), stopped(jobs, pulled, options, stop, over.signal)])
@@ -186,8 +239,8 @@ export class Agent<M extends object = AnyTasks> {
       if (ended === 'cancelled' || ended === 'suspended') results.nothing(await call((id) => jobs.release(id, job)))
       return ended === 'timeout'
     } catch (error) {
-      // A lost lease is nobody's fault, and the task is in good hands.
-      if (!(error instanceof KurultaiError && error.kind === 'lease_lost')) process.emitWarning(error as Error)
+      // A lost lease is nobody's fault, the task is in good hands, and the core has told of it.
+      if (!(error instanceof KurultaiError && error.kind === 'lease_lost')) this.#listeners.tell('error', error as Error)
       return false
     } finally {
       over.abort()
@@ -214,6 +267,13 @@ function onDrain(jobs: NativeJobs, signals: boolean, signal: AbortSignal | null 
   }
 }
 
+/** Aborts when the run begins to drain, as every run does in the end. */
+function draining(jobs: NativeJobs): AbortSignal {
+  const told = new AbortController()
+  void Promise.resolve(call((id) => jobs.draining(id))).then(() => told.abort())
+  return told.signal
+}
+
 async function work(handler: Handler, ctx: Context): Promise<Ended> {
   try {
     return { results: await handler(ctx.task.payload, ctx) }
@@ -230,9 +290,9 @@ async function stopped(
   const waiting = Promise.resolve(call((id) => jobs.stopped(id, job), over))
   const outcome = await waiting.catch(() => null)
   if (outcome === null) return new Promise(() => {}) // the handler has ended
-  const why: StopReason = results.value(outcome)
+  const { why, reason }: { why: StopReason; reason: string | null } = results.value(outcome)
   const timedOut = () => new DOMException(`timed out after ${timeoutMs} ms`, 'TimeoutError')
-  stop.abort(why === 'timeout' ? timedOut() : new Stopped(why))
+  stop.abort(why === 'timeout' ? timedOut() : new Stopped(why, reason))
   if (why === 'timeout' && performance.now() - begun > timeoutMs! + DEAF_MS) {
     process.emitWarning(`a handler has blocked the thread beyond its time, in which nothing else ran (task ${task.id})`)
   }

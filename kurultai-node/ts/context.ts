@@ -8,7 +8,7 @@ import { Lease } from './lease'
 import type { NativeJobs } from './native'
 import * as results from './results'
 import type { Pulled } from './results'
-import type { Claimed, Extended, Prerequisite, Usage } from './types'
+import type { Claimed, Enqueued, Extended, Prerequisite, TaskOptions, Usage, Waits } from './types'
 
 /** Why work on a job must stop. */
 export type StopReason = 'lost' | 'cancelled' | 'suspended' | 'drained' | 'timeout'
@@ -24,9 +24,21 @@ const meanings: Record<StopReason, string> = {
 /** The reason of `ctx.signal` where the work must stop. */
 export class Stopped extends Error {
   override name = 'AbortError'
-  constructor(readonly stop: StopReason) {
-    super(meanings[stop] ?? stop)
+  /** `reason`: what the author of the cancellation gave, if anything. */
+  constructor(readonly stop: StopReason, readonly reason: string | null = null) {
+    super((meanings[stop] ?? stop) + (reason === null ? '' : `: ${reason}`))
   }
+}
+
+/**
+ * What the contexts of one run share.
+ * @internal
+ */
+export interface Shift {
+  readonly team: Kurultai
+  readonly agent: string
+  readonly jobs: NativeJobs
+  readonly draining: AbortSignal
 }
 
 /** A claimed task at work. It can be given wherever a lease is asked for. */
@@ -34,8 +46,8 @@ export class Context<P = any> {
   /** Aborts when the work must stop; its reason is a `Stopped`, or a TimeoutError where the handler's time is over. */
   readonly signal: AbortSignal
   readonly task: Claimed<P>
-  /** The team, to enqueue what follows, for example. */
-  readonly kurultai: Kurultai
+  /** The team that the agent works for. */
+  readonly team: Kurultai
   /**
    * Grows with each claim of the task: a system that refuses a smaller number than it has seen is safe from workers
    * that lost their lease and do not know it yet.
@@ -45,16 +57,20 @@ export class Context<P = any> {
   readonly idempotencyKey: string
   readonly #jobs: NativeJobs
   readonly #job: number
+  readonly #agent: string
+  readonly #draining: AbortSignal
   #lease: Lease
 
   /** @internal */
-  constructor(kurultai: Kurultai, jobs: NativeJobs, signal: AbortSignal, pulled: Pulled) {
-    this.kurultai = kurultai
+  constructor(shift: Shift, signal: AbortSignal, pulled: Pulled) {
+    this.team = shift.team
+    this.#agent = shift.agent
+    this.#draining = shift.draining
     this.signal = signal
     this.task = pulled.task
     this.fencingToken = pulled.fencingToken
     this.idempotencyKey = pulled.idempotencyKey
-    this.#jobs = jobs
+    this.#jobs = shift.jobs
     this.#job = pulled.job
     this.#lease = pulled.task.lease
   }
@@ -74,6 +90,24 @@ export class Context<P = any> {
   /** The results of the tasks that this one waited for or is fed by. */
   get prerequisites(): readonly Prerequisite[] {
     return this.task.prerequisites
+  }
+
+  /** What the author of the cancellation gave as its reason, once `signal` has aborted for it. */
+  get stopReason(): string | null {
+    return this.signal.reason instanceof Stopped ? this.signal.reason.reason : null
+  }
+
+  /** Aborts when a drain begins, which is a grace before `signal` does. */
+  get draining(): AbortSignal {
+    return this.#draining
+  }
+
+  /**
+   * Enqueues a part of this task: its parent is this one, and unless it says otherwise it is delegated by this agent.
+   * Errors as `team.tasks.enqueue`.
+   */
+  async enqueue(type: string, payload: unknown = null, options: TaskOptions & Waits = {}): Promise<Enqueued> {
+    return this.team.tasks.enqueue(type, payload, { delegatedBy: this.#agent, ...options, parent: this.task.id })
   }
 
   /** Notes how far the work is, 0 to 1; a sign of life. Errors: `lease.lost`, `input.invalid`. */

@@ -48,6 +48,10 @@ export interface NativeJobs {
   usage(call: number, job: number, args: string): Now
   lease(job: number): string | null
   forget(job: number): void
+  draining(call: number): Now
+  reports(call: number): Now
+  tellAll(all: boolean): void
+  hush(): void
   drain(): void
   finished(call: number): Now
 }

@@ -4,6 +4,7 @@ import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
 import type { Outcome } from './native'
+import type { Attempt, Failed } from './heard'
 import type { Adoption, AgentInfo, Claimed, Each, Event, EventPage, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
 
 type Raw = any
@@ -81,6 +82,16 @@ export function pulled(outcome: Outcome): Pulled | null {
   return { ...job, task: claimedOf(tasks)[0] }
 }
 
+/** What has become of attempts; `null` where nothing more is told. */
+export function reports(outcome: Outcome): readonly (Attempt & Failed)[] | null {
+  const list: Raw[] | null = value(outcome)
+  for (const raw of list ?? []) {
+    raw.runAt = date(raw.runAt)
+    Object.freeze(raw)
+  }
+  return list
+}
+
 export function extended(outcome: Outcome): Extended {
   const raw = value(outcome)
   raw.lease = Lease.of(raw.lease)
@@ -124,9 +135,18 @@ export function page(outcome: Outcome): Page {
   return Object.freeze(raw)
 }
 
+function toFinished(raw: Raw): Finished {
+  raw.runAt = date(raw.runAt)
+  return Object.freeze(raw)
+}
+
+export function finished(outcome: Outcome): Finished {
+  return toFinished(value(outcome))
+}
+
 export function finishedList(outcome: Outcome): readonly Each<Finished>[] {
   const list: Raw[] = value(outcome)
-  const each = list.map((raw) => (raw.error ? toError(raw.error) : Object.freeze(raw)))
+  const each = list.map((raw) => (raw.error ? toError(raw.error) : toFinished(raw)))
   return Object.freeze(each)
 }
 

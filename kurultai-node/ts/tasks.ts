@@ -125,9 +125,17 @@ export class Tasks<M extends object = AnyTasks> {
     return this.finish({ task, outcome: 'release' }, options)
   }
 
+  /**
+   * Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its 100
+   * snoozes: then it fails instead. It may expire meanwhile. Errors as `complete`, and `input.invalid` beyond ten years.
+   */
+  snooze(task: LeaseLike, afterMs: number, options: Waits = {}): Promise<Finished> {
+    return this.finish({ task, outcome: 'snooze', afterMs }, options)
+  }
+
   /** Ends one attempt in any way. Errors as `complete`. */
   async finish(finish: Finish, options: Waits = {}): Promise<Finished> {
-    return results.simple(await this.#call('finish', encodeFinish(finish), options.signal))
+    return results.finished(await this.#call('finish', encodeFinish(finish), options.signal))
   }
 
   /**
@@ -389,10 +397,13 @@ function encodeFinish(finish: Finish): string {
     }
     case 'release':
       return `[${lease},"release"]`
+    case 'snooze':
+      check.checkOne('afterMs', finish.afterMs, check.ms)
+      return `[${lease},{"snooze":{"afterMs":${finish.afterMs}}}]`
     default:
       throw refused(
         'input.invalid',
-        `outcome is ${JSON.stringify((finish as Finish).outcome)}; allowed: complete, fail, release`,
+        `outcome is ${JSON.stringify((finish as Finish).outcome)}; allowed: complete, fail, release, snooze`,
       )
   }
 }

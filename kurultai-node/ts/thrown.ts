@@ -24,6 +24,22 @@ export class Reject extends Error {
   override name = 'Reject'
 }
 
+/**
+ * Throw it where what the work waits for is not there yet: `throw new Snooze({ afterMs: 60_000 })`. The task goes back to
+ * the queue and is run again after this time, and no attempt is counted. A negative time is 0, more than ten years are ten
+ * years; with what is no finite number, and after 100 snoozes, the attempt has failed.
+ */
+export class Snooze extends Error {
+  override name = 'Snooze'
+  readonly afterMs: number
+  constructor(options: { afterMs: number; message?: string } & ErrorOptions) {
+    check.checkFields(options, RETRY, 'new Snooze: ')
+    check.checkOne('afterMs', options.afterMs, check.anyNumber)
+    super(options.message ?? 'put off at the handler\'s request', options)
+    this.afterMs = options.afterMs
+  }
+}
+
 const isError = (value: unknown): value is Error => value instanceof Error || types.isNativeError(value)
 
 /** The errors of an AggregateError, and the cause. */
@@ -34,15 +50,16 @@ function inside(error: Error): [name: string, error: unknown][] {
 }
 
 /**
- * The outermost Retry or Reject among an error, those that it groups and its causes, level by level.
+ * The outermost Retry, Reject or Snooze among an error, those that it groups and its causes, level by level.
  * @internal
  */
-export function wishOf(thrown: unknown): [wish?: 'retry' | 'reject', afterMs?: number] {
+export function wishOf(thrown: unknown): [wish?: 'retry' | 'reject' | 'snooze', afterMs?: number] {
   const seen = new Set<unknown>()
   for (let level = [thrown]; level.length > 0; ) {
     for (const error of level) {
       if (error instanceof Reject) return ['reject']
       if (error instanceof Retry) return ['retry', error.afterMs]
+      if (error instanceof Snooze) return ['snooze', error.afterMs]
       seen.add(error)
     }
     const inner = level.filter(isError).flatMap((error) => inside(error).map(([, one]) => one))

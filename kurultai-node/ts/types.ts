@@ -157,18 +157,25 @@ export type Finish =
   | { task: LeaseLike; outcome: 'complete'; results?: unknown; usage?: Partial<Usage> }
   | ({ task: LeaseLike; outcome: 'fail'; error: string | Error } & FailOptions)
   | { task: LeaseLike; outcome: 'release' }
+  | { task: LeaseLike; outcome: 'snooze'; afterMs: number }
 
 export interface Finished {
   readonly id: string
   readonly status: Status
   /** True where the same lease had ended it so before: what is stored is the first. */
   readonly repeated: boolean
+  /** When it can be claimed again, where it went back to the queue. */
+  readonly runAt: Date | null
+  /** Whether the attempt counts as failed, as after a snooze too many too. */
+  readonly failed: boolean
 }
 
 /** What a holder learns when it extends its lease. */
 export interface Extended {
   readonly lease: Lease
   readonly signal: Signal
+  /** Why its task was cancelled, where it was and the reason was given. */
+  readonly reason: string | null
 }
 
 export interface Renewal {
@@ -201,6 +208,8 @@ export interface Task<P = any> {
   readonly expiresAt: Date | null
   readonly attempts: number
   readonly maxAttempts: number
+  /** How often its attempts were put off, since it was enqueued or requeued. */
+  readonly snoozes: number
   readonly claimedBy: string | null
   readonly claimedAt: Date | null
   readonly leaseVersion: number
@@ -339,6 +348,10 @@ interface TaskState {
 export type Reason = { readonly text: string } & (
   | { readonly reason: 'finished'; readonly status: Status }
   | { readonly reason: 'held'; readonly by: string; readonly until: Date }
+  | {
+    readonly reason: 'failed'; readonly attempt: number; readonly maxAttempts: number; readonly error: string
+    readonly runAt: Date
+  }
   | { readonly reason: 'suspended' }
   | { readonly reason: 'blocked_by'; readonly tasks: readonly TaskState[] }
   | { readonly reason: 'waits_for_children'; readonly tasks: readonly TaskState[] }

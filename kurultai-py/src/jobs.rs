@@ -3,8 +3,8 @@
 use crate::{
     args::{Span, span},
     errors::Raise,
-    json, new_task,
-    new_task::retry_policy,
+    json,
+    new_task::{self, retry_policy},
     op::{Answer, Op},
     runtime::ForkSafe,
     task_types::{Claimed, Lease},

@@ -34,6 +34,18 @@ class Daily:
         self.assertEqual((reason.reason, reason.details["error"]), ("failed", "KeyError: 'pr'"))
         self.assertRegex(str(reason), "^attempt 1 of 3 failed: KeyError: 'pr'; again at ")
 
+    async def test_tasks_that_expire_are_one_warning(self: Any) -> None:
+        async with await self.open(background=False) as k:
+            with self.assertLogs("kurultai", "WARNING") as logs:
+                await self.k.tasks.enqueue_many([{"type": "t", "expires_in": 0.01}] * 3)
+                for _ in range(200):
+                    await k.maintain()
+                    if (await k.tasks.stats()).by_status.get("expired", 0) == 3:
+                        break
+                    await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
+        self.assertRegex("\n".join(logs.output), "tasks have expired: nobody claimed them in time count=[123] ")
+
     async def test_a_cancellation_reaches_a_running_handler_with_its_reason(self: Any) -> None:
         seen: dict[str, Any] = {}
         agent, started = Agent("temujin", lease=60, concurrency=2), asyncio.Event()

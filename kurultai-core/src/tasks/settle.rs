@@ -85,21 +85,9 @@ impl Settling {
         if changes.is_empty() {
             return Ok(nothing);
         }
-        let expiring: Vec<(usize, String)> = changes
-            .iter()
-            .enumerate()
-            .filter_map(|(i, change)| (change.status == Status::Expired).then(|| (i, change.id.clone())))
-            .collect();
+        let ends: Vec<(Status, String)> = changes.iter().map(|c| (c.status, c.id.clone())).collect();
         let applied = self.queue.apply(changes).await?;
-        let expired: Vec<&str> = expiring
-            .iter()
-            .filter(|(i, _)| applied.held.get(*i) == Some(&true))
-            .map(|(_, id)| &**id)
-            .collect();
-        if !expired.is_empty() {
-            let first = &expired[..expired.len().min(NAMED)];
-            tracing::warn!(count = expired.len(), ?first, "tasks have expired: nobody claimed them in time");
-        }
+        tell_expired(ends.into_iter().zip(applied.held).filter(|(_, held)| *held).map(|(end, _)| end));
         self.news.announce();
         Ok(Step { progressed: true, ..nothing })
     }
@@ -132,5 +120,15 @@ impl Settling {
 
     pub(super) fn complain(&self, error: &Error) {
         self.news.complain(error, "overdue work stays for the next pass");
+    }
+}
+
+/// Nobody else hears of them.
+fn tell_expired(ends: impl Iterator<Item = (Status, String)>) {
+    let expired: Vec<String> =
+        ends.filter(|(status, _)| *status == Status::Expired).map(|(_, id)| id).collect();
+    if !expired.is_empty() {
+        let first = &expired[..expired.len().min(NAMED)];
+        tracing::warn!(count = expired.len(), ?first, "tasks have expired: nobody claimed them in time");
     }
 }

@@ -87,6 +87,11 @@ impl Jobs {
         }
     }
 
+    /// Waits until a drain begins, or the store is closed. Cancel safe.
+    pub async fn draining(&self) {
+        self.shared.drained().await;
+    }
+
     /// Drains and waits until every job has ended, at most the agent's grace; those that have not by then are
     /// stopped with `drained` and released. Returns how many those were. Cancel safe: a dropped call
     /// may be made again.

@@ -42,7 +42,9 @@ pub enum End {
 
 /// Who is told of each attempt.
 #[derive(Clone, Default)]
-pub(super) struct Listener(Option<Arc<dyn Fn(&Report) + Send + Sync>>);
+pub(super) struct Listener(Option<Arc<Hear>>);
+
+type Hear = dyn Fn(&Report) + Send + Sync;
 
 impl Listener {
     pub(super) fn new(listener: impl Fn(&Report) + Send + Sync + 'static) -> Self {

@@ -134,6 +134,7 @@ scenarios! {
     priorities
     registry
     retries
+    snoozes
     suspended
     times
     updates
