@@ -23,6 +23,7 @@ import unittest
 import kurultai
 
 ROOT = pathlib.Path(__file__).parents[1]
+PAGE = ROOT.parent / "RECIPES.md"
 
 
 def modules() -> list[types.ModuleType]:
@@ -89,6 +90,43 @@ class Readme(unittest.TestCase):
                     timeout=60,
                 )
                 self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class Recipes(unittest.TestCase):
+    """The Python programs of RECIPES.md; one that needs a package runs where that is installed."""
+
+    def test_recipes_run(self) -> None:
+        recipes = re.findall(r"^## (.*?)$(?:(?!^## ).)*?^```python\n(.*?)^```", PAGE.read_text(), re.S | re.M)
+        self.assertGreaterEqual(len(recipes), 6)
+        for title, code in recipes:
+            with self.subTest(title), tempfile.TemporaryDirectory() as folder:
+                missing = [name for name in imported(code) if importlib.util.find_spec(name) is None]
+                if missing:
+                    self.skipTest(f"without {', '.join(missing)}")
+                program = pathlib.Path(folder, "test_recipe.py")
+                program.write_text(code)
+                pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "pytest" in imported(code) else []
+                done = subprocess.run(
+                    [sys.executable, *pytest, program.name],
+                    cwd=folder,
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    timeout=60,
+                )
+                self.assertEqual(done.returncode, 0, done.stdout)
+
+
+def imported(code: str) -> set[str]:
+    """The packages that a program imports at its top."""
+    packages = set()
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.Import):
+            packages.update(alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            packages.add(node.module.split(".")[0])
+    return packages
 
 
 class Stubs(unittest.TestCase):
