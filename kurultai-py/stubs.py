@@ -53,7 +53,9 @@ def proxy(path: str, name: str) -> str:
         if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
             kept = f"@property\ndef {member.target.id}(self) -> {ast.unparse(member.annotation)}: ..."
             lines.append(ast.unparse(member) if name == "Kurultai" else kept)
-        elif isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)) and not member.name.startswith("_"):
+        elif isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
+            not member.name.startswith("_") or member.name == "__bool__"
+        ):
             lines.append(stub(member))
     if name == "Context":
         lines.append("def _hand_over(self) -> None: ...")

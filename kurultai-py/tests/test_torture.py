@@ -131,8 +131,10 @@ def stops_an_iteration(ctx: Any, payload: Any) -> Any:
     return next(iter([]))
 
 
-async def takes_no_payload(ctx: Any) -> Any:
-    return 1
+async def takes_no_payload(*given: Any) -> Any:
+    def inner(ctx: Any) -> None: ...
+
+    return inner(*given)
 
 
 async def raises_while_handling(ctx: Any, payload: Any) -> Any:
