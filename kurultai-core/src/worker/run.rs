@@ -24,8 +24,8 @@ use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 impl Agent {
     /// The function for a task type. It gets a [`Context`] and the payload as a type of its own; what it returns is
     /// stored as the task's results. Its error fails the task with the text of the error and of its causes:
-    /// [`Reject`](super::Reject) for good, [`Retry`](super::Retry) until the time it names; [`Snooze`](super::Snooze) only puts it off. Any other fails it until the attempts are used up. A panic is
-    /// such an error; a payload that is not of its type is a `Reject`, and so are results that cannot be stored: the work
+    /// [`Reject`](super::Reject) for good, [`Retry`](super::Retry) until the time it names, any other until the attempts
+    /// are used up; a [`Snooze`](super::Snooze) only puts it off. A panic is such an error; a payload that is not of its type is a `Reject`, and so are results that cannot be stored: the work
     /// is done, and another attempt would return the same. When the task is cancelled, suspended or lost, or its time is
     /// over, the handler is dropped where it awaits. A second function for a type replaces the first.
     pub fn task<T, R, E, F>(
