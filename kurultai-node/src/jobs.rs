@@ -337,7 +337,8 @@ struct Told {
 impl Told {
     fn tell(&self, report: &Report) {
         let failed = matches!(report.end, End::Failed { .. });
-        if failed || (self.all.load(Ordering::Relaxed) && report.end == End::Completed) {
+        let told = matches!(report.end, End::Completed | End::Snoozed { .. });
+        if failed || (told && self.all.load(Ordering::Relaxed)) {
             lock(&self.reports).push(report.clone());
             self.news.notify_one();
         }
@@ -368,11 +369,13 @@ impl Wire for Report {
     fn wire(&self, out: &mut Vec<u8>) {
         let Report { task, end } = self;
         let text = self.to_string();
-        let (error, status, run_at) = match end {
-            End::Failed { error, status, run_at } => (Some(error.clone()), *status, *run_at),
-            _ => (None, None, None),
+        let (event, error, status, run_at) = match end {
+            End::Failed { error, status, run_at } => ("failed", Some(error.clone()), *status, *run_at),
+            End::Snoozed { run_at } => ("snoozed", None, None, *run_at),
+            _ => ("completed", None, None, None),
         };
-        let fields: [(&str, &dyn Wire); 8] = [
+        let fields: [(&str, &dyn Wire); 9] = [
+            ("event", &event),
             ("text", &text),
             ("taskId", &task.id),
             ("type", &task.task_type),

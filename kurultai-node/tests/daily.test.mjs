@@ -29,16 +29,21 @@ cases('each attempt is told once, and explained', async (k) => {
     .task('fetch', () => 1)
     .task('hangs', { timeoutMs: 50, retries: 0 }, () => new Promise(() => {}))
     .on('failed', (failed) => told.push(['failed', failed]))
+    .task('busy', () => { throw new Snooze({ afterMs: 60_000 }) })
     .on('completed', (attempt) => told.push(['completed', attempt]))
+    .on('snoozed', (snoozed) => told.push(['snoozed', snoozed]))
     .on('error', (error) => told.push(['error', error]))
   const task = await k.tasks.enqueue('review', {}, { maxAttempts: 3, retry: { baseMs: 60_000, jitter: false } })
   await during(agent, async () => {
     await until('it is told', () => told.length === 1)
     await becomes(k, await k.tasks.enqueue('fetch'), 'completed')
     await becomes(k, await k.tasks.enqueue('hangs'), 'dead_letter')
+    await k.tasks.enqueue('busy')
+    await until('it is put off', () => told.length === 4)
   })
-  const [[kind, failed], [second, completed], [third, late], ...rest] = told
-  assert.deepEqual([kind, second, third, rest], ['failed', 'completed', 'failed', []])
+  const [[kind, failed], [second, completed], [third, late], [fourth, snoozed]] = told
+  assert.deepEqual([kind, second, third, fourth], ['failed', 'completed', 'failed', 'snoozed'])
+  assert.ok(snoozed.type === 'busy' && snoozed.runAt instanceof Date)
   const { runAt } = await k.tasks.get(task)
   assert.deepEqual([failed.taskId, failed.type, failed.attempt, failed.maxAttempts], [task.id, 'review', 1, 3])
   assert.deepEqual([failed.status, failed.runAt], ['pending', runAt])

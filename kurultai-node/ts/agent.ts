@@ -95,7 +95,7 @@ interface Handling {
 /** How a handler ended. */
 type Ended = { results: unknown } | { error: unknown }
 
-const EVENTS: readonly (keyof AgentEvents)[] = ['failed', 'completed', 'error']
+const EVENTS: readonly (keyof AgentEvents)[] = ['failed', 'completed', 'snoozed', 'error']
 
 /** So long after its end nobody but who blocks the thread is late. */
 const DEAF_MS = 5000
@@ -132,7 +132,7 @@ export class Agent<M extends object = AnyTasks> {
   }
 
   /**
-   * Hears of each attempt that `failed` or `completed`, and of each `error` beside the handlers. Where nobody listens,
+   * Hears of each attempt that `failed`, `completed` or was `snoozed`, and of each `error` beside the handlers. Where nobody listens,
    * failures are a line on stderr and errors a warning of the process.
    */
   on<E extends keyof AgentEvents>(event: E, listener: AgentListener<E>): this {
@@ -154,7 +154,7 @@ export class Agent<M extends object = AnyTasks> {
     if (!EVENTS.includes(event)) throw refused('input.invalid', `event is ${JSON.stringify(event)}; allowed: ${EVENTS.join(', ')}`)
     check.checkOne(`the listener of ${event}`, listener, check.callable)
     this.#listeners.add(event, listener, once)
-    if (event === 'completed') for (const jobs of this.#runs) jobs.tellAll(true)
+    if (event === 'completed' || event === 'snoozed') for (const jobs of this.#runs) jobs.tellAll(true)
     return this
   }
 
@@ -177,7 +177,7 @@ export class Agent<M extends object = AnyTasks> {
     const { url: _, open: __, kurultai: ___, signals = true, ...settings } = this.#options
     const jobs = kurultai.jobs()
     const args = encodeArgs({ ...settings, agent: this.id, types: [...this.#handlers.keys()] })
-    jobs.tellAll(this.#listeners.has('completed'))
+    jobs.tellAll(this.#listeners.has('completed') || this.#listeners.has('snoozed'))
     results.nothing(await call((id) => jobs.start(id, args)))
     this.#runs.add(jobs)
     const ended = onDrain(jobs, signals, signal)
@@ -212,10 +212,7 @@ export class Agent<M extends object = AnyTasks> {
     for (;;) {
       const told = results.reports(await call((id) => jobs.reports(id)))
       if (told === null) return
-      for (const report of told) {
-        if (report.error === null) this.#listeners.tell('completed', report)
-        else this.#listeners.tell('failed', report)
-      }
+      for (const { event, ...report } of told) this.#listeners.tell(event, Object.freeze(report))
     }
   }
 

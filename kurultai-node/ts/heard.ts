@@ -24,10 +24,17 @@ export interface Failed extends Attempt {
   readonly runAt: Date | null
 }
 
+/** An attempt that its handler has put off, by a `Snooze`. */
+export interface Snoozed extends Attempt {
+  /** When it is run again. */
+  readonly runAt: Date | null
+}
+
 /** What an agent tells, and what of it. */
 export interface AgentEvents {
   failed: [failed: Failed]
   completed: [attempt: Attempt]
+  snoozed: [snoozed: Snoozed]
   /** What went wrong beside the handlers, such as an end that could not be stored. */
   error: [error: Error]
 }
@@ -38,6 +45,7 @@ export type AgentListener<E extends keyof AgentEvents> = (...told: AgentEvents[E
 const DEFAULTS: { [E in keyof AgentEvents]: AgentListener<E> } = {
   failed: ({ text }) => void process.stderr.write(`kurultai: ${text}\n`),
   completed: () => {},
+  snoozed: () => {},
   error: (error) => process.emitWarning(error),
 }
 

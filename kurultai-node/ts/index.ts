@@ -13,7 +13,7 @@ export {
 } from './errors'
 export type { Kind } from './errors'
 export { Events } from './events'
-export type { AgentEvents, AgentListener, Attempt, Failed } from './heard'
+export type { AgentEvents, AgentListener, Attempt, Failed, Snoozed } from './heard'
 export type { Payload } from './json'
 export { Kurultai, open } from './kurultai'
 export { Lease } from './lease'

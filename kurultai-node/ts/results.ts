@@ -4,7 +4,7 @@ import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
 import type { Outcome } from './native'
-import type { Attempt, Failed } from './heard'
+import type { Failed } from './heard'
 import type { Adoption, AgentInfo, Claimed, Each, Event, EventPage, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
 
 type Raw = any
@@ -83,12 +83,9 @@ export function pulled(outcome: Outcome): Pulled | null {
 }
 
 /** What has become of attempts; `null` where nothing more is told. */
-export function reports(outcome: Outcome): readonly (Attempt & Failed)[] | null {
+export function reports(outcome: Outcome): readonly (Failed & { event: 'failed' | 'completed' | 'snoozed' })[] | null {
   const list: Raw[] | null = value(outcome)
-  for (const raw of list ?? []) {
-    raw.runAt = date(raw.runAt)
-    Object.freeze(raw)
-  }
+  for (const raw of list ?? []) raw.runAt = date(raw.runAt)
   return list
 }
 

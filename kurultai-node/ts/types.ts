@@ -7,7 +7,6 @@ import type { Lease, LeaseLike } from './lease'
 export type Status =
   | 'blocked' | 'pending' | 'in_progress' | 'completed' | 'dead_letter' | 'cancelled' | 'expired' | 'suspended'
   | 'pending_review'
-/** P0 is served first. */
 /**
  * The task types of a team, each with what it takes and gives:
  * `interface Tasks { review: { payload: { pr: number }; results: string } }`. Give it to `open<Tasks>()` and
@@ -18,6 +17,7 @@ export type TypeOf<M> = keyof M & string
 export type PayloadOf<M, K> = K extends keyof M ? (M[K] extends { payload: infer P } ? P : unknown) : any
 export type ResultsOf<M, K> = K extends keyof M ? (M[K] extends { results: infer R } ? R : unknown) : any
 
+/** P0 is served first. */
 export type Priority = 'P0' | 'P1' | 'P2' | 'P3'
 /** Words that a priority is read from too. */
 export type PriorityWord = Priority | 'critical' | 'urgent' | 'high' | 'normal' | 'medium' | 'low' | 'backlog'
@@ -407,10 +407,18 @@ export interface AgentInfo {
   readonly metadata: any
 }
 
+/** The topics of this library's own events. */
+export type Topic =
+  | 'task.enqueued' | 'task.unblocked' | 'task.claimed' | 'task.progress' | 'task.released' | 'task.snoozed'
+  | 'task.failed' | 'task.lapsed' | 'task.completed' | 'task.dead_letter' | 'task.cancelled' | 'task.expired'
+  | 'task.waiting' | 'task.suspended' | 'task.resumed' | 'task.requeued' | 'task.discarded' | 'task.blocked'
+  | 'task.cancel_requested' | 'task.suspend_requested' | 'task.updated' | 'task.reprioritized' | 'task.assigned'
+  | 'task.adopted' | 'agent.registered' | 'agent.adopted'
+
 export interface Event {
   /** Grows in commit order within the namespace, without a gap. */
   readonly seq: number
-  readonly topic: string
+  readonly topic: Topic | (string & {})
   /** The agent, where one caused it. */
   readonly source: string | null
   readonly taskId: string | null
@@ -433,7 +441,7 @@ export interface EventPage {
 export interface EventFilter extends Waits {
   afterSeq?: number
   /** Dotted; `*` is one word, `**` any number: `task.*`. */
-  topic?: string
+  topic?: Topic | 'task.*' | (string & {})
   source?: string
   taskId?: string
   /** Only those about tasks of this type. */

@@ -45,6 +45,8 @@ export async function main(signal: AbortSignal): Promise<void> {
   }
   // @ts-expect-error a typing mistake is found
   await k.tasks.enqueue('x', {}, { prority: 'P1' })
+  // @ts-expect-error a priority that does not exist
+  await k.tasks.enqueue('x', {}, { priority: 'P9' })
   // @ts-expect-error a word that does not exist
   await k.tasks.list({ status: 'done' })
   // @ts-expect-error a failure has an error

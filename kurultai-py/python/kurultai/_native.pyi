@@ -21,6 +21,7 @@ from .types import (
     NewTaskFields,
     OnPrerequisiteFailure,
     Priority,
+    PriorityWord,
     RetryPolicyFields,
     Signal,
     Status,
@@ -196,7 +197,7 @@ class Tasks:
     def cancel_many(self, filter: _Filter, reason: str | None) -> Awaitable[int]: ...
     def update(self, task: TaskLike, changes: dict[str, Any]) -> Awaitable[Task]: ...
     def reprioritize(
-        self, task: TaskLike, priority: str | None, weight: float | None
+        self, task: TaskLike, priority: PriorityWord | None, weight: float | None
     ) -> Awaitable[Task]: ...
     def assign(self, task: TaskLike, agent: str | None, by: str | None) -> Awaitable[Task]: ...
     def suspend(self, task: TaskLike) -> Awaitable[Status]: ...
@@ -547,7 +548,7 @@ class NewTask:
         id: str | None = None,
         title: str | None = None,
         description: str | None = None,
-        priority: str | None = None,
+        priority: PriorityWord | None = None,
         priority_weight: float | None = None,
         requires: Iterable[str] | None = None,
         prefers: Iterable[str] | None = None,

@@ -25,6 +25,7 @@ from .types import (
     NewTaskFields,
     OnPrerequisiteFailure,
     Page,
+    PriorityWord,
     Release,
     RetryPolicy,
     RetryPolicyFields,
@@ -70,7 +71,7 @@ class Tasks:
         id: str | None = None,
         title: str | None = None,
         description: str | None = None,
-        priority: str | None = None,
+        priority: PriorityWord | None = None,
         priority_weight: float | None = None,
         requires: Iterable[str] | None = None,
         prefers: Iterable[str] | None = None,
@@ -402,7 +403,7 @@ class Tasks:
         title: str | None = None,
         description: str | None = None,
         payload: Any = UNCHANGED,
-        priority: str | None = None,
+        priority: PriorityWord | None = None,
         priority_weight: float | None = None,
         run_at: datetime | None | Unchanged = UNCHANGED,
         expires_at: datetime | None | Unchanged = UNCHANGED,
@@ -434,7 +435,7 @@ class Tasks:
         return await self._native.update(task, changes)
 
     async def reprioritize(
-        self, task: TaskLike, priority: str | None = None, weight: float | None = None
+        self, task: TaskLike, priority: PriorityWord | None = None, weight: float | None = None
     ) -> Task:
         """Changes how urgent a task is; what is None stays as it is. Answer, errors and cancel safety as ``update``.
 

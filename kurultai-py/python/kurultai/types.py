@@ -76,6 +76,7 @@ __all__ = [
     "Percentiles",
     "Prerequisite",
     "Priority",
+    "PriorityWord",
     "Reason",
     "Release",
     "RetryPolicy",
@@ -111,6 +112,8 @@ Status = Literal[
     "pending_review",
 ]
 Priority = Literal["P0", "P1", "P2", "P3"]
+#: What a priority can be said with.
+PriorityWord = Union[Priority, Literal["critical", "urgent", "high", "normal", "medium", "low", "backlog"]]
 Signal = Literal["continue", "cancel", "suspend", "pause"]
 AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
 FindingKind = Literal["read", "guessed", "suspended", "dropped", "unresolved", "left_out"]
@@ -195,7 +198,7 @@ class NewTaskFields(_NewTaskOf, total=False):
     id: Union[str, None]
     title: Union[str, None]
     description: Union[str, None]
-    priority: Union[str, None]
+    priority: Union[PriorityWord, None]
     priority_weight: Union[float, None]
     requires: Union[Iterable[str], None]
     prefers: Union[Iterable[str], None]

@@ -49,6 +49,7 @@ async def tasks(url: str) -> None:
 async def mistakes(k: kurultai.Kurultai) -> None:
     await k.tasks.list(status="odd")  # type: ignore[arg-type]
     await k.tasks.enqueue("t", typo=1)  # type: ignore[call-arg]
+    await k.tasks.enqueue("t", priority="p9")  # type: ignore[arg-type]
     await k.tasks.enqueue_many([{"type": "t", "typo": 1}])  # type: ignore[list-item]
     await k.tasks.complete(5)  # type: ignore[arg-type]
     (await k.tasks.get("t")).status = "done"  # type: ignore[misc, assignment]
