@@ -31,7 +31,7 @@ pub struct TaskDefaults {
     pub max_attempts: u32,
     /// How long a task may wait, counted from when it can be claimed. Default 30 minutes, or
     /// TASK_TIMEOUT_MINUTES; 0 there means for ever.
-    pub timeout: Option<Duration>,
+    pub expires_in: Option<Duration>,
     /// How long a claim lasts without renewal. Default 30 s.
     pub lease: Duration,
     /// How long a task waits between attempts. Default 60 s, doubled up to 1 h, full jitter.
@@ -181,7 +181,7 @@ impl TaskDefaults {
         let minutes = number("TASK_TIMEOUT_MINUTES", 30)?;
         Ok(TaskDefaults {
             max_attempts: number("TASK_QUEUE_MAX_RETRIES", 3)?.clamp(1, 1000) as u32,
-            timeout: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
+            expires_in: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
             lease: Duration::from_secs(30),
             retry: RetryPolicy::default(),
         })

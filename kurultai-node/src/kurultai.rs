@@ -40,7 +40,7 @@ struct TaskDefaultsArgs {
     max_attempts: Option<f64>,
     /// `null` lets tasks wait for ever.
     #[serde(default, deserialize_with = "present")]
-    timeout_ms: Option<Option<f64>>,
+    expires_in_ms: Option<Option<f64>>,
     lease_ms: Option<f64>,
     retry: Option<RetryArgs>,
 }
@@ -99,15 +99,15 @@ impl OpenArgs {
 
 impl TaskDefaultsArgs {
     fn over(self, defaults: TaskDefaults) -> Result<TaskDefaults> {
-        let TaskDefaults { max_attempts, timeout, lease, retry } = defaults;
+        let TaskDefaults { max_attempts, expires_in, lease, retry } = defaults;
         Ok(TaskDefaults {
             max_attempts: match self.max_attempts {
                 Some(given) => whole("taskDefaults.maxAttempts", given)?,
                 None => max_attempts,
             },
-            timeout: match self.timeout_ms {
-                Some(given) => maybe_millis("taskDefaults.timeoutMs", given)?,
-                None => timeout,
+            expires_in: match self.expires_in_ms {
+                Some(given) => maybe_millis("taskDefaults.expiresInMs", given)?,
+                None => expires_in,
             },
             lease: maybe_millis("taskDefaults.leaseMs", self.lease_ms)?.unwrap_or(lease),
             retry: self.retry.map(RetryArgs::policy).transpose()?.unwrap_or(retry),

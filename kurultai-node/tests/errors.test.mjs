@@ -120,7 +120,7 @@ cases('a wrong field is named with its value and what is allowed, in our own wor
     [k.agents.beatMany('temujin'), "ids is 'temujin'; allowed: an array of strings"],
     [k.events.read({ since: 'yesterday' }), "since is 'yesterday'; allowed: a Date"],
     [open(5), 'url is 5; allowed: a string'],
-    [open('memory:', { taskDefaults: { timeoutMs: '5' } }), "taskDefaults.timeoutMs is '5'; allowed: 0 or more milliseconds"],
+    [open('memory:', { taskDefaults: { expiresInMs: '5' } }), "taskDefaults.expiresInMs is '5'; allowed: 0 or more milliseconds"],
   ]
   for (const [promise] of type) promise.catch(() => {}) // awaited one after another
   for (const [promise, message] of type) {

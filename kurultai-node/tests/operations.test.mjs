@@ -338,7 +338,7 @@ cases('a clock that only moves when told', async (k) => {
   assert.deepEqual(await k.tasks.claim('temujin'), [])
   k.advance(61_000)
   assert.equal((await k.tasks.claim('temujin')).length, 1)
-}, { clock: new Date('2026-01-01T00:00:00Z'), background: false, retention: { tasksMs: 1e9 }, agingMs: null, taskDefaults: { maxAttempts: 4, timeoutMs: null, leaseMs: 5000 } })
+}, { clock: new Date('2026-01-01T00:00:00Z'), background: false, retention: { tasksMs: 1e9 }, agingMs: null, taskDefaults: { maxAttempts: 4, expiresInMs: null, leaseMs: 5000 } })
 
 for (const [store, url] of stores) {
   test(`${store}: open says what it opened, close closes, and await using works`, async () => {

@@ -461,9 +461,9 @@ export interface OpenOptions extends Waits {
   migrate?: boolean
   /** Whether this process returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
   background?: boolean
-  /** What a task gets where its author says nothing. `timeoutMs: null` lets tasks wait for ever. */
+  /** What a task gets where its author says nothing. `expiresInMs: null` lets tasks wait for ever. */
   taskDefaults?: {
-    maxAttempts?: number; timeoutMs?: number | null; leaseMs?: number
+    maxAttempts?: number; expiresInMs?: number | null; leaseMs?: number
     retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
   }
   /** How long what is over is kept. Default for ever. */

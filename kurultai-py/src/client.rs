@@ -51,7 +51,7 @@ options! {
 }
 
 options! {
-    TaskDefaultsOptions { max_attempts: Count, timeout: Span, lease: Span, retry: Py<PyAny> }
+    TaskDefaultsOptions { max_attempts: Count, expires_in: Span, lease: Span, retry: Py<PyAny> }
 }
 
 options! {
@@ -77,9 +77,9 @@ impl OpenOptions {
             config = config.task_defaults(TaskDefaults {
                 max_attempts: count(py, "task_defaults.max_attempts", given.max_attempts)?
                     .unwrap_or(usual.max_attempts),
-                timeout: match given.timeout {
-                    None => usual.timeout,
-                    given => never(py, "task_defaults.timeout", given)?,
+                expires_in: match given.expires_in {
+                    None => usual.expires_in,
+                    given => never(py, "task_defaults.expires_in", given)?,
                 },
                 lease: span(py, "task_defaults.lease", given.lease)?.unwrap_or(usual.lease),
                 retry: match given.retry {

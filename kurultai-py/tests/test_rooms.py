@@ -162,7 +162,7 @@ class Opening(Team):
         self.assertGreaterEqual(self.k.statements, 0)
         self.assertIn(self.namespace, repr(self.k))
         k = await self.open(
-            task_defaults={"max_attempts": 9, "timeout": None, "lease": 77},
+            task_defaults={"max_attempts": 9, "expires_in": None, "lease": 77},
             retention={"tasks": timedelta(days=1), "events": 86400},
             aging=None,
             migrate=False,

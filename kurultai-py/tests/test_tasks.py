@@ -162,7 +162,7 @@ class Tasks:
             "limit is '-1'": lambda: tasks.list(limit=-1),
             "limit is '0'": lambda: tasks.list(limit=0),
             "max_concurrent is '-1'": lambda: self.k.agents.register("x", max_concurrent=-1),
-            "task_defaults.timeout is '-1'": lambda: self.open(task_defaults={"timeout": -1}),
+            "task_defaults.expires_in is '-1'": lambda: self.open(task_defaults={"expires_in": -1}),
             "task_defaults.max_attempts is '-1'": lambda: self.open(task_defaults={"max_attempts": -1}),
             "retention.tasks is '-1'": lambda: self.open(retention={"tasks": -1}),
             "aging is '-1'": lambda: self.open(aging=-1),

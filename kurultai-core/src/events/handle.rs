@@ -102,11 +102,9 @@ impl Events {
                 }
                 Joined::Waits(mut ticket) => {
                     self.session.news.announce_events();
-                    return match ticket.page(deadline).await? {
-                        Some(page) => Ok(wanted.turn(page)),
-                        // The last word is the store's, which may have gone meanwhile.
-                        None => self.look(wanted).await,
-                    };
+                    let page = wanted.turn(ticket.page(deadline).await?);
+                    // The last word is the store's, which may have gone meanwhile.
+                    return if page.events.is_empty() { self.look(wanted).await } else { Ok(page) };
                 }
             }
         }

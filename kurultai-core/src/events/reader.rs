@@ -117,12 +117,16 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    /// The next events that match, or `None` where there is no such one in time. Cancel safe.
-    pub(super) async fn page(&mut self, deadline: Instant) -> Result<Option<EventPage>> {
+    /// The next events that match, or an empty page where there is no such one in time: none up to its end does. Cancel
+    /// safe.
+    pub(super) async fn page(&mut self, deadline: Instant) -> Result<EventPage> {
         match tokio::time::timeout_at(deadline.into(), &mut self.answer).await {
-            Ok(Ok(page)) => page.map(Some),
-            Ok(Err(_)) => Err(Error::closed()),
-            Err(_) => Ok(None),
+            Ok(answer) => answer.unwrap_or_else(|_| Err(Error::closed())),
+            Err(_) => {
+                let next = self.reader.withdraw(self.id, self.task_id.as_deref());
+                // It may have come since.
+                self.answer.try_recv().unwrap_or(Ok(EventPage { events: vec![], next }))
+            }
         }
     }
 }
@@ -190,6 +194,15 @@ impl LogReader {
         {
             state.by_task.remove(task_id);
         }
+    }
+
+    /// Nothing is handed to this waiter any more. Returns up to where everything was.
+    fn withdraw(&self, id: u64, task_id: Option<&str>) -> i64 {
+        let mut state = self.state();
+        let room = state.room(task_id);
+        let place = room.iter().position(|waiter| waiter.id == id);
+        let after = place.map_or(0, |place| room.swap_remove(place).wanted.filter.after_seq);
+        state.at.unwrap_or(after).max(after)
     }
 
     /// Whether there are events up to `newest` that were not handed out.

@@ -42,7 +42,7 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
         Start::At(at) => run_at(at)?,
     }
     task.expiry = match task.expiry {
-        Expiry::Default => defaults.timeout.map_or(Expiry::Never, Expiry::After),
+        Expiry::Default => defaults.expires_in.map_or(Expiry::Never, Expiry::After),
         Expiry::After(timeout) => {
             check::span("expiry", timeout)?;
             Expiry::After(timeout)

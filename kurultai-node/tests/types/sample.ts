@@ -5,7 +5,7 @@ import { Agent, type Claimed, type Context, KurultaiError, LeaseLostError, NewTa
 interface Review { pr: number }
 
 export async function main(signal: AbortSignal): Promise<void> {
-  await using k = await open('sqlite:council.db', { namespace: 'team', taskDefaults: { timeoutMs: null }, signal })
+  await using k = await open('sqlite:council.db', { namespace: 'team', taskDefaults: { expiresInMs: null }, signal })
   await k.agents.register('temujin', { capabilities: ['development'], maxConcurrent: 4 })
   const build = new NewTask('code', { pr: 42 }, { priority: 'critical', delayMs: 10 })
   const [first] = await k.tasks.enqueueMany([build, { type: 'review', dependsOn: [build, { prerequisite: 'x', type: 'feeds_into' }] }])

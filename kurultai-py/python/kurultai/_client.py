@@ -20,7 +20,7 @@ class TaskDefaults(TypedDict, total=False):
 
     max_attempts: int
     """Attempts before the dead letters. 3, or TASK_QUEUE_MAX_RETRIES."""
-    timeout: Duration | None
+    expires_in: Duration | None
     """How long a task may wait, counted from when it can be claimed; None for ever. 30 minutes, or
     TASK_TIMEOUT_MINUTES."""
     lease: Duration
@@ -232,7 +232,7 @@ def open(
 
 
 def _task_defaults(given: TaskDefaults) -> TaskDefaults:
-    return {**given, "timeout": _never(given["timeout"])} if "timeout" in given else given
+    return {**given, "expires_in": _never(given["expires_in"])} if "expires_in" in given else given
 
 
 def _never(span: Duration | None) -> Duration:

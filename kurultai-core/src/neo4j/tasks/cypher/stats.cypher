@@ -2,7 +2,7 @@ MATCH (ns:Namespace {namespace: $ns, made: $made})
 WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
   WITH t.status AS s, count(*) AS tasks, count(CASE WHEN t.status = 'expired'
-    AND t.completed_at.epochSeconds * 1000000 > now - 86400000000 THEN 1 END) AS lately
+    AND t.completed_at.epochSeconds > now / 1000000 - 86400 THEN 1 END) AS lately
   RETURN collect([s, tasks]) AS by_status, sum(lately) AS expired }
 CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
   MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
