@@ -68,7 +68,8 @@ impl Tasks {
     /// marked `deduplicated`; with another type or payload it is `task.conflict`.
     ///
     /// Errors: `input.invalid`, `input.payload`, `task.dependency_unknown`, `task.dependency_cycle`,
-    /// `task.not_found` (the parent), `task.conflict`. After `store.outcome_unknown` repeat it as it is.
+    /// `task.not_found` (the parent), `task.conflict`, `task.too_deep` (more tasks above it than `max_depth`),
+    /// `task.delegation_cycle` (it would go back to who gave it on). After `store.outcome_unknown` repeat it as it is.
     /// Cancel safe: a dropped call may still have added the task.
     pub async fn enqueue(&self, task: NewTask) -> Result<Enqueued> {
         let enqueued = self.enqueue_many(vec![task]).await?;
@@ -275,8 +276,9 @@ impl Tasks {
     }
 
     /// Cancels a task: at once where nobody holds it; otherwise its holder learns it, and the reason, at its next
-    /// `extend`, and an agent within a second or two. Its children stay, unless [`Cancel::children`] says otherwise: then everything below it is cancelled as well, and what is
-    /// finished is passed over, be it the task itself. Returns the task's status.
+    /// `extend`, and an agent within a second or two. Its children stay, unless [`Cancel::children`] says otherwise: then
+    /// everything below it is cancelled as well, and what is finished is passed over, be it the task itself. Returns the
+    /// task's status.
     ///
     /// Errors: `task.not_found`, `task.state` where it is finished. Cancel safe: a repetition goes on where a dropped
     /// call was.
