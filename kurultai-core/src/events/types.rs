@@ -14,8 +14,8 @@ pub struct Event {
     /// `task.` and what happened: enqueued, unblocked, claimed, progress (with how far it is), released, snoozed (until
     /// when, and how often that makes it), failed (and will be tried again), lapsed (a lease ran out, and it will be
     /// tried again), completed, dead_letter, cancelled, expired, waiting (for its children), suspended, resumed,
-    /// requeued, discarded, blocked, cancel_requested, suspend_requested, adopted (with what it was before); or
-    /// `agent.registered`, `agent.adopted`.
+    /// requeued, discarded, updated, reprioritized, assigned (with what was changed), blocked, cancel_requested,
+    /// suspend_requested, adopted (with what it was before); or `agent.registered`, `agent.adopted`.
     pub topic: String,
     /// The agent, where one caused it.
     pub source: Option<String>,
