@@ -329,7 +329,10 @@ impl Command {
                     say(format!("  {}", clean(&reason.to_string())))?;
                 }
                 return match (explanation.reasons.is_empty(), explanation.candidates.is_empty()) {
-                    (true, false) => say(format!("  {} can claim it now", explanation.candidates.join(", "))),
+                    (true, false) => say(format!(
+                        "  {} can claim it now, where they handle its type",
+                        explanation.candidates.join(", ")
+                    )),
                     _ => Ok(()),
                 };
             }

@@ -219,6 +219,7 @@ fn location(url: &str) -> Result<Location> {
         }
         Some(("sqlite", rest)) => sqlite(rest),
         Some((scheme, _)) if scheme.starts_with("neo4j") || scheme.starts_with("bolt") => neo4j(url),
+        None => Err(Error::config("the store's URL has no scheme; for a file write sqlite: before its path")),
         // Not the URL itself: what looks like no URL may still hold a password.
         _ => Err(Error::config(
             "the store's URL has an unknown scheme; allowed: memory:, sqlite:PATH, neo4j://user:password@host:7687/database",

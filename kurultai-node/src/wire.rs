@@ -167,7 +167,11 @@ impl Wire for Reason {
     fn wire(&self, out: &mut Vec<u8>) {
         let text = self.to_string();
         let (reason, detail): (&str, Option<(&str, &dyn Wire)>) = match self {
-            Reason::Finished { status } => ("finished", Some(("status", status))),
+            Reason::Finished { status, error } => {
+                let fields: [(&str, &dyn Wire); 4] =
+                    [("reason", &"finished"), ("text", &text), ("status", status), ("error", error)];
+                return object(&fields, out);
+            }
             Reason::Held { by, until } => {
                 return object(&[("reason", &"held"), ("text", &text), ("by", by), ("until", until)], out);
             }

@@ -34,6 +34,7 @@ const OPTIONS: check.Fields = {
   retry: check.object(RETRY),
 }
 const ONE: check.Fields = { ...OPTIONS, signal: check.anything }
+export const CALL: check.Fields = { ...ONE, timeoutMs: check.msOrEver }
 const ROW: check.Fields = { ...OPTIONS, type: check.text, payload: check.anything }
 
 /** The arguments of `enqueueMany`: all at once where every payload is simple, as nearly all are. */

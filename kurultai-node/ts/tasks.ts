@@ -6,7 +6,7 @@ import { refused } from './errors'
 import { encode, encodeArgs, quick } from './json'
 import { tokenOf, type LeaseLike } from './lease'
 import type { NativeTasks, Outcome } from './native'
-import { encodeDependency, encodeTask, encodeTasks, idOf, time, type NewTaskLike } from './new_task'
+import { CALL, encodeDependency, encodeTask, encodeTasks, idOf, time, type NewTaskLike } from './new_task'
 import { Pages } from './pages'
 import * as results from './results'
 import { errorText } from './thrown'
@@ -20,7 +20,7 @@ const CLAIM: check.Fields = {
   max: check.count, types: check.texts, leaseMs: check.ms, waitMs: check.ms, signal: check.anything,
 }
 const RENEWAL: check.Fields = { leaseMs: check.ms, progress: check.finite, checkpoint: check.anything }
-const WAIT: check.Fields = { timeoutMs: check.msOrEver }
+const WAIT: check.Fields = { timeoutMs: check.msOrEver, signal: check.anything }
 const FILTER: check.Fields = {
   status: check.text, type: check.text, assignedTo: check.text, claimedBy: check.text, parent: check.taskLike,
   cursor: check.text, limit: check.count, signal: check.anything,
@@ -198,7 +198,7 @@ export class Tasks<M extends object = AnyTasks> {
     const { reason } = options
     const said = reason === undefined || reason === null ? 'null' : encode(textOf('reason', reason), 'reason')
     const args = `{"filter":${encodeFilter(filter, MATCHING)},"reason":${said}}`
-    return results.simple(await this.#call('cancelMany', args, options.signal ?? filter.signal))
+    return results.simple(await this.#call('cancelMany', args, options.signal ?? filter?.signal))
   }
 
   /**
@@ -258,7 +258,7 @@ export class Tasks<M extends object = AnyTasks> {
    * as `cancelMany`.
    */
   async requeueMany(filter: Matching): Promise<number> {
-    return results.simple(await this.#call('requeueMany', encodeFilter(filter, MATCHING), filter.signal))
+    return results.simple(await this.#call('requeueMany', encodeFilter(filter, MATCHING), filter?.signal))
   }
 
   /** Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`. */
@@ -291,8 +291,8 @@ export class Tasks<M extends object = AnyTasks> {
    * otherwise, with the stored error as the cause; `task.timeout` (nothing is cancelled, wait again); `task.not_found`.
    */
   async waitFor(task: TaskLike, options: { timeoutMs?: number } & Waits = {}): Promise<Task> {
+    check.checkFields(options, WAIT)
     const { timeoutMs = 10_000, signal } = options
-    check.checkFields({ timeoutMs }, WAIT)
     return results.task(await this.#call('waitFor', encodeArgs({ task: idOf(task), timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs }), signal))
   }
 
@@ -303,6 +303,7 @@ export class Tasks<M extends object = AnyTasks> {
   async call<K extends TypeOf<M>>(
     type: K, payload: PayloadOf<M, K> | null = null, options: TaskOptions & { timeoutMs?: number } & Waits = {},
   ): Promise<ResultsOf<M, K>> {
+    check.checkFields(options, CALL)
     const { timeoutMs = 30_000, ...rest } = options
     const { id } = await this.enqueue(type, payload, rest)
     return (await this.waitFor(id, { timeoutMs, signal: rest.signal })).results
@@ -365,7 +366,7 @@ function encodeId(task: TaskLike): string {
   return encode(idOf(task), 'id')
 }
 
-function encodeFilter(filter: Filter, allowed = FILTER): string {
+function encodeFilter(filter: Filter = {}, allowed = FILTER): string {
   const parent = filter.parent === undefined || filter.parent === null ? undefined : idOf(filter.parent)
   return encodeArgs(filter, { parent }, allowed)
 }

@@ -346,7 +346,7 @@ interface TaskState {
 
 /** Why a task is not claimed; `text` says it in words. */
 export type Reason = { readonly text: string } & (
-  | { readonly reason: 'finished'; readonly status: Status }
+  | { readonly reason: 'finished'; readonly status: Status; readonly error: string | null }
   | { readonly reason: 'held'; readonly by: string; readonly until: Date }
   | {
     readonly reason: 'failed'; readonly attempt: number; readonly maxAttempts: number; readonly error: string

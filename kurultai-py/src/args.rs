@@ -184,5 +184,7 @@ pub(crate) fn word<T: std::str::FromStr<Err = Error>>(
 pub(crate) fn wrong(value: Borrowed<'_, '_, PyAny>, wanted: &str) -> PyErr {
     let shown =
         value.repr().map_or_else(|_| "?".to_owned(), |r| r.to_string_lossy().chars().take(80).collect());
-    PyTypeError::new_err(format!("expected {wanted}, not {shown}"))
+    let forgotten = value.hasattr("cr_await").unwrap_or_default();
+    let hint = if forgotten { "; await it first" } else { "" };
+    PyTypeError::new_err(format!("expected {wanted}, not {shown}{hint}"))
 }

@@ -169,7 +169,7 @@ view! {
         let tasks::Explanation { id, status, reasons, candidates } = &self.inner;
         let why: Vec<String> = reasons.iter().map(ToString::to_string).collect();
         if why.is_empty() {
-            format!("{id} is {status} and can be claimed by {}", candidates.join(", "))
+            format!("{id} is {status} and can be claimed by {}, where they handle its type", candidates.join(", "))
         } else {
             format!("{id} is {status}: {}", why.join("; "))
         }

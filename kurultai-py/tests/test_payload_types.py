@@ -121,7 +121,7 @@ class Handlers:
         async def fails(ctx: Any, payload: Any) -> None:
             raise ValueError("no")
 
-        with self.assertRaisesRegex(TypeError, "called with a context and a payload"):
+        with self.assertRaisesRegex(TypeError, "called with a context and a payload: `def"):
 
             @agent.task("other")
             async def takes_one(payload: Any) -> None: ...

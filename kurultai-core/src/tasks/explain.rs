@@ -28,6 +28,8 @@ pub enum Reason {
     Finished {
         /// As what.
         status: Status,
+        /// The last line of its last error, where it is dead.
+        error: Option<String>,
     },
     /// Somebody works on it.
     Held {
@@ -99,7 +101,8 @@ impl fmt::Display for Reason {
             tasks.iter().map(|(id, status)| format!("{id} ({status})")).collect::<Vec<_>>().join(", ")
         };
         match self {
-            Reason::Finished { status } => write!(f, "it is {status}"),
+            Reason::Finished { status, error: Some(error) } => write!(f, "it is {status}: {error}"),
+            Reason::Finished { status, error: None } => write!(f, "it is {status}"),
             Reason::Held { by, until } => write!(f, "{by} holds it until {}", until.format("%F %T UTC")),
             Reason::Suspended => write!(f, "it is suspended; resume it"),
             Reason::BlockedBy { tasks } => write!(f, "it waits for {}", list(tasks)),
@@ -159,7 +162,10 @@ pub(super) fn explain(
             reasons.extend(here.map(|p| Reason::Paused { task_type: p.clone() }));
             reasons.extend(absence(task, &alive, &able));
         }
-        status => reasons.push(Reason::Finished { status }),
+        status => {
+            let error = task.error_message.as_deref().filter(|_| status == Status::DeadLetter);
+            reasons.push(Reason::Finished { status, error: error.map(gist).map(str::to_owned) });
+        }
     }
     let candidates = able.iter().map(|a| a.id.clone()).collect();
     Explanation { id: task.id.clone(), status: facts.status, reasons, candidates }

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, TypedDict
+from typing import Any, NoReturn, TypedDict
 
 from . import _native
 from .agents import Agents
@@ -174,6 +174,14 @@ class Opening:
 
     def __await__(self) -> Generator[Any, Any, Kurultai]:
         return self._open().__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no {name!r} yet: `async with kurultai.open(...) as k`, or `k = await kurultai.open(...)`")
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("`async with kurultai.open(...)`; without an event loop, `with kurultai.blocking.open(...)`")
+
+    def __exit__(self, *error: object) -> None: ...
 
     async def __aenter__(self) -> Kurultai:
         self._opened = await self._open()

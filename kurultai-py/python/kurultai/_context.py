@@ -18,6 +18,13 @@ _logger = logging.getLogger("kurultai.agent")
 Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
 
 
+class Cancelled(threading.Event):
+    """Set when the work must stop; true then."""
+
+    def __bool__(self) -> bool:
+        return self.is_set()
+
+
 class Draining:
     """Whether the agent drains: it takes no more tasks, and what runs has its grace to end. True and false as itself."""
 
@@ -63,7 +70,7 @@ class Context:
         self._default = default
         self._stop: Stop | None = None
         self.task = job.task
-        self.cancelled = threading.Event()
+        self.cancelled = Cancelled()
 
     @property
     def lease(self) -> Lease:

@@ -169,8 +169,8 @@ _OURS = os.path.dirname(__file__)
 def text_of(error: BaseException) -> str:
     """The traceback from the handler on; of Retry, Reject and Snooze what they say."""
     try:
-        if isinstance(error, (Retry, Reject, Snooze)) and error.__cause__ is None and str(error):
-            return str(error)
+        if isinstance(error, (Retry, Reject, Snooze)) and error.__cause__ is None:
+            return str(error) or f"{type(error).__name__} at the handler's request"
         trace = error.__traceback__
         while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == _OURS:
             trace = trace.tb_next

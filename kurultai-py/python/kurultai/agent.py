@@ -131,7 +131,7 @@ class Agent:
             if not callable(function):
                 raise TypeError(f"the handler of {type!r} is {function!r}; it must be a function")
             if not _takes_two(function):
-                raise TypeError(f"the handler of {type!r} is called with a context and a payload, which it does not take")
+                raise TypeError(f"the handler of {type!r} is called with a context and a payload: `def handler(ctx, payload)`")
             self._handlers[type] = Handler(function, limit, tries, pauses, reader(function))
             return function
 
@@ -139,7 +139,10 @@ class Agent:
 
     def run(self) -> int:
         """Works until SIGTERM or Ctrl-C, drains, and returns how many attempts its handlers ended. A second signal, of
-        either kind, does not wait for them."""
+        either kind, does not wait for them. Within an event loop, await ``serve`` instead."""
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise TypeError("an event loop runs already: `await agent.serve()` instead of `agent.run()`")
 
         async def main() -> int:
             stop = asyncio.Event()

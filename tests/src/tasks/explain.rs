@@ -49,7 +49,7 @@ async fn explain_knows_every_state(team: Team) {
     team.k.tasks().suspend(&full).await.unwrap();
     assert_eq!(why(&full).await, [Reason::Suspended]);
     team.k.tasks().cancel(&full, None).await.unwrap();
-    assert_eq!(why(&full).await, [Reason::Finished { status: Status::Cancelled }]);
+    assert_eq!(why(&full).await, [Reason::Finished { status: Status::Cancelled, error: None }]);
     let away = team.add(task("away").assigned_to("jochi")).await;
     assert!(why(&away).await.contains(&Reason::AssigneeAbsent { agent: "jochi".into() }));
     let parent = team.add(task("parent")).await;
