@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -35,6 +35,17 @@ impl Clock {
     /// Now, where the store is this machine.
     pub(crate) fn now(&self) -> Micros {
         self.manual().unwrap_or_else(machine_now)
+    }
+
+    /// A count of microseconds that is never set: what an observer trusts of its own. Its zero means nothing.
+    pub(crate) fn stopwatch(&self) -> Micros {
+        match self {
+            Clock::Store => {
+                static ZERO: LazyLock<std::time::Instant> = LazyLock::new(monotonic);
+                micros(ZERO.elapsed())
+            }
+            Clock::Manual(clock) => clock.micros.load(Ordering::SeqCst) - clock.ahead.load(Ordering::SeqCst),
+        }
     }
 
     /// Which count of `ahead` this is; none where the machine has none that all its processes share.

@@ -79,9 +79,9 @@ impl Kurultai {
         upkeep::start(news, store.clone(), vec![reader.clone(), task_upkeep.clone()], background);
         Kurultai {
             tasks,
-            task_upkeep,
-            agents: Agents::new(store.clone(), session.clone()),
+            agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone()),
             events,
+            task_upkeep,
             store,
             reader,
             session,

@@ -41,6 +41,13 @@ pub(crate) trait Upkeep: Send + Sync {
     }
 }
 
+/// What follows from a write of another room.
+#[async_trait]
+pub(crate) trait FollowUp: std::fmt::Debug + Send + Sync {
+    /// The store has left work for itself, or not; whoever waits is told. What fails here is still due.
+    async fn after(&self, overdue: bool);
+}
+
 /// What the loop remembers from one look to the next.
 struct Loop {
     news: Arc<News>,

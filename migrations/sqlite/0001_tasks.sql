@@ -2,7 +2,7 @@
 -- it is the end of the lease. `held_by` names a holder whose load is limited, so that only those are
 -- counted; `links` says whether a task has prerequisites (1), dependents (2), children (4), so that the many that
 -- have none are not asked, whether it is a dead letter (8), for an index that others do not
--- touch, and whether a later task has taken its unique key (16).
+-- touch, whether a later task has taken its unique key (16), and whether it has a `max_runtime` (32).
 -- A namespace without a name has the newest rows of those that were deleted, so that no number is given out again.
 -- People read the views `tasks` and `events`; `task` is narrow because an update rewrites its whole row: a column costs
 -- a cycle about 1 %, an index that it touches 3 to 6 %.
@@ -83,6 +83,7 @@ create table task_data(
   priority integer not null,
   priority_weight real not null,
   max_attempts integer not null,
+  max_runtime integer,
   timeout integer,
   assigned_to text,
   created_at integer not null,
@@ -107,6 +108,9 @@ create table task_result(
   checkpoint text,
   snoozes integer,
   control_reason text,
+  -- The claim whose handler shows no sign of life, and since when.
+  stalled_claim text,
+  stalled_at integer,
   results text
 ) strict;
 
@@ -134,7 +138,9 @@ create table agent(
   last_heartbeat integer,
   infra_seq integer not null default 0,
   func_seq integer not null default 0,
-  incarnation integer not null default 0,
+  -- When its last process said that it stops, and when it was declared dead.
+  stopped_at integer,
+  dead_at integer,
   metadata text,
   created_at integer not null,
   updated_at integer not null,
@@ -169,7 +175,7 @@ select t.id, s.id as namespace, t.type, d.title, d.description, t.status, 'P' ||
   d.assigned_to, d.delegated_by, p.id as parent_id, coalesce(d.correlation_id, t.id) as correlation_id, t.unique_key,
   datetime(t.run_at / 1e6, 'unixepoch', 'subsec') as run_at,
   datetime(t.expires_at / 1e6, 'unixepoch', 'subsec') as expires_at,
-  t.attempts, d.max_attempts, coalesce(r.snoozes, 0) as snoozes, t.claimed_by,
+  t.attempts, d.max_attempts, d.max_runtime / 1e6 as max_runtime, coalesce(r.snoozes, 0) as snoozes, t.claimed_by,
   datetime(t.claimed_at / 1e6, 'unixepoch', 'subsec') as claimed_at, t.claim_id, t.lease_version,
   iif(t.status = 'in_progress', datetime(t.due_at / 1e6, 'unixepoch', 'subsec'), null) as lease_expires_at,
   r.progress, r.checkpoint, r.results, r.error_message, r.errors, r.usage,

@@ -1,11 +1,14 @@
 //! The store's contract for agents.
 
-use super::types::{AgentInfo, AgentStatus, NewAgent};
+use super::{
+    signs::{Declared, Signs, Term, Verdict},
+    types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
+};
 use crate::{error::Result, store::Sealed};
 use async_trait::async_trait;
 use std::fmt;
 
-/// What a store does for the registry. Sealed: the library brings its stores.
+/// What a store does for the registry and for liveness. Sealed: the library brings its stores.
 #[async_trait]
 pub trait HeartbeatWriter: Sealed + fmt::Debug + Send + Sync {
     /// Adds or updates each; an update keeps heartbeats and clears `draining` and `offline`. Registering is a
@@ -15,12 +18,45 @@ pub trait HeartbeatWriter: Sealed + fmt::Debug + Send + Sync {
     /// All agents, in the order of their ids.
     async fn agents(&self) -> Result<Vec<AgentInfo>>;
 
-    /// A sign that each agent's process runs, in one statement. Returns the ids that are registered.
-    async fn beat(&self, agents: Vec<String>) -> Result<Vec<String>>;
+    /// A sign that each agent's process runs, in one statement, which neither waits for other writers of the namespace nor
+    /// makes an event. Returns the ids that are registered. Those to create are registered first, where they are
+    /// unknown.
+    async fn beat(&self, beats: Vec<Beat>) -> Result<Vec<String>>;
+
+    /// The signs of life of all agents and what they hold, in the order of their ids, by one read.
+    async fn signs(&self) -> Result<Signs>;
+
+    /// Declares each agent dead or recovered where the store's own look confirms it, in one transaction: nobody has seen
+    /// a newer sign of it and by the store's clock it is silent for long enough, or it has spoken since. With a death
+    /// the agent's leases end, and its tasks are due. Returns those that were confirmed.
+    async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared>;
+
+    /// Changes capabilities and metadata. Returns whether there is such an agent.
+    async fn update(&self, agent: &str, update: AgentUpdate) -> Result<bool>;
 
     /// Returns whether there is such an agent.
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool>;
 
-    /// Returns whether there was such an agent.
-    async fn deregister(&self, agent: &str) -> Result<bool>;
+    /// Removes an agent that holds no live lease, or any with `force`: then its leases end, and its tasks are due.
+    async fn deregister(&self, agent: &str, force: bool) -> Result<Deregistered>;
+}
+
+/// The heartbeat of one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// Its id.
+    pub agent: String,
+    /// Its display name, where it is to be registered if it is unknown.
+    pub create: Option<String>,
+    /// It is the last of this process: the agent has stopped, unless another process speaks for it later.
+    pub last: bool,
+}
+
+/// What became of an agent that was to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deregistered {
+    /// Whether there was such an agent.
+    pub found: bool,
+    /// The tasks that it holds, at most ten of them; where there are any it is still there, unless it was forced.
+    pub holds: Vec<String>,
 }

@@ -1,24 +1,45 @@
 //! What users call: `kurultai.agents()`.
 
 use super::{
-    contract::HeartbeatWriter,
+    beats::{AtWork, Beats},
+    contract::{Beat, Deregistered, HeartbeatWriter},
+    health::{AgentHealth, Thresholds},
     names::{find, not_found},
-    types::{AgentInfo, AgentStatus, NewAgent},
+    observer::Observer,
+    types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
+    watch::{Watch, Watcher},
 };
-use crate::{check, error::Result, session::Session};
-use std::sync::Arc;
+use crate::{
+    check,
+    error::{Error, Result},
+    ids,
+    session::Session,
+    upkeep::FollowUp,
+};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tracing::instrument;
 
-/// The registry of one team. Cheap to clone.
+/// The registry of one team, and how its agents fare. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Agents {
     registry: Arc<dyn HeartbeatWriter>,
     session: Arc<Session>,
+    follow_up: Arc<dyn FollowUp>,
+    beats: Arc<Beats>,
+    observer: Arc<Mutex<Observer>>,
 }
 
 impl Agents {
-    pub(crate) fn new(registry: Arc<dyn HeartbeatWriter>, session: Arc<Session>) -> Self {
-        Agents { registry, session }
+    pub(crate) fn new(
+        registry: Arc<dyn HeartbeatWriter>,
+        session: Arc<Session>,
+        follow_up: Arc<dyn FollowUp>,
+    ) -> Self {
+        let beats = Beats::new(registry.clone(), session.clone());
+        Agents { registry, session, follow_up, beats, observer: Arc::default() }
     }
 
     /// Adds an agent or brings its entry up to date. Errors: `input.invalid`.
@@ -42,22 +63,69 @@ impl Agents {
     /// The infrastructure heartbeat: a sign that the agent's process runs, even while it works on nothing. A
     /// running [`Agent`](crate::Agent) writes it by itself every 30 s. Errors: `agent.not_found`. Cancel safe.
     pub async fn beat(&self, agent: &str) -> Result<()> {
-        let unknown = self.beat_many(&[agent]).await?;
+        let unknown = self.beat_many(&[agent], false).await?;
         self.known(agent, unknown.is_empty()).await
     }
 
-    /// The heartbeats of many agents in one statement, as a sidecar writes them. Returns the ids that are not
-    /// registered; the others have their beat. Errors: `input.invalid`. Cancel safe.
+    /// The heartbeats of many agents in one statement, as a sidecar writes them. Names are folded to ids (`Temüjin` is
+    /// `temujin`); with `create`, those that are unknown are registered under the name given. Returns the names that are
+    /// not registered; the others have their beat. Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
-    pub async fn beat_many(&self, agents: &[&str]) -> Result<Vec<String>> {
-        agents.iter().try_for_each(|agent| check::agent("agent", agent))?;
-        if agents.is_empty() {
+    pub async fn beat_many(&self, agents: &[&str], create: bool) -> Result<Vec<String>> {
+        let beat = |name: &&str| {
+            let agent = ids::fold(name);
+            check::agent("agent", &agent)
+                .map_err(|_| Error::invalid("agent", name, "a name that folds to [a-z0-9][a-z0-9_-]{0,63}"))?;
+            Ok(Beat { agent, create: create.then(|| (*name).to_owned()), last: false })
+        };
+        let beats = agents.iter().map(beat).collect::<Result<Vec<Beat>>>()?;
+        if beats.is_empty() {
             return Ok(vec![]);
         }
+        let ids: Vec<String> = beats.iter().map(|beat| beat.agent.clone()).collect();
         let _call = self.session.calls.begin()?;
-        let beaten = self.registry.beat(agents.iter().map(|agent| (*agent).to_owned()).collect()).await?;
-        let unknown = agents.iter().filter(|agent| !beaten.iter().any(|id| id == *agent));
-        Ok(unknown.map(|agent| (*agent).to_owned()).collect())
+        let beaten = self.registry.beat(beats).await?;
+        let unknown = agents.iter().zip(&ids).filter(|(_, id)| !beaten.contains(id));
+        Ok(unknown.map(|(name, _)| (*name).to_owned()).collect())
+    }
+
+    /// How each agent fares, in the order of their ids, by one read of the store: `alive`, `idle`, `stuck`, `dead` or
+    /// `unknown`, and why. Computed when it is read, never stored; it declares nobody dead. The silence of an agent makes
+    /// it `dead` where this handle has seen it all the time, by calls that lie no more than a quarter of `dead_after`
+    /// apart, or where a watcher has declared it; otherwise it is `unknown`, with the ages. Errors: `input.invalid`.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn health(&self, thresholds: Thresholds) -> Result<Vec<AgentHealth>> {
+        thresholds.check()?;
+        let signs = self.registry.signs().await?;
+        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = self.session.config.clock.stopwatch();
+        observer.look(&signs, at, thresholds.dead_after / 4, thresholds);
+        Ok(observer.health(&signs, thresholds))
+    }
+
+    /// How one agent fares. Errors: `agent.not_found`, `input.invalid`.
+    pub async fn health_of(&self, agent: &str, thresholds: Thresholds) -> Result<AgentHealth> {
+        let id = ids::fold(agent);
+        match self.health(thresholds).await?.into_iter().find(|health| health.agent == id) {
+            Some(health) => Ok(health),
+            None => Err(not_found(agent, &self.list().await?)),
+        }
+    }
+
+    /// Watches the team until the store is closed or the call is dropped: declares agents dead, which puts their tasks
+    /// back into the queue at once, and recovered. What it finds are events, `agent.dead` and `agent.recovered`, and lines
+    /// in the log. An agent is declared dead only where it is silent for longer than `dead_after` by the store's clock,
+    /// this watcher has seen no sign of it for as long by its own stopwatch, the store answered it all the time, and
+    /// not more than half of a team of three or more fell silent at once. Any number may watch one team.
+    ///
+    /// Errors: `input.invalid`, `store.closed`; a store out of reach is waited for. Cancel safe.
+    pub async fn watch(&self, watch: Watch) -> Result<()> {
+        self.watcher(watch)?.run().await
+    }
+
+    /// The same step by step, for who wants to see what each check finds. Errors: `input.invalid`.
+    pub fn watcher(&self, watch: Watch) -> Result<Watcher> {
+        Watcher::new(self.registry.clone(), self.session.clone(), self.follow_up.clone(), watch)
     }
 
     /// By id, name or alias. What is written exactly so comes first; otherwise they are compared without case and
@@ -88,11 +156,39 @@ impl Agents {
         self.known(agent, self.registry.set_status(agent, AgentStatus::Draining).await?).await
     }
 
-    /// Removes an agent. Its leases run out by themselves. Errors: `agent.not_found`.
-    #[instrument(level = "debug", skip(self))]
-    pub async fn deregister(&self, agent: &str) -> Result<()> {
+    /// What an agent has learned and lost: capabilities that it has from now on and those that it has no more, and its
+    /// metadata. Other capabilities stay as they are, also where two change them at once.
+    /// Errors: `agent.not_found`, `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip(self, update))]
+    pub async fn update(&self, agent: &str, update: AgentUpdate) -> Result<()> {
+        update.check()?;
         let _call = self.session.calls.begin()?;
-        self.known(agent, self.registry.deregister(agent).await?).await
+        self.known(agent, self.registry.update(agent, update).await?).await?;
+        self.session.news.announce();
+        Ok(())
+    }
+
+    /// Removes an agent. With `force` also one that holds tasks: they are in the queue again at once.
+    /// Errors: `agent.not_found`; `agent.in_use`, naming what it holds.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn deregister(&self, agent: &str, force: bool) -> Result<()> {
+        let _call = self.session.calls.begin()?;
+        let Deregistered { found, holds } = self.registry.deregister(agent, force).await?;
+        self.known(agent, found).await?;
+        if !holds.is_empty() && !force {
+            let message = format!(
+                "agent {agent:?} holds {} and was not removed: drain it and wait, or force it",
+                holds.join(", ")
+            );
+            return Err(Error::conflict("agent.in_use", message));
+        }
+        self.follow_up.after(!holds.is_empty()).await;
+        Ok(())
+    }
+
+    /// The agent works in this process from now on; its beats are written with those of the others.
+    pub(crate) fn at_work(&self, agent: &str, interval: Duration) -> AtWork {
+        self.beats.join(agent, interval)
     }
 
     async fn known(&self, agent: &str, found: bool) -> Result<()> {

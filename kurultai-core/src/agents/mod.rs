@@ -1,16 +1,27 @@
-//! Who is there: the registry.
+//! Who is there, who lives, who works: the registry and liveness.
 //!
-//! Read in this order: `types`, [`contract`] (what a store does), `handle` (what users call), `names` (who is meant by a
-//! name), `council` (a preset).
+//! Read in this order: `types` (the registry's), `signs` (what the store has seen of an agent), [`contract`] (what a store
+//! does), `handle` (what users call), `names` (who is meant by a name), `health` (what signs mean), `observer` (who may
+//! be called dead), `watch` (the loop that calls them so), `beats` (the heartbeats of a process), `council` (a preset).
 
+mod beats;
 pub mod contract;
 mod council;
 mod handle;
+mod health;
 mod names;
+mod observer;
+mod signs;
 mod types;
+mod watch;
 
-pub use contract::HeartbeatWriter;
+pub use contract::{Beat, Deregistered, HeartbeatWriter};
 pub use council::council;
 pub use handle::Agents;
+pub use health::{AgentHealth, Health, Thresholds};
+pub(crate) use beats::Beats;
+pub(crate) use health::is_silent;
 pub(crate) use names::not_found;
-pub use types::{AgentInfo, AgentStatus, DEAD_AFTER_SECONDS, NewAgent};
+pub use signs::{Declared, Says, Sign, Signs, Stalled, Term, Verdict};
+pub use types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent};
+pub use watch::{Watch, Watched, Watcher};

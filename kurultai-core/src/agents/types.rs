@@ -1,6 +1,5 @@
 use crate::{
     check,
-    clock::Micros,
     error::{Error, Result},
     json::Json,
     words::words,
@@ -8,9 +7,8 @@ use crate::{
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// An agent is dead after this much silence.
-pub const DEAD_AFTER_SECONDS: i64 = 120;
-const MOST_METADATA: usize = 65_536;
+const MOST_METADATA: usize = 16_384;
+const MOST_NAMES: usize = 256;
 
 words! {
     /// What an agent says of itself; its health is computed, never stored.
@@ -39,7 +37,7 @@ pub struct NewAgent {
     pub capabilities: Vec<String>,
     /// How many tasks it may hold at once; `None` for any number.
     pub max_concurrent: Option<u32>,
-    /// What its team wants to know of it beside: a JSON object, at most 64 KiB, or null.
+    /// What its team wants to know of it beside: a JSON object, at most 16 KiB, or null.
     pub metadata: Json,
 }
 
@@ -84,24 +82,90 @@ impl NewAgent {
         for (field, text) in [("display_name", &self.display_name), ("role", &self.role)] {
             text.as_deref().map_or(Ok(()), |text| check::text(field, text, 256))?;
         }
-        for (field, names) in [("aliases", &self.aliases), ("capabilities", &self.capabilities)] {
-            if names.len() > 256 {
-                return Err(Error::invalid(field, format!("{} names", names.len()), "at most 256 names"));
-            }
-            names.iter().try_for_each(|name| check::text(field, name, 128))?;
-        }
-        self.metadata.check().map_err(|error| error.about("metadata"))?;
-        let metadata = self.metadata.as_str().trim_start();
-        if !metadata.starts_with('{') && metadata.trim_end() != "null" || metadata.len() > MOST_METADATA {
-            let is = format!("{} bytes that begin with {:.20?}", metadata.len(), metadata);
-            return Err(Error::invalid("metadata", is, "a JSON object of at most 65536 bytes"));
-        }
+        names("aliases", &self.aliases)?;
+        names("capabilities", &self.capabilities)?;
+        object("metadata", &self.metadata)?;
         match self.max_concurrent {
             Some(0) => {
                 Err(Error::invalid("max_concurrent", 0, "1 or more, or nothing; drain an agent to stop it"))
             }
             _ => Ok(()),
         }
+    }
+}
+
+fn names(field: &str, names: &[String]) -> Result<()> {
+    if names.len() > MOST_NAMES {
+        return Err(Error::invalid(field, format!("{} names", names.len()), "at most 256 names"));
+    }
+    names.iter().try_for_each(|name| check::text(field, name, 128))
+}
+
+/// A JSON object or null.
+fn object(field: &str, json: &Json) -> Result<()> {
+    json.check().map_err(|error| error.about(field))?;
+    let text = json.as_str().trim();
+    if !text.starts_with('{') && text != "null" || text.len() > MOST_METADATA {
+        let is = format!("{} bytes that begin with {:.20?}", text.len(), text);
+        return Err(Error::invalid(field, is, "a JSON object of at most 16384 bytes"));
+    }
+    Ok(())
+}
+
+/// What an agent has learned and lost: what is not named stays.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AgentUpdate {
+    /// Capabilities that it has from now on.
+    pub add: Vec<String>,
+    /// Capabilities that it has no more.
+    pub remove: Vec<String>,
+    /// A JSON object of at most 16 KiB, or null, instead of what was there.
+    pub metadata: Option<Json>,
+}
+
+impl AgentUpdate {
+    /// The change that changes nothing.
+    pub fn new() -> Self {
+        AgentUpdate::default()
+    }
+
+    /// It can do this from now on.
+    pub fn add(mut self, capability: impl Into<String>) -> Self {
+        self.add.push(capability.into());
+        self
+    }
+
+    /// It can do this no more.
+    pub fn remove(mut self, capability: impl Into<String>) -> Self {
+        self.remove.push(capability.into());
+        self
+    }
+
+    /// What its team wants to know of it beside.
+    pub fn metadata(mut self, metadata: impl Into<Json>) -> Self {
+        self.metadata = Some(metadata.into());
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        names("add", &self.add)?;
+        names("remove", &self.remove)?;
+        if let Some(both) = self.add.iter().find(|name| self.remove.contains(name)) {
+            return Err(Error::invalid("remove", both, "a capability that is not in `add`"));
+        }
+        self.metadata.as_ref().map_or(Ok(()), |metadata| object("metadata", metadata))
+    }
+
+    /// The capabilities that an agent has after it. Errors: `input.invalid` where they are too many.
+    pub(crate) fn apply(&self, capabilities: Vec<String>) -> Result<Vec<String>> {
+        let mut kept: Vec<String> = capabilities;
+        kept.retain(|name| !self.remove.contains(name));
+        for name in &self.add {
+            if !kept.contains(name) {
+                kept.push(name.clone());
+            }
+        }
+        names("capabilities", &kept).map(|()| kept)
     }
 }
 
@@ -135,10 +199,9 @@ pub struct AgentInfo {
 }
 
 impl AgentInfo {
-    /// Whether either heartbeat is younger than two minutes.
-    pub fn is_alive(&self, now: Micros) -> bool {
-        let last = self.infra_heartbeat.max(self.last_heartbeat).unwrap_or(self.created_at);
-        self.status != AgentStatus::Offline && now - last.timestamp_micros() <= DEAD_AFTER_SECONDS * 1_000_000
+    /// The last sign of either kind.
+    pub(crate) fn last_sign(&self) -> Option<DateTime<Utc>> {
+        self.infra_heartbeat.max(self.last_heartbeat)
     }
 
     /// Whether a claim may give it anything.

@@ -1,6 +1,7 @@
 //! Whether a call is sound; every refusal names the field, the value and what is allowed.
 
 pub(super) use crate::check::{agent, lease, names, text};
+use std::time::Duration;
 
 use super::{contract::Extend, new_task::*, types::*};
 use crate::{
@@ -56,6 +57,13 @@ pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()
     let attempts = *task.max_attempts.get_or_insert(defaults.max_attempts);
     if !(1..=1000).contains(&attempts) {
         return Err(Error::invalid("max_attempts", attempts, "1 to 1000"));
+    }
+    if let Some(longest) = task.max_runtime {
+        if longest < Duration::from_secs(1) {
+            let is = format!("{} s", longest.as_secs_f64());
+            return Err(Error::invalid("max_runtime", is, "1 s or more, or nothing"));
+        }
+        check::span("max_runtime", longest)?;
     }
     if let WaitFor::Quorum(0) = task.wait_for {
         return Err(Error::invalid("wait_for", "a quorum of 0", "a quorum of 1 or more"));

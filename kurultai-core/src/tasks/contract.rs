@@ -145,6 +145,28 @@ pub struct Extend {
     pub progress: Option<f64>,
     /// Where the next attempt can go on.
     pub checkpoint: Option<Json>,
+    /// How its handler does.
+    pub handler: Handler,
+}
+
+impl Extend {
+    /// Says nothing but that its holder is there.
+    pub fn new(lease: Lease) -> Self {
+        Extend { lease, ttl: None, progress: None, checkpoint: None, handler: Handler::default() }
+    }
+}
+
+/// What the holder of a lease knows of its handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handler {
+    /// As far as it knows it works: the renewal is a sign of work of its agent.
+    #[default]
+    Works,
+    /// It has shown no sign of life for so long. The lease is renewed, but that is no sign of work; the first time it
+    /// is the event `agent.stuck`.
+    Stalled(Duration),
+    /// It was stalled and has shown a sign of life again.
+    Resumed,
 }
 
 /// How a group of tasks stands.
@@ -173,8 +195,12 @@ pub struct Facts {
     pub claim_id: Option<String>,
     /// Who holds it.
     pub claimed_by: Option<String>,
+    /// Since when.
+    pub claimed_at: Option<Micros>,
     /// When its lease ends, where it is held.
     pub lease_expires_at: Option<Micros>,
+    /// How long one attempt may take.
+    pub max_runtime: Option<Micros>,
     /// How many attempts were counted.
     pub attempts: u32,
     /// How many it may have.

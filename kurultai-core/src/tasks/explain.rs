@@ -1,7 +1,11 @@
 //! Why a task is not claimed. Pure.
 
 use super::{contract::Facts, order::Route, types::*};
-use crate::{agents::AgentInfo, clock::time, error::gist};
+use crate::{
+    agents::{AgentInfo, AgentStatus, is_silent},
+    clock::time,
+    error::gist,
+};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -145,7 +149,9 @@ pub(super) fn explain(
         preferred: vec![],
         assigned_to: task.assigned_to.clone(),
     };
-    let alive: Vec<&AgentInfo> = agents.iter().filter(|a| a.is_alive(facts.now)).collect();
+    let is_there =
+        |a: &&AgentInfo| a.status != AgentStatus::Offline && !is_silent(a.last_sign(), facts.now);
+    let alive: Vec<&AgentInfo> = agents.iter().filter(is_there).collect();
     let able: Vec<&&AgentInfo> =
         alive.iter().filter(|a| route.served_by(&a.id, &a.capabilities, None, &[]).is_some()).collect();
     let mut reasons = Vec::new();

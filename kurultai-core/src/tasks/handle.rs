@@ -225,20 +225,20 @@ impl Tasks {
     /// Lets the lease last at least `ttl` from now and says what the holder should do: go on, or stop because the
     /// task was cancelled or suspended. Errors: `lease.lost`, `input.invalid`. Cancel safe.
     pub async fn extend(&self, lease: &Lease, ttl: Duration) -> Result<Extended> {
-        self.renew(Extend { lease: lease.clone(), ttl: Some(ttl), progress: None, checkpoint: None }).await
+        self.renew(Extend { ttl: Some(ttl), ..Extend::new(lease.clone()) }).await
     }
 
     /// Notes how far the work is, 0 to 1; a sign of life. `task.progress` is an event at most twice a second and task, the
     /// last one always. Errors and answer as [`extend`](Self::extend).
     pub async fn progress(&self, lease: &Lease, progress: f64) -> Result<Extended> {
-        self.renew(Extend { lease: lease.clone(), ttl: None, progress: Some(progress), checkpoint: None })
+        self.renew(Extend { progress: Some(progress), ..Extend::new(lease.clone()) })
             .await
     }
 
     /// Stores where the next attempt can go on; a sign of life. Errors and answer as [`extend`](Self::extend).
     pub async fn checkpoint(&self, lease: &Lease, checkpoint: impl Into<Json>) -> Result<Extended> {
         let checkpoint = Some(checkpoint.into());
-        self.renew(Extend { lease: lease.clone(), ttl: None, progress: None, checkpoint }).await
+        self.renew(Extend { checkpoint, ..Extend::new(lease.clone()) }).await
     }
 
     /// Extends a lease and notes progress or a checkpoint in one statement. Errors and answer as [`extend`](Self::extend).
@@ -264,7 +264,7 @@ impl Tasks {
                     sleep(pause).await;
                     let Some(progress) = tasks.pace.latest(&lease.task_id, monotonic()) else { return };
                     let Ok(_call) = tasks.session.calls.begin() else { return };
-                    let extend = Extend { lease, ttl: None, progress: Some(progress), checkpoint: None };
+                    let extend = Extend { progress: Some(progress), ..Extend::new(lease) };
                     if let Err(error) = tasks.hot.extend.call(ExtendRequest { extend, announce: true }).await
                     {
                         tracing::debug!(%error, "a progress is no event: the task has ended");

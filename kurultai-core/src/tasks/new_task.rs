@@ -146,6 +146,9 @@ pub struct NewTask {
     pub expiry: Expiry,
     /// How many attempts it may have, 1 to 1,000. Default 3, or TASK_QUEUE_MAX_RETRIES.
     pub max_attempts: Option<u32>,
+    /// How long one attempt may take, by the store's clock: its lease never lasts longer, however often it is renewed, and
+    /// then the attempt has failed. At least 1 s. Default as long as its lease is renewed.
+    pub max_runtime: Option<Duration>,
     /// How long it waits between attempts. Default as the team is configured; 60 s doubled up to 1 h, full jitter.
     pub retry: Option<RetryPolicy>,
 }
@@ -174,6 +177,7 @@ impl NewTask {
             start: Start::default(),
             expiry: Expiry::default(),
             max_attempts: None,
+            max_runtime: None,
             retry: None,
         }
     }
@@ -290,6 +294,12 @@ impl NewTask {
     /// How many attempts it may have, 1 to 1,000.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// One attempt may take so long, at least 1 s; the store keeps it.
+    pub fn max_runtime(mut self, longest: Duration) -> Self {
+        self.max_runtime = Some(longest);
         self
     }
 

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// `due_at` of a task that the store should look at now.
 pub(crate) const NOW: Micros = 0;
 
+/// Why a task is a dead letter none of whose attempts came to an end.
+const POISON: &str = "poison";
+
 /// How often the attempts at a task may be put off.
 const MAX_SNOOZES: u32 = 100;
 
@@ -237,17 +240,28 @@ fn settle(facts: &Facts, draw: f64) -> Change {
 }
 
 /// A lease ran out: the attempt failed, but nobody said so. Most often its process was killed or restarted, which is no
-/// fault of the task, so the first time it returns at once.
+/// fault of the task, so the first time it returns at once. A task all of whose attempts end so may be what kills them.
 fn lapse(facts: &Facts, draw: f64) -> Change {
     let holder = facts.claimed_by.as_deref().unwrap_or("nobody");
+    if let Some(most) = facts.max_runtime
+        && facts.claimed_at.is_some_and(|at| at.saturating_add(most) <= facts.now)
+    {
+        let error = format!("longer at work than its max_runtime of {} s; it was held by {holder}", most / 1_000_000);
+        let failure = Failure { kind: FailureKind::MaxRuntime, ..Failure::new(error) };
+        return Change { keep_claim: false, ..failed(facts, failure, draw) };
+    }
     let failure = Failure {
         kind: FailureKind::Lapsed,
         retry_after: (facts.lapses == 0).then_some(Duration::ZERO),
         ..Failure::new(format!("the lease ran out; it was held by {holder}"))
     };
-    let change = failed(facts, failure, draw);
-    let topic = if change.status == Status::Pending { Some("task.lapsed") } else { change.topic };
-    Change { keep_claim: false, topic, ..change }
+    let mut change = Change { keep_claim: false, ..failed(facts, failure, draw) };
+    match change.status {
+        Status::Pending => change.topic = Some("task.lapsed"),
+        Status::DeadLetter if facts.lapses + 1 >= facts.attempts => change.reason = Some(POISON.to_owned()),
+        _ => {}
+    }
+    change
 }
 
 /// An attempt failed: another one, or the dead letters; or what was asked for meanwhile.
@@ -394,12 +408,12 @@ fn lost(facts: &Facts, finish: &Finish) -> Error {
     Error::lease_lost(format!("claim {version} of task {id} is no longer valid; {now}; nothing was stored"))
 }
 
-/// The answer to an extend whose fence did not hold.
 /// What the event of a progress tells.
 pub(crate) fn progress(progress: f64) -> String {
     serde_json::json!({ "progress": progress }).to_string()
 }
 
+/// The answer to an extend whose fence did not hold.
 pub(crate) fn not_extended(lease: &Lease, facts: Option<&Facts>) -> Error {
     match facts {
         None => Error::task_not_found(&lease.task_id),

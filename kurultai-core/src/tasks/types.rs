@@ -182,6 +182,9 @@ pub struct Claimed {
     pub attempt: u32,
     /// How many it may have.
     pub max_attempts: u32,
+    /// How long the attempt may take; the store keeps it.
+    #[serde(default, with = "seconds")]
+    pub max_runtime: Option<Duration>,
     /// Who gave it on.
     pub delegated_by: Option<String>,
     /// The task whose part it is.
@@ -265,7 +268,7 @@ pub enum Outcome {
 pub struct Failure {
     /// What went wrong, for people; beyond 16 KiB its end is kept.
     pub error: String,
-    /// Whether it failed, timed out or lapsed.
+    /// Why: it failed, timed out, lapsed, stalled, or ran longer than it may.
     pub kind: FailureKind,
     /// False sends it to the dead letters at once.
     pub retryable: bool,
@@ -395,6 +398,9 @@ pub struct Task {
     pub attempts: u32,
     /// How many it may have.
     pub max_attempts: u32,
+    /// How long one attempt may take; the store keeps it. `None` for as long as its lease is renewed.
+    #[serde(default, with = "seconds")]
+    pub max_runtime: Option<Duration>,
     /// How often its attempts were put off, since it was enqueued or requeued.
     pub snoozes: u32,
     /// Who holds it, or held it last.
@@ -445,6 +451,10 @@ words! {
         Timeout = "timeout",
         /// Its lease ran out: the holder died, hangs, or has lost the store.
         Lapsed = "lapsed",
+        /// Its handler showed no sign of life for as long as it may be silent, and was let go.
+        Stalled = "stalled",
+        /// It took longer than the task's `max_runtime`.
+        MaxRuntime = "max_runtime",
     }
 }
 
@@ -455,7 +465,7 @@ pub struct TaskError {
     pub attempt: u32,
     /// Who made it.
     pub agent: Option<String>,
-    /// Whether it failed, timed out or lapsed.
+    /// Why: it failed, timed out, lapsed, stalled, or ran longer than it may.
     #[serde(default = "failed", deserialize_with = "kind")]
     pub kind: FailureKind,
     /// What went wrong.
@@ -521,5 +531,20 @@ impl Percentiles {
             count => spans[((count - 1) as f64 * share).round() as usize].max(0) as f64 / 1e6,
         };
         Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
+    }
+}
+
+/// A span as JSON has it: a number of seconds.
+mod seconds {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::time::Duration;
+
+    pub(super) fn serialize<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        span.map(|span| span.as_secs_f64()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let seconds = Option::<f64>::deserialize(from)?;
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     error::Result,
     store::Pulse,
-    upkeep::{TICK, Upkeep},
+    upkeep::{FollowUp, TICK, Upkeep},
 };
 use async_trait::async_trait;
 use std::{
@@ -94,5 +94,12 @@ impl Upkeep for TaskUpkeep {
             while queue.sweep(keep.tasks, keep.events, PASS).await? == PASS {}
         }
         Ok(())
+    }
+}
+
+#[async_trait]
+impl FollowUp for TaskUpkeep {
+    async fn after(&self, overdue: bool) {
+        self.settling.after(overdue).await;
     }
 }
