@@ -5,7 +5,7 @@ use super::{
     job::is_closed,
     jobs::Jobs,
     report::{Listener, Report},
-    settings::Settings,
+    settings::{OnStall, Settings},
 };
 use crate::{
     agents::{AgentStatus, NewAgent},
@@ -57,6 +57,8 @@ impl Agent {
                 wait: Duration::from_secs(10),
                 grace: Duration::from_secs(8),
                 heartbeat: Duration::from_secs(30),
+                stall_after: Duration::from_secs(600),
+                on_stall: OnStall::Report,
                 listener: Listener::default(),
             },
             display_name: None,
@@ -146,6 +148,19 @@ impl Agent {
         self
     }
 
+    /// For how long a handler may show no sign of life: progress, a checkpoint, usage, [`alive`](super::Context::alive), any
+    /// call on its context. Until then the renewals of its lease are signs of work of the agent. Default 10 minutes.
+    pub fn stall_after(mut self, silence: Duration) -> Self {
+        self.settings.stall_after = silence;
+        self
+    }
+
+    /// What becomes of an attempt that is silent for longer. Default [`OnStall::Report`].
+    pub fn on_stall(mut self, then: OnStall) -> Self {
+        self.settings.on_stall = then;
+        self
+    }
+
     /// Is told of each attempt that has ended, beside the log, in which each failure is a warning. It is called where the
     /// attempt ends: it must not block.
     pub fn on_report(mut self, listener: impl Fn(&Report) + Send + Sync + 'static) -> Self {
@@ -180,14 +195,14 @@ impl Agent {
     }
 
     fn check(&self) -> Result<()> {
-        let Settings { concurrency, types, lease, wait, heartbeat, .. } = &self.settings;
+        let Settings { concurrency, types, lease, wait, heartbeat, stall_after, .. } = &self.settings;
         if !(1..=1000).contains(concurrency) {
             return Err(Error::invalid("concurrency", concurrency, "1 to 1000"));
         }
         if types.as_ref().is_some_and(Vec::is_empty) {
             return Err(Error::invalid("types", "empty", "at least one type, or nothing for every type"));
         }
-        for (field, span) in [("wait", wait), ("heartbeat", heartbeat)] {
+        for (field, span) in [("wait", wait), ("heartbeat", heartbeat), ("stall_after", stall_after)] {
             if span.is_zero() {
                 return Err(Error::invalid(
                     field,

@@ -1,5 +1,6 @@
 //! What a handler's end means for its task: decided here for every language, which only say what happened.
 
+use super::settings::OnStall;
 use crate::{
     check,
     error::Error,
@@ -20,6 +21,10 @@ pub struct Limits {
     /// How long a failed attempt of it waits for the next one, where the failure itself does not say. Default: as the
     /// task says.
     pub retry: Option<RetryPolicy>,
+    /// For how long the handler may show no sign of life. Default: as its agent is told.
+    pub stall_after: Option<Duration>,
+    /// What becomes of the attempt then. Default: as its agent is told.
+    pub on_stall: Option<OnStall>,
 }
 
 impl Limits {
@@ -38,6 +43,18 @@ impl Limits {
     /// The pauses between attempts.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = Some(retry);
+        self
+    }
+
+    /// It may be silent for so long.
+    pub fn stall_after(mut self, silence: Duration) -> Self {
+        self.stall_after = Some(silence);
+        self
+    }
+
+    /// What becomes of the attempt then.
+    pub fn on_stall(mut self, then: OnStall) -> Self {
+        self.on_stall = Some(then);
         self
     }
 }
@@ -61,6 +78,10 @@ pub enum Ended {
     },
     /// It did not end within this time.
     TimedOut(Duration),
+    /// It showed no sign of life for this time, and was let go.
+    Stalled(Duration),
+    /// It did not end within the task's `max_runtime`.
+    Overran(Duration),
 }
 
 /// The outermost `Retry`, `Reject` or `Snooze` among an error and its causes.
@@ -105,6 +126,14 @@ impl Ended {
             Ended::TimedOut(limit) => Failure {
                 kind: FailureKind::Timeout,
                 ..Failure::new(format!("timed out after {} s", limit.as_secs_f64()))
+            },
+            Ended::Stalled(silence) => Failure {
+                kind: FailureKind::Stalled,
+                ..Failure::new(format!("the handler showed no sign of life for {} s", silence.as_secs()))
+            },
+            Ended::Overran(most) => Failure {
+                kind: FailureKind::MaxRuntime,
+                ..Failure::new(format!("longer at work than its max_runtime of {} s", most.as_secs_f64()))
             },
         };
         let policy = limits.retry.map(|policy| rules::backoff(policy, attempt, fastrand::f64()));

@@ -3,6 +3,7 @@
 use super::{
     ended::{Ended, Limits, refused},
     jobs::Shared,
+    settings::{OnStall, Settings},
 };
 use crate::{
     check,
@@ -13,7 +14,7 @@ use crate::{
     retry::Backoff,
     tasks::{
         Claimed, Enqueued, Extended, Failure, Finished, Lease, NewTask, Outcome, Prerequisite, Signal, Usage,
-        contract::Extend,
+        contract::{Extend, Handler},
     },
     words::words,
 };
@@ -44,8 +45,10 @@ words! {
         Suspended = "suspended",
         /// The agent ends here, and its grace is over; the task has been released.
         Drained = "drained",
-        /// The handler's time is over; the attempt has failed.
+        /// The handler's time, or the task's `max_runtime`, is over; the attempt has failed.
         Timeout = "timeout",
+        /// The handler showed no sign of life for too long; the attempt has failed.
+        Stalled = "stalled",
     }
 }
 
@@ -81,11 +84,16 @@ pub(super) struct Held {
     taken_up: AtomicBool,
     usage: Mutex<Option<Usage>>,
     limits: Mutex<Limits>,
+    /// The last sign of life of the handler.
+    sign: Mutex<Instant>,
+    /// It is silent for too long, and what is done about it has begun.
+    stalled: AtomicBool,
     /// What ends the attempt when its time is over.
     alarm: Mutex<Option<AbortHandle>>,
-    /// Who ends the attempt has the turn: a handler that has just ended is not timed out meanwhile, nor the other way.
+    /// Who ends the attempt has the turn: a handler that has just ended is not cut short meanwhile, nor the other way.
     turn: sync::Mutex<()>,
-    timed_out: AtomicBool,
+    /// The loop has ended the attempt as failed.
+    cut_short: AtomicBool,
     over: AtomicBool,
     told_lost: AtomicBool,
     /// The place it takes up in its agent's loop.
@@ -105,14 +113,17 @@ impl Job {
             taken_up: AtomicBool::new(false),
             usage: Mutex::default(),
             limits: Mutex::default(),
+            sign: Mutex::new(monotonic()),
+            stalled: AtomicBool::new(false),
             alarm: Mutex::default(),
             turn: sync::Mutex::default(),
-            timed_out: AtomicBool::new(false),
+            cut_short: AtomicBool::new(false),
             over: AtomicBool::new(false),
             told_lost: AtomicBool::new(false),
             slot: Mutex::new(Some(slot)),
         });
         shared.hold(&held);
+        held.set_alarm(shared, None);
         Job(Context { task, held, shared: shared.clone() })
     }
 
@@ -120,16 +131,8 @@ impl Job {
     /// failed, [`stopped`](Context::stopped) says [`Stop::Timeout`], and whatever ends the job later is `lease.lost`.
     pub fn limit(&self, limits: Limits) {
         *lock(&self.held.limits) = limits;
-        let Some(limit) = limits.timeout.filter(|limit| *limit <= check::LONGEST) else { return };
-        let Context { held, shared, .. } = self.0.clone();
-        let runtime = shared.runtime.clone();
-        let alarm = runtime.spawn(async move {
-            sleep(limit).await;
-            held.time_out(&shared, limit).await;
-        });
-        if let Some(before) = lock(&self.held.alarm).replace(alarm.abort_handle()) {
-            before.abort();
-        }
+        *lock(&self.held.sign) = monotonic();
+        self.held.set_alarm(&self.shared, limits.timeout.filter(|limit| *limit <= check::LONGEST));
     }
 
     /// Ends the attempt as its handler ended, with the usage that the context was told. Whatever the handler did, the
@@ -218,8 +221,15 @@ impl Context {
         }
     }
 
-    /// Why the work must stop, if it must: [`stopped`](Self::stopped) without waiting.
+    /// Says that the handler is alive, and nothing else: for work that neither notes progress nor stores checkpoints. No
+    /// statement is sent for it, so it may be called as often as one likes.
+    pub fn alive(&self) {
+        *lock(&self.held.sign) = monotonic();
+    }
+
+    /// Why the work must stop, if it must: [`stopped`](Self::stopped) without waiting. A sign of life.
     pub fn stop(&self) -> Option<Stop> {
+        self.alive();
         let why = *self.held.stop.borrow();
         if why.is_some() {
             self.take_up();
@@ -244,12 +254,14 @@ impl Context {
 
     /// The team that the agent works for.
     pub fn team(&self) -> &Kurultai {
+        self.alive();
         &self.shared.kurultai
     }
 
     /// Enqueues a part of this task: its parent is this one, whatever it said, and unless it says otherwise it is
     /// delegated by this agent. Errors and cancel safety as [`Tasks::enqueue`](crate::tasks::Tasks::enqueue).
     pub async fn enqueue(&self, mut task: NewTask) -> Result<Enqueued> {
+        self.alive();
         task.parent_id = Some(self.task.id.clone());
         task.delegated_by.get_or_insert_with(|| self.shared.settings.agent.clone());
         self.team().tasks().enqueue(task).await
@@ -273,8 +285,9 @@ impl Context {
     }
 
     async fn tell(&self, progress: Option<f64>, checkpoint: Option<Json>) -> Result<Extended> {
-        let request = Extend { lease: self.lease(), ttl: None, progress, checkpoint };
-        let extended = self.shared.kurultai.tasks().renew(request).await;
+        self.alive();
+        let request = Extend { progress, checkpoint, ..Extend::new(self.lease()) };
+        let extended = self.held.send(&self.shared, request).await;
         self.held.note(&self.shared, &extended, None);
         extended
     }
@@ -282,6 +295,7 @@ impl Context {
     /// What the work has cost so far; stored when the task is completed or failed. Costs or seconds that are negative or
     /// no finite number are no reason to lose the work: they are dropped with a warning in the log.
     pub fn usage(&self, usage: Usage) {
+        self.alive();
         match usage.check() {
             Ok(()) => *lock(&self.held.usage) = Some(usage),
             Err(error) => tracing::warn!(%error, task = self.task.id, "the usage is dropped"),
@@ -325,6 +339,58 @@ impl Held {
     /// True the first time.
     pub(super) fn first_look(&self) -> bool {
         !self.looked.swap(true, Ordering::SeqCst)
+    }
+
+    /// For how long its handler shows no sign of life.
+    pub(super) fn silence(&self) -> Duration {
+        lock(&self.sign).elapsed()
+    }
+
+    /// For how long it may, and what then.
+    pub(super) fn stall_limit(&self, settings: &Settings) -> (Duration, OnStall) {
+        let limits = lock(&self.limits);
+        (limits.stall_after.unwrap_or(settings.stall_after), limits.on_stall.unwrap_or(settings.on_stall))
+    }
+
+    /// True the first time.
+    pub(super) fn stalls(&self) -> bool {
+        !self.stalled.swap(true, Ordering::SeqCst)
+    }
+
+    /// No lease lasts longer than its task's `max_runtime`.
+    fn capped(&self, until: Instant) -> Instant {
+        let most = self.task.max_runtime.and_then(|most| self.since.checked_add(most));
+        most.map_or(until, |most| most.min(until))
+    }
+
+    /// What a renewal says of the handler.
+    fn handler(&self, shared: &Shared) -> Handler {
+        if !self.stalled.load(Ordering::SeqCst) {
+            return Handler::Works;
+        }
+        let silence = self.silence();
+        if silence < self.stall_limit(&shared.settings).0 { Handler::Resumed } else { Handler::Stalled(silence) }
+    }
+
+    /// Ends the attempt when its time is over: after `limit` from now, or when it has run for the task's `max_runtime`,
+    /// a moment before the store ends its lease.
+    fn set_alarm(self: &Arc<Self>, shared: &Arc<Shared>, limit: Option<Duration>) {
+        let runtime = self.task.max_runtime.filter(|most| *most <= check::LONGEST);
+        let rest = runtime.map(|most| (most - (most / 10).min(Duration::from_secs(2))).saturating_sub(self.since.elapsed()));
+        let (span, ended) = match (limit, runtime, rest) {
+            (Some(limit), _, rest) if rest.is_none_or(|rest| limit < rest) => (limit, Ended::TimedOut(limit)),
+            (_, Some(most), Some(rest)) => (rest, Ended::Overran(most)),
+            _ => return,
+        };
+        let (held, shared) = (self.clone(), shared.clone());
+        let runtime = shared.runtime.clone();
+        let alarm = runtime.spawn(async move {
+            sleep(span).await;
+            held.cut_short(&shared, Stop::Timeout, ended).await;
+        });
+        if let Some(before) = lock(&self.alarm).replace(alarm.abort_handle()) {
+            before.abort();
+        }
     }
 
     /// Gives back its place.
@@ -371,7 +437,7 @@ impl Held {
 
     /// Whether the store may still be asked to do it later.
     fn may_yet_end(&self) -> bool {
-        if self.timed_out.load(Ordering::SeqCst) {
+        if self.cut_short.load(Ordering::SeqCst) {
             // Renewed no more, so it lapses by itself.
             return monotonic() < lock(&self.lease).1;
         }
@@ -379,21 +445,17 @@ impl Held {
     }
 
     /// Ends the attempt as failed, unless the handler ends it just now.
-    async fn time_out(self: &Arc<Self>, shared: &Shared, limit: Duration) {
+    pub(super) async fn cut_short(self: &Arc<Self>, shared: &Shared, stop: Stop, ended: Ended) {
         let turn = self.turn.lock().await;
         if self.over() || self.lost() || shared.vanished() {
             return;
         }
-        self.timed_out.store(true, Ordering::SeqCst);
-        self.halt(shared, Stop::Timeout);
+        self.cut_short.store(true, Ordering::SeqCst);
+        self.halt(shared, stop);
         let (limits, usage) = (*lock(&self.limits), *lock(&self.usage));
-        let (attempt, task) = {
-            let lease = lock(&self.lease);
-            (lease.0.attempt, lease.0.task_id.clone())
-        };
-        let outcome = Ended::TimedOut(limit).outcome(attempt, limits, usage);
+        let outcome = ended.outcome(self.task.attempt, limits, usage);
         if let Err(error) = self.finish(shared, outcome).await {
-            tracing::warn!(%error, task, "the time-out of the task was not stored");
+            tracing::warn!(%error, task = self.task.id, "that the attempt was ended was not stored");
         }
         self.let_go(shared);
         drop(turn);
@@ -430,13 +492,24 @@ impl Held {
         }
     }
 
+    /// With what is known of the handler.
+    async fn send(&self, shared: &Shared, request: Extend) -> Result<Extended> {
+        let handler = self.handler(shared);
+        let extended = shared.kurultai.tasks().renew(Extend { handler, ..request }).await;
+        if extended.is_ok() && handler == Handler::Resumed {
+            self.stalled.store(false, Ordering::SeqCst);
+        }
+        extended
+    }
+
     /// Renews the lease; where the store cannot, tries again for as long as the lease surely holds.
     pub(super) async fn renew(self: &Arc<Self>, shared: &Shared) {
         let (lease, until) = lock(&self.lease).clone();
         let renewed = timeout_at(until.into(), async {
             loop {
-                let trusted = monotonic() + shared.trusted();
-                let extended = shared.kurultai.tasks().extend(&lease, shared.settings.lease).await;
+                let trusted = self.capped(monotonic() + shared.trusted());
+                let request = Extend { ttl: Some(shared.settings.lease), ..Extend::new(lease.clone()) };
+                let extended = self.send(shared, request).await;
                 self.note(shared, &extended, Some(trusted));
                 match extended {
                     Err(error) if !is_gone(&error) && self.renewable() => {
@@ -458,11 +531,11 @@ impl Held {
     /// repeated until the lease is lost.
     pub(super) async fn end(&self, shared: &Shared, outcome: Outcome) -> Result<Finished> {
         let _turn = self.turn.lock().await;
-        if self.timed_out.load(Ordering::SeqCst) {
+        if self.cut_short.load(Ordering::SeqCst) {
             self.leave();
             let task = &lock(&self.lease).0.task_id;
             return Err(Error::lease_lost(format!(
-                "the attempt at task {task} had timed out and has failed; nothing was stored"
+                "the attempt at task {task} had been ended as failed; nothing was stored"
             )));
         }
         match self.finish(shared, outcome).await {
@@ -501,7 +574,7 @@ impl Held {
     }
 
     pub(super) fn renewable(&self) -> bool {
-        !self.over() && !self.lost() && !self.timed_out.load(Ordering::SeqCst)
+        !self.over() && !self.lost() && !self.cut_short.load(Ordering::SeqCst)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{
     job::{Held, Job, Stop, is_closed, lock},
     settings::Settings,
+    stall::watch_signs,
     watch::watch,
 };
 use crate::{
@@ -21,7 +22,7 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{self, Notify, OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{self, OwnedSemaphorePermit, Semaphore, mpsc},
     task::AbortHandle,
     time::{sleep, timeout},
 };
@@ -43,7 +44,7 @@ pub(super) struct Shared {
     slots: Arc<Semaphore>,
     held: Mutex<Vec<Arc<Held>>>,
     /// Something has come to be held.
-    taken: Notify,
+    taken: sync::watch::Sender<()>,
     pub(super) draining: sync::watch::Sender<bool>,
     vanished: AtomicBool,
 }
@@ -57,7 +58,7 @@ impl Jobs {
             slots: Arc::new(Semaphore::new(settings.concurrency)),
             settings,
             held: Mutex::default(),
-            taken: Notify::new(),
+            taken: sync::watch::Sender::new(()),
             draining: sync::watch::Sender::new(false),
             vanished: AtomicBool::new(false),
         });
@@ -130,7 +131,7 @@ impl Shared {
 
     pub(super) fn hold(&self, held: &Arc<Held>) {
         lock(&self.held).push(held.clone());
-        self.taken.notify_one();
+        self.taken.send_replace(());
     }
 
     pub(super) fn let_go(&self, held: &Held) {
@@ -142,8 +143,10 @@ impl Shared {
     }
 
     pub(super) async fn something_held(&self) {
+        let mut taken = self.taken.subscribe();
         while lock(&self.held).is_empty() {
-            self.taken.notified().await;
+            // An error would mean that `self` is gone.
+            drop(taken.changed().await);
         }
     }
 
@@ -196,7 +199,9 @@ impl Shared {
 /// Until nothing is claimed and nothing held any more.
 async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
     let agents = &shared.kurultai.session().agents;
-    let Ok(_at_work) = agents.begin() else { return };
+    let Ok(_call) = agents.begin() else { return };
+    // Registering was the first beat.
+    let at_work = shared.kurultai.agents().at_work(&shared.settings.agent, shared.settings.heartbeat);
     let working = async {
         // That the store is closed ends the claim by itself, so that nothing is given to it that has to go back later.
         tokio::select! {
@@ -218,8 +223,9 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
         () = working => {}
         () = renew(&shared) => {}
         () = watch(&shared) => {}
-        () = beat(&shared) => {}
+        () = watch_signs(&shared) => {}
     }
+    at_work.leave().await;
 }
 
 /// Until an error that no repetition mends. What a dropped claim was given is released by the queue.
@@ -256,18 +262,6 @@ async fn renew(shared: &Shared) {
         sleep(shared.settings.lease / 3).await;
         let held = shared.held();
         join_all(held.iter().filter(|held| held.renewable()).map(|held| held.renew(shared))).await;
-    }
-}
-
-/// The sign that this process runs, also where there is nothing to do. Registering was the first.
-async fn beat(shared: &Shared) {
-    loop {
-        sleep(shared.settings.heartbeat).await;
-        match shared.kurultai.agents().beat(&shared.settings.agent).await {
-            Err(error) if is_closed(&error) => return std::future::pending().await,
-            Err(error) => tracing::warn!(%error, agent = shared.settings.agent, "no heartbeat"),
-            Ok(_) => {}
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     tasks::{Claimed, Finished, Outcome, Status, rules::snoozed_too_often},
 };
 use chrono::{DateTime, Utc};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Report {
     pub end: End,
 }
 
-/// How an attempt ended.
+/// How an attempt ended, or that it does not.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum End {
@@ -37,6 +37,11 @@ pub enum End {
     Snoozed {
         /// When it can be claimed again.
         run_at: Option<DateTime<Utc>>,
+    },
+    /// It has not ended: its handler shows no sign of life. Its lease is renewed, and its agent counts as stuck.
+    Stalled {
+        /// For how long.
+        silence: Duration,
     },
 }
 
@@ -77,12 +82,20 @@ impl Listener {
         self.tell(Report { task: task.clone(), end });
     }
 
+    /// Its handler is silent, and may still end.
+    pub(super) fn stalled(&self, task: &Arc<Claimed>, silence: Duration) {
+        self.tell(Report { task: task.clone(), end: End::Stalled { silence } });
+    }
+
     fn tell(&self, report: Report) {
         if let End::Failed { error, .. } = &report.end {
             tracing::warn!("{report}");
             if gist(error) != error {
                 tracing::debug!("attempt {} of task {}: {error}", report.task.attempt, report.task.id);
             }
+        }
+        if let End::Stalled { .. } = &report.end {
+            tracing::warn!("{report}");
         }
         if let Some(listener) = &self.0 {
             listener(&report);
@@ -98,6 +111,10 @@ impl fmt::Display for Report {
             End::Completed => f.write_str(" completed"),
             End::Released => f.write_str(" was given back"),
             End::Snoozed { .. } => f.write_str(" was put off"),
+            End::Stalled { silence } => {
+                let silence = silence.as_secs();
+                write!(f, ": its handler has shown no sign of life for {silence} s; its agent counts as stuck")
+            }
             End::Failed { error, status, run_at } => {
                 write!(f, " failed: {}; ", gist(error))?;
                 match (status, run_at) {

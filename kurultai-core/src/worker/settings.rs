@@ -1,5 +1,17 @@
 use super::report::Listener;
+use crate::words::words;
 use std::time::Duration;
+
+words! {
+    /// What becomes of an attempt whose handler has shown no sign of life for too long.
+    OnStall, "on_stall" {
+        /// Its lease is renewed, which is no sign of work, so that its agent's health says stuck, and why. The default: it
+        /// may still end.
+        Report = "report",
+        /// It has failed: its lease ends, its handler is told to stop, and what it does later counts for nothing.
+        Release = "release",
+    }
+}
 
 /// What the loop goes by.
 #[derive(Debug, Clone)]
@@ -11,5 +23,7 @@ pub(super) struct Settings {
     pub(super) wait: Duration,
     pub(super) grace: Duration,
     pub(super) heartbeat: Duration,
+    pub(super) stall_after: Duration,
+    pub(super) on_stall: OnStall,
     pub(super) listener: Listener,
 }

@@ -1,0 +1,43 @@
+//! Handlers that show no sign of life. That a lease is renewed says that the process runs, and nothing of the handler.
+
+use super::{
+    ended::Ended,
+    job::{Held, Stop},
+    jobs::Shared,
+    settings::OnStall,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// How often it looks at the least and at the most, while something is held.
+const SELDOM: Duration = Duration::from_secs(1);
+const OFTEN: Duration = Duration::from_millis(10);
+
+/// For ever.
+pub(super) async fn watch_signs(shared: &Arc<Shared>) {
+    loop {
+        shared.something_held().await;
+        let mut next = SELDOM;
+        for held in shared.held() {
+            let (stall_after, then) = held.stall_limit(&shared.settings);
+            let silence = held.silence();
+            if silence < stall_after {
+                next = next.min(stall_after - silence);
+            } else if held.stalls() {
+                shared.runtime.spawn(stalled(shared.clone(), held, silence, then));
+            }
+        }
+        sleep(next.max(OFTEN)).await;
+    }
+}
+
+/// In a task of its own: the store may not answer.
+async fn stalled(shared: Arc<Shared>, held: Arc<Held>, silence: Duration, then: OnStall) {
+    match then {
+        OnStall::Report => {
+            shared.settings.listener.stalled(&held.task, silence);
+            held.renew(&shared).await;
+        }
+        OnStall::Release => held.cut_short(&shared, Stop::Stalled, Ended::Stalled(silence)).await,
+    }
+}
