@@ -3,11 +3,11 @@
 use crate::{
     output::{Done, number, say, say_all, say_json, table, text, whole},
     text::{ago, clean, natural, now, utc},
+    watch::Silences,
 };
-use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Json, Kurultai,
-    agents::{AgentInfo, AgentStatus, NewAgent, council},
+    Json, Kurultai, Result,
+    agents::{AgentHealth, AgentInfo, AgentStatus, AgentUpdate, Health, NewAgent, Thresholds, council},
 };
 use serde::Serialize;
 
@@ -19,15 +19,44 @@ pub(crate) enum Command {
     List,
     /// One agent, by id, name or alias
     Show { name: String },
-    /// A sign that these agents' processes run, as a sidecar gives every 30 seconds
+    /// How everybody fares: alive, idle, stuck, dead or unknown, and why
+    Health {
+        #[command(flatten)]
+        silences: Silences,
+    },
+    /// What it has learned and lost
+    Update(Update),
+    /// A sign that these agents' processes run, once; `kurultai heartbeat` goes on
     Beat {
         #[arg(required = true)]
         ids: Vec<String>,
+        /// Register those that are unknown
+        #[arg(long)]
+        create: bool,
     },
     /// Let it finish what it holds and give it nothing new; `register` ends it
     Drain { id: String },
-    /// Remove it; its leases run out by themselves
-    Deregister { id: String },
+    /// Remove it, unless it holds tasks
+    Deregister {
+        id: String,
+        /// Also where it holds tasks: they are in the queue again
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    id: String,
+    /// Capabilities that it has from now on
+    #[arg(long, value_delimiter = ',')]
+    add: Vec<String>,
+    /// Capabilities that it has no more
+    #[arg(long, value_delimiter = ',')]
+    remove: Vec<String>,
+    /// A JSON object instead of what was there
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +65,7 @@ pub(crate) struct Register {
     #[arg(required_unless_present = "preset", conflicts_with = "preset")]
     id: Option<String>,
     /// A ready-made team
-    #[arg(long, value_parser = ["council"])]
+    #[arg(long, value_parser = ["council", "kurultai"])]
     preset: Option<String>,
     /// Any name, as Möngke
     #[arg(long)]
@@ -61,25 +90,33 @@ impl Command {
         match self {
             Command::Register(register) => register.run(kurultai, json).await,
             Command::List => {
-                let agents = agents.list().await?;
+                let seen = seen(kurultai).await?;
                 if json {
-                    return say_json(&seen(&agents));
+                    return say_json(&seen);
                 }
-                if agents.is_empty() {
+                if seen.is_empty() {
                     return say("no agent is registered");
                 }
-                say_all(&lines(&agents))
+                say_all(&list(&seen))
             }
             Command::Show { name } => {
                 let agent = agents.get(&name).await?;
-                if json {
-                    return say_json(&Seen::new(&agent));
-                }
-                show(&agent)
+                let health = agents.health_of(&agent.id, Thresholds::default()).await?;
+                let seen = Seen { agent, health };
+                if json { say_json(&seen) } else { show(&seen) }
             }
-            Command::Beat { ids } => {
+            Command::Health { silences } => {
+                let health = agents.health(silences.thresholds()).await?;
+                if json { say_json(&health) } else { say_all(&reasons(&health)) }
+            }
+            Command::Update(Update { id, add, remove, metadata }) => {
+                let metadata = metadata.map(Json::text).transpose()?;
+                agents.update(&id, AgentUpdate { add, remove, metadata }).await?;
+                said(json, &id, "is updated")
+            }
+            Command::Beat { ids, create } => {
                 let all: Vec<&str> = ids.iter().map(String::as_str).collect();
-                if let Some(unknown) = agents.beat_many(&all).await?.first() {
+                if let Some(unknown) = agents.beat_many(&all, create).await?.first() {
                     // The others have their beat; this says who has none.
                     agents.beat(unknown).await?;
                 }
@@ -93,8 +130,8 @@ impl Command {
                 agents.drain(&id).await?;
                 said(json, &id, "is draining")
             }
-            Command::Deregister { id } => {
-                agents.deregister(&id).await?;
+            Command::Deregister { id, force } => {
+                agents.deregister(&id, force).await?;
                 said(json, &id, "is removed")
             }
         }
@@ -134,45 +171,46 @@ fn said(json: bool, id: &str, what: &str) -> Done {
 
 /// An agent with what is computed of it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct Seen {
     #[serde(flatten)]
-    agent: &'a AgentInfo,
-    alive: bool,
-    state: &'static str,
+    agent: AgentInfo,
+    health: AgentHealth,
 }
 
-impl<'a> Seen<'a> {
-    fn new(agent: &'a AgentInfo) -> Self {
-        Seen { agent, alive: agent.is_alive(now().timestamp_micros()), state: state(agent) }
+pub(crate) async fn seen(kurultai: &Kurultai) -> Result<Vec<Seen>> {
+    let agents = kurultai.agents().list().await?;
+    let mut health = kurultai.agents().health(Thresholds::default()).await?;
+    // Somebody may have come or gone between the two.
+    let both = |agent: AgentInfo| {
+        let at = health.iter().position(|health| health.agent == agent.id)?;
+        Some(Seen { health: health.swap_remove(at), agent })
+    };
+    Ok(agents.into_iter().filter_map(both).collect())
+}
+
+impl Seen {
+    /// One word for how it is.
+    fn state(&self) -> &'static str {
+        match (self.agent.status, self.health.state) {
+            (AgentStatus::Offline, _) => "stopped",
+            (AgentStatus::Draining, Health::Alive | Health::Idle) => "draining",
+            (_, state) => state.as_str(),
+        }
+    }
+
+    fn load(&self) -> String {
+        let most = self.agent.max_concurrent.map_or("any".to_owned(), |most| most.to_string());
+        format!("{}/{most}", self.agent.current_load)
+    }
+
+    fn last_sign(&self) -> String {
+        let last = self.agent.infra_heartbeat.max(self.agent.last_heartbeat);
+        last.map_or("never".to_owned(), |at| ago(at, now()))
     }
 }
 
-pub(crate) fn seen(agents: &[AgentInfo]) -> Vec<Seen<'_>> {
-    agents.iter().map(Seen::new).collect()
-}
-
-/// One word for how it is.
-fn state(agent: &AgentInfo) -> &'static str {
-    match agent.status {
-        AgentStatus::Offline => "offline",
-        _ if !agent.is_alive(now().timestamp_micros()) => "dead",
-        AgentStatus::Draining => "draining",
-        _ if !agent.has_room() => "full",
-        _ if agent.current_load > 0 => "working",
-        _ => "idle",
-    }
-}
-
-fn last_seen(agent: &AgentInfo) -> DateTime<Utc> {
-    agent.infra_heartbeat.max(agent.last_heartbeat).unwrap_or(agent.created_at)
-}
-
-fn load(agent: &AgentInfo) -> String {
-    let most = agent.max_concurrent.map_or("any".to_owned(), |most| most.to_string());
-    format!("{}/{most}", agent.current_load)
-}
-
-pub(crate) fn lines(agents: &[AgentInfo]) -> Vec<String> {
+/// With what they can do.
+fn list(seen: &[Seen]) -> Vec<String> {
     let columns = [
         text("AGENT"),
         text("NAME"),
@@ -181,33 +219,40 @@ pub(crate) fn lines(agents: &[AgentInfo]) -> Vec<String> {
         whole("LAST SIGN"),
         text("CAPABILITIES"),
     ];
-    let now = now();
-    let rows: Vec<Vec<String>> = agents
-        .iter()
-        .map(|agent| {
-            vec![
-                agent.id.clone(),
-                agent.display_name.clone(),
-                state(agent).to_owned(),
-                load(agent),
-                ago(last_seen(agent), now),
-                agent.capabilities.join(", "),
-            ]
-        })
-        .collect();
-    table(&columns, &rows)
+    let row = |seen: &Seen| {
+        let AgentInfo { id, display_name, capabilities, .. } = &seen.agent;
+        let (state, capabilities) = (seen.state().to_owned(), capabilities.join(", "));
+        vec![id.clone(), display_name.clone(), state, seen.load(), seen.last_sign(), capabilities]
+    };
+    table(&columns, &seen.iter().map(row).collect::<Vec<_>>())
 }
 
-fn show(agent: &AgentInfo) -> Done {
+/// With how they fare.
+pub(crate) fn lines(seen: &[Seen]) -> Vec<String> {
+    let columns = [text("AGENT"), whole("STATE"), number("LOAD"), whole("LAST SIGN"), text("WHY")];
+    let row = |seen: &Seen| {
+        let state = seen.state().to_owned();
+        vec![seen.agent.id.clone(), state, seen.load(), seen.last_sign(), seen.health.reason.clone()]
+    };
+    table(&columns, &seen.iter().map(row).collect::<Vec<_>>())
+}
+
+fn reasons(health: &[AgentHealth]) -> Vec<String> {
+    let row = |h: &AgentHealth| vec![h.agent.clone(), h.state.to_string(), h.reason.clone()];
+    table(&[text("AGENT"), whole("STATE"), text("WHY")], &health.iter().map(row).collect::<Vec<_>>())
+}
+
+fn show(seen: &Seen) -> Done {
+    let agent = &seen.agent;
     let or_none =
         |names: &[String]| if names.is_empty() { "none".to_owned() } else { clean(&names.join(", ")) };
     say(format!("{}  {}", agent.id, clean(&agent.display_name)))?;
     if let Some(role) = &agent.role {
         say(format!("  role          {}", clean(role)))?;
     }
-    say(format!("  state         {}", state(agent)))?;
-    say(format!("  load          {}", load(agent)))?;
-    say(format!("  last sign     {}", ago(last_seen(agent), now())))?;
+    say(format!("  state         {}: {}", seen.state(), clean(&seen.health.reason)))?;
+    say(format!("  load          {}", seen.load()))?;
+    say(format!("  last sign     {}", seen.last_sign()))?;
     say(format!("  capabilities  {}", or_none(&agent.capabilities)))?;
     say(format!("  aliases       {}", or_none(&agent.aliases)))?;
     if agent.metadata != Json::default() {

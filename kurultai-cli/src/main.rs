@@ -4,6 +4,7 @@ mod agents;
 mod change;
 mod demo;
 mod events;
+mod heartbeat;
 mod migrate;
 mod namespaces;
 mod output;
@@ -12,6 +13,8 @@ mod status;
 mod stdin;
 mod tasks;
 mod text;
+mod verify;
+mod watch;
 
 use clap::{Parser, Subcommand, error::ErrorKind};
 use kurultai_core::{Config, Error, Kind, Kurultai, Result};
@@ -21,7 +24,7 @@ use std::process::ExitCode;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; also where `tasks claim` finds nothing to claim
-  1  a defect of kurultai or of the database; a demo that does not add up
+  1  a defect of kurultai or of the database; a check of `verify` that failed; a demo that does not add up
   2  the call is wrong
   3  no such task or agent
   4  the state of the thing forbids it
@@ -63,6 +66,12 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Who is alive, what waits, what went wrong
     Status(status::Status),
+    /// Whether everything is in order: store, schema, clocks, heartbeats, and that a death is found
+    Verify(verify::Verify),
+    /// Declare agents dead or recovered, until the process is asked to end
+    Watch(watch::Watch),
+    /// Speak for agents that have no worker of ours, until the process is asked to end
+    Heartbeat(heartbeat::Heartbeat),
     /// Add, claim, finish and look at tasks
     #[command(subcommand)]
     Tasks(Box<tasks::Command>),
@@ -117,20 +126,23 @@ async fn run(mut cli: Cli) -> Done {
     // Of an empty variable clap makes an empty URL.
     cli.place.url = cli.place.url.filter(|url| !url.is_empty());
     let place = &cli.place;
-    match &cli.command {
+    match cli.command {
         Command::Migrate(migrate) => return migrate.run(place).await,
         Command::Demo(demo) => return demo.run(place).await,
+        Command::Heartbeat(heartbeat) => return heartbeat.run(place).await,
         _ => {}
     }
     let kurultai = Kurultai::open_with(place.config()?).await?;
     let done = match cli.command {
         Command::Status(status) => status.run(&kurultai, place.json).await,
+        Command::Verify(verify) => verify.run(&kurultai, place).await,
+        Command::Watch(watch) => watch.run(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
         Command::Events(command) => command.run(&kurultai, place.json).await,
         Command::Namespaces(command) => command.run(&kurultai, place.json).await,
         Command::Run(run) => run.run(&kurultai, place.json).await,
-        Command::Migrate(_) | Command::Demo(_) => Ok(()),
+        Command::Migrate(_) | Command::Demo(_) | Command::Heartbeat(_) => Ok(()),
     };
     kurultai.close().await;
     done

@@ -27,7 +27,7 @@ struct Picture<'a> {
     namespace: &'a str,
     store: &'a str,
     at: chrono::DateTime<chrono::Utc>,
-    agents: Vec<agents::Seen<'a>>,
+    agents: Vec<agents::Seen>,
     tasks: &'a Stats,
     dead_letters: &'a [Task],
     last_event: i64,
@@ -37,7 +37,7 @@ impl Status {
     pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
         let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
         loop {
-            let agents = kurultai.agents().list().await?;
+            let seen = agents::seen(kurultai).await?;
             let stats = kurultai.tasks().stats().await?;
             let dead = match stats.by_status.get(&TaskStatus::DeadLetter) {
                 None | Some(0) => vec![],
@@ -49,7 +49,6 @@ impl Status {
             let (namespace, store) = (kurultai.namespace(), kurultai.store_name());
             if json {
                 let last_event = kurultai.events().last_seq().await?;
-                let seen = agents::seen(&agents);
                 say_json(&Picture {
                     namespace,
                     store,
@@ -61,10 +60,10 @@ impl Status {
                 })?;
             } else {
                 let mut lines = vec![format!("team {namespace} on {store}, {}", utc(now())), String::new()];
-                lines.extend(if agents.is_empty() {
+                lines.extend(if seen.is_empty() {
                     vec!["no agent is registered".to_owned()]
                 } else {
-                    agents::lines(&agents)
+                    agents::lines(&seen)
                 });
                 lines.push(String::new());
                 lines.extend(numbers(&stats));

@@ -197,7 +197,20 @@ fn set(name: &str) -> Result<Option<String>> {
     }
 }
 
-pub(crate) fn number(name: &str, default: u64) -> Result<u64> {
+/// How often an agent says that its process runs: HEARTBEAT_INTERVAL in seconds, or else AGENT_HEARTBEAT_SECONDS;
+/// 30 s where neither is set. Fails with `config.env`.
+pub fn heartbeat_interval() -> Result<Duration> {
+    let seconds = number("HEARTBEAT_INTERVAL", number("AGENT_HEARTBEAT_SECONDS", 30)?)?;
+    if seconds == 0 {
+        return Err(environment(
+            "HEARTBEAT_INTERVAL is 0; allowed: a whole number of seconds from 1".to_owned(),
+        ));
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+/// A whole number from the environment; an empty variable is not set. Fails with `config.env`.
+pub fn number(name: &str, default: u64) -> Result<u64> {
     let Some(text) = set(name)? else { return Ok(default) };
     text.trim().parse::<u32>().map(u64::from).map_err(|_| {
         let most = u32::MAX;

@@ -1,6 +1,7 @@
 //! JSON text that was checked once and is stored as it came.
 
 mod same;
+pub(crate) mod seconds;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -17,6 +17,7 @@ use crate::{
     tasks::{AdoptOptions, Adoption, TaskQueue, TaskUpkeep, Tasks},
     upkeep,
 };
+use chrono::TimeDelta;
 use std::sync::Arc;
 
 /// One team on one store. Cheap to clone; needs a running tokio runtime.
@@ -167,6 +168,17 @@ impl Kurultai {
                 None => return Ok(found),
             }
         }
+    }
+
+    /// The tables, constraints and indexes that are missing or not ready, by name: none, unless somebody has dropped them.
+    pub async fn missing_schema(&self) -> Result<Vec<String>> {
+        self.store.missing_schema().await
+    }
+
+    /// By how much the store's clock is ahead of this machine's, to within the time of an answer. The store's own decides
+    /// leases, heartbeats and due times, so it only matters to programs that write times of theirs.
+    pub async fn clock_difference(&self) -> Result<TimeDelta> {
+        self.agents.clock_difference().await
     }
 
     /// Waits until what was sent is committed and lets go of the store. Later calls, and those that wait for work or

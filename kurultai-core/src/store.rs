@@ -32,6 +32,9 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// namespace itself has gone as well. `None` where it was not there.
     async fn delete_some(&self, namespace: &str) -> Result<Option<usize>>;
 
+    /// What of the schema is missing or not ready, by name.
+    async fn missing_schema(&self) -> Result<Vec<String>>;
+
     /// Statements sent so far, so that a test sees when one is added.
     fn statements(&self) -> u64;
 

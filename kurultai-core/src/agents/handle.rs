@@ -11,11 +11,13 @@ use super::{
 };
 use crate::{
     check,
+    clock::machine_now,
     error::{Error, Result},
     ids,
     session::Session,
     upkeep::FollowUp,
 };
+use chrono::TimeDelta;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -74,8 +76,9 @@ impl Agents {
     pub async fn beat_many(&self, agents: &[&str], create: bool) -> Result<Vec<String>> {
         let beat = |name: &&str| {
             let agent = ids::fold(name);
-            check::agent("agent", &agent)
-                .map_err(|_| Error::invalid("agent", name, "a name that folds to [a-z0-9][a-z0-9_-]{0,63}"))?;
+            check::agent("agent", &agent).map_err(|_| {
+                Error::invalid("agent", name, "a name that folds to [a-z0-9][a-z0-9_-]{0,63}")
+            })?;
             Ok(Beat { agent, create: create.then(|| (*name).to_owned()), last: false })
         };
         let beats = agents.iter().map(beat).collect::<Result<Vec<Beat>>>()?;
@@ -184,6 +187,12 @@ impl Agents {
         }
         self.follow_up.after(!holds.is_empty()).await;
         Ok(())
+    }
+
+    pub(crate) async fn clock_difference(&self) -> Result<TimeDelta> {
+        let begun = machine_now();
+        let there = self.registry.signs().await?.now;
+        Ok(TimeDelta::microseconds(there - i64::midpoint(begun, machine_now())))
     }
 
     /// The agent works in this process from now on; its beats are written with those of the others.

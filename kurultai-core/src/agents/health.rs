@@ -5,9 +5,11 @@ use crate::{
     check,
     clock::{Micros, micros, time},
     error::{Error, Result},
+    json::seconds,
     words::words,
 };
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
 use std::time::Duration;
 
 words! {
@@ -68,7 +70,7 @@ impl Thresholds {
 }
 
 /// How one agent fares, as far as this process can tell.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AgentHealth {
     /// Its id.
     pub agent: String,
@@ -77,18 +79,26 @@ pub struct AgentHealth {
     /// Why, in words.
     pub reason: String,
     /// The age of the last sign that its process runs.
+    #[serde(serialize_with = "seconds::serialize")]
     pub infra_age: Option<Duration>,
     /// The age of the last sign that it works: claim, renewal, progress, completion, failure.
+    #[serde(serialize_with = "seconds::serialize")]
     pub functional_age: Option<Duration>,
     /// How many tasks it holds.
     pub holds: u32,
     /// The age of the oldest claim among them.
+    #[serde(serialize_with = "seconds::serialize")]
     pub oldest_claim_age: Option<Duration>,
     /// When a watcher declared it dead, unless it has been declared recovered since.
     pub dead_at: Option<DateTime<Utc>>,
     /// For how long this process has watched it without a gap; zero in the first call. Where that is less than the
     /// threshold, no silence makes it `dead` unless a watcher has declared it.
+    #[serde(serialize_with = "whole")]
     pub watched_for: Duration,
+}
+
+fn whole<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    seconds::serialize(&Some(*span), to)
 }
 
 /// `watched_for` is for how long somebody has watched without a gap, `unheard_for` for how long that somebody has seen
@@ -148,12 +158,15 @@ fn state(
     if let Some(stalled) = &sign.stalled {
         let silent = span(now - stalled.since);
         let (task, task_type) = (&stalled.task, &stalled.task_type);
-        return (Health::Stuck, format!("the handler of task {task} ({task_type}) has been silent for {silent}"));
+        return (
+            Health::Stuck,
+            format!("the handler of task {task} ({task_type}) has been silent for {silent}"),
+        );
     }
     let Some(oldest) = sign.oldest_claim else {
-        let worked = sign.functional.map_or("it has not worked yet".to_owned(), |at| {
-            format!("worked {} ago", span(now - at))
-        });
+        let worked = sign
+            .functional
+            .map_or("it has not worked yet".to_owned(), |at| format!("worked {} ago", span(now - at)));
         return (Health::Idle, format!("holds no task; {worked}"));
     };
     let quiet = sign.functional.map_or(now - oldest, |at| now - at);
@@ -257,7 +270,13 @@ mod tests {
 
     #[test]
     fn a_sign_of_work_is_a_sign_of_life() {
-        let sign = Sign { infra: ago(4_000), functional: ago(10), holds: 1, oldest_claim: ago(60), ..Sign::default() };
+        let sign = Sign {
+            infra: ago(4_000),
+            functional: ago(10),
+            holds: 1,
+            oldest_claim: ago(60),
+            ..Sign::default()
+        };
         assert_eq!(seen(sign, 4_000).0, Health::Alive);
     }
 
@@ -274,6 +293,9 @@ mod tests {
         let second = Duration::from_secs(1);
         assert!(Thresholds::default().dead_after(second).stuck_after(second).check().is_ok());
         let error = Thresholds::default().stuck_after(Duration::ZERO).check().unwrap_err();
-        assert_eq!((error.code(), error.message()), ("input.invalid", "stuck_after is \"0 s\"; allowed: 1 s or more"));
+        assert_eq!(
+            (error.code(), error.message()),
+            ("input.invalid", "stuck_after is \"0 s\"; allowed: 1 s or more")
+        );
     }
 }

@@ -15,12 +15,12 @@ mod signs;
 mod types;
 mod watch;
 
+pub(crate) use beats::Beats;
 pub use contract::{Beat, Deregistered, HeartbeatWriter};
 pub use council::council;
 pub use handle::Agents;
-pub use health::{AgentHealth, Health, Thresholds};
-pub(crate) use beats::Beats;
 pub(crate) use health::is_silent;
+pub use health::{AgentHealth, Health, Thresholds};
 pub(crate) use names::not_found;
 pub use signs::{Declared, Says, Sign, Signs, Stalled, Term, Verdict};
 pub use types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent};

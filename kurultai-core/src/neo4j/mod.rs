@@ -77,6 +77,10 @@ impl Store for Neo4jStore {
         self.pulse_of(wanted).await
     }
 
+    async fn missing_schema(&self) -> Result<Vec<String>> {
+        self.missing().await
+    }
+
     async fn namespaces(&self) -> Result<Vec<NamespaceInfo>> {
         self.all_namespaces().await
     }

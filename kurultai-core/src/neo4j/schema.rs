@@ -33,7 +33,25 @@ RETURN [name, 'FOR ' + toLower(left(labelsOrTypes[0], 1)) + ':' + labelsOrTypes[
   + toLower(left(labelsOrTypes[0], 1)) + '.' + p) + ' IS UNIQUE'] AS row",
 );
 
+/// Those that answer queries; a constraint has an index of its own name.
+const READY: Statement =
+    Statement::plain("CYPHER 5 SHOW INDEXES YIELD name, state WHERE state = 'ONLINE' RETURN [name] AS row");
+
 impl Neo4jStore {
+    /// What a step has made and is not there, or not ready.
+    pub(super) async fn missing(&self) -> Result<Vec<String>> {
+        let mut ready = vec![];
+        for mut row in self.exec(self.query(READY)).await? {
+            ready.push(row.next::<String>()?);
+        }
+        let mut names: Vec<&str> = vec!["kurultai_schema"];
+        for (_, _, statements) in NEO4J {
+            let made = statements.lines().filter(|line| line.starts_with("CREATE "));
+            names.extend(made.filter_map(|line| line.split_whitespace().nth(2)));
+        }
+        Ok(names.into_iter().filter(|name| !ready.iter().any(|r| r == name)).map(str::to_owned).collect())
+    }
+
     pub(super) async fn migrate(&self, allowed: bool) -> Result<()> {
         let newest = NEO4J.last().map_or(0, |(version, ..)| *version);
         let done: Option<u32> = self.one(self.query(STEPS)).await?.next()?;

@@ -74,6 +74,10 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn missing_schema(&self) -> Result<Vec<String>> {
+        self.query(|tx| schema::missing(tx.connection)).await
+    }
+
     async fn namespaces(&self) -> Result<Vec<NamespaceInfo>> {
         self.query(namespaces::all).await
     }

@@ -28,15 +28,21 @@ pub(super) fn migrate(connection: &Connection, allowed: bool, deadline: Instant)
             format!("the database has schema {found}, this library knows {newest}; install a newer kurultai");
         return Err(Error::new(Kind::Storage, "store.schema_newer", message));
     }
-    let (ours, theirs) = (expected()?, objects(connection)?);
-    match ours.iter().find(|(name, object)| theirs.get(*name) != Some(object)) {
+    match missing(connection)?.first() {
         None => Ok(()),
-        Some((name, object)) => Err(conflict(format!(
-            "the {} {name:?} of this database is not the one of schema {newest}, as a build before the first release \
-             may have left it; move the file away and begin a new one",
-            object.kind
+        Some(name) => Err(conflict(format!(
+            "the {name} of this database is not the one of schema {newest}, as a build before the first release \
+             may have left it; move the file away and begin a new one"
         ))),
     }
+}
+
+/// What is not as a new database has it, as `index "task_due"`.
+pub(super) fn missing(connection: &Connection) -> Result<Vec<String>> {
+    let theirs = objects(connection)?;
+    let differs = |(name, object): &(&String, &Object)| theirs.get(*name) != Some(object);
+    let ours = expected()?;
+    Ok(ours.iter().filter(differs).map(|(name, object)| format!("{} {name:?}", object.kind)).collect())
 }
 
 fn version(connection: &Connection) -> Result<u32> {

@@ -149,8 +149,7 @@ pub(super) fn explain(
         preferred: vec![],
         assigned_to: task.assigned_to.clone(),
     };
-    let is_there =
-        |a: &&AgentInfo| a.status != AgentStatus::Offline && !is_silent(a.last_sign(), facts.now);
+    let is_there = |a: &&AgentInfo| a.status != AgentStatus::Offline && !is_silent(a.last_sign(), facts.now);
     let alive: Vec<&AgentInfo> = agents.iter().filter(is_there).collect();
     let able: Vec<&&AgentInfo> =
         alive.iter().filter(|a| route.served_by(&a.id, &a.capabilities, None, &[]).is_some()).collect();

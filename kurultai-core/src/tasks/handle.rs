@@ -231,8 +231,7 @@ impl Tasks {
     /// Notes how far the work is, 0 to 1; a sign of life. `task.progress` is an event at most twice a second and task, the
     /// last one always. Errors and answer as [`extend`](Self::extend).
     pub async fn progress(&self, lease: &Lease, progress: f64) -> Result<Extended> {
-        self.renew(Extend { progress: Some(progress), ..Extend::new(lease.clone()) })
-            .await
+        self.renew(Extend { progress: Some(progress), ..Extend::new(lease.clone()) }).await
     }
 
     /// Stores where the next attempt can go on; a sign of life. Errors and answer as [`extend`](Self::extend).

@@ -246,7 +246,8 @@ fn lapse(facts: &Facts, draw: f64) -> Change {
     if let Some(most) = facts.max_runtime
         && facts.claimed_at.is_some_and(|at| at.saturating_add(most) <= facts.now)
     {
-        let error = format!("longer at work than its max_runtime of {} s; it was held by {holder}", most / 1_000_000);
+        let error =
+            format!("longer at work than its max_runtime of {} s; it was held by {holder}", most / 1_000_000);
         let failure = Failure { kind: FailureKind::MaxRuntime, ..Failure::new(error) };
         return Change { keep_claim: false, ..failed(facts, failure, draw) };
     }

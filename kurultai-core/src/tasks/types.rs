@@ -183,7 +183,7 @@ pub struct Claimed {
     /// How many it may have.
     pub max_attempts: u32,
     /// How long the attempt may take; the store keeps it.
-    #[serde(default, with = "seconds")]
+    #[serde(default, with = "crate::json::seconds")]
     pub max_runtime: Option<Duration>,
     /// Who gave it on.
     pub delegated_by: Option<String>,
@@ -399,7 +399,7 @@ pub struct Task {
     /// How many it may have.
     pub max_attempts: u32,
     /// How long one attempt may take; the store keeps it. `None` for as long as its lease is renewed.
-    #[serde(default, with = "seconds")]
+    #[serde(default, with = "crate::json::seconds")]
     pub max_runtime: Option<Duration>,
     /// How often its attempts were put off, since it was enqueued or requeued.
     pub snoozes: u32,
@@ -531,20 +531,5 @@ impl Percentiles {
             count => spans[((count - 1) as f64 * share).round() as usize].max(0) as f64 / 1e6,
         };
         Percentiles { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
-    }
-}
-
-/// A span as JSON has it: a number of seconds.
-mod seconds {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-    use std::time::Duration;
-
-    pub(super) fn serialize<S: Serializer>(span: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        span.map(|span| span.as_secs_f64()).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        let seconds = Option::<f64>::deserialize(from)?;
-        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
     }
 }

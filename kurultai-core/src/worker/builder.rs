@@ -141,8 +141,9 @@ impl Agent {
         self
     }
 
-    /// How often the agent says that its process runs. Default 30 s, or HEARTBEAT_INTERVAL in seconds; after 120 s
-    /// of silence an agent counts as dead.
+    /// How often the agent says that its process runs. Default 30 s, or HEARTBEAT_INTERVAL (else
+    /// AGENT_HEARTBEAT_SECONDS) in seconds. Agents of one process beat in one statement, as often as the most eager of
+    /// them wants it.
     pub fn heartbeat(mut self, interval: Duration) -> Self {
         self.heartbeat = Some(interval);
         self
@@ -178,7 +179,7 @@ impl Agent {
         }
         self.settings.heartbeat = match self.heartbeat {
             Some(interval) => interval,
-            None => Duration::from_secs(config::number("HEARTBEAT_INTERVAL", 30)?),
+            None => config::heartbeat_interval()?,
         };
         self.check()?;
         let closed = kurultai.session().agents.is_closing();

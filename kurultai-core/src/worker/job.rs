@@ -369,14 +369,20 @@ impl Held {
             return Handler::Works;
         }
         let silence = self.silence();
-        if silence < self.stall_limit(&shared.settings).0 { Handler::Resumed } else { Handler::Stalled(silence) }
+        if silence < self.stall_limit(&shared.settings).0 {
+            Handler::Resumed
+        } else {
+            Handler::Stalled(silence)
+        }
     }
 
     /// Ends the attempt when its time is over: after `limit` from now, or when it has run for the task's `max_runtime`,
     /// a moment before the store ends its lease.
     fn set_alarm(self: &Arc<Self>, shared: &Arc<Shared>, limit: Option<Duration>) {
         let runtime = self.task.max_runtime.filter(|most| *most <= check::LONGEST);
-        let rest = runtime.map(|most| (most - (most / 10).min(Duration::from_secs(2))).saturating_sub(self.since.elapsed()));
+        let rest = runtime.map(|most| {
+            (most - (most / 10).min(Duration::from_secs(2))).saturating_sub(self.since.elapsed())
+        });
         let (span, ended) = match (limit, runtime, rest) {
             (Some(limit), _, rest) if rest.is_none_or(|rest| limit < rest) => (limit, Ended::TimedOut(limit)),
             (_, Some(most), Some(rest)) => (rest, Ended::Overran(most)),

@@ -113,7 +113,10 @@ impl fmt::Display for Report {
             End::Snoozed { .. } => f.write_str(" was put off"),
             End::Stalled { silence } => {
                 let silence = silence.as_secs();
-                write!(f, ": its handler has shown no sign of life for {silence} s; its agent counts as stuck")
+                write!(
+                    f,
+                    ": its handler has shown no sign of life for {silence} s; its agent counts as stuck"
+                )
             }
             End::Failed { error, status, run_at } => {
                 write!(f, " failed: {}; ", gist(error))?;
