@@ -2,11 +2,12 @@
 //!
 //! Reading order: [`arena`] (a store for one run), [`role`] (what a worker process does), [`staff`] (how the run
 //! starts, kills and hears them), [`standstill`] (what the machine is to blame for), [`count`] (the verdict, from the
-//! store and its event log alone), then the runs: [`storm`], [`kills`], [`stops`], [`crashes`].
+//! store and its event log alone), then the runs: [`storm`], [`kills`], [`stops`], [`deaths`], [`crashes`].
 
 pub mod arena;
 pub mod count;
 pub mod crashes;
+pub mod deaths;
 pub mod kills;
 pub mod role;
 pub mod staff;

@@ -1,10 +1,10 @@
-//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2). The long form is `cargo xtask chaos`, which also
+//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found (G6). The long form is `cargo xtask chaos`, which also
 //! times the takeovers: that needs a machine that does nothing else.
 //!
 //! One at a time: each keeps both cores of a small machine busy.
 #![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
-use kurultai_tests::chaos::{Arena, Report, kills, stops, storm};
+use kurultai_tests::chaos::{Arena, Report, deaths, kills, stops, storm};
 use std::path::Path;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -49,6 +49,11 @@ async fn stopped(arena: Arena, count: usize) {
     assert!(report.refused > 0, "no stale completion was refused: {report}");
 }
 
+async fn dead(arena: Arena, count: usize) {
+    let _turn = turn().await;
+    deaths::run(program(), &arena, count).await.unwrap().check().unwrap();
+}
+
 mod sqlite {
     use super::*;
 
@@ -75,6 +80,11 @@ mod sqlite {
     async fn a_worker_that_slept_through_its_lease_changes_nothing() {
         stopped(arena(), 10).await;
     }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn each_death_is_found_once() {
+        dead(arena(), 20).await;
+    }
 }
 
 mod neo4j {
@@ -98,5 +108,10 @@ mod neo4j {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_worker_that_slept_through_its_lease_changes_nothing() {
         stopped(Arena::neo4j(), 10).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn each_death_is_found_once() {
+        dead(Arena::neo4j(), 20).await;
     }
 }

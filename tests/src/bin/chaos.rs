@@ -3,7 +3,7 @@
 //! It is its own helper process too, since `cargo run` builds no other program.
 
 use kurultai_tests::{
-    chaos::{Arena, Report, Result, crashes, kills, role, stops},
+    chaos::{Arena, Report, Result, crashes, deaths, kills, role, stops},
     history::{command, participant},
 };
 use std::{
@@ -14,10 +14,11 @@ use tokio::task::spawn_blocking;
 use xtask::server::Server;
 
 const HELP: &str = "\
-chaos [--stops 60] [--kills 5000] [--tasks 100000] [--crashes 10] [--store sqlite|neo4j|both]
+chaos [--stops 60] [--deaths 200] [--kills 5000] [--tasks 100000] [--crashes 10]
+      [--store sqlite|neo4j|both]
 
-Stops and kills worker processes at random, then counts what is left; on Neo4j then kills the server
-itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
+Stops and kills worker processes at random, then counts what is left; kills and stops agents before
+two watchers, who have to find each death in time; on Neo4j then kills the server itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
 fresh one; for the crashes always a fresh one. Exit code 1 where anything was lost, done twice or
 taken over too late.
 
@@ -26,6 +27,7 @@ chaos history|liveness|cases [ARGS]: processes of every language; `chaos history
 
 struct Options {
     stops: usize,
+    deaths: usize,
     kills: usize,
     tasks: usize,
     crashes: usize,
@@ -37,7 +39,7 @@ const TASKS_PER_CRASH: usize = 1_000;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("work" | "enqueue") => return role::main(&args),
+        Some("work" | "enqueue" | "live" | "watch") => return role::main(&args),
         Some("participant") => return participant::main(&args[1..]),
         Some("history" | "liveness" | "cases") => return command::main(&args),
         _ => {}
@@ -57,13 +59,20 @@ fn main() -> ExitCode {
 }
 
 fn options(args: &[String]) -> Option<Options> {
-    let mut options =
-        Options { stops: 60, kills: 5_000, tasks: 100_000, crashes: 10, store: "both".to_owned() };
+    let mut options = Options {
+        stops: 60,
+        deaths: 200,
+        kills: 5_000,
+        tasks: 100_000,
+        crashes: 10,
+        store: "both".to_owned(),
+    };
     for pair in args.chunks(2) {
         let [name, value] = pair else { return None };
         match name.as_str() {
             "--kills" => options.kills = value.parse().ok()?,
             "--tasks" => options.tasks = value.parse().ok()?,
+            "--deaths" => options.deaths = value.parse().ok()?,
             "--stops" => options.stops = value.parse().ok()?,
             "--crashes" => options.crashes = value.parse().ok()?,
             "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => {
@@ -82,7 +91,7 @@ async fn run(options: &Options) -> Result {
     if options.store == "sqlite" {
         return Ok(());
     }
-    if options.stops > 0 || options.kills > 0 {
+    if options.stops > 0 || options.deaths > 0 || options.kills > 0 {
         let server = spawn_blocking(Server::named_or_new).await??;
         stop_and_kill(options, || Ok(Arena::of_server(server.url()))).await?;
     }
@@ -103,6 +112,12 @@ async fn stop_and_kill(options: &Options, arena: impl Fn() -> Result<Arena>) -> 
         if report.refused == 0 {
             return Err("no stale completion was refused, so nothing was tested".into());
         }
+    }
+    if options.deaths > 0 {
+        let deaths = deaths::run(&program, &arena()?, options.deaths).await?;
+        writeln!(io::stdout(), "{deaths}")?;
+        deaths.check()?;
+        deaths.check_times()?;
     }
     if options.kills > 0 {
         let report = told(kills::run(&program, &arena()?, options.kills, options.tasks).await?)?;

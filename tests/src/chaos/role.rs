@@ -5,6 +5,8 @@
 //!   `done TASK VERSION CLAIM`, `lost TASK VERSION` (a finish that was refused).
 //! - `serve URL NAMESPACE AGENT GRACE_MS`: a worker with a handler, until it is asked to end: `took TASK VERSION`; a
 //!   task with the payload `"quick"` is done when the process has been asked, any other never.
+//! - `live URL NAMESPACE AGENT BEAT_MS`: an agent that takes one task and never ends it: `took TASK VERSION`.
+//! - `watch URL NAMESPACE EVERY_MS DEAD_MS`: watches the team.
 //! - `enqueue URL NAMESPACE COUNT PAUSE_MS`: `ready`, then `added TASK`.
 //!
 //! Each says `repeats CODE` where it repeats a call, and `stood FROM TO` where it did not run. Whatever else goes wrong is
@@ -13,7 +15,7 @@
 use super::{Result, arena, standstill};
 use kurultai_core::{
     Error, Json, Kurultai,
-    agents::NewAgent,
+    agents::{NewAgent, Thresholds, Watch},
     clock::monotonic,
     tasks::{Claim, Claimed},
     worker::{Agent as Serving, Context},
@@ -67,6 +69,20 @@ async fn play(args: &[String]) -> Result {
             let worker = Serving::new(agent).concurrency(9).grace(Duration::from_millis(grace.parse()?));
             worker.task("storm", serve).run(&kurultai).await?;
             Ok(())
+        }
+        ["live", url, namespace, agent, beat] => {
+            let kurultai = arena::open(url, namespace).await?;
+            // Only its death may end a lease.
+            let agent = Serving::new(agent).lease(Duration::from_secs(3_600));
+            let agent = agent.heartbeat(Duration::from_millis(beat.parse()?));
+            agent.task("storm", hold).run(&kurultai).await?;
+            Ok(())
+        }
+        ["watch", url, namespace, every, dead_after] => {
+            let kurultai = arena::open(url, namespace).await?;
+            let thresholds = Thresholds::default().dead_after(Duration::from_millis(dead_after.parse()?));
+            let watch = Watch::default().every(Duration::from_millis(every.parse()?)).thresholds(thresholds);
+            Ok(kurultai.agents().watch(watch).await?)
         }
         ["enqueue", url, namespace, count, pause] => {
             let kurultai = arena::open(url, namespace).await?;
@@ -137,6 +153,11 @@ async fn serve(context: Context, payload: Json) -> Result {
     say(&format!("took {} {}", context.task.id, context.fencing_token()))?;
     asked.recv().await;
     if payload.as_str() == "\"quick\"" { Ok(()) } else { std::future::pending().await }
+}
+
+async fn hold(context: Context, _payload: Json) -> Result {
+    say(&format!("took {} {}", context.task.id, context.fencing_token()))?;
+    std::future::pending().await
 }
 
 async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {

@@ -91,6 +91,17 @@ impl Staff {
         self.hire(name, "enqueue", &[count.to_string(), pause.as_millis().to_string()])
     }
 
+    /// Takes one task and never ends it.
+    pub fn agent(&mut self, beat: Duration) -> Result<Member> {
+        let name = format!("agent-{}", self.hired);
+        self.hire(name.clone(), "live", &[name, beat.as_millis().to_string()])
+    }
+
+    pub fn watcher(&mut self, every: Duration, dead_after: Duration) -> Result<Member> {
+        let name = format!("watcher-{}", self.hired);
+        self.hire(name, "watch", &[every.as_millis().to_string(), dead_after.as_millis().to_string()])
+    }
+
     fn hire(&mut self, name: String, role: &str, job: &[String]) -> Result<Member> {
         self.hired += 1;
         let mut child = Command::new(&self.program)
