@@ -80,14 +80,13 @@ impl Observer {
             let old = sign.last().is_some_and(|last| signs.now - last > least);
             old && self.unheard(sign) > least
         };
-        let declared = |sign: &Sign| sign.dead_at.is_some_and(|at| sign.last().is_none_or(|last| last <= at));
         let (mut judgement, mut silent) = (Judgement::default(), vec![]);
         let (mut lively, mut quiet) = (0, vec![]);
         for sign in &signs.agents {
-            if sign.dead_at.is_some() && !declared(sign) {
+            if sign.dead_at.is_some() && !sign.is_dead() {
                 judgement.verdicts.push(verdict(sign, Says::Recovered));
             }
-            if declared(sign) || sign.has_stopped() {
+            if sign.is_dead() || sign.has_stopped() {
                 continue;
             }
             if silent_for(sign, dead_after) {
@@ -200,15 +199,15 @@ mod tests {
 
     #[test]
     fn a_death_is_found_within_the_threshold_and_one_check() {
-        for offset in 0..30 {
+        for (offset, victim) in (0..10).flat_map(|offset| (0..6).map(move |victim| (offset, victim))) {
             let mut world = World::of(6);
             world.watch(300 * SECOND);
             world.pass(offset * SECOND);
-            world.silent.push(3);
+            world.silent.push(victim);
             let killed = world.signs.now;
             let dead = world.watch(200 * SECOND);
             let ids: Vec<&str> = dead.iter().map(|(id, _)| id.as_str()).collect();
-            assert_eq!(ids, ["a3"]);
+            assert_eq!(ids, [format!("a{victim}")]);
             assert!(dead[0].1 - killed <= 120 * SECOND + EVERY, "{} s", (dead[0].1 - killed) / SECOND);
         }
     }
