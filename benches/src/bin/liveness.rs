@@ -67,7 +67,7 @@ async fn cycle(team: Kurultai, agent: String) {
     loop {
         drop(tasks.enqueue(NewTask::new("bench").expiry(Expiry::Never)).await);
         for claimed in tasks.claim(Claim::new(&agent)).await.unwrap_or_default() {
-            drop(tasks.complete(&claimed.lease, true).await);
+            drop(tasks.complete(&claimed.lease, serde_json::json!(true)).await);
         }
     }
 }
