@@ -141,6 +141,11 @@ pub(crate) fn micros(duration: Duration) -> Micros {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
 }
 
+/// The duration of so many microseconds.
+pub(crate) fn duration(micros: Micros) -> Duration {
+    Duration::from_micros(micros.max(0).unsigned_abs())
+}
+
 pub(crate) fn time(micros: Micros) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }

@@ -1,6 +1,8 @@
 //! What a store has seen of its agents, and what an observer says of them.
 
-use crate::clock::Micros;
+use super::types::AgentStatus;
+use crate::clock::{Micros, micros};
+use serde_json::json;
 use std::time::Duration;
 
 /// The signs of life of a team. Times are the store's.
@@ -56,6 +58,19 @@ impl Sign {
     pub fn has_stopped(&self) -> bool {
         self.stopped_at.is_some() && self.stopped_at >= self.last()
     }
+
+    /// Another program says of an agent that has stopped that it is `offline`, and not since when.
+    pub(crate) fn with_status(self, status: AgentStatus) -> Self {
+        match status {
+            AgentStatus::Offline => Sign { stopped_at: self.stopped_at.max(self.last()), ..self },
+            _ => self,
+        }
+    }
+
+    /// Declared dead, and not heard of since.
+    fn is_dead(&self) -> bool {
+        self.dead_at.is_some() && self.last() <= self.dead_at
+    }
 }
 
 /// What an observer says of an agent; the store confirms it or not.
@@ -87,6 +102,30 @@ pub struct Term {
     pub number: i64,
 }
 
+impl Verdict {
+    /// Whether what the store has of the agent says the same.
+    pub(crate) fn is_confirmed(&self, sign: &Sign, now: Micros) -> bool {
+        let Says::Dead(after) = self.says else { return sign.dead_at.is_some() && !sign.is_dead() };
+        let is_silent = sign.last().is_some_and(|last| now - last > micros(after));
+        is_silent && sign.sequence == self.sequence && !sign.has_stopped() && !sign.is_dead()
+    }
+
+    /// What its event tells.
+    pub(crate) fn told(&self, sign: &Sign, now: Micros, under: Option<&Term>) -> String {
+        let mut told = match self.says {
+            Says::Dead(_) => {
+                let silent = sign.last().map_or(0, |last| now - last);
+                json!({ "silent_for": silent as f64 / 1e6, "holds": sign.holds })
+            }
+            Says::Recovered => json!({}),
+        };
+        if let Some(term) = under {
+            told["term"] = term.number.into();
+        }
+        told.to_string()
+    }
+}
+
 /// What the store has confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Declared {
@@ -96,4 +135,44 @@ pub struct Declared {
     pub recovered: Vec<String>,
     /// The store has left work for itself: tasks of the dead are due.
     pub overdue: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Micros = 1_000_000;
+
+    fn silent() -> Sign {
+        Sign { infra: Some(SECOND), functional: Some(0), sequence: 7, ..Sign::default() }
+    }
+
+    fn says(says: Says, sign: &Sign, now: Micros) -> bool {
+        Verdict { agent: String::new(), sequence: 7, says }.is_confirmed(sign, now)
+    }
+
+    #[test]
+    fn a_death_is_confirmed_where_nothing_speaks_against_it() {
+        let dead = Says::Dead(Duration::from_secs(10));
+        assert!(says(dead, &silent(), 11 * SECOND + 1));
+        for (sign, now) in [
+            (silent(), 11 * SECOND),
+            (Sign { sequence: 8, ..silent() }, 12 * SECOND),
+            (Sign { functional: Some(2 * SECOND), ..silent() }, 12 * SECOND),
+            (Sign { stopped_at: Some(SECOND), ..silent() }, 12 * SECOND),
+            (silent().with_status(AgentStatus::Offline), 12 * SECOND),
+            (Sign { dead_at: Some(SECOND), ..silent() }, 12 * SECOND),
+            (Sign { sequence: 7, ..Sign::default() }, 12 * SECOND),
+        ] {
+            assert!(!says(dead, &sign, now), "{sign:?}");
+        }
+        assert!(says(dead, &Sign { dead_at: Some(0), ..silent() }, 12 * SECOND), "it has lived since");
+    }
+
+    #[test]
+    fn who_was_dead_and_was_heard_of_since_has_recovered() {
+        assert!(says(Says::Recovered, &Sign { dead_at: Some(0), ..silent() }, 0));
+        assert!(!says(Says::Recovered, &Sign { dead_at: Some(SECOND), ..silent() }, 0));
+        assert!(!says(Says::Recovered, &silent(), 0));
+    }
 }

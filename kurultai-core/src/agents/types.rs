@@ -22,6 +22,18 @@ words! {
     }
 }
 
+impl AgentStatus {
+    /// As the registry shows it: who has said that it stops, and was not heard of since, is offline.
+    pub(crate) fn unless_stopped(
+        self,
+        stopped_at: Option<DateTime<Utc>>,
+        last_sign: Option<DateTime<Utc>>,
+    ) -> Self {
+        let has_stopped = stopped_at.is_some() && stopped_at >= last_sign;
+        if self == AgentStatus::Active && has_stopped { AgentStatus::Offline } else { self }
+    }
+}
+
 /// An agent to register.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct NewAgent {

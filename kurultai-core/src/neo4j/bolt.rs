@@ -53,6 +53,11 @@ impl Cells {
             .ok_or_else(|| Error::internal(format!("column {} holds a value of another type", self.column)))
     }
 
+    /// A time that another program may have written; what cannot be read is none.
+    pub(super) fn time(&mut self) -> Result<Option<DateTime<Utc>>> {
+        Ok(DateTime::of(self.next::<BoltType>()?))
+    }
+
     /// The next cell is a list of rows.
     pub(super) fn rows(&mut self) -> Result<Vec<Cells>> {
         self.next::<Vec<BoltType>>()?.into_iter().map(Cells::of).collect()

@@ -243,8 +243,9 @@ fn settle(facts: &Facts, draw: f64) -> Change {
 /// fault of the task, so the first time it returns at once. A task all of whose attempts end so may be what kills them.
 fn lapse(facts: &Facts, draw: f64) -> Change {
     let holder = facts.claimed_by.as_deref().unwrap_or("nobody");
-    if let Some(most) = facts.max_runtime
-        && facts.claimed_at.is_some_and(|at| at.saturating_add(most) <= facts.now)
+    // Its lease went on until it could not any more, whenever that is looked at.
+    if let (Some(most), Some(at)) = (facts.max_runtime, facts.claimed_at)
+        && facts.lease_expires_at >= Some(at.saturating_add(most))
     {
         let error =
             format!("longer at work than its max_runtime of {} s; it was held by {holder}", most / 1_000_000);
@@ -412,6 +413,11 @@ fn lost(facts: &Facts, finish: &Finish) -> Error {
 /// What the event of a progress tells.
 pub(crate) fn progress(progress: f64) -> String {
     serde_json::json!({ "progress": progress }).to_string()
+}
+
+/// What the event of a handler that shows no sign of life tells.
+pub(crate) fn stalled(silent: Duration) -> String {
+    serde_json::json!({ "silent_for": silent.as_secs_f64() }).to_string()
 }
 
 /// The answer to an extend whose fence did not hold.

@@ -27,7 +27,9 @@ pub(super) const CLAIM: Statement = Statement::locking(concat!(
     hot_lock!(),
     include_str!("cypher/claim.cypher"),
     include_str!("cypher/claimed.cypher"),
-    include_str!("cypher/claim_events.cypher")
+    include_str!("cypher/claim_events.cypher"),
+    include_str!("cypher/beat.cypher"),
+    "RETURN [catalog, overdue, tasks] AS row"
 ))
 .once();
 

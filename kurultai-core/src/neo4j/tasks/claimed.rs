@@ -1,7 +1,7 @@
 //! A claimed task as statements answer it.
 
 use crate::{
-    clock::time,
+    clock::{Micros, duration, time},
     error::Result,
     neo4j::bolt::Cells,
     tasks::{Claimed, Lease, Prerequisite, Priority},
@@ -24,6 +24,7 @@ pub(super) fn claimed_of(mut row: Cells) -> Result<Claimed> {
         parent_id: row.next()?,
         correlation_id: row.next::<Option<_>>()?.unwrap_or_else(|| id.clone()),
         checkpoint: row.next()?,
+        max_runtime: row.next::<Option<Micros>>()?.map(duration),
         prerequisites: vec![],
         lease: Lease { task_id: id, claim_id, version, attempt, expires_at },
     };

@@ -12,7 +12,7 @@ use crate::{
     },
     tasks::{
         Extended, Lease, Signal,
-        contract::{Answers, ExtendRequest},
+        contract::{Answers, ExtendRequest, Handler},
         rules,
     },
 };
@@ -27,13 +27,17 @@ pub(super) const EXTEND: Statement = Statement::locking(concat!(
 
 pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> Result<Answers<Extended>> {
     let rows = merged(&requests).into_iter().map(|ExtendRequest { extend: r, announce }| {
+        let silent = if let Handler::Stalled(silent) = r.handler { Some(silent) } else { None };
         cells![
             r.lease.task_id,
             r.lease.claim_id,
             r.ttl.map(micros),
             r.progress,
             r.checkpoint.map(|json| json.to_string()),
-            r.progress.filter(|_| announce).map(rules::progress)
+            r.progress.filter(|_| announce).map(rules::progress),
+            silent.map(micros),
+            silent.map(rules::stalled),
+            r.handler == Handler::Resumed
         ]
     });
     let query = store.query(EXTEND).param("rows", list(rows));
@@ -72,6 +76,9 @@ fn merged(requests: &[ExtendRequest]) -> Vec<ExtendRequest> {
                 merged[*place].announce |= each.announce;
                 let first = &mut merged[*place].extend;
                 first.ttl = first.ttl.max(request.ttl);
+                if request.handler != Handler::Works {
+                    first.handler = request.handler;
+                }
                 first.progress = request.progress.or(first.progress);
                 first.checkpoint = request.checkpoint.clone().or_else(|| first.checkpoint.clone());
             }

@@ -62,7 +62,7 @@ fn same_kind(a: &Row, b: &Row) -> bool {
         && (x.priority, x.priority_weight, x.max_attempts) == (y.priority, y.priority_weight, y.max_attempts)
         && (x.retry, x.wait_for, x.on_prerequisite_failure)
             == (y.retry, y.wait_for, y.on_prerequisite_failure)
-        && x.delegated_by == y.delegated_by
+        && (&x.delegated_by, x.max_runtime) == (&y.delegated_by, y.max_runtime)
 }
 
 type Field = (&'static str, BoltType);
@@ -93,6 +93,7 @@ fn fields(row: &Row, route: i64, lines: Vec<BoltType>) -> impl Iterator<Item = F
         Start::After(delay) => (Some(micros(delay)), None),
         Start::At(at) => (None, Some(at.timestamp_micros())),
     };
+    let longest = task.max_runtime.map(micros);
     let retry = task.retry.filter(|retry| *retry != RetryPolicy::default()).map(|retry| text(&retry));
     let wait_for = (task.wait_for != WaitFor::All).then(|| text(&task.wait_for));
     let failure = Some(task.on_prerequisite_failure).filter(|policy| *policy != OnPrerequisiteFailure::Block);
@@ -116,6 +117,7 @@ fn fields(row: &Row, route: i64, lines: Vec<BoltType>) -> impl Iterator<Item = F
         ("on_prerequisite_failure", failure.map(OnPrerequisiteFailure::as_str).into()),
         ("wait_for", wait_for.into()),
         ("retry", retry.into()),
+        ("max_runtime", longest.into()),
     ])
 }
 

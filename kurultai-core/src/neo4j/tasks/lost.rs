@@ -17,13 +17,15 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// Under the lock, and so after the claim where that still runs. There is no index of claims; but a lease that nobody
-/// has heard of ends as long after the claim as it was asked for, so few can be it. A claim is [claim id, lease].
+/// has heard of ends no later than it was asked for, and none earlier but of a task with a `max_runtime`. A claim is
+/// [claim id, lease].
 pub(super) const FIND: Statement = Statement::locking(concat!(
     lock!(),
     "CALL (now) { UNWIND $claims AS c
   MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
-  WHERE t.namespace = $ns AND t.due_at > now + c[1] - $since AND t.due_at <= now + c[1]
-    AND t.claim_id = c[0] AND t.status = 'in_progress' AND t.due_at > now
+  WHERE t.namespace = $ns AND t.due_at > now AND t.due_at <= now + c[1]
+    AND (t.due_at > now + c[1] - $since OR t.max_runtime < c[1])
+    AND t.claim_id = c[0] AND t.status = 'in_progress'
   WITH t, properties(t) AS p ORDER BY p.sort_key
   RETURN collect([p.claim_id, p.attempts, p.lease_version, p.due_at,
 ",

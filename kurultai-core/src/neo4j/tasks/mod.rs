@@ -17,7 +17,7 @@ mod update;
 mod upkeep;
 
 #[cfg(feature = "testing")]
-use crate::neo4j::{catalog, watch};
+use crate::neo4j::{agents, catalog, watch};
 use crate::{
     error::Result,
     neo4j::{Neo4jStore, cypher::lock, statement::Statement},
@@ -42,7 +42,7 @@ const PAUSED: Statement = Statement::plain(
 
 /// For the test of their plans.
 #[cfg(feature = "testing")]
-pub fn hot_statements() -> [(&'static str, &'static str); 8] {
+pub fn hot_statements() -> [(&'static str, &'static str); 10] {
     [
         ("enqueue", insert::INSERT.text),
         ("claim", claim::CLAIM.text),
@@ -52,6 +52,8 @@ pub fn hot_statements() -> [(&'static str, &'static str); 8] {
         ("due", read::DUE.text),
         ("catalog", catalog::LOAD.text),
         ("pulse", watch::PULSE.text),
+        ("beat", agents::BEAT.text),
+        ("signs", agents::SIGNS.text),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use super::claimed::prerequisites as rows_of;
 use crate::{
-    clock::Micros,
+    clock::{Micros, duration},
     error::Result,
     neo4j::{
         Neo4jStore,
@@ -113,6 +113,8 @@ fn facts_of(mut row: Cells) -> Result<Facts> {
         lapses: row.next::<Option<u32>>()?.unwrap_or(0),
         gave_up_key: row.next()?,
         snoozes: row.next()?,
+        max_runtime: row.next()?,
+        claimed_at: row.next()?,
     })
 }
 
@@ -232,6 +234,7 @@ fn task(mut of: Properties, mut depends_on: Vec<String>) -> Result<Task> {
         expires_at: of.take("expires_at")?,
         attempts: of.take::<Option<_>>("attempts")?.unwrap_or(0),
         max_attempts: of.take::<Option<_>>("max_attempts")?.unwrap_or(3),
+        max_runtime: of.take::<Option<Micros>>("max_runtime")?.map(duration),
         snoozes: of.take::<Option<_>>("snoozes")?.unwrap_or(0),
         claimed_by: of.take("claimed_by")?,
         claimed_at,

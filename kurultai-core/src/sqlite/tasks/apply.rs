@@ -57,7 +57,10 @@ pub(super) fn write(tx: &Tx<'_>, changes: &[(Place, Change)]) -> Result<bool> {
     for (place, change) in changes {
         apply_one(tx, place.n, change)?;
     }
-    let workers = changes.iter().filter_map(|(_, change)| change.source.as_deref()).collect();
+    // Whose lease ran out, or who was declared dead, shows no sign of work by that.
+    let worked = |change: &Change| matches!(change.fence, Fence::Lease { .. });
+    let workers = changes.iter().filter(|(_, change)| worked(change));
+    let workers = workers.filter_map(|(_, change)| change.source.as_deref()).collect();
     let ended = changes.iter().filter(|(_, change)| change.status.is_finished());
     let ended: Vec<(Place, bool)> =
         ended.map(|(place, change)| (*place, change.status == Status::Completed)).collect();

@@ -1,7 +1,7 @@
 use super::{claim_id::ClaimId, due::overdue, links::links, pause::paused, routes::Routes};
 use crate::{
     agents::{self, AgentInfo},
-    clock::{micros, time},
+    clock::{Micros, duration, micros, time},
     error::Result,
     json::Json,
     sqlite::{
@@ -139,11 +139,15 @@ fn take<'a>(
         let tasks: Vec<i64> = group.iter().flat_map(|index| &given[*index]).copied().collect();
         let prefix = ClaimId::new_prefix();
         let until = tx.now.saturating_add(micros(lease));
-        let sql =
+        let sql = concat!(
             "update or fail task set status = 'in_progress', claim_key = null, claimed_by = ?2, claimed_at = ?3,
               claim_id = ?4 || n, lease_version = lease_version + 1, attempts = attempts + 1,
-              due_at = ?5, held_by = ?6, revision = revision + 1, updated_at = ?3
-            where n in (select value from rarray(?1))";
+              due_at = iif(links & ",
+            links!(max_runtime),
+            ", min(?5, ?3 + (select max_runtime from task_data d where d.n = task.n)), ?5),
+              held_by = ?6, revision = revision + 1, updated_at = ?3
+            where n in (select value from rarray(?1))"
+        );
         let limited = agents.iter().any(|a| a.id == agent && a.max_concurrent.is_some());
         let held_by = limited.then_some(agent);
         tx.run(sql, params![list(tasks.iter().copied()), agent, tx.now, prefix, until, held_by])?;
@@ -172,7 +176,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
           d.delegated_by, d.payload,
           iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & ",
         links!(prerequisites),
-        ", coalesce(d.correlation_id, t.id)
+        ", coalesce(d.correlation_id, t.id), d.max_runtime
         from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n"
     );
     let tasks = list(numbers.iter().copied());
@@ -192,6 +196,7 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
             task_type: row.get(1)?,
             attempt: lease.attempt,
             max_attempts: row.get(4)?,
+            max_runtime: row.get::<_, Option<Micros>>(15)?.map(duration),
             priority: Priority::of_rank(row.get(5)?),
             parent_id: row.get(7)?,
             correlation_id: row.get(14)?,

@@ -1,11 +1,11 @@
-use super::{pause::paused, read};
+use super::{links::links, pause::paused, read};
 use crate::{
-    clock::{micros, time},
+    clock::{Micros, micros, time},
     error::Result,
     sqlite::{agents, events, tx::Tx},
     tasks::{
         Extended, Lease, Signal,
-        contract::{Answers, Extend, ExtendRequest},
+        contract::{Answers, Extend, ExtendRequest, Handler},
         rules,
     },
 };
@@ -37,11 +37,16 @@ fn extend_one(
     request: &ExtendRequest,
     paused: &[String],
 ) -> Result<Option<(Extended, Option<String>)>> {
-    let Extend { lease, ttl, progress, checkpoint } = &request.extend;
+    let Extend { lease, ttl, progress, checkpoint, handler } = &request.extend;
     let until = ttl.map_or(0, |ttl| tx.now.saturating_add(micros(ttl)));
-    let sql = "update or fail task set due_at = max(due_at, ?4), revision = revision + 1, updated_at = ?5
+    let sql = concat!(
+        "update or fail task set due_at = max(due_at, iif(links & ",
+        links!(max_runtime),
+        ", min(?4, claimed_at + (select max_runtime from task_data d where d.n = task.n)), ?4)),
+          revision = revision + 1, updated_at = ?5
         where id = ?2 and ns = ?1 and claim_id = ?3 and status = 'in_progress' and due_at > ?5
-        returning n, type, control, claimed_by, lease_version, attempts, due_at";
+        returning n, type, control, claimed_by, lease_version, attempts, due_at"
+    );
     let params = params![tx.ns, lease.task_id, lease.claim_id, until, tx.now];
     let found = tx.one(sql, params, |row| {
         let lease = Lease {
@@ -77,5 +82,27 @@ fn extend_one(
         let payload = rules::progress(progress);
         events::append_one(tx, "task.progress", holder.as_deref(), Some(n), Some(payload))?;
     }
+    match handler {
+        Handler::Works => {}
+        Handler::Stalled(silent) => {
+            if mark_stalled(tx, n, &lease.claim_id, tx.now - micros(*silent))? {
+                let payload = rules::stalled(*silent);
+                events::append_one(tx, "agent.stuck", holder.as_deref(), Some(n), Some(payload))?;
+            }
+            return Ok(Some((extended, None)));
+        }
+        Handler::Resumed => {
+            let sql = "update task_result set stalled_claim = null, stalled_at = null where n = ?1";
+            tx.run(sql, [n])?;
+        }
+    }
     Ok(Some((extended, holder)))
+}
+
+/// Returns whether this claim had no mark yet.
+fn mark_stalled(tx: &Tx<'_>, n: i64, claim_id: &str, since: Micros) -> Result<bool> {
+    let sql = "insert into task_result(n, stalled_claim, stalled_at) values(?1, ?2, ?3)
+        on conflict do update set stalled_claim = excluded.stalled_claim, stalled_at = excluded.stalled_at
+        where stalled_claim is not excluded.stalled_claim";
+    Ok(tx.run(sql, params![n, claim_id, since])? > 0)
 }

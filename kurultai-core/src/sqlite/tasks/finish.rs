@@ -55,8 +55,8 @@ pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finishe
     Ok(Answers { each, overdue })
 }
 
-/// As much of the facts as the end of an attempt needs, in the order of the finishes: prerequisites, policies and
-/// lapses do not matter, and of children only whether there are any.
+/// As much of the facts as the end of an attempt needs, in the order of the finishes: prerequisites, policies, lapses
+/// and how long it may take do not matter, and of children only whether there are any.
 fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
     if finishes.is_empty() {
         return Ok(vec![]);
@@ -68,7 +68,7 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
           iif(t.links & ",
         links!(children),
         ", (select c.status from task c where c.parent = t.n limit 1), null), 0, 0,
-          (select snoozes from task_result r where r.n = t.n), t.parent,
+          (select snoozes from task_result r where r.n = t.n), null, null, t.parent,
           t.links & ",
         links!(dependents),
         "
@@ -77,7 +77,7 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
     let ids = list(finishes.iter().map(|f| f.lease.task_id.clone()));
     tx.rows(sql, params![tx.ns, ids], |row| {
         let facts = read::facts_of(tx, row)?;
-        let place = Place { n: row.get(0)?, parent: row.get(22)?, awaited: row.get(23)? };
+        let place = Place { n: row.get(0)?, parent: row.get(24)?, awaited: row.get(25)? };
         Ok((place, facts))
     })
 }

@@ -1,7 +1,8 @@
 //! The rows of new tasks.
 
-use super::{expiry::Range, routes::Routes};
+use super::{expiry::Range, links::MAX_RUNTIME, routes::Routes};
 use crate::{
+    clock::micros,
     error::{Error, Result},
     sqlite::tx::{Each, Tx},
     tasks::{
@@ -15,14 +16,15 @@ use rusqlite::params;
 
 const INSERT_TASK: &str =
     "insert into task(id, ns, type, status, route, sort_key, claim_key, unique_key, run_at,
-      expires_at, due_at, updated_at)
-    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+      expires_at, due_at, links, updated_at)
+    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
     on conflict(ns, id) do nothing";
 
 const INSERT_DATA: &str =
-    "insert into task_data(n, priority, priority_weight, max_attempts, timeout, assigned_to, created_at, title,
-      description, required, preferred, delegated_by, wait_for, on_prerequisite_failure, retry, correlation_id, payload)
-    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    "insert into task_data(n, priority, priority_weight, max_attempts, max_runtime, timeout, assigned_to, created_at,
+      title, description, required, preferred, delegated_by, wait_for, on_prerequisite_failure, retry, correlation_id,
+      payload)
+    values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
 
 pub(super) struct Insertion<'a> {
     tx: &'a Tx<'a>,
@@ -73,6 +75,7 @@ impl<'a> Insertion<'a> {
             run_at,
             expires_at,
             due_at,
+            if task.max_runtime.is_some() { MAX_RUNTIME } else { 0 },
             tx.now
         ])?;
         if added == 0 {
@@ -87,6 +90,7 @@ impl<'a> Insertion<'a> {
             task.priority as i64,
             task.priority_weight,
             task.max_attempts,
+            task.max_runtime.map(micros),
             timeout,
             task.assigned_to,
             tx.now,

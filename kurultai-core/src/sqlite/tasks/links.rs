@@ -21,5 +21,12 @@ macro_rules! links {
     (gave_up_key) => {
         "16"
     };
+    // Its attempts may take only so long.
+    (max_runtime) => {
+        "32"
+    };
 }
 pub(super) use links;
+
+/// `links!(max_runtime)` as a value.
+pub(super) const MAX_RUNTIME: i64 = 32;

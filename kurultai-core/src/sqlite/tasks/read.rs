@@ -1,6 +1,6 @@
 use super::{links::links, pause::paused};
 use crate::{
-    clock::{Micros, time},
+    clock::{Micros, duration, time},
     error::Result,
     json::Json,
     sqlite::{
@@ -26,7 +26,7 @@ pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
           (select count(*) from task_result r, json_each(r.errors) e
            where r.n = t.n and e.value ->> '$.kind' = 'lapsed'), t.links & ",
         links!(gave_up_key),
-        ", (select snoozes from task_result r where r.n = t.n)
+        ", (select snoozes from task_result r where r.n = t.n), t.claimed_at, d.max_runtime
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n"
     );
     let rows = tx.rows(sql, params![tx.ns, values(ids.iter().cloned())], |row| facts_of(tx, row))?;
@@ -44,6 +44,8 @@ pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
         status,
         claim_id: row.get(4)?,
         claimed_by: row.get(5)?,
+        claimed_at: row.get(22)?,
+        max_runtime: row.get(23)?,
         lease_expires_at: if status == Status::InProgress { row.get(6)? } else { None },
         attempts: row.get(7)?,
         max_attempts: row.get(8)?,
@@ -69,7 +71,8 @@ const TASK: &str = "select t.id, t.type, d.title, d.description, t.status, d.pri
       (select json_group_array(q.id) from edge e join task q on q.n = e.prerequisite where e.dependent = t.n),
       t.run_at, t.expires_at, t.attempts, d.max_attempts, t.claimed_by, t.claimed_at, t.lease_version,
       iif(t.status = 'in_progress', t.due_at, null), r.progress, r.checkpoint, r.results, r.error_message, r.errors,
-      r.usage, d.created_at, t.updated_at, t.completed_at, coalesce(d.correlation_id, t.id), r.snoozes
+      r.usage, d.created_at, t.updated_at, t.completed_at, coalesce(d.correlation_id, t.id), r.snoozes,
+      d.max_runtime
     from task t cross join task_data d on d.n = t.n
     left join task_result r on r.n = t.n left join task p on p.n = t.parent";
 
@@ -97,6 +100,7 @@ fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         expires_at: at(16)?,
         attempts: row.get(17)?,
         max_attempts: row.get(18)?,
+        max_runtime: row.get::<_, Option<Micros>>(34)?.map(duration),
         claimed_by: row.get(19)?,
         claimed_at: at(20)?,
         lease_version: row.get(21)?,

@@ -259,6 +259,10 @@ fn taken(node: &Foreign, id: String, roster: &mut Roster, namespace: &str) -> St
         let at = of.read(time, values::moment, "is no time");
         of.set(time, datetime(at));
     }
+    // Our own, whatever they mean elsewhere.
+    for own in ["stopped_at", "dead_at"] {
+        of.set(own, values::NOTHING);
+    }
     let created = of.read("created_at", values::moment, "is no time");
     of.set("created_at", datetime(created.or(Some(node.now))));
     of.set("updated_at", datetime(Some(node.now)));

@@ -179,7 +179,9 @@ pub(super) fn adopted(raw: &Raw, setting: &Setting<'_>) -> Adopted {
     texts(of);
     times(of, now, status, priority, owner);
     // Our own, whatever they mean elsewhere.
-    for own in ["timeout", "control", "retry", "wait_for", "on_prerequisite_failure"] {
+    for own in
+        ["timeout", "control", "retry", "wait_for", "on_prerequisite_failure", "max_runtime", "stalled_claim"]
+    {
         of.set(own, values::NOTHING);
     }
     of.set("revision", 0.into());

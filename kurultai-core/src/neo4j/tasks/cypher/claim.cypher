@@ -22,12 +22,12 @@ CALL (now, at, catalog) { UNWIND CASE WHEN catalog = $catalog THEN $groups ELSE 
     WITH now, at, g, CASE WHEN size(heads) <= 16 THEN heads ELSE heads[..reduce(fit = [0, 0], t IN heads |
       CASE WHEN fit[1] >= g[7] THEN fit ELSE [fit[0] + 1, fit[1] + size(coalesce(t.payload, ''))
         + size(coalesce(t.checkpoint, ''))] END)[0]] END AS heads
-    MATCH (a:Agent {namespace: $ns, id: g[0]})
-    SET a.last_heartbeat = at, a.func_seq = coalesce(a.func_seq, 0) + 1
-    WITH at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
+    WITH now, at, g, heads, now + g[3] AS until, at + duration({microseconds: g[3]}) AS expires
     UNWIND heads AS t
     // All at once, because each reading of a property walks the chain in which they are stored.
-    WITH at, g, until, expires, t, properties(t) AS p
+    WITH now, at, g, until, expires, t, properties(t) AS p
+    WITH at, g, t, p, CASE WHEN p.max_runtime < g[3] THEN now + p.max_runtime ELSE until END AS until,
+      CASE WHEN p.max_runtime < g[3] THEN at + duration({microseconds: p.max_runtime}) ELSE expires END AS expires
     SET t += {status: 'in_progress', claimed_by: g[0], held_by: g[6], claim_id: g[1], claimed_at: at,
       lease_version: p.lease_version + 1, attempts: p.attempts + 1, due_at: until,
       revision: coalesce(p.revision, 0) + 1, lease_expires_at: expires, sort_key: p.claim_key, claim_key: null,

@@ -1,6 +1,10 @@
 CALL (ns) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
   WHERE e.namespace = $ns AND e.seq > coalesce(ns.edges_seq, 0)
   WITH e ORDER BY e.namespace, e.seq LIMIT $limit RETURN collect(e) AS events }
+// All agents first and in the order of their ids, as heartbeats lock them.
+CALL (events) { UNWIND events AS e WITH e WHERE e.topic IN ['task.claimed', 'task.completed']
+  WITH DISTINCT e.source AS id ORDER BY id
+  MATCH (a:Agent {namespace: $ns, id: id}) REMOVE a._lock RETURN count(*) AS locked }
 CALL (events) { UNWIND events AS e WITH e WHERE e.topic = 'task.claimed'
   MATCH (a:Agent {namespace: $ns, id: e.source})
   MATCH (t:Task {namespace: $ns, id: e.task_id}) USING INDEX SEEK t:Task(namespace, id)

@@ -14,4 +14,5 @@ RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_b
   (t.expires_at.epochSeconds * 1000000 + t.expires_at.microsecond), t.timeout, t.control, t.on_prerequisite_failure,
   t.wait_for, before, below,
   size([e IN t.errors WHERE e CONTAINS '"kind":"lapsed"']),
-  coalesce(t.unique_key_given_up, false), coalesce(t.snoozes, 0)] AS row
+  coalesce(t.unique_key_given_up, false), coalesce(t.snoozes, 0), t.max_runtime,
+  CASE WHEN t.max_runtime IS NOT NULL THEN t.claimed_at.epochSeconds * 1000000 + t.claimed_at.microsecond END] AS row

@@ -26,6 +26,6 @@ CREATE (:Task {namespace: $ns, id: r[1], type: k.type, status: status, route: k.
   unique_key: r[5], parent_id: r[6], correlation_id: r[7], run_at: start,
   preferred_capabilities: k.preferred_capabilities,
   assigned_to: k.assigned_to, delegated_by: k.delegated_by, on_prerequisite_failure: k.on_prerequisite_failure,
-  wait_for: k.wait_for, retry: k.retry})
+  wait_for: k.wait_for, retry: k.retry, max_runtime: k.max_runtime})
 CREATE (:Event {namespace: $ns, seq: base + r[0] + 1, topic: 'task.enqueued', source: k.delegated_by,
   task_id: r[1], task_type: k.type, correlation_id: r[7], created_at: at})

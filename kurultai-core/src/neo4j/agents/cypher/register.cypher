@@ -7,13 +7,10 @@ CALL (now) { UNWIND $rows AS r WITH r, now WHERE r[5] IS NOT NULL
   SET t.held_by = r[0] RETURN count(*) AS counted }
 CALL (at) { UNWIND $rows AS r
   MERGE (a:Agent {namespace: $ns, id: r[0]})
-  ON CREATE SET a.created_at = at, a._new = true, a.infra_seq = 0, a.func_seq = 0, a.incarnation = 0
+  ON CREATE SET a.created_at = at, a._new = true, a.infra_seq = 0, a.func_seq = 0
+  ON MATCH SET a.infra_seq = coalesce(a.infra_seq, 0) + 1
   SET a.name = r[1], a.display_name = r[1], a.role = r[2], a.aliases = r[3], a.capabilities = r[4],
-      a.max_concurrent = r[5], a.metadata = r[6], a.status = 'active', a.infra_heartbeat = at, a.updated_at = at
+      a.max_concurrent = r[5], a.metadata = r[6], a.status = 'active', a.infra_heartbeat = at, a.stopped_at = null,
+      a.updated_at = at
   WITH a, a._new AS new REMOVE a._new
   RETURN [x IN collect(CASE WHEN new THEN a.id END) | x] AS fresh }
-WITH ns, at, fresh, ns.event_seq AS base
-SET ns.event_seq = base + size(fresh)
-FOREACH (i IN range(1, size(fresh)) | CREATE (:Event {namespace: $ns, seq: base + i,
-  topic: 'agent.registered', source: fresh[i - 1], created_at: at}))
-RETURN [] AS row

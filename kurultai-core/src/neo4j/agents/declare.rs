@@ -1,0 +1,58 @@
+//! Who is dead from now on, and who lives again. What is confirmed was read without the lock; whoever was heard of since
+//! is another one by then.
+
+use super::signs::{self, seen};
+use crate::{
+    agents::{Declared, Says, Term, Verdict},
+    error::Result,
+    neo4j::{
+        Neo4jStore,
+        bolt::{cells, list},
+        cypher::lock,
+        statement::Statement,
+    },
+};
+
+/// A verdict is [agent, what was seen of it, the event's topic, what that tells]. Removing a property that is not there
+/// locks the agent, so that no beat comes between the look and the write.
+const DECLARE: Statement = Statement::locking(concat!(
+    lock!(),
+    "CALL (at) { UNWIND $verdicts AS v MATCH (a:Agent {namespace: $ns, id: v[0]})
+  REMOVE a._lock
+  WITH a, v, at WHERE v[1] = ",
+    seen!(),
+    "\n",
+    include_str!("cypher/declare.cypher"),
+    include_str!("cypher/end_leases.cypher"),
+    include_str!("cypher/declared.cypher")
+))
+.once();
+
+pub(super) async fn declare(
+    store: &Neo4jStore,
+    mut verdicts: Vec<Verdict>,
+    under: Option<&Term>,
+) -> Result<Declared> {
+    verdicts.sort_by(|a, b| a.agent.cmp(&b.agent));
+    let (signs, seen) = signs::read(store).await?;
+    let (mut rows, mut confirmed) = (vec![], vec![]);
+    for verdict in verdicts {
+        let at = signs.agents.iter().position(|sign| sign.agent == verdict.agent);
+        let Some(at) = at.filter(|at| verdict.is_confirmed(&signs.agents[*at], signs.now)) else { continue };
+        let topic = if verdict.says == Says::Recovered { "agent.recovered" } else { "agent.dead" };
+        let told = verdict.told(&signs.agents[at], signs.now, under);
+        rows.push(cells![verdict.agent.as_str(), seen[at].clone(), topic, told]);
+        confirmed.push(verdict);
+    }
+    if rows.is_empty() {
+        return Ok(Declared::default());
+    }
+    let mut row = store.one(store.query(DECLARE).param("verdicts", list(rows))).await?;
+    let (held, overdue): (Vec<String>, bool) = (row.next()?, row.next()?);
+    confirmed.retain(|verdict| held.contains(&verdict.agent));
+    let of = |recovered: bool| -> Vec<String> {
+        let said = confirmed.iter().filter(|verdict| (verdict.says == Says::Recovered) == recovered);
+        said.map(|verdict| verdict.agent.clone()).collect()
+    };
+    Ok(Declared { dead: of(false), recovered: of(true), overdue })
+}

@@ -1,0 +1,53 @@
+//! The registry's statements and those of liveness.
+
+mod declare;
+mod registry;
+mod signs;
+
+pub(super) use registry::status;
+pub(super) use signs::{BEAT, SIGNS};
+
+use super::Neo4jStore;
+use crate::{
+    agents::{
+        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent, Signs,
+        Term, Verdict,
+    },
+    error::Result,
+};
+use async_trait::async_trait;
+
+#[async_trait]
+impl HeartbeatWriter for Neo4jStore {
+    async fn register(&self, agents: Vec<NewAgent>) -> Result<()> {
+        registry::register(self, agents).await
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentInfo>> {
+        registry::agents(self).await
+    }
+
+    async fn beat(&self, beats: Vec<Beat>) -> Result<Vec<String>> {
+        self.call(signs::write(self, beats)).await
+    }
+
+    async fn signs(&self) -> Result<Signs> {
+        Ok(signs::read(self).await?.0)
+    }
+
+    async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared> {
+        self.call(declare::declare(self, verdicts, under.as_ref())).await
+    }
+
+    async fn update(&self, agent: &str, update: AgentUpdate) -> Result<bool> {
+        self.call(registry::update(self, agent, update)).await
+    }
+
+    async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {
+        registry::set_status(self, agent, status).await
+    }
+
+    async fn deregister(&self, agent: &str, force: bool) -> Result<Deregistered> {
+        registry::deregister(self, agent, force).await
+    }
+}

@@ -1,0 +1,56 @@
+//! The registry's statements and those of liveness.
+
+mod declare;
+mod registry;
+mod signs;
+
+pub(super) use registry::{all, of};
+pub(super) use signs::{beat, shift};
+
+use super::store::SqliteStore;
+use crate::{
+    agents::{
+        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent, Signs,
+        Term, Verdict,
+    },
+    error::Result,
+};
+use async_trait::async_trait;
+
+#[async_trait]
+impl HeartbeatWriter for SqliteStore {
+    async fn register(&self, agents: Vec<NewAgent>) -> Result<()> {
+        self.write(move |tx| agents.iter().try_for_each(|agent| registry::upsert(tx, agent))).await
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentInfo>> {
+        self.query(all).await
+    }
+
+    async fn beat(&self, beats: Vec<Beat>) -> Result<Vec<String>> {
+        self.write(move |tx| signs::write(tx, &beats)).await
+    }
+
+    async fn signs(&self) -> Result<Signs> {
+        self.query(signs::read).await
+    }
+
+    async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared> {
+        self.write(move |tx| declare::declare(tx, &verdicts, under.as_ref())).await
+    }
+
+    async fn update(&self, agent: &str, update: AgentUpdate) -> Result<bool> {
+        let agent = agent.to_owned();
+        self.write(move |tx| registry::update(tx, &agent, &update)).await
+    }
+
+    async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {
+        let agent = agent.to_owned();
+        self.write(move |tx| registry::set_status(tx, &agent, status)).await
+    }
+
+    async fn deregister(&self, agent: &str, force: bool) -> Result<Deregistered> {
+        let agent = agent.to_owned();
+        self.write(move |tx| registry::deregister(tx, &agent, force)).await
+    }
+}

@@ -1,0 +1,98 @@
+//! Both heartbeats, and what they tell.
+
+use super::registry;
+use crate::{
+    agents::{Beat, NewAgent, Sign, Signs, Stalled},
+    clock::Micros,
+    error::Result,
+    sqlite::tx::{Tx, list, word},
+};
+use rusqlite::params;
+use std::collections::HashMap;
+
+/// The functional heartbeat, in the transaction of the work it is a sign of.
+pub(in crate::sqlite) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
+    if agents.is_empty() {
+        return Ok(());
+    }
+    let sql = "update agent set last_heartbeat = ?2, func_seq = func_seq + 1
+        where ns = ?1 and id in (select value from rarray(?3))";
+    tx.run(sql, params![tx.ns, tx.now, list(agents.iter().map(|a| (*a).to_owned()))]).map(drop)
+}
+
+/// So that nobody seems silent for as long as the clock has jumped.
+pub(in crate::sqlite) fn shift(tx: &Tx<'_>, by: Micros) -> Result<()> {
+    let sql = "update agent set infra_heartbeat = infra_heartbeat + ?1, last_heartbeat = last_heartbeat + ?1,
+        stopped_at = stopped_at + ?1, dead_at = dead_at + ?1";
+    tx.run(sql, [by]).map(drop)
+}
+
+/// The infrastructure heartbeat. Those to create are registered where they are unknown.
+pub(super) fn write(tx: &Tx<'_>, beats: &[Beat]) -> Result<Vec<String>> {
+    let mut beaten = write_known(tx, beats)?;
+    let is_new = |beat: &&Beat| beat.create.is_some() && !beaten.contains(&beat.agent);
+    let mut new: Vec<Beat> = beats.iter().filter(is_new).cloned().collect();
+    new.dedup_by(|a, b| a.agent == b.agent);
+    if !new.is_empty() {
+        for Beat { agent, create, .. } in &new {
+            registry::upsert(tx, &NewAgent { display_name: create.clone(), ..NewAgent::new(agent) })?;
+        }
+        beaten.extend(write_known(tx, &new)?);
+    }
+    Ok(beaten)
+}
+
+fn write_known(tx: &Tx<'_>, beats: &[Beat]) -> Result<Vec<String>> {
+    let ids = |all: &mut dyn Iterator<Item = &Beat>| list(all.map(|beat| beat.agent.clone()));
+    // Another process that speaks for it later says that it goes on.
+    let sql = "update agent set infra_heartbeat = ?2, infra_seq = infra_seq + 1,
+          stopped_at = iif(id in (select value from rarray(?4)), ?2, null)
+        where ns = ?1 and id in (select value from rarray(?3)) returning id";
+    let (all, last) = (ids(&mut beats.iter()), ids(&mut beats.iter().filter(|beat| beat.last)));
+    tx.rows(sql, params![tx.ns, tx.now, all, last], |row| row.get(0))
+}
+
+pub(super) fn read(tx: &Tx<'_>) -> Result<Signs> {
+    let mut held = held(tx)?;
+    let sql = "select id, infra_heartbeat, last_heartbeat, infra_seq + func_seq, stopped_at, dead_at, status
+        from agent where ns = ?1 order by id";
+    let agents = tx.rows(sql, [tx.ns], |row| {
+        let agent: String = row.get(0)?;
+        let holds = held.remove(&agent).unwrap_or_default();
+        let sign = Sign {
+            agent,
+            infra: row.get(1)?,
+            functional: row.get(2)?,
+            sequence: row.get(3)?,
+            stopped_at: row.get(4)?,
+            dead_at: row.get(5)?,
+            ..holds
+        };
+        Ok(sign.with_status(word(row, 6)?))
+    })?;
+    Ok(Signs { now: tx.now, agents })
+}
+
+/// What each agent holds.
+fn held(tx: &Tx<'_>) -> Result<HashMap<String, Sign>> {
+    let mut held: HashMap<String, Sign> = HashMap::new();
+    // What a handler of an earlier claim did says nothing.
+    let sql = "select t.claimed_by, t.claimed_at, t.id, t.type, r.stalled_at
+        from task t left join task_result r on r.n = t.n and r.stalled_claim = t.claim_id
+        where t.ns = ?1 and t.due_at is not null and t.due_at > ?2 and t.status = 'in_progress'";
+    let rows = tx.rows(sql, [tx.ns, tx.now], |row| {
+        let since: Option<Micros> = row.get(4)?;
+        let stalled = match since {
+            Some(since) => Some(Stalled { task: row.get(2)?, task_type: row.get(3)?, since }),
+            None => None,
+        };
+        Ok((row.get::<_, String>(0)?, row.get::<_, Option<Micros>>(1)?, stalled))
+    })?;
+    for (agent, claimed_at, stalled) in rows {
+        let sign = held.entry(agent).or_default();
+        sign.holds += 1;
+        sign.oldest_claim = sign.oldest_claim.into_iter().chain(claimed_at).min();
+        sign.stalled = sign.stalled.take().into_iter().chain(stalled).min_by_key(|stalled| stalled.since);
+    }
+    Ok(held)
+}
