@@ -101,12 +101,12 @@ impl Command {
             }
             Command::Show { name } => {
                 let agent = agents.get(&name).await?;
-                let health = agents.health_of(&agent.id, Thresholds::default()).await?;
-                let seen = Seen { agent, health };
+                let mut health = agents.health(Some(&agent.id), Thresholds::default()).await?;
+                let seen = Seen { agent, health: health.remove(0) };
                 if json { say_json(&seen) } else { show(&seen) }
             }
             Command::Health { silences } => {
-                let health = agents.health(silences.thresholds()).await?;
+                let health = agents.health(None, silences.thresholds()).await?;
                 if json { say_json(&health) } else { say_all(&reasons(&health)) }
             }
             Command::Update(Update { id, add, remove, metadata }) => {
@@ -179,7 +179,7 @@ pub(crate) struct Seen {
 
 pub(crate) async fn seen(kurultai: &Kurultai) -> Result<Vec<Seen>> {
     let agents = kurultai.agents().list().await?;
-    let mut health = kurultai.agents().health(Thresholds::default()).await?;
+    let mut health = kurultai.agents().health(None, Thresholds::default()).await?;
     // Somebody may have come or gone between the two.
     let both = |agent: AgentInfo| {
         let at = health.iter().position(|health| health.agent == agent.id)?;

@@ -135,7 +135,7 @@ async fn run(mut cli: Cli) -> Done {
     let kurultai = Kurultai::open_with(place.config()?).await?;
     let done = match cli.command {
         Command::Status(status) => status.run(&kurultai, place.json).await,
-        Command::Verify(verify) => verify.run(&kurultai, place).await,
+        Command::Verify(verify) => verify.run(&kurultai, place.json).await,
         Command::Watch(watch) => watch.run(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,

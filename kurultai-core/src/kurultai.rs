@@ -170,14 +170,12 @@ impl Kurultai {
         }
     }
 
-    /// The tables, constraints and indexes that are missing or not ready, by name: none, unless somebody has dropped them.
-    pub async fn missing_schema(&self) -> Result<Vec<String>> {
+    pub(crate) async fn missing_schema(&self) -> Result<Vec<String>> {
         self.store.missing_schema().await
     }
 
-    /// By how much the store's clock is ahead of this machine's, to within the time of an answer. The store's own decides
-    /// leases, heartbeats and due times, so it only matters to programs that write times of theirs.
-    pub async fn clock_difference(&self) -> Result<TimeDelta> {
+    /// By how much the store's clock is ahead of this machine's, to within the time of an answer.
+    pub(crate) async fn clock_difference(&self) -> Result<TimeDelta> {
         self.agents.clock_difference().await
     }
 

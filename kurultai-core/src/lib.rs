@@ -5,6 +5,7 @@
 //! 1. [`kurultai`]: `Kurultai::open(url)`, the door; [`config`] says what it can be told.
 //! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`].
 //! 3. [`worker`]: an agent's loop, from which jobs are pulled or handlers called.
+//!    `verify`: whether everything is in order.
 //! 4. What the rooms share: `session` (one opened store), `batch` (how concurrent calls become one transaction), `news` (how
 //!    those who wait are told), `upkeep` (the background).
 //! 5. `store`: what a store is beside its rooms; `sqlite` and `neo4j`, which mirror each other file by file.
@@ -40,6 +41,7 @@ mod sqlite;
 mod store;
 pub mod tasks;
 mod upkeep;
+mod verify;
 mod words;
 pub mod worker;
 
@@ -54,4 +56,5 @@ pub use namespaces::NamespaceInfo;
 #[cfg(all(feature = "neo4j", feature = "testing"))]
 pub use neo4j::hot_statements as neo4j_statements;
 pub use tasks::{TaskQueue, Tasks};
+pub use verify::{Check, Verify};
 pub use worker::Agent;

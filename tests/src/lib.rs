@@ -39,6 +39,8 @@ mod tasks;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod watchers;
+#[cfg(test)]
 mod worker;
 
 /// Makes `sqlite::name` and `neo4j::name` of each `async fn name(team: Team)`.

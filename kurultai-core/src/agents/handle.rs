@@ -92,27 +92,29 @@ impl Agents {
         Ok(unknown.map(|(name, _)| (*name).to_owned()).collect())
     }
 
-    /// How each agent fares, in the order of their ids, by one read of the store: `alive`, `idle`, `stuck`, `dead` or
-    /// `unknown`, and why. Computed when it is read, never stored; it declares nobody dead. The silence of an agent makes
-    /// it `dead` where this handle has seen it all the time, by calls that lie no more than a quarter of `dead_after`
-    /// apart, or where a watcher has declared it; otherwise it is `unknown`, with the ages. Errors: `input.invalid`.
-    #[instrument(level = "debug", skip_all)]
-    pub async fn health(&self, thresholds: Thresholds) -> Result<Vec<AgentHealth>> {
+    /// How each agent fares, in the order of their ids, or one of them: `alive`, `idle`, `stuck`, `dead` or `unknown`, and
+    /// why. Computed when it is read, by one read of the store, and never stored; it declares nobody dead. The silence of
+    /// an agent makes it `dead` where this handle has seen it all the time, by calls that lie no more than a quarter of
+    /// `dead_after` apart, or where a watcher has declared it; otherwise it is `unknown`, with the ages.
+    /// Errors: `agent.not_found`, `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn health(&self, agent: Option<&str>, thresholds: Thresholds) -> Result<Vec<AgentHealth>> {
         thresholds.check()?;
         let signs = self.registry.signs().await?;
-        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
         let at = self.session.config.clock.stopwatch();
-        observer.look(&signs, at, thresholds.dead_after / 4, thresholds);
-        Ok(observer.health(&signs, thresholds))
-    }
-
-    /// How one agent fares. Errors: `agent.not_found`, `input.invalid`.
-    pub async fn health_of(&self, agent: &str, thresholds: Thresholds) -> Result<AgentHealth> {
-        let id = ids::fold(agent);
-        match self.health(thresholds).await?.into_iter().find(|health| health.agent == id) {
-            Some(health) => Ok(health),
-            None => Err(not_found(agent, &self.list().await?)),
+        let mut health = {
+            let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+            observer.look(&signs, at, thresholds.dead_after / 4, thresholds);
+            observer.health(&signs, thresholds)
+        };
+        if let Some(agent) = agent {
+            let id = ids::fold(agent);
+            health.retain(|health| health.agent == id);
+            if health.is_empty() {
+                return Err(not_found(agent, &self.list().await?));
+            }
         }
+        Ok(health)
     }
 
     /// Watches the team until the store is closed or the call is dropped: declares agents dead, which puts their tasks

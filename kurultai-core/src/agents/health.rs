@@ -146,7 +146,7 @@ fn state(
     if sign.has_stopped() {
         return (Health::Unknown, format!("it stopped {} ago, as it said", span(silence)));
     }
-    if let Some(at) = sign.dead_at.filter(|at| last <= *at) {
+    if let Some(at) = sign.dead_at.filter(|_| sign.is_dead()) {
         let (silent, declared) = (span(silence), span(now - at));
         return (Health::Dead, format!("silent for {silent}; declared dead {declared} ago"));
     }

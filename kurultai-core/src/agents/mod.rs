@@ -15,7 +15,6 @@ mod signs;
 mod types;
 mod watch;
 
-pub(crate) use beats::Beats;
 pub use contract::{Beat, Deregistered, HeartbeatWriter};
 pub use council::council;
 pub use handle::Agents;

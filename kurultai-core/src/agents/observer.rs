@@ -16,9 +16,21 @@ const CROWD: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Observer {
     seen: HashMap<String, Seen>,
-    /// Since when it has looked without a gap, and when it looked last.
-    watched: Option<(Micros, Micros)>,
+    watched: Option<Watched>,
 }
+
+/// When it has looked.
+#[derive(Debug, Clone, Copy)]
+struct Watched {
+    /// Since when without a gap.
+    since: Micros,
+    last: Micros,
+    /// What the store's clock said at the last look.
+    now: Micros,
+}
+
+/// When the store's clock and the stopwatch run apart by more between two looks, one of them was set.
+const DRIFT: Micros = 1_000_000;
 
 /// What it has seen of one agent, by its stopwatch.
 #[derive(Debug)]
@@ -43,9 +55,12 @@ impl Observer {
     /// Takes in what the store has answered at the time `at`. After more than `patience` without an answer no silence
     /// counts that began before.
     pub(super) fn look(&mut self, signs: &Signs, at: Micros, patience: Duration, thresholds: Thresholds) {
-        let gapless = self.watched.filter(|(_, last)| at - last <= micros(patience));
-        let (since, before) = gapless.unwrap_or((at, at));
-        self.watched = Some((since, at));
+        let gapless = self.watched.filter(|watched| at - watched.last <= micros(patience));
+        let since = gapless.map_or(at, |watched| watched.since);
+        // The earliest time at which something new can have happened, as far as the clock can be trusted to say when.
+        let steady = |watched: &Watched| ((signs.now - watched.now) - (at - watched.last)).abs() <= DRIFT;
+        let before = gapless.filter(steady).map_or(at, |watched| watched.last);
+        self.watched = Some(Watched { since, last: at, now: signs.now });
         let mut seen = HashMap::with_capacity(signs.agents.len());
         for sign in &signs.agents {
             let age = sign.last().map(|last| (signs.now - last).max(0));
@@ -68,7 +83,7 @@ impl Observer {
 
     /// How each agent of that look fares.
     pub(super) fn health(&self, signs: &Signs, thresholds: Thresholds) -> Vec<AgentHealth> {
-        let watched = self.watched.map_or(Duration::ZERO, |(since, last)| span(last - since));
+        let watched = self.watched.map_or(Duration::ZERO, |watched| span(watched.last - watched.since));
         let of = |sign| health(sign, signs.now, thresholds, watched, span(self.unheard(sign)));
         signs.agents.iter().map(of).collect()
     }
@@ -80,14 +95,13 @@ impl Observer {
             let old = sign.last().is_some_and(|last| signs.now - last > least);
             old && self.unheard(sign) > least
         };
-        let declared = |sign: &Sign| sign.dead_at.is_some_and(|at| sign.last().is_none_or(|last| last <= at));
         let (mut judgement, mut silent) = (Judgement::default(), vec![]);
         let (mut lively, mut quiet) = (0, vec![]);
         for sign in &signs.agents {
-            if sign.dead_at.is_some() && !declared(sign) {
+            if sign.dead_at.is_some() && !sign.is_dead() {
                 judgement.verdicts.push(verdict(sign, Says::Recovered));
             }
-            if declared(sign) || sign.has_stopped() {
+            if sign.is_dead() || sign.has_stopped() {
                 continue;
             }
             if silent_for(sign, dead_after) {
@@ -111,7 +125,7 @@ impl Observer {
 
     /// For how long this observer has seen no new sign of it, at its last look.
     fn unheard(&self, sign: &Sign) -> Micros {
-        let last = self.watched.map_or(0, |(_, last)| last);
+        let last = self.watched.map_or(0, |watched| watched.last);
         self.seen.get(&sign.agent).map_or(0, |seen| last - seen.heard_at)
     }
 }
@@ -200,15 +214,15 @@ mod tests {
 
     #[test]
     fn a_death_is_found_within_the_threshold_and_one_check() {
-        for offset in 0..30 {
+        for (offset, victim) in (0..10).flat_map(|offset| (0..6).map(move |victim| (offset, victim))) {
             let mut world = World::of(6);
             world.watch(300 * SECOND);
             world.pass(offset * SECOND);
-            world.silent.push(3);
+            world.silent.push(victim);
             let killed = world.signs.now;
             let dead = world.watch(200 * SECOND);
             let ids: Vec<&str> = dead.iter().map(|(id, _)| id.as_str()).collect();
-            assert_eq!(ids, ["a3"]);
+            assert_eq!(ids, [format!("a{victim}")]);
             assert!(dead[0].1 - killed <= 120 * SECOND + EVERY, "{} s", (dead[0].1 - killed) / SECOND);
         }
     }

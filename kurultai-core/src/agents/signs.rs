@@ -68,7 +68,7 @@ impl Sign {
     }
 
     /// Declared dead, and not heard of since.
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.dead_at.is_some() && self.last() <= self.dead_at
     }
 }

@@ -1,11 +1,12 @@
 //! The worker: its loop ([`jobs`]), how it comes and goes ([`duty`]), and what handlers may end with ([`handlers`], and
-//! all of it in [`torture`]).
+//! all of it in [`torture`]), and hang in ([`stalls`]).
 
 mod duty;
 mod handlers;
 mod jobs;
 mod outage;
 mod reports;
+mod stalls;
 mod stops;
 mod torture;
 

@@ -55,7 +55,7 @@ fn of_rust(field: &Value) -> &Value {
 
 impl Way {
     fn limits(&self) -> Limits {
-        Limits { timeout: self.timeout.map(Duration::from_secs_f64), retries: None, retry: None }
+        Limits { timeout: self.timeout.map(Duration::from_secs_f64), ..Limits::default() }
     }
 
     /// Status and attempts.
