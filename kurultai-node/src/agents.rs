@@ -2,10 +2,14 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::{json, read, whole},
+    args::{json, maybe_millis, present, read, whole},
     bridge::{Calls, Now},
+    wire::text,
 };
-use kurultai_core::{self as core, Json, Result, agents::NewAgent};
+use kurultai_core::{
+    self as core, Json, Result,
+    agents::{self, AgentUpdate, NewAgent, Thresholds, Watch},
+};
 use napi_derive::napi;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -44,6 +48,75 @@ impl NewAgentArgs {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BeatArgs {
+    names: Vec<String>,
+    create: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HealthArgs {
+    /// Absent: of all.
+    agent: Option<String>,
+    dead_after_ms: Option<f64>,
+    stuck_after_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WatchArgs {
+    every_ms: Option<f64>,
+    dead_after_ms: Option<f64>,
+    stuck_after_ms: Option<f64>,
+}
+
+impl WatchArgs {
+    fn watch(&self) -> Result<Watch> {
+        let usual = Watch::default();
+        Ok(Watch {
+            every: maybe_millis("everyMs", self.every_ms)?.unwrap_or(usual.every),
+            thresholds: thresholds(self.dead_after_ms, self.stuck_after_ms)?,
+        })
+    }
+}
+
+fn thresholds(dead_after_ms: Option<f64>, stuck_after_ms: Option<f64>) -> Result<Thresholds> {
+    let usual = Thresholds::default();
+    Ok(Thresholds {
+        dead_after: maybe_millis("deadAfterMs", dead_after_ms)?.unwrap_or(usual.dead_after),
+        stuck_after: maybe_millis("stuckAfterMs", stuck_after_ms)?.unwrap_or(usual.stuck_after),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateArgs {
+    id: String,
+    add: Option<Vec<String>>,
+    remove: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    metadata: Option<Option<Box<RawValue>>>,
+}
+
+impl UpdateArgs {
+    fn update(self) -> AgentUpdate {
+        AgentUpdate {
+            add: self.add.unwrap_or_default(),
+            remove: self.remove.unwrap_or_default(),
+            metadata: self.metadata.map(|metadata| metadata.map_or_else(Json::default, json)),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeregisterArgs {
+    id: String,
+    force: Option<bool>,
+}
+
 impl Agents {
     pub(crate) fn new(calls: Arc<Calls>, agents: core::Agents) -> Self {
         Agents { calls, agents }
@@ -76,15 +149,35 @@ impl Agents {
 
     #[napi(catch_unwind)]
     pub fn beat_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, ids: Vec<String>| async move {
-            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-            answer(&agents.beat_many(&ids).await?)
+        self.run(call, args, |agents, args: BeatArgs| async move {
+            let names: Vec<&str> = args.names.iter().map(String::as_str).collect();
+            answer(&agents.beat_many(&names, args.create.unwrap_or_default()).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn beat(&self, call: u32, args: String) -> Now {
         self.run(call, args, |agents, id: String| async move { answer(&agents.beat(&id).await?) })
+    }
+
+    /// Of all, or of one.
+    #[napi(catch_unwind)]
+    pub fn health(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |agents, args: HealthArgs| async move {
+            let thresholds = thresholds(args.dead_after_ms, args.stuck_after_ms)?;
+            match args.agent {
+                Some(agent) => answer(&vec![agents.health_of(&agent, thresholds).await?]),
+                None => answer(&agents.health(thresholds).await?),
+            }
+        })
+    }
+
+    /// Ends only where it fails.
+    #[napi(catch_unwind)]
+    pub fn watch(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |agents, args: WatchArgs| async move {
+            answer(&agents.watch(args.watch()?).await?)
+        })
     }
 
     #[napi(catch_unwind)]
@@ -110,7 +203,23 @@ impl Agents {
     }
 
     #[napi(catch_unwind)]
-    pub fn deregister(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, id: String| async move { answer(&agents.deregister(&id).await?) })
+    pub fn update(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |agents, args: UpdateArgs| async move {
+            let id = args.id.clone();
+            answer(&agents.update(&id, args.update()).await?)
+        })
     }
+
+    #[napi(catch_unwind)]
+    pub fn deregister(&self, call: u32, args: String) -> Now {
+        self.run(call, args, |agents, args: DeregisterArgs| async move {
+            answer(&agents.deregister(&args.id, args.force.unwrap_or_default()).await?)
+        })
+    }
+}
+
+/// The six agents of the first team, as `registerMany` takes them.
+#[napi(catch_unwind)]
+pub(crate) fn council() -> String {
+    text(&agents::council())
 }

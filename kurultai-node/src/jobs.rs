@@ -3,9 +3,9 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::{UsageArgs, json, millis, read, whole},
+    args::{UsageArgs, json, maybe_millis, millis, read, whole, word},
     bridge::{Calls, Now},
-    new_task::RetryArgs,
+    new_task::{Never, RetryArgs},
     wire::{Batch, Wire, object, text},
 };
 use kurultai_bridge::lock;
@@ -22,6 +22,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::Notify;
 
@@ -41,6 +42,8 @@ struct AgentArgs {
     wait_ms: Option<f64>,
     grace_ms: Option<f64>,
     heartbeat_ms: Option<f64>,
+    stall_after_ms: Option<Silence>,
+    on_stall: Option<String>,
 }
 
 impl AgentArgs {
@@ -82,7 +85,30 @@ impl AgentArgs {
         if let Some(ms) = self.heartbeat_ms {
             agent = agent.heartbeat(millis("heartbeatMs", ms)?);
         }
+        if let Some(silence) = self.stall_after_ms {
+            agent = agent.stall_after(silence.span()?);
+        }
+        if let Some(then) = word(self.on_stall)? {
+            agent = agent.on_stall(then);
+        }
         Ok(agent)
+    }
+}
+
+/// Milliseconds, or what Infinity crosses as: JSON has none.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Silence {
+    Millis(f64),
+    Never(Never),
+}
+
+impl Silence {
+    fn span(self) -> Result<Duration> {
+        match self {
+            Silence::Millis(ms) => millis("stallAfterMs", ms),
+            Silence::Never(Never::Never) => Ok(Duration::MAX),
+        }
     }
 }
 
@@ -92,6 +118,20 @@ struct LimitArgs {
     timeout_ms: Option<f64>,
     retries: Option<u32>,
     retry: Option<RetryArgs>,
+    stall_after_ms: Option<Silence>,
+    on_stall: Option<String>,
+}
+
+impl LimitArgs {
+    fn limits(self) -> Result<Limits> {
+        Ok(Limits {
+            timeout: maybe_millis("timeoutMs", self.timeout_ms)?,
+            retries: self.retries,
+            retry: self.retry.map(RetryArgs::policy).transpose()?,
+            stall_after: self.stall_after_ms.map(Silence::span).transpose()?,
+            on_stall: word(self.on_stall)?,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -198,13 +238,20 @@ impl Jobs {
         })
     }
 
-    /// What the attempt may take; its time counts from here. Both were checked when the handler was added.
+    /// What the attempt may take; its time counts from here. It was checked when the handler was added.
     #[napi(catch_unwind)]
     pub fn limit(&self, number: u32, args: String) {
-        if let (Ok(limits), Ok(job)) = (read::<LimitArgs>(&args), job(&self.table, number)) {
-            let timeout = limits.timeout_ms.and_then(|ms| millis("timeoutMs", ms).ok());
-            let retry = limits.retry.and_then(|retry| retry.policy().ok());
-            job.limit(Limits { timeout, retries: limits.retries, retry });
+        let limits = read::<LimitArgs>(&args).and_then(LimitArgs::limits);
+        if let (Ok(limits), Ok(job)) = (limits, job(&self.table, number)) {
+            job.limit(limits);
+        }
+    }
+
+    /// The handler is alive.
+    #[napi(catch_unwind)]
+    pub fn alive(&self, number: u32) {
+        if let Ok(job) = job(&self.table, number) {
+            job.alive();
         }
     }
 
@@ -264,7 +311,9 @@ impl Jobs {
     /// The lease as it was last renewed, or `null` where the job has ended.
     #[napi(catch_unwind)]
     pub fn lease(&self, number: u32) -> Option<String> {
-        job(&self.table, number).ok().map(|job| job.lease().to_string())
+        let job = job(&self.table, number).ok()?;
+        job.alive();
+        Some(job.lease().to_string())
     }
 
     /// JavaScript is done with a job; one that has not ended is released.
@@ -336,7 +385,7 @@ struct Told {
 
 impl Told {
     fn tell(&self, report: &Report) {
-        let failed = matches!(report.end, End::Failed { .. });
+        let failed = matches!(report.end, End::Failed { .. } | End::Stalled { .. });
         let told = matches!(report.end, End::Completed | End::Snoozed { .. });
         if failed || (told && self.all.load(Ordering::Relaxed)) {
             lock(&self.reports).push(report.clone());
@@ -369,12 +418,13 @@ impl Wire for Report {
     fn wire(&self, out: &mut Vec<u8>) {
         let Report { task, end } = self;
         let text = self.to_string();
-        let (event, error, status, run_at) = match end {
-            End::Failed { error, status, run_at } => ("failed", Some(error.clone()), *status, *run_at),
-            End::Snoozed { run_at } => ("snoozed", None, None, *run_at),
-            _ => ("completed", None, None, None),
+        let (event, error, status, run_at, silence) = match end {
+            End::Failed { error, status, run_at } => ("failed", Some(error), *status, *run_at, None),
+            End::Snoozed { run_at } => ("snoozed", None, None, *run_at, None),
+            End::Stalled { silence } => ("stalled", None, None, None, Some(*silence)),
+            _ => ("completed", None, None, None, None),
         };
-        let fields: [(&str, &dyn Wire); 9] = [
+        let fields: [(&str, &dyn Wire); 10] = [
             ("event", &event),
             ("text", &text),
             ("taskId", &task.id),
@@ -384,6 +434,7 @@ impl Wire for Report {
             ("error", &error),
             ("status", &status),
             ("runAt", &run_at),
+            ("silentMs", &silence),
         ];
         object(&fields, out);
     }

@@ -168,6 +168,21 @@ impl Team {
     }
 
     #[napi(catch_unwind)]
+    pub fn missing_schema(&self, call: u32) -> napi::Result<Now> {
+        let kurultai = self.kurultai()?.clone();
+        Ok(self.calls.start(call, async move { answer(&kurultai.missing_schema().await?) }))
+    }
+
+    /// In milliseconds.
+    #[napi(catch_unwind)]
+    pub fn clock_difference(&self, call: u32) -> napi::Result<Now> {
+        let kurultai = self.kurultai()?.clone();
+        Ok(self
+            .calls
+            .start(call, async move { answer(&(kurultai.clock_difference().await?.as_seconds_f64() * 1e3)) }))
+    }
+
+    #[napi(catch_unwind)]
     pub fn namespaces(&self, call: u32) -> napi::Result<Now> {
         let kurultai = self.kurultai()?.clone();
         Ok(self.calls.start(call, async move { answer(&kurultai.namespaces().await?) }))

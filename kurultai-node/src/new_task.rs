@@ -39,6 +39,7 @@ pub(crate) struct NewTaskArgs {
     expires_at: Option<f64>,
     expires_in_ms: Option<ExpiresIn>,
     max_attempts: Option<f64>,
+    max_runtime_ms: Option<f64>,
     retry: Option<RetryArgs>,
 }
 
@@ -70,7 +71,7 @@ enum ExpiresIn {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Never {
+pub(crate) enum Never {
     Never,
 }
 
@@ -114,6 +115,7 @@ impl NewTaskArgs {
             start: start(self.run_at, self.delay_ms)?,
             expiry: expiry(self.expires_at, self.expires_in_ms)?,
             max_attempts: self.max_attempts.map(|most| whole("maxAttempts", most)).transpose()?,
+            max_runtime: maybe_millis("maxRuntimeMs", self.max_runtime_ms)?,
             retry: self.retry.map(RetryArgs::policy).transpose()?,
         })
     }

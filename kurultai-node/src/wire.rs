@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Error, Json, NamespaceInfo, Result,
-    agents::{AgentInfo, AgentStatus},
+    agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent},
     events::{Event, EventPage},
     tasks::{
         Adoption, Claimed, DependencyType, Enqueued, Explanation, Extended, FailureKind, Finding,
@@ -14,7 +14,7 @@ use kurultai_core::{
     },
 };
 use serde::de::IgnoredAny;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 pub(crate) trait Wire {
     fn wire(&self, out: &mut Vec<u8>);
@@ -104,7 +104,7 @@ macro_rules! columns {
 }
 columns!(
     each id, once task_type, once title, once description, each payload, once priority, once attempt,
-    once max_attempts, once delegated_by, once parent_id, unless_id correlation_id, each checkpoint, each prerequisites;
+    once max_attempts, once max_runtime, once delegated_by, once parent_id, unless_id correlation_id, each checkpoint, each prerequisites;
     each claim_id, once version, once attempt, micros expires_at
 );
 
@@ -127,7 +127,7 @@ wire!(Task {
     required_capabilities => "requiredCapabilities", preferred_capabilities => "preferredCapabilities",
     assigned_to => "assignedTo", delegated_by => "delegatedBy", parent_id => "parentId", correlation_id => "correlationId",
     unique_key => "uniqueKey", depends_on => "dependsOn", run_at => "runAt", expires_at => "expiresAt",
-    attempts => "attempts", max_attempts => "maxAttempts", snoozes => "snoozes", claimed_by => "claimedBy",
+    attempts => "attempts", max_attempts => "maxAttempts", max_runtime => "maxRuntimeMs", snoozes => "snoozes", claimed_by => "claimedBy",
     claimed_at => "claimedAt", lease_version => "leaseVersion", lease_expires_at => "leaseExpiresAt",
     progress => "progress", checkpoint => "checkpoint", results => "results",
     error_message => "errorMessage", errors => "errors", usage => "usage", created_at => "createdAt",
@@ -147,6 +147,15 @@ wire!(AgentInfo {
     capabilities => "capabilities", status => "status", max_concurrent => "maxConcurrent",
     current_load => "currentLoad", infra_heartbeat => "infraHeartbeat", last_heartbeat => "lastHeartbeat",
     created_at => "createdAt", metadata => "metadata",
+});
+wire!(AgentHealth {
+    agent => "agent", state => "state", reason => "reason", infra_age => "infraAgeMs",
+    functional_age => "functionalAgeMs", holds => "holds", oldest_claim_age => "oldestClaimAgeMs",
+    dead_at => "deadAt", watched_for => "watchedForMs",
+});
+wire!(NewAgent {
+    id => "id", display_name => "displayName", role => "role", aliases => "aliases",
+    capabilities => "capabilities", max_concurrent => "maxConcurrent", metadata => "metadata",
 });
 wire!(Event {
     seq => "seq", topic => "topic", source => "source", task_id => "taskId", task_type => "taskType", correlation_id => "correlationId",
@@ -278,6 +287,13 @@ impl Wire for DateTime<Utc> {
     }
 }
 
+/// Milliseconds.
+impl Wire for Duration {
+    fn wire(&self, out: &mut Vec<u8>) {
+        (self.as_micros() as f64 / 1e3).wire(out);
+    }
+}
+
 impl<T: Wire + ?Sized> Wire for &T {
     fn wire(&self, out: &mut Vec<u8>) {
         (**self).wire(out);
@@ -320,7 +336,7 @@ macro_rules! as_serde {
     )+ };
 }
 as_serde!(String, str, bool, f64, u32, u64, usize, i64);
-as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind);
+as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, Health, FailureKind, FindingKind);
 
 /// Nothing to say but that it is done.
 impl Wire for () {

@@ -50,7 +50,13 @@ function resolve(value, known, run) {
 }
 
 const camel = (word) => word.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase())
-const field = (object, key) => (object !== null && key in object ? object[key] : object?.[camel(key)])
+/** Spans are milliseconds here, with the unit in the name. */
+function field(object, key) {
+  if (object === null || object === undefined) return undefined
+  const span = object[`${camel(key)}Ms`]
+  if (span !== undefined) return span === null ? null : span / 1000
+  return key in object ? object[key] : object[camel(key)]
+}
 
 function fits(expected, answer, path) {
   answer ??= null
@@ -76,6 +82,7 @@ function fits(expected, answer, path) {
 const units = {
   delay: ['delayMs', 1000], expires_in: ['expiresInMs', 1000], lease: ['leaseMs', 1000], ttl: ['leaseMs', 1000],
   retry_after: ['retryAfterMs', 1000], after: ['afterMs', 1000], timeout: ['timeoutMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
+  max_runtime: ['maxRuntimeMs', 1000], dead_after: ['deadAfterMs', 1000], stuck_after: ['stuckAfterMs', 1000],
 }
 const dates = ['run_at', 'expires_at', 'since']
 /** What is stored is not translated. */
@@ -158,7 +165,15 @@ async function perform(k, operation, given) {
       return call(id, options)
     }
     case 'agents.register_many': return call(args.agents)
-    case 'agents.beat_many': return call(args.agents)
+    case 'agents.beat_many': {
+      const { agents, ...options } = args
+      return call(agents, options)
+    }
+    case 'agents.health': return call(args)
+    case 'agents.update': case 'agents.deregister': {
+      const { agent, ...options } = args
+      return call(agent, options)
+    }
     case 'events.read': {
       const { task, ...filter } = args
       return call({ ...filter, taskId: task?.id ?? task })
@@ -171,7 +186,7 @@ async function perform(k, operation, given) {
     case 'maintain': case 'tasks.stats': case 'agents.list': case 'events.last_seq': return call()
     case 'agents.get': return call(args.name)
     case 'agents.with_capability': return call(args.capability)
-    case 'agents.beat': case 'agents.drain': case 'agents.deregister': return call(args.agent)
+    case 'agents.beat': case 'agents.drain': return call(args.agent)
     default: throw new Error(`${operation} is not translated`)
   }
 }

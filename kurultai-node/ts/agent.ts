@@ -12,7 +12,7 @@ import { RETRY } from './new_task'
 import * as results from './results'
 import type { Pulled } from './results'
 import { errorText, wishOf } from './thrown'
-import type { AnyTasks, OpenOptions, PayloadOf, ResultsOf, TypeOf } from './types'
+import type { AnyTasks, OnStall, OpenOptions, PayloadOf, ResultsOf, TypeOf } from './types'
 
 export interface AgentOptions {
   /** The store, where none is given as `kurultai`. Default KURULTAI_URL. */
@@ -40,6 +40,19 @@ export interface AgentOptions {
   graceMs?: number
   /** How often it says that its process runs. Default 30,000, or HEARTBEAT_INTERVAL in seconds. */
   heartbeatMs?: number
+  /**
+   * For how long a handler may show no sign of life of its own: progress, a checkpoint, usage, `ctx.alive()`, any other look at
+   * its context. Until then the renewals of its lease count as signs that the agent works. Default 600,000; Infinity:
+   * never.
+   */
+  stallAfterMs?: number
+  /**
+   * What becomes of an attempt that is silent for longer. `report`, the default: its lease is renewed, which is no sign of
+   * work any more, so that `agents.health()` calls the agent stuck and says why; `agent.on('stalled', ...)` and the event
+   * `agent.stuck` tell it. `release`: it has failed, `ctx.signal` aborts with `stalled`, and what comes later counts for
+   * nothing.
+   */
+  onStall?: OnStall
   /** Whether SIGTERM and SIGINT drain it. Default true; a second signal ends the process. */
   signals?: boolean
 }
@@ -48,7 +61,8 @@ const AGENT: check.Fields = {
   url: check.text, open: check.anything,
   kurultai: (value) => (value instanceof Kurultai ? undefined : { allowed: 'what `open` gave', type: true }),
   capabilities: check.texts, concurrency: check.count, maxConcurrent: check.count, metadata: check.anything, displayName: check.text, role: check.text,
-  aliases: check.texts, leaseMs: check.ms, waitMs: check.ms, graceMs: check.ms, heartbeatMs: check.ms, signals: check.flag,
+  aliases: check.texts, leaseMs: check.ms, waitMs: check.ms, graceMs: check.ms, heartbeatMs: check.ms, stallAfterMs: check.msOfWork, onStall: check.onStall,
+  signals: check.flag,
 }
 
 export interface TaskHandlerOptions {
@@ -61,9 +75,18 @@ export interface TaskHandlerOptions {
   retries?: number
   /** Its own pauses between attempts, where the failure itself does not say. Default: as the task says. */
   retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
+  /** For how long it may show no sign of life. Default: as its agent. */
+  stallAfterMs?: number
+  /** What becomes of the attempt then. Default: as its agent. */
+  onStall?: OnStall
 }
 
-const HANDLER: check.Fields = { timeoutMs: check.msOfWork, retries: check.count, retry: check.object(RETRY) }
+const HANDLER: check.Fields = {
+  timeoutMs: check.msOfWork, retries: check.count, retry: check.object(RETRY), stallAfterMs: check.msOfWork, onStall: check.onStall,
+}
+
+/** JSON has no Infinity. */
+const silence = (ms: number | undefined) => (ms === Infinity ? 'never' : ms)
 
 /**
  * Returns the task's results. However it ends, the attempt is over and counted. An error fails it and is stored with its
@@ -95,7 +118,7 @@ interface Handling {
 /** How a handler ended. */
 type Ended = { results: unknown } | { error: unknown }
 
-const EVENTS: readonly (keyof AgentEvents)[] = ['failed', 'completed', 'snoozed', 'error']
+const EVENTS: readonly (keyof AgentEvents)[] = ['failed', 'completed', 'snoozed', 'stalled', 'error']
 
 /** So long after its end nobody but who blocks the thread is late. */
 const DEAF_MS = 5000
@@ -132,8 +155,9 @@ export class Agent<M extends object = AnyTasks> {
   }
 
   /**
-   * Hears of each attempt that `failed`, `completed` or was `snoozed`, and of each `error` beside the handlers. Where nobody listens,
-   * failures are a line on stderr and errors a warning of the process.
+   * Hears of each attempt that `failed`, `completed` or was `snoozed`, of each whose handler has `stalled` and is not let
+   * go, and of each `error` beside the handlers. Where nobody listens, failures and stalls are a line on stderr and errors a
+   * warning of the process.
    */
   on<E extends keyof AgentEvents>(event: E, listener: AgentListener<E>): this {
     return this.#listen(event, listener, false)
@@ -176,7 +200,8 @@ export class Agent<M extends object = AnyTasks> {
   async #work(kurultai: Kurultai, signal: AbortSignal | null | undefined): Promise<Run> {
     const { url: _, open: __, kurultai: ___, signals = true, ...settings } = this.#options
     const jobs = kurultai.jobs()
-    const args = encodeArgs({ ...settings, agent: this.id, types: [...this.#handlers.keys()] })
+    const stallAfterMs = silence(settings.stallAfterMs)
+    const args = encodeArgs({ ...settings, stallAfterMs, agent: this.id, types: [...this.#handlers.keys()] })
     jobs.tellAll(this.#listeners.has('completed') || this.#listeners.has('snoozed'))
     results.nothing(await call((id) => jobs.start(id, args)))
     this.#runs.add(jobs)
@@ -225,8 +250,9 @@ export class Agent<M extends object = AnyTasks> {
     const over = new AbortController()
     try {
       const ctx = new Context(shift, stop.signal, pulled)
-      const { timeoutMs, retries, retry } = options
-      jobs.limit(job, encodeArgs({ timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs, retries, retry }))
+      const { timeoutMs, retries, retry, stallAfterMs, onStall } = options
+      const timeout = timeoutMs === Infinity ? undefined : timeoutMs
+      jobs.limit(job, encodeArgs({ timeoutMs: timeout, retries, retry, stallAfterMs: silence(stallAfterMs), onStall }))
       const ended = await Promise.race([work(handler, ctx), stopped(jobs, pulled, options, stop, over.signal)])
       if (typeof ended === 'object') {
         await end(jobs, job, ended)
@@ -234,7 +260,7 @@ export class Agent<M extends object = AnyTasks> {
       }
       // Lost and drained jobs are not ours any more.
       if (ended === 'cancelled' || ended === 'suspended') results.nothing(await call((id) => jobs.release(id, job)))
-      return ended === 'timeout'
+      return ended === 'timeout' || ended === 'stalled'
     } catch (error) {
       // A lost lease is nobody's fault, the task is in good hands, and the core has told of it.
       if (!(error instanceof KurultaiError && error.kind === 'lease_lost')) this.#listeners.tell('error', error as Error)
@@ -288,9 +314,11 @@ async function stopped(
   const outcome = await waiting.catch(() => null)
   if (outcome === null) return new Promise(() => {}) // the handler has ended
   const { why, reason }: { why: StopReason; reason: string | null } = results.value(outcome)
-  const timedOut = () => new DOMException(`timed out after ${timeoutMs} ms`, 'TimeoutError')
+  // Its own time, or that of the task, whichever is over first.
+  const timeMs = Math.min(timeoutMs ?? Infinity, task.maxRuntimeMs ?? Infinity)
+  const timedOut = () => new DOMException(`timed out after ${timeMs} ms`, 'TimeoutError')
   stop.abort(why === 'timeout' ? timedOut() : new Stopped(why, reason))
-  if (why === 'timeout' && performance.now() - begun > timeoutMs! + DEAF_MS) {
+  if (why === 'timeout' && performance.now() - begun > timeMs + DEAF_MS) {
     process.emitWarning(`a handler has blocked the thread beyond its time, in which nothing else ran (task ${task.id})`)
   }
   return why

@@ -1,16 +1,22 @@
-// Who is there: `k.agents`, the registry. An operation of the core is a method here, by the same word.
+// Who is there, who lives, who works: `k.agents`. An operation of the core is a method here, by the same word.
 
 import { call } from './bridge'
 import * as check from './check'
 import { encode, encodeArgs } from './json'
-import type { NativeAgents, Outcome } from './native'
+import { native, type NativeAgents, type Outcome } from './native'
 import * as results from './results'
-import type { AgentInfo, NewAgent, Waits } from './types'
+import type { AgentHealth, AgentInfo, AgentUpdate, HealthOptions, NewAgent, Waits, WatchOptions } from './types'
 
 const AGENT: check.Fields = {
   id: check.text, displayName: check.text, role: check.text, aliases: check.texts, capabilities: check.texts,
   maxConcurrent: check.count, metadata: check.anything,
 }
+
+const BEAT: check.Fields = { create: check.flag, signal: check.anything }
+const THRESHOLDS: check.Fields = { deadAfterMs: check.ms, stuckAfterMs: check.ms, signal: check.anything }
+const WATCH: check.Fields = { ...THRESHOLDS, everyMs: check.ms }
+const UPDATE: check.Fields = { add: check.texts, remove: check.texts, metadata: check.anything }
+const DEREGISTER: check.Fields = { force: check.flag, signal: check.anything }
 
 function encodeAgents(agents: readonly NewAgent[]): string {
   check.checkOne('agents', agents, check.objects)
@@ -22,16 +28,20 @@ function encodeAgents(agents: readonly NewAgent[]): string {
 }
 
 function encodeText(name: string, value: string): string {
+  return encode(textOf(name, value), name)
+}
+
+function textOf(name: string, value: string): string {
   check.checkOne(name, value, check.text)
-  return encode(value, name)
+  return value
 }
 
-function encodeIds(ids: readonly string[]): string {
-  check.checkOne('ids', ids, check.texts)
-  return encode(ids, 'ids')
+/** The six agents of the first team, to register as they are: `await k.agents.registerMany(council())`. */
+export function council(): NewAgent[] {
+  return results.value(native.council())
 }
 
-/** The registry of one team. */
+/** The registry of one team, and how its agents fare. */
 export class Agents {
   readonly #native: NativeAgents
 
@@ -64,11 +74,42 @@ export class Agents {
   }
 
   /**
-   * The heartbeats of many agents in one statement, as a sidecar writes them. Returns the ids that are not
+   * The heartbeats of many agents in one statement, as a sidecar writes them. Names are folded to ids (`Temüjin` is
+   * `temujin`); with `create`, those that are unknown are registered under the name given. Returns the names that are not
    * registered; the others have their beat. Errors: `input.invalid`.
    */
-  async beatMany(ids: readonly string[], options: Waits = {}): Promise<readonly string[]> {
-    return results.simpleList(await this.#call('beatMany', encodeIds(ids), options))
+  async beatMany(names: readonly string[], options: { create?: boolean } & Waits = {}): Promise<readonly string[]> {
+    check.checkOne('names', names, check.texts)
+    const args = encodeArgs(options, { names }, BEAT)
+    return results.simpleList(await this.#call('beatMany', args, options))
+  }
+
+  /**
+   * How each agent fares, in the order of their ids, by one read of the store: `alive`, `idle` (it holds no task), `stuck`
+   * (it holds a task and shows no sign of work), `dead` or `unknown`, and why. With `agent`, a list of that one. Computed
+   * when it is read, never stored; it declares nobody dead.
+   *
+   * The silence of an agent makes it `dead` where this handle has seen it all the time, by calls that lie no more than a
+   * quarter of `deadAfterMs` apart, or where a watcher has declared it; otherwise it is `unknown`, with the ages.
+   * Errors: `input.invalid`, `agent.not_found`.
+   */
+  async health(options: { agent?: string } & HealthOptions = {}): Promise<readonly AgentHealth[]> {
+    const args = encodeArgs(options, {}, { ...THRESHOLDS, agent: check.text })
+    return results.health(await this.#call('health', args, options))
+  }
+
+  /**
+   * Watches the team until the signal aborts or the store is closed: declares agents dead, which puts their tasks back
+   * into the queue at once, and recovered. What it finds are events: follow `agent.*`. An agent is declared dead only
+   * where it is silent for longer than `deadAfterMs` by the store's clock, this watcher has seen no sign of it for as long by
+   * its own stopwatch, the store answered it all the time, and not more than half of a team of three or more fell silent
+   * at once. Any number may watch one team.
+   *
+   * Errors: the signal's reason; `input.invalid`; `store.closed`. A store out of reach is waited for. An abort leaves
+   * nothing half done.
+   */
+  async watch(options: WatchOptions = {}): Promise<void> {
+    results.nothing(await this.#call('watch', encodeArgs(options, {}, WATCH), options))
   }
 
   /**
@@ -94,8 +135,24 @@ export class Agents {
     results.nothing(await this.#call('drain', encodeText('id', id), options))
   }
 
-  /** Removes an agent. Its leases run out by themselves. Errors: `agent.not_found`. */
-  async deregister(id: string, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('deregister', encodeText('id', id), options))
+  /**
+   * What an agent has learned and lost: capabilities that it has from now on (`add`) and those that it has no more
+   * (`remove`). Other capabilities stay as they are, also where two change them at once. `metadata` takes the place of what
+   * was there: what JSON writes as an object of at most 16 KiB, or null. Errors: `agent.not_found`, `input.invalid`. An
+   * aborted call may still have changed the agent.
+   */
+  async update(id: string, changes: AgentUpdate, options: Waits = {}): Promise<void> {
+    check.checkFields(changes, UPDATE)
+    const args = encodeArgs(changes, { id: textOf('id', id) })
+    results.nothing(await this.#call('update', args, options))
+  }
+
+  /**
+   * Removes an agent that holds nothing. With `force` also one that holds tasks: they are in the queue again at once.
+   * Errors: `agent.not_found`; `agent.in_use`, naming what it holds. An aborted call may still have removed it.
+   */
+  async deregister(id: string, options: { force?: boolean } & Waits = {}): Promise<void> {
+    const args = encodeArgs(options, { id: textOf('id', id) }, DEREGISTER)
+    results.nothing(await this.#call('deregister', args, options))
   }
 }

@@ -76,6 +76,13 @@ export const object = (fields: Fields): Check => (value) => {
   return undefined
 }
 
+/** One of these words. */
+const oneOf = (...words: string[]): Check => {
+  const allowed = words.join(' or ')
+  return (value) => (typeof value !== 'string' ? ofType(allowed) : words.includes(value) ? undefined : ofValue(allowed))
+}
+export const onStall = oneOf('report', 'release')
+
 const quorum = object({ quorum: count })
 export const waitFor: Check = (value) => {
   if (typeof value === 'object') return quorum(value)

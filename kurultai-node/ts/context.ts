@@ -11,7 +11,7 @@ import type { Pulled } from './results'
 import type { Claimed, Enqueued, Extended, Prerequisite, TaskOptions, Usage, Waits } from './types'
 
 /** Why work on a job must stop. */
-export type StopReason = 'lost' | 'cancelled' | 'suspended' | 'drained' | 'timeout'
+export type StopReason = 'lost' | 'cancelled' | 'suspended' | 'drained' | 'timeout' | 'stalled'
 
 const meanings: Record<StopReason, string> = {
   lost: 'somebody else may have the task now: whatever is done from here on counts for nothing',
@@ -19,6 +19,7 @@ const meanings: Record<StopReason, string> = {
   suspended: 'somebody suspended the task',
   drained: 'this worker ends, and its grace is over; the task has been released',
   timeout: 'the time of the handler is over; the attempt has failed',
+  stalled: 'the handler showed no sign of life for too long; the attempt has failed',
 }
 
 /** The reason of `ctx.signal` where the work must stop. */
@@ -41,13 +42,12 @@ export interface Shift {
   readonly draining: AbortSignal
 }
 
-/** A claimed task at work. It can be given wherever a lease is asked for. */
+/**
+ * A claimed task at work. It can be given wherever a lease is asked for. Whatever a handler asks or tells it is a sign of
+ * life, also that it looks at `signal` here; what it reads of its task, and a signal that it has kept, is none.
+ */
 export class Context<P = any> {
-  /** Aborts when the work must stop; its reason is a `Stopped`, or a TimeoutError where the handler's time is over. */
-  readonly signal: AbortSignal
   readonly task: Claimed<P>
-  /** The team that the agent works for. */
-  readonly team: Kurultai
   /**
    * Grows with each claim of the task: a system that refuses a smaller number than it has seen is safe from workers
    * that lost their lease and do not know it yet.
@@ -59,20 +59,43 @@ export class Context<P = any> {
   readonly #job: number
   readonly #agent: string
   readonly #draining: AbortSignal
+  readonly #signal: AbortSignal
+  readonly #team: Kurultai
   #lease: Lease
 
   /** @internal */
   constructor(shift: Shift, signal: AbortSignal, pulled: Pulled) {
-    this.team = shift.team
+    this.#team = shift.team
     this.#agent = shift.agent
     this.#draining = shift.draining
-    this.signal = signal
+    this.#signal = signal
     this.task = pulled.task
     this.fencingToken = pulled.fencingToken
     this.idempotencyKey = pulled.idempotencyKey
     this.#jobs = shift.jobs
     this.#job = pulled.job
     this.#lease = pulled.task.lease
+  }
+
+  /** Aborts when the work must stop; its reason is a `Stopped`, or a TimeoutError where the handler's time is over. */
+  get signal(): AbortSignal {
+    this.alive()
+    return this.#signal
+  }
+
+  /** The team that the agent works for. */
+  get team(): Kurultai {
+    this.alive()
+    return this.#team
+  }
+
+  /**
+   * Says that the handler is alive, and nothing else: for work that neither notes progress nor stores checkpoints. Nothing
+   * is sent for it, so it may be called as often as one likes. A handler that is silent for longer than `stallAfterMs`
+   * counts as stuck.
+   */
+  alive(): void {
+    this.#jobs.alive(this.#job)
   }
 
   /** The lease as it was last renewed. */
@@ -99,6 +122,7 @@ export class Context<P = any> {
 
   /** Aborts when a drain begins, which is a grace before `signal` does. */
   get draining(): AbortSignal {
+    this.alive()
     return this.#draining
   }
 

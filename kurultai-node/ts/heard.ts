@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events'
 import type { Status } from './types'
 
-/** An attempt that has ended. */
+/** An attempt. */
 export interface Attempt {
   /** What has happened, in a line. */
   readonly text: string
@@ -30,11 +30,18 @@ export interface Snoozed extends Attempt {
   readonly runAt: Date | null
 }
 
+/** An attempt that has not ended: its handler shows no sign of life. Its lease is renewed, and its agent counts as stuck. */
+export interface Stalled extends Attempt {
+  /** For how long. */
+  readonly silentMs: number
+}
+
 /** What an agent tells, and what of it. */
 export interface AgentEvents {
   failed: [failed: Failed]
   completed: [attempt: Attempt]
   snoozed: [snoozed: Snoozed]
+  stalled: [stalled: Stalled]
   /** What went wrong beside the handlers, such as an end that could not be stored. */
   error: [error: Error]
 }
@@ -46,6 +53,7 @@ const DEFAULTS: { [E in keyof AgentEvents]: AgentListener<E> } = {
   failed: ({ text }) => void process.stderr.write(`kurultai: ${text}\n`),
   completed: () => {},
   snoozed: () => {},
+  stalled: ({ text }) => void process.stderr.write(`kurultai: ${text}\n`),
   error: (error) => process.emitWarning(error),
 }
 

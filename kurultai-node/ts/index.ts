@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // What the package gives.
 
-export { Agents } from './agents'
+export { Agents, council } from './agents'
 export { Agent } from './agent'
 export type { AgentOptions, Handler, Run, RunOptions, TaskHandlerOptions } from './agent'
 export { Context, Stopped } from './context'
@@ -13,7 +13,7 @@ export {
 } from './errors'
 export type { Kind } from './errors'
 export { Events } from './events'
-export type { AgentEvents, AgentListener, Attempt, Failed, Snoozed } from './heard'
+export type { AgentEvents, AgentListener, Attempt, Failed, Snoozed, Stalled } from './heard'
 export type { Payload } from './json'
 export { Kurultai, open } from './kurultai'
 export { Lease } from './lease'

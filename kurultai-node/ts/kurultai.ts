@@ -61,6 +61,19 @@ export class Kurultai<M extends object = AnyTasks> {
     results.nothing(await call((id) => this.#team.maintain(id), options.signal))
   }
 
+  /** The tables, constraints and indexes that are missing or not ready, by name: none, unless somebody has dropped them. */
+  async missingSchema(options: Waits = {}): Promise<readonly string[]> {
+    return results.simpleList(await call((id) => this.#team.missingSchema(id), options.signal))
+  }
+
+  /**
+   * By how many milliseconds the store's clock is ahead of this machine's, to within the time of an answer. The store's own
+   * decides leases, heartbeats and due times, so it only matters to programs that write times of theirs.
+   */
+  async clockDifference(options: Waits = {}): Promise<number> {
+    return results.simple(await call((id) => this.#team.clockDifference(id), options.signal))
+  }
+
   /**
    * Takes over tasks and agents that other programs wrote under the same names: on Neo4j, nodes labelled `Task` or
    * `Agent` that have no `namespace`. What is read as what is a table in ADOPTING.md. Each node has an event,

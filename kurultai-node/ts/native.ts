@@ -24,7 +24,8 @@ export interface NativeTasks extends Record<
   Operation> {}
 
 export interface NativeAgents extends Record<
-  'registerMany' | 'beat' | 'beatMany' | 'get' | 'list' | 'withCapability' | 'drain' | 'deregister', Operation> {}
+  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watch' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
+  | 'deregister', Operation> {}
 
 export interface NativeEvents {
   read: Operation
@@ -39,6 +40,7 @@ export interface NativeJobs {
   next(call: number): Now
   stopped(call: number, job: number): Now
   limit(job: number, args: string): void
+  alive(job: number): void
   returned(call: number, job: number, results: string): Now
   unstorable(call: number, job: number, why: string): Now
   raised(call: number, job: number, args: string): Now
@@ -60,6 +62,8 @@ export interface NativeTeam {
   open: Operation
   close(call: number): Now
   maintain(call: number): Now
+  missingSchema(call: number): Now
+  clockDifference(call: number): Now
   adopt: Operation
   namespaces(call: number): Now
   deleteNamespace: Operation
@@ -78,6 +82,7 @@ export interface Native {
   Team: new (bridge: NativeBridge) => NativeTeam
   newId(): string
   version(): string
+  council(): string
   oneFailureOfEachKind(): Failure[]
 }
 

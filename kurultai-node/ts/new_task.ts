@@ -31,7 +31,7 @@ const OPTIONS: check.Fields = {
   correlationId: check.text,
   waitFor: check.waitFor, dependsOn: check.dependencies, onPrerequisiteFailure: check.text, uniqueKey: check.text,
   runAt: check.date, delayMs: check.ms, expiresAt: check.date, expiresInMs: check.msOrEver, maxAttempts: check.count,
-  retry: check.object(RETRY),
+  maxRuntimeMs: check.msOrEver, retry: check.object(RETRY),
 }
 const ONE: check.Fields = { ...OPTIONS, signal: check.anything }
 export const CALL: check.Fields = { ...ONE, timeoutMs: check.msOrEver }
@@ -99,6 +99,7 @@ const crossing = new Map<string, (value: any) => unknown>([
   ['dependsOn', (tasks: readonly (TaskLike | Dependency)[]) => tasks.map(encodeDependency)],
   ['runAt', time],
   ['expiresAt', time],
+  ['maxRuntimeMs', (ms: number) => (ms === Infinity ? undefined : ms)],
   ['expiresInMs', (ms: number) => (ms === Infinity ? 'never' : ms)],
 ])
 

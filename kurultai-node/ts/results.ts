@@ -4,8 +4,8 @@ import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
 import type { Outcome } from './native'
-import type { Failed } from './heard'
-import type { Adoption, AgentInfo, Claimed, Each, Event, EventPage, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
+import type { Failed, Stalled } from './heard'
+import type { Adoption, AgentHealth, AgentInfo, Claimed, Each, Event, EventPage, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
 
 type Raw = any
 
@@ -42,7 +42,7 @@ const NONE = Object.freeze([])
 /** Of columns, in the order of `Batch` in src/wire.rs; what is no list there is the same for all tasks. */
 function claimedOf(columns: Raw[]): readonly Claimed[] {
   const [
-    ids, type, title, description, payloads, priority, attempt, maxAttempts, delegatedBy, parentId, correlationId, checkpoints,
+    ids, type, title, description, payloads, priority, attempt, maxAttempts, maxRuntimeMs, delegatedBy, parentId, correlationId, checkpoints,
     waitedFor, claimIds, version, leaseAttempt, expires,
   ] = columns
   const claimed: Claimed[] = []
@@ -51,6 +51,7 @@ function claimedOf(columns: Raw[]): readonly Claimed[] {
     claimed.push(Object.freeze({
       id, type: at(type, i), title: at(title, i), description: at(description, i), payload: payloads[i],
       priority: at(priority, i), attempt: at(attempt, i), maxAttempts: at(maxAttempts, i),
+      maxRuntimeMs: at(maxRuntimeMs, i),
       delegatedBy: at(delegatedBy, i), parentId: at(parentId, i), correlationId: at(correlationId, i) ?? id,
       checkpoint: checkpoints[i],
       prerequisites: waitedFor[i].length === 0 ? NONE : frozen<Prerequisite>(waitedFor[i]),
@@ -83,7 +84,9 @@ export function pulled(outcome: Outcome): Pulled | null {
 }
 
 /** What has become of attempts; `null` where nothing more is told. */
-export function reports(outcome: Outcome): readonly (Failed & { event: 'failed' | 'completed' | 'snoozed' })[] | null {
+export function reports(
+  outcome: Outcome,
+): readonly (Failed & Stalled & { event: 'failed' | 'completed' | 'snoozed' | 'stalled' })[] | null {
   const list: Raw[] | null = value(outcome)
   for (const raw of list ?? []) raw.runAt = date(raw.runAt)
   return list
@@ -190,6 +193,12 @@ export function agents(outcome: Outcome): readonly AgentInfo[] {
   const list: Raw[] = value(outcome)
   for (const raw of list) toAgent(raw)
   return Object.freeze(list)
+}
+
+export function health(outcome: Outcome): readonly AgentHealth[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) raw.deadAt = date(raw.deadAt)
+  return frozen(list)
 }
 
 export function eventPage(outcome: Outcome): EventPage {

@@ -25,6 +25,10 @@ export type PriorityWord = Priority | 'critical' | 'urgent' | 'high' | 'normal' 
 export type Signal = 'continue' | 'cancel' | 'suspend' | 'pause'
 export type DependencyType = 'blocks' | 'feeds_into' | 'parallel_ok'
 export type OnPrerequisiteFailure = 'block' | 'cancel' | 'continue'
+/** How an agent fares. */
+export type Health = 'alive' | 'idle' | 'stuck' | 'dead' | 'unknown'
+/** What becomes of an attempt whose handler has shown no sign of life for too long. */
+export type OnStall = 'report' | 'release'
 export type AgentStatus = 'active' | 'busy' | 'idle' | 'offline' | 'draining'
 
 /** Ends the wait for an answer. What an aborted claim was given is released. */
@@ -79,6 +83,11 @@ export interface TaskOptions {
   expiresInMs?: number
   /** Default 3, or TASK_QUEUE_MAX_RETRIES. */
   maxAttempts?: number
+  /**
+   * How long one attempt may take, 1,000 or more, kept by the store: its lease never lasts longer, and then the attempt has
+   * failed. Default, and Infinity: as long as its lease is renewed.
+   */
+  maxRuntimeMs?: number
   /** Default: 60 s, doubled up to 1 h, full jitter. */
   retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
 }
@@ -99,6 +108,8 @@ export interface Claimed<P = any> {
   readonly priority: Priority
   readonly attempt: number
   readonly maxAttempts: number
+  /** How long the attempt may take; the store keeps it. */
+  readonly maxRuntimeMs: number | null
   readonly delegatedBy: string | null
   readonly parentId: string | null
   /** What its chain of work is known by: its author's word, or else the parent's, or else its own id. */
@@ -208,6 +219,8 @@ export interface Task<P = any> {
   readonly expiresAt: Date | null
   readonly attempts: number
   readonly maxAttempts: number
+  /** How long one attempt may take; the store keeps it. */
+  readonly maxRuntimeMs: number | null
   /** How often its attempts were put off, since it was enqueued or requeued. */
   readonly snoozes: number
   readonly claimedBy: string | null
@@ -229,8 +242,11 @@ export interface Task<P = any> {
 export interface TaskError {
   readonly attempt: number
   readonly agent: string | null
-  /** Its holder said so, its handler took too long, or its lease ran out. */
-  readonly kind: 'failed' | 'timeout' | 'lapsed'
+  /**
+   * Its holder said so, its handler took too long, its lease ran out, its handler showed no sign of life and was let go, or
+   * it took longer than the task's `maxRuntimeMs`.
+   */
+  readonly kind: 'failed' | 'timeout' | 'lapsed' | 'stalled' | 'max_runtime'
   readonly error: string
   readonly at: Date
 }
@@ -388,6 +404,54 @@ export interface NewAgent {
   metadata?: object
 }
 
+/** What to change of an agent; what is left out stays as it is. */
+export interface AgentUpdate {
+  /** Capabilities that it has from now on. */
+  add?: readonly string[]
+  /** Capabilities that it has no more. */
+  remove?: readonly string[]
+  /** Instead of what was there: what JSON writes as an object, or null. */
+  metadata?: object | null
+}
+
+export interface HealthOptions extends Waits {
+  /** Dead after so long without any sign, 1,000 or more. Default 120,000: four missed heartbeats. */
+  deadAfterMs?: number
+  /**
+   * Stuck after so long without a sign of work while it holds a task that it claimed as long ago, 1,000 or more. Default
+   * 90,000. One whose handler is silent for its `stallAfterMs` is stuck in any case.
+   */
+  stuckAfterMs?: number
+}
+
+export interface WatchOptions extends HealthOptions {
+  /** The time from one check to the next, at most half of `deadAfterMs`. Default 10,000. */
+  everyMs?: number
+}
+
+/** How one agent fares, as far as this process can tell. */
+export interface AgentHealth {
+  readonly agent: string
+  readonly state: Health
+  /** Why, in words. */
+  readonly reason: string
+  /** The age of the last sign that its process runs. */
+  readonly infraAgeMs: number | null
+  /** The age of the last sign that it works: claim, renewal, progress, completion, failure. */
+  readonly functionalAgeMs: number | null
+  /** How many tasks it holds. */
+  readonly holds: number
+  /** The age of the oldest claim among them. */
+  readonly oldestClaimAgeMs: number | null
+  /** When a watcher declared it dead, unless it has been declared recovered since. */
+  readonly deadAt: Date | null
+  /**
+   * For how long this process has watched it without a gap; 0 in the first call. Where that is less than the threshold, no
+   * silence makes it `dead` unless a watcher has declared it.
+   */
+  readonly watchedForMs: number
+}
+
 /** An agent as the registry knows it. */
 export interface AgentInfo {
   readonly id: string
@@ -413,7 +477,7 @@ export type Topic =
   | 'task.failed' | 'task.lapsed' | 'task.completed' | 'task.dead_letter' | 'task.cancelled' | 'task.expired'
   | 'task.waiting' | 'task.suspended' | 'task.resumed' | 'task.requeued' | 'task.discarded' | 'task.blocked'
   | 'task.cancel_requested' | 'task.suspend_requested' | 'task.updated' | 'task.reprioritized' | 'task.assigned'
-  | 'task.adopted' | 'agent.registered' | 'agent.adopted'
+  | 'task.adopted' | 'agent.registered' | 'agent.adopted' | 'agent.stuck' | 'agent.dead' | 'agent.recovered'
 
 export interface Event {
   /** Grows in commit order within the namespace, without a gap. */
@@ -441,7 +505,7 @@ export interface EventPage {
 export interface EventFilter extends Waits {
   afterSeq?: number
   /** Dotted; `*` is one word, `**` any number: `task.*`. */
-  topic?: Topic | 'task.*' | (string & {})
+  topic?: Topic | 'task.*' | 'agent.*' | (string & {})
   source?: string
   taskId?: string
   /** Only those about tasks of this type. */

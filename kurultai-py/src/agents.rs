@@ -1,15 +1,19 @@
 //! The room `agents`.
 
 use crate::{
-    args::{Count, Names, count},
+    args::{Count, Names, Span, count, span},
     json,
     new_task::of_fields,
     op::Op,
+    options::{each_given, field, options},
     runtime::ForkSafe,
     view::view,
 };
-use kurultai_core::{Agents as CoreAgents, Json, agents, agents::NewAgent as CoreNewAgent};
-use pyo3::prelude::*;
+use kurultai_core::{
+    Agents as CoreAgents, Json, agents,
+    agents::{AgentUpdate, NewAgent as CoreNewAgent, Thresholds, Watch},
+};
+use pyo3::{prelude::*, types::PyDict};
 
 view! {
     /// An agent as the registry knows it. `current_load` is how many live leases it holds now.
@@ -18,16 +22,51 @@ view! {
         last_heartbeat, created_at, metadata,
     }
 
-    /// Whether either heartbeat is younger than two minutes.
-    fn is_alive(&self, py: Python<'_>, now: crate::args::Time) -> PyResult<bool> {
-        Ok(self.inner.is_alive(now.named(py, "now")?.timestamp_micros()))
-    }
-
     /// Whether a claim may give it anything.
     #[getter]
     fn has_room(&self) -> bool {
         self.inner.has_room()
     }
+}
+
+view! {
+    /// How one agent fares, as far as this process can tell. Ages are seconds.
+    AgentHealth of agents::AgentHealth {
+        agent, state, reason, infra_age, functional_age, holds, oldest_claim_age, dead_at, watched_for,
+    }
+}
+
+options! {
+    HealthOptions { dead_after: Span, stuck_after: Span }
+}
+
+options! {
+    WatchOptions { every: Span, dead_after: Span, stuck_after: Span }
+}
+
+fn thresholds(py: Python<'_>, dead_after: Option<Span>, stuck_after: Option<Span>) -> PyResult<Thresholds> {
+    let usual = Thresholds::default();
+    Ok(Thresholds {
+        dead_after: span(py, "dead_after", dead_after)?.unwrap_or(usual.dead_after),
+        stuck_after: span(py, "stuck_after", stuck_after)?.unwrap_or(usual.stuck_after),
+    })
+}
+
+/// What is not in the dict stays; None for the metadata is none.
+fn update(changes: &Bound<'_, PyDict>) -> PyResult<AgentUpdate> {
+    let mut update = AgentUpdate::new();
+    each_given(changes, |name, value| {
+        match name {
+            "add" => update.add = field::<Option<Names>>(name, value)?.map_or_else(Vec::new, |names| names.0),
+            "remove" => {
+                update.remove = field::<Option<Names>>(name, value)?.map_or_else(Vec::new, |names| names.0);
+            }
+            "metadata" => update.metadata = Some(json::write_as("metadata", value, None)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    Ok(update)
 }
 
 /// An agent to register.
@@ -94,12 +133,37 @@ impl Agents {
         Op::new(async move { agents.beat(&agent).await })
     }
 
-    fn beat_many(&self, ids: Names) -> Op {
+    fn beat_many(&self, names: Names, create: bool) -> Op {
         let agents = self.0.clone();
         Op::new(async move {
-            let ids: Vec<&str> = ids.0.iter().map(String::as_str).collect();
-            agents.beat_many(&ids).await
+            let names: Vec<&str> = names.0.iter().map(String::as_str).collect();
+            agents.beat_many(&names, create).await
         })
+    }
+
+    /// Of all, or of one.
+    fn health(&self, py: Python<'_>, agent: Option<String>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let HealthOptions { dead_after, stuck_after } = HealthOptions::of(options)?;
+        let thresholds = thresholds(py, dead_after, stuck_after)?;
+        let agents = self.0.clone();
+        Ok(Op::new(async move {
+            match agent {
+                Some(agent) => Ok(vec![agents.health_of(&agent, thresholds).await?]),
+                None => agents.health(thresholds).await,
+            }
+        }))
+    }
+
+    /// Ends only where it fails.
+    fn watch(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let WatchOptions { every, dead_after, stuck_after } = WatchOptions::of(options)?;
+        let usual = Watch::default();
+        let watch = Watch {
+            every: span(py, "every", every)?.unwrap_or(usual.every),
+            thresholds: thresholds(py, dead_after, stuck_after)?,
+        };
+        let agents = self.0.clone();
+        Ok(Op::new(async move { agents.watch(watch).await }))
     }
 
     fn get(&self, name: String) -> Op {
@@ -122,9 +186,14 @@ impl Agents {
         Op::new(async move { agents.drain(&agent).await })
     }
 
-    fn deregister(&self, agent: String) -> Op {
+    fn update(&self, agent: String, changes: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let (agents, update) = (self.0.clone(), update(changes)?);
+        Ok(Op::new(async move { agents.update(&agent, update).await }))
+    }
+
+    fn deregister(&self, agent: String, force: bool) -> Op {
         let agents = self.0.clone();
-        Op::new(async move { agents.deregister(&agent).await })
+        Op::new(async move { agents.deregister(&agent, force).await })
     }
 }
 
@@ -141,6 +210,7 @@ fn council() -> Vec<NewAgent> {
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AgentInfo>()?;
+    module.add_class::<AgentHealth>()?;
     module.add_class::<NewAgent>()?;
     module.add_class::<Agents>()?;
     module.add_function(pyo3::wrap_pyfunction!(council, module)?)

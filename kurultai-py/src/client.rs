@@ -2,7 +2,7 @@
 
 use crate::{
     agents::Agents,
-    args::{Count, Names, Span, Time, count, span},
+    args::{Count, Names, Span, Time, count, span, word},
     errors::Raise,
     events::Events,
     jobs::Started,
@@ -124,7 +124,8 @@ options! {
     AgentSettings {
         types: Names, capabilities: Names, aliases: Names, display_name: String, role: String, metadata: Py<PyAny>,
         concurrency: Count,
-        max_concurrent: Count, lease: Span, wait: Span, grace: Span, heartbeat: Span,
+        max_concurrent: Count, lease: Span, wait: Span, grace: Span, heartbeat: Span, stall_after: Span,
+        on_stall: String,
     }
 }
 
@@ -166,6 +167,12 @@ impl AgentSettings {
         }
         if let Some(heartbeat) = span(py, "heartbeat", self.heartbeat)? {
             agent = agent.heartbeat(heartbeat);
+        }
+        if let Some(silence) = span(py, "stall_after", self.stall_after)? {
+            agent = agent.stall_after(silence);
+        }
+        if let Some(then) = word(py, self.on_stall.as_deref())? {
+            agent = agent.on_stall(then);
         }
         Ok(agent)
     }
@@ -235,6 +242,17 @@ impl Kurultai {
     fn delete_namespace(&self, name: String) -> Op {
         let core = self.core.clone();
         Op::new(async move { core.delete_namespace(&name).await })
+    }
+
+    fn missing_schema(&self) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { core.missing_schema().await })
+    }
+
+    /// In seconds.
+    fn clock_difference(&self) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { Ok(core.clock_difference().await?.as_seconds_f64()) })
     }
 
     /// Registers an agent and begins to claim for it.

@@ -1,17 +1,21 @@
 //! The agent's pull interface, for `kurultai.Agent`: handlers run in Python, everything else in the core.
 
 use crate::{
-    args::{Span, span},
+    args::{Count, Span, count, span, word},
     errors::Raise,
     json,
     new_task::{self, retry_policy},
     op::{Answer, Op},
+    options::options,
     runtime::ForkSafe,
     task_types::{Claimed, Lease},
     view::Show,
 };
 use kurultai_core::worker::{self, Ended, Limits, Wish};
-use pyo3::{prelude::*, types::PyString};
+use pyo3::{
+    prelude::*,
+    types::{PyDict, PyString},
+};
 use std::sync::Arc;
 
 /// The jobs of one agent, as they come.
@@ -34,6 +38,23 @@ impl Answer for Started {
 impl Answer for worker::Job {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(Py::new(py, Job(ForkSafe::new(Arc::new(self))))?.into_any())
+    }
+}
+
+options! {
+    LimitOptions { timeout: Span, retries: Count, retry: Py<PyAny>, stall_after: Span, on_stall: String }
+}
+
+impl LimitOptions {
+    fn limits(self, py: Python<'_>) -> PyResult<Limits> {
+        let LimitOptions { timeout, retries, retry, stall_after, on_stall } = self;
+        Ok(Limits {
+            timeout: span(py, "timeout", timeout)?,
+            retries: count(py, "retries", retries)?,
+            retry: retry.map(|retry| retry_policy(retry.bind(py))).transpose()?,
+            stall_after: span(py, "stall_after", stall_after)?,
+            on_stall: word(py, on_stall.as_deref())?,
+        })
     }
 }
 
@@ -64,6 +85,7 @@ impl Jobs {
     }
 }
 
+/// Whatever a handler looks at but its task is a sign of life; `task`, `ended` and `stopped` are for who runs it.
 #[pymethods]
 impl Job {
     #[getter]
@@ -71,18 +93,26 @@ impl Job {
         kurultai_core::tasks::Claimed::clone(&self.0.task).into()
     }
 
+    /// The handler is alive.
+    fn alive(&self) {
+        self.0.alive();
+    }
+
     #[getter]
     fn lease(&self) -> Lease {
+        self.0.alive();
         self.0.lease().into()
     }
 
     #[getter]
     fn fencing_token(&self) -> i64 {
+        self.0.alive();
         self.0.fencing_token()
     }
 
     #[getter]
     fn idempotency_key(&self) -> String {
+        self.0.alive();
         self.0.idempotency_key()
     }
 
@@ -98,15 +128,18 @@ impl Job {
 
     #[getter]
     fn stop_reason(&self) -> Option<String> {
+        self.0.alive();
         self.0.stop_reason()
     }
 
     #[getter]
     fn is_draining(&self) -> bool {
+        self.0.alive();
         self.0.is_draining()
     }
 
     fn draining(&self) -> Op {
+        self.0.alive();
         let context = self.0.context();
         Op::new(async move {
             context.draining().await;
@@ -141,16 +174,8 @@ impl Job {
     }
 
     /// What the attempt may take; its time counts from here.
-    #[pyo3(signature = (timeout, retries, retry))]
-    fn limit(
-        &self,
-        py: Python<'_>,
-        timeout: Option<Span>,
-        retries: Option<u32>,
-        retry: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        let retry = retry.map(retry_policy).transpose()?;
-        self.0.limit(Limits { timeout: span(py, "timeout", timeout)?, retries, retry });
+    fn limit(&self, py: Python<'_>, limits: &Bound<'_, PyDict>) -> PyResult<()> {
+        self.0.limit(LimitOptions::of(limits)?.limits(py)?);
         Ok(())
     }
 

@@ -31,7 +31,7 @@ impl NewTask {
     #[pyo3(signature = (r#type, payload = None, **fields), text_signature = "(type, payload=None, *, id=None, \
         title=None, description=None, priority=None, priority_weight=None, requires=None, prefers=None, \
         assigned_to=None, delegated_by=None, parent=None, correlation_id=None, depends_on=None, unique_key=None, run_at=None, delay=None, \
-        expires_at=None, expires_in=None, max_attempts=None, retry=None, wait_for=None, \
+        expires_at=None, expires_in=None, max_attempts=None, max_runtime=None, retry=None, wait_for=None, \
         on_prerequisite_failure=None, default=None)")]
     fn new(
         r#type: String,
@@ -136,6 +136,10 @@ fn set(task: &mut tasks::NewTask, name: &str, value: &Bound<'_, PyAny>) -> PyRes
         }
         "max_attempts" => {
             task.max_attempts = Some(field::<Count>(name, value, "a whole number")?.named(py, name)?);
+        }
+        "max_runtime" => {
+            let longest = field::<Span>(name, value, SPAN)?.named(py, name)?;
+            task.max_runtime = Some(longest).filter(|longest| *longest != Duration::MAX);
         }
         "retry" => task.retry = Some(retry_policy(value)?),
         "wait_for" => task.wait_for = wait_for_of(value)?,

@@ -262,6 +262,7 @@ fn block(py: Python<'_>, mut call: Work<Give>) -> PyResult<Outcome> {
         }
         py.detach(|| thread::park_timeout(SLICE));
         py.check_signals()?;
+        logs::hand_over(py)?;
     }
 }
 

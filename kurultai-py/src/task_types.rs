@@ -43,7 +43,7 @@ view! {
 view! {
     /// A task as its claimer gets it.
     Claimed of tasks::Claimed {
-        id, task_type as "type", title, description, payload, priority, attempt, max_attempts, delegated_by,
+        id, task_type as "type", title, description, payload, priority, attempt, max_attempts, max_runtime, delegated_by,
         parent_id, correlation_id, checkpoint, prerequisites, lease,
     }
 
@@ -63,7 +63,7 @@ view! {
     Task of tasks::Task {
         id, task_type as "type", title, description, status, priority, priority_weight, payload,
         required_capabilities, preferred_capabilities, assigned_to, delegated_by, parent_id, correlation_id,
-        unique_key, depends_on, run_at, expires_at, attempts, max_attempts, snoozes, claimed_by, claimed_at, lease_version, lease_expires_at,
+        unique_key, depends_on, run_at, expires_at, attempts, max_attempts, max_runtime, snoozes, claimed_by, claimed_at, lease_version, lease_expires_at,
         progress, checkpoint, results, error_message, errors, usage, created_at, updated_at, completed_at,
     }
 

@@ -5,7 +5,7 @@ use crate::{json, op::Answer};
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Result,
-    agents::AgentStatus,
+    agents::{AgentStatus, Health},
     tasks::{DependencyType, FailureKind, FindingKind, Priority, Signal, Status},
     worker::Stop,
 };
@@ -13,7 +13,7 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyList, PyString},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A value of the core as a Python object.
 pub(crate) trait Show {
@@ -55,7 +55,18 @@ macro_rules! by_word {
         })+
     };
 }
-by_word!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind, Stop);
+by_word!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind, Stop, Health);
+
+/// Seconds.
+impl Show for Duration {
+    fn annotation() -> String {
+        f64::annotation()
+    }
+
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.as_secs_f64().show(py)
+    }
+}
 
 impl Show for Json {
     fn annotation() -> String {
@@ -239,7 +250,7 @@ macro_rules! answer_by_show {
         })+
     };
 }
-answer_by_show!(bool, i64, u64, String, Status);
+answer_by_show!(bool, i64, u64, f64, String, Status);
 
 impl Answer for usize {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {

@@ -9,7 +9,7 @@ use crate::{
     words::words,
 };
 use chrono::{DateTime, Utc};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::time::Duration;
 
 words! {
@@ -70,7 +70,7 @@ impl Thresholds {
 }
 
 /// How one agent fares, as far as this process can tell.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentHealth {
     /// Its id.
     pub agent: String,
@@ -79,26 +79,30 @@ pub struct AgentHealth {
     /// Why, in words.
     pub reason: String,
     /// The age of the last sign that its process runs.
-    #[serde(serialize_with = "seconds::serialize")]
+    #[serde(with = "seconds")]
     pub infra_age: Option<Duration>,
     /// The age of the last sign that it works: claim, renewal, progress, completion, failure.
-    #[serde(serialize_with = "seconds::serialize")]
+    #[serde(with = "seconds")]
     pub functional_age: Option<Duration>,
     /// How many tasks it holds.
     pub holds: u32,
     /// The age of the oldest claim among them.
-    #[serde(serialize_with = "seconds::serialize")]
+    #[serde(with = "seconds")]
     pub oldest_claim_age: Option<Duration>,
     /// When a watcher declared it dead, unless it has been declared recovered since.
     pub dead_at: Option<DateTime<Utc>>,
     /// For how long this process has watched it without a gap; zero in the first call. Where that is less than the
     /// threshold, no silence makes it `dead` unless a watcher has declared it.
-    #[serde(serialize_with = "whole")]
+    #[serde(serialize_with = "whole", deserialize_with = "parts")]
     pub watched_for: Duration,
 }
 
 fn whole<S: Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
     seconds::serialize(&Some(*span), to)
+}
+
+fn parts<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    Ok(seconds::deserialize(from)?.unwrap_or_default())
 }
 
 /// `watched_for` is for how long somebody has watched without a gap, `unheard_for` for how long that somebody has seen

@@ -84,7 +84,7 @@ impl Watcher {
     ) -> Result<Self> {
         let Watch { every, thresholds } = watch;
         thresholds.check()?;
-        if every.is_zero() || every * 2 > thresholds.dead_after {
+        if every.is_zero() || every > thresholds.dead_after / 2 {
             let allowed = "more than zero and at most half of dead_after";
             return Err(Error::invalid("every", format!("{} s", every.as_secs_f64()), allowed));
         }

@@ -15,7 +15,8 @@ pub struct Event {
     /// when, and how often that makes it), failed (and will be tried again), lapsed (a lease ran out, and it will be
     /// tried again), completed, dead_letter, cancelled, expired, waiting (for its children), suspended, resumed,
     /// requeued, discarded, updated, reprioritized, assigned (with what was changed), blocked, cancel_requested,
-    /// suspend_requested, adopted (with what it was before); or `agent.registered`, `agent.adopted`.
+    /// suspend_requested, adopted (with what it was before); or `agent.` and registered, adopted, stuck (a handler of it
+    /// shows no sign of life), dead (a watcher has declared it so; its tasks are in the queue again), recovered.
     pub topic: String,
     /// The agent, where one caused it.
     pub source: Option<String>,

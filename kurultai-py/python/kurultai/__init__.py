@@ -14,6 +14,7 @@ from .events import Events
 from .tasks import Tasks
 from .types import (
     Adoption,
+    AgentHealth,
     AgentInfo,
     Claimed,
     Complete,
@@ -46,6 +47,7 @@ from .types import (
 __all__ = [
     "Adoption",
     "Agent",
+    "AgentHealth",
     "AgentInfo",
     "Agents",
     "Claimed",

@@ -50,10 +50,21 @@ def seconds(field: str, value: Duration) -> float:
 
 def limit(field: str, value: Duration) -> float | None:
     """A span in which something can be done; infinity is none."""
-    span = seconds(field, value)
-    if span == 0:
+    limited = span(field, value)
+    return None if math.isinf(limited) else limited
+
+
+def span(field: str, value: Duration) -> float:
+    """More than nothing; infinity is for ever."""
+    given = seconds(field, value)
+    if given == 0:
         raise _wrong(ValueError, field, value, "more than 0 seconds, or None")
-    return None if math.isinf(span) else span
+    return given
+
+
+def one_of(field: str, value: Any, *words: str) -> None:
+    if value not in words:
+        raise _wrong(ValueError if isinstance(value, str) else TypeError, field, value, " or ".join(map(repr, words)))
 
 
 def hook(field: str, value: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:

@@ -79,6 +79,25 @@ class Kurultai:
         """
         await self._native.maintain()
 
+    async def missing_schema(self) -> list[str]:
+        """The tables, constraints and indexes that are missing or not ready, by name: none, unless somebody has dropped
+        them. Cancel safe.
+
+        >>> await k.missing_schema()
+        []
+        """
+        return await self._native.missing_schema()
+
+    async def clock_difference(self) -> float:
+        """By how many seconds the store's clock is ahead of this machine's, to within the time of an answer. The store's
+        own decides leases, heartbeats and due times, so it only matters to programs that write times of theirs. Cancel
+        safe.
+
+        >>> abs(await k.clock_difference()) < 60
+        True
+        """
+        return await self._native.clock_difference()
+
     async def adopt(
         self,
         *,

@@ -15,11 +15,25 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("kurultai.agent")
 
 #: Why the work on a task must stop.
-Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
+Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout", "stalled"]
 
 
 class Cancelled(threading.Event):
-    """Set when the work must stop; true then."""
+    """Set when the work must stop; true then. Each look at it is a sign of life of the handler."""
+
+    def __init__(self, job: _native.Job) -> None:
+        super().__init__()
+        self._alive = job.alive
+
+    def is_set(self) -> bool:
+        self._alive()
+        return super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._alive()
+        stopped = super().wait(timeout)
+        self._alive()
+        return stopped
 
     def __bool__(self) -> bool:
         return self.is_set()
@@ -47,9 +61,9 @@ class Draining:
 
 class Context:
     """The task at hand, its lease, and how to say how the work goes. Every call of ``tasks`` that takes a lease takes
-    a context too."""
+    a context too. Whatever a handler asks or tells it is a sign of life, except that it reads its ``task``."""
 
-    __slots__ = ("_agent", "_default", "_job", "_stop", "cancelled", "draining", "task", "team")
+    __slots__ = ("_agent", "_default", "_job", "_stop", "_team", "cancelled", "draining", "task")
 
     task: Claimed
     cancelled: threading.Event
@@ -57,20 +71,24 @@ class Context:
 
     draining: Draining
     """Told when a drain begins, which is a grace before ``stop``."""
-    team: Kurultai
-    """The opened store that the agent works for."""
 
     def __init__(
         self, job: _native.Job, team: Kurultai, agent: str, default: Callable[[Any], Any] | None
     ) -> None:
         self._job = job
         self._agent = agent
-        self.team = team
+        self._team = team
         self.draining = Draining(job)
         self._default = default
         self._stop: Stop | None = None
         self.task = job.task
-        self.cancelled = Cancelled()
+        self.cancelled = Cancelled(job)
+
+    @property
+    def team(self) -> Kurultai:
+        """The opened store that the agent works for."""
+        self._job.alive()
+        return self._team
 
     @property
     def lease(self) -> Lease:
@@ -101,13 +119,19 @@ class Context:
 
     @property
     def stop(self) -> Union[Stop, None]:
-        """Why the work must stop, if it must: lost, cancelled, suspended, drained or timeout."""
+        """Why the work must stop, if it must: lost, cancelled, suspended, drained, timeout or stalled."""
         return self._stop or self._job.stop
 
     @property
     def stop_reason(self) -> Union[str, None]:
         """What the author of the cancellation gave as its reason, once ``stop`` is ``cancelled``."""
         return self._job.stop_reason
+
+    def alive(self) -> None:
+        """Says that the handler is alive, and nothing else: for work that neither notes progress nor stores checkpoints.
+        Nothing is sent for it, so it may be called as often as one likes, from any thread. A handler that is silent for
+        longer than ``stall_after`` counts as stuck."""
+        self._job.alive()
 
     async def enqueue(self, type: str, payload: Any = None, **fields: Any) -> Enqueued:
         """Enqueues a part of this task, with the fields and errors of ``team.tasks.enqueue``: its parent is this task, and

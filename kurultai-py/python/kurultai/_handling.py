@@ -17,7 +17,7 @@ from . import blocking
 from ._context import Context
 from ._payload import Mismatch
 from ._threads import Threads
-from .types import Duration, RetryPolicy
+from .types import Duration, OnStall, RetryPolicy
 
 
 class Retry(Exception):
@@ -57,6 +57,9 @@ class Handler:
     retries: int | None
     #: Its own pauses between attempts.
     retry: RetryPolicy | None = None
+    #: For how long it may show no sign of life, and what then; None as its agent.
+    stall_after: float | None = None
+    on_stall: OnStall | None = None
     #: Makes of the payload what the function names; None where it names nothing.
     read: Callable[[Any], Any] | None = None
 

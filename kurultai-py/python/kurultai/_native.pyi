@@ -16,10 +16,12 @@ from .types import (
     DependencyType,
     Duration,
     FindingKind,
+    Health,
     LeaseLike,
     NewAgentFields,
     NewTaskFields,
     OnPrerequisiteFailure,
+    OnStall,
     Priority,
     PriorityWord,
     RetryPolicyFields,
@@ -30,11 +32,11 @@ from .types import (
 )
 
 _T = TypeVar("_T")
-_Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout"]
+_Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout", "stalled"]
 _Default = Callable[[Any], Any]
 
 __all__ = [
-    "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
+    "Adoption", "AgentHealth", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
     "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
@@ -72,6 +74,22 @@ class _AgentSettings(TypedDict, total=False):
     wait: Duration | None
     grace: Duration | None
     heartbeat: Duration | None
+    stall_after: Duration | None
+    on_stall: OnStall | None
+
+class _HealthOptions(TypedDict, total=False):
+    dead_after: Duration | None
+    stuck_after: Duration | None
+
+class _WatchOptions(_HealthOptions, total=False):
+    every: Duration | None
+
+class _Limits(TypedDict, total=False):
+    timeout: Duration | None
+    retries: int | None
+    retry: RetryPolicy | RetryPolicyFields | None
+    stall_after: Duration | None
+    on_stall: OnStall | None
 
 class _ClaimOptions(TypedDict, total=False):
     max: int | None
@@ -164,6 +182,8 @@ class Kurultai:
     @property
     def statements(self) -> int: ...
     def maintain(self) -> Awaitable[None]: ...
+    def missing_schema(self) -> Awaitable[list[str]]: ...
+    def clock_difference(self) -> Awaitable[float]: ...
     def adopt(self, options: _AdoptOptions) -> Awaitable[Adoption]: ...
     def namespaces(self) -> Awaitable[list[NamespaceInfo]]: ...
     def delete_namespace(self, name: str) -> Awaitable[bool]: ...
@@ -220,12 +240,15 @@ class Tasks:
 class Agents:
     def register_many(self, agents: Iterable[NewAgent | NewAgentFields]) -> Awaitable[None]: ...
     def beat(self, agent: str) -> Awaitable[None]: ...
-    def beat_many(self, ids: Iterable[str]) -> Awaitable[_list[str]]: ...
+    def beat_many(self, names: Iterable[str], create: bool) -> Awaitable[_list[str]]: ...
+    def health(self, agent: str | None, options: _HealthOptions) -> Awaitable[_list[AgentHealth]]: ...
+    def watch(self, options: _WatchOptions) -> Awaitable[None]: ...
     def get(self, name: str) -> Awaitable[AgentInfo]: ...
     def list(self) -> Awaitable[_list[AgentInfo]]: ...
     def with_capability(self, capability: str) -> Awaitable[_list[AgentInfo]]: ...
     def drain(self, agent: str) -> Awaitable[None]: ...
-    def deregister(self, agent: str) -> Awaitable[None]: ...
+    def update(self, agent: str, changes: dict[str, Any]) -> Awaitable[None]: ...
+    def deregister(self, agent: str, force: bool) -> Awaitable[None]: ...
 
 @final
 class Events:
@@ -247,6 +270,7 @@ class Jobs:
 class Job:
     @property
     def task(self) -> Claimed: ...
+    def alive(self) -> None: ...
     @property
     def lease(self) -> Lease: ...
     @property
@@ -266,7 +290,7 @@ class Job:
     def progress(self, progress: float) -> Awaitable[Extended]: ...
     def checkpoint(self, checkpoint: Any, default: _Default | None) -> Awaitable[Extended]: ...
     def usage(self, usage: Usage | UsageFields) -> None: ...
-    def limit(self, timeout: Duration | None, retries: int | None, retry: RetryPolicy | None) -> None: ...
+    def limit(self, limits: _Limits) -> None: ...
     def returned(self, results: Any, default: _Default | None) -> Awaitable[Finished]: ...
     def unstorable(self, why: str) -> Awaitable[Finished]: ...
     def raised(
@@ -314,6 +338,8 @@ class Claimed(_View):
     priority: Final[Priority]
     attempt: Final[int]
     max_attempts: Final[int]
+    max_runtime: Final[float | None]
+    """How many seconds the attempt may take; the store keeps it."""
     delegated_by: Final[str | None]
     parent_id: Final[str | None]
     correlation_id: Final[str]
@@ -354,6 +380,8 @@ class Task(_View):
     expires_at: Final[datetime | None]
     attempts: Final[int]
     max_attempts: Final[int]
+    max_runtime: Final[float | None]
+    """How many seconds one attempt may take; the store keeps it. None for as long as its lease is renewed."""
     snoozes: Final[int]
     claimed_by: Final[str | None]
     claimed_at: Final[datetime | None]
@@ -374,7 +402,9 @@ class TaskError(_Unhashable):
     """One failed attempt."""
     attempt: Final[int]
     agent: Final[str | None]
-    kind: Final[Literal["failed", "timeout", "lapsed"]]
+    kind: Final[Literal["failed", "timeout", "lapsed", "stalled", "max_runtime"]]
+    """It failed, its handler took too long, its lease ran out, its handler showed no sign of life and was let go, or it
+    took longer than the task's ``max_runtime``."""
     error: Final[str]
     at: Final[datetime]
 
@@ -486,11 +516,29 @@ class AgentInfo(_Unhashable):
     last_heartbeat: Final[datetime | None]
     created_at: Final[datetime]
     metadata: Final[Any]
-    def is_alive(self, now: datetime) -> bool:
-        """Whether either heartbeat is younger than two minutes."""
     @property
     def has_room(self) -> bool:
         """Whether a claim may give it anything."""
+
+@final
+class AgentHealth(_Unhashable):
+    """How one agent fares, as far as this process can tell. Ages are seconds, None where there is no such thing."""
+    agent: Final[str]
+    state: Final[Health]
+    reason: Final[str]
+    """Why, in words."""
+    infra_age: Final[float | None]
+    """Of the last sign that its process runs."""
+    functional_age: Final[float | None]
+    """Of the last sign that it works: claim, renewal, progress, completion, failure."""
+    holds: Final[int]
+    """How many tasks it holds."""
+    oldest_claim_age: Final[float | None]
+    dead_at: Final[datetime | None]
+    """When a watcher declared it dead, unless it has been declared recovered since."""
+    watched_for: Final[float]
+    """For how many seconds this process has watched it without a gap; 0 in the first call. Where that is less than the
+    threshold, no silence makes it ``dead`` unless a watcher has declared it."""
 
 @final
 class Event(_View):
@@ -563,6 +611,7 @@ class NewTask:
         expires_at: datetime | None = None,
         expires_in: Duration | None = None,
         max_attempts: int | None = None,
+        max_runtime: Duration | None = None,
         retry: RetryPolicy | RetryPolicyFields | None = None,
         wait_for: Literal["all", "any"] | int | None = None,
         on_prerequisite_failure: OnPrerequisiteFailure | None = None,

@@ -36,7 +36,7 @@ from ._handling import Ended, Handler, Handling, Reject, Retry, Snooze, text_of,
 from ._payload import reader
 from ._threads import Threads
 from .errors import InputError, KurultaiError, LeaseLostError
-from .types import Duration, RetryPolicy, RetryPolicyFields
+from .types import Duration, OnStall, RetryPolicy, RetryPolicyFields
 
 __all__ = ["Agent", "Context", "Reject", "Retry", "Snooze"]
 
@@ -51,8 +51,13 @@ class Agent:
     in all processes together), ``metadata``: what is None stays as the registry has it. ``concurrency``: tasks at once in this
     process, 1 to 1,000. ``lease``: seconds without renewal after which others get its tasks. ``grace``: seconds that
     running handlers have after a drain, and to clean up after any other stop, before their tasks are released and they
-    are left behind; 8. ``heartbeat``: seconds between two signs of life, 30 or HEARTBEAT_INTERVAL. ``default`` is asked
-    for what JSON has no form for. What cannot be is a TypeError or ValueError that names it.
+    are left behind; 8. ``heartbeat``: seconds between two signs of life of the process, 30 or HEARTBEAT_INTERVAL.
+    ``stall_after``: for how many seconds a handler may show no sign of life of its own (progress, a checkpoint, usage,
+    ``ctx.alive()``, any other call on its context); until then the renewals of its lease count as signs that the agent
+    works. ``on_stall``: what becomes of an attempt that is silent for longer. ``report``: its lease is renewed, which is no
+    sign of work any more, so that ``agents.health()`` calls the agent stuck and says why; the event ``agent.stuck`` and a
+    warning in the log tell it. ``release``: it has failed, ``ctx.stop`` says ``stalled``, and what comes later counts for
+    nothing. ``math.inf``: never. ``default`` is asked for what JSON has no form for. What cannot be is a TypeError or ValueError that names it.
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class Agent:
         lease: Duration | None = None,
         grace: Duration = 8,
         heartbeat: Duration | None = None,
+        stall_after: Duration = 600,
+        on_stall: OnStall = "report",
         default: Callable[[Any], Any] | None = None,
     ) -> None:
         self.id = _check.text("id", id)
@@ -86,6 +93,9 @@ class Agent:
         self.lease = None if lease is None else _check.seconds("lease", lease)
         self.grace = _check.seconds("grace", grace)
         self.heartbeat = None if heartbeat is None else _check.seconds("heartbeat", heartbeat)
+        self.stall_after = _check.span("stall_after", stall_after)
+        _check.one_of("on_stall", on_stall, "report", "release")
+        self.on_stall = on_stall
         self.default = _check.hook("default", default)
         self._handlers: dict[str, Handler] = {}
 
@@ -96,6 +106,8 @@ class Agent:
         timeout: Duration | None = None,
         retries: int | None = None,
         retry: Union[RetryPolicy, RetryPolicyFields, None] = None,
+        stall_after: Duration | None = None,
+        on_stall: OnStall | None = None,
     ) -> Callable[[_Function], _Function]:
         """The handler of a task type: something that returns a coroutine, or a plain function, which runs in a thread
         with a copy of the caller's context variables. It is called with a ``Context`` (a ``blocking.Context`` in a
@@ -114,7 +126,7 @@ class Agent:
         ends: ``ctx.stop`` says ``timeout``, a coroutine is cancelled, and what comes later counts for nothing. More
         than 0 seconds; None and infinity for none. ``retries``: a failure is final after this many tries more than the
         first; the task's own ``max_attempts`` holds as well. ``retry``: its own pauses between attempts, where the failure
-        itself does not say; by default the task's.
+        itself does not say; by default the task's. ``stall_after``, ``on_stall``: its own, by default the agent's.
         """
         if not isinstance(type, str):
             raise TypeError('name the task type: @agent.task("review")')
@@ -122,7 +134,9 @@ class Agent:
             raise ValueError(f"{self!r} has a handler for {type!r} already")
         limit = None if timeout is None else _check.limit("timeout", timeout)
         tries = None if retries is None else _check.whole("retries", retries, 0)
-
+        silence = None if stall_after is None else _check.span("stall_after", stall_after)
+        if on_stall is not None:
+            _check.one_of("on_stall", on_stall, "report", "release")
         if retry is not None and not isinstance(retry, RetryPolicy):
             retry = RetryPolicy(**retry)
         pauses = retry
@@ -132,7 +146,9 @@ class Agent:
                 raise TypeError(f"the handler of {type!r} is {function!r}; it must be a function")
             if not _takes_two(function):
                 raise TypeError(f"the handler of {type!r} is called with a context and a payload: `def handler(ctx, payload)`")
-            self._handlers[type] = Handler(function, limit, tries, pauses, reader(function))
+            self._handlers[type] = Handler(
+                function, limit, tries, pauses, silence, on_stall, reader(function)
+            )
             return function
 
         return add
@@ -183,6 +199,8 @@ class Agent:
                 "lease": self.lease,
                 "grace": self.grace,
                 "heartbeat": self.heartbeat,
+                "stall_after": self.stall_after,
+                "on_stall": self.on_stall,
             },
         )
         shift = _Shift(self, team, jobs)
@@ -245,7 +263,15 @@ class _Shift:
     async def _handle(self, job: _native.Job) -> None:
         ctx = Context(job, self.team, self.agent.id, self.agent.default)
         handler = self.agent._handlers[ctx.task.type]
-        job.limit(handler.timeout, handler.retries, handler.retry)
+        job.limit(
+            {
+                "timeout": handler.timeout,
+                "retries": handler.retries,
+                "retry": handler.retry,
+                "stall_after": handler.stall_after,
+                "on_stall": handler.on_stall,
+            }
+        )
         work = Handling(handler, ctx, self.threads)
         stopped = asyncio.ensure_future(_stopped(job))
         try:
@@ -296,7 +322,7 @@ class _Shift:
         ctx._halt(why)
         work.stop()
         _logger.info("%r is stopped: %s", ctx, why)
-        if why == "timeout":  # which was the end of the attempt
+        if why in ("timeout", "stalled"):  # which was the end of the attempt
             self.ended += 1
         await asyncio.wait({work.task}, timeout=self.agent.grace)
         if not work.task.done():

@@ -1,4 +1,4 @@
-"""The room ``agents``: who is there."""
+"""The room ``agents``: who is there, who lives, who works."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, List, Union
 
 from . import _native
-from .types import AgentInfo, NewAgent, NewAgentFields
+from .types import UNCHANGED, AgentHealth, AgentInfo, Duration, NewAgent, NewAgentFields, Unchanged
 
 
 class Agents:
-    """The registry of one team."""
+    """The registry of one team, and how its agents fare."""
 
     __slots__ = ("_native",)
 
@@ -63,15 +63,64 @@ class Agents:
         """
         await self._native.beat(agent)
 
-    async def beat_many(self, agents: Iterable[str]) -> List[str]:
-        """The heartbeats of many agents in one statement, as a sidecar writes them. Returns the ids that are not
-        registered; the others have their beat. Errors: ``input.invalid``. Cancel safe.
+    async def beat_many(self, agents: Iterable[str], *, create: bool = False) -> List[str]:
+        """The heartbeats of many agents in one statement, as a sidecar writes them. Names are folded to ids (``Temüjin``
+        is ``temujin``); with ``create``, those that are unknown are registered under the name given. Returns the names
+        that are not registered; the others have their beat. Errors: ``input.invalid``. Cancel safe.
 
         >>> await k.agents.register("jochi")
-        >>> await k.agents.beat_many(["jochi", "nobody"])
+        >>> await k.agents.beat_many(["Jochi", "nobody"])
         ['nobody']
+        >>> await k.agents.beat_many(["Temüjin"], create=True)
+        []
+        >>> (await k.agents.get("temujin")).display_name
+        'Temüjin'
         """
-        return await self._native.beat_many(agents)
+        return await self._native.beat_many(agents, create)
+
+    async def health(
+        self, agent: str | None = None, *, dead_after: Duration = 120, stuck_after: Duration = 90
+    ) -> List[AgentHealth]:
+        """How each agent fares, in the order of their ids, or one of them, by one read of the store: ``alive``, ``idle``
+        (it holds no task), ``stuck`` (it holds a task and shows no sign of work), ``dead`` or ``unknown``, and why.
+        Computed when it is read, never stored; it declares nobody dead.
+
+        ``dead_after``: seconds without any sign. Such a silence makes an agent ``dead`` where this handle has seen it all
+        the time, by calls that lie no more than a quarter of ``dead_after`` apart, or where a watcher has declared it;
+        otherwise it is ``unknown``, with the ages. ``stuck_after``: seconds without a sign of work while it holds a task
+        that it claimed as long ago; and whose handler is silent for its ``stall_after`` is stuck in any case. Both 1
+        second or more.
+
+        Errors: ``input.invalid``, ``agent.not_found``. Cancel safe.
+
+        >>> await k.agents.register("jochi")
+        >>> [jochi] = await k.agents.health("jochi")
+        >>> jochi.state, jochi.reason
+        ('idle', 'holds no task; it has not worked yet')
+        """
+        return await self._native.health(agent, {"dead_after": dead_after, "stuck_after": stuck_after})
+
+    async def watch(
+        self, *, every: Duration = 10, dead_after: Duration = 120, stuck_after: Duration = 90
+    ) -> None:
+        """Watches the team until it is cancelled or the store is closed: declares agents dead, which puts their tasks
+        back into the queue at once, and recovered. What it finds are events, ``agent.dead`` and ``agent.recovered``, and
+        warnings of ``logging.getLogger("kurultai")``. Any number may watch one team.
+
+        ``every``: seconds from one check to the next, at most half of ``dead_after``; a death is found within
+        ``dead_after`` and one check. An agent is declared dead only where it is silent for longer than ``dead_after`` by
+        the store's clock, this watcher has seen no sign of it for as long by its own stopwatch, the store answered it
+        all the time, and not more than half of a team of three or more fell silent at once.
+
+        Errors: ``input.invalid``; ``store.closed`` in the end, where it is not cancelled. A store out of reach is waited
+        for. Cancel safe.
+
+        >>> watching = asyncio.create_task(k.agents.watch(every=5))
+        >>> await asyncio.sleep(0)
+        >>> watching.cancel()
+        True
+        """
+        await self._native.watch({"every": every, "dead_after": dead_after, "stuck_after": stuck_after})
 
     async def get(self, name: str) -> AgentInfo:
         """An agent by id, name or alias. What is written exactly so comes first; otherwise they are compared without
@@ -115,10 +164,37 @@ class Agents:
         """
         await self._native.drain(agent)
 
-    async def deregister(self, agent: str) -> None:
-        """Removes an agent. Its leases run out by themselves. Errors: ``agent.not_found``.
+    async def update(
+        self,
+        agent: str,
+        *,
+        add: Iterable[str] | None = None,
+        remove: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None | Unchanged = UNCHANGED,
+    ) -> None:
+        """What an agent has learned and lost: capabilities that it has from now on and those that it has no more. Other
+        capabilities stay as they are, also where two change them at once. ``metadata`` takes the place of what was there:
+        a JSON object of at most 16 KiB, or None.
+
+        Errors: ``agent.not_found``, ``input.invalid``, ``input.payload``. Cancel safe: a cancelled call may still have
+        changed the agent.
+
+        >>> await k.agents.register("jochi", capabilities=["go", "testing"])
+        >>> await k.agents.update("jochi", add=["rust"], remove=["go"], metadata={"model": "small"})
+        >>> (await k.agents.get("jochi")).capabilities
+        ['testing', 'rust']
+        """
+        changes: dict[str, Any] = {"add": add, "remove": remove}
+        if metadata is not UNCHANGED:
+            changes["metadata"] = metadata
+        await self._native.update(agent, changes)
+
+    async def deregister(self, agent: str, *, force: bool = False) -> None:
+        """Removes an agent that holds nothing. With ``force`` also one that holds tasks: they are in the queue again at
+        once. Errors: ``agent.not_found``; ``agent.in_use``, naming what it holds. Cancel safe: a cancelled call may still
+        have removed it.
 
         >>> await k.agents.register("jochi")
         >>> await k.agents.deregister("jochi")
         """
-        await self._native.deregister(agent)
+        await self._native.deregister(agent, force)

@@ -86,6 +86,7 @@ class Tasks:
         expires_at: datetime | None = None,
         expires_in: Duration | None = None,
         max_attempts: int | None = None,
+        max_runtime: Duration | None = None,
         retry: Union[RetryPolicy, RetryPolicyFields, None] = None,
         wait_for: Union[Literal["all", "any"], int, None] = None,
         on_prerequisite_failure: OnPrerequisiteFailure | None = None,
@@ -97,7 +98,8 @@ class Tasks:
         first; ``priority_weight``, 0 to 1, orders within it. ``requires``: capabilities that the claimer must have
         all of; ``prefers``: whoever has these takes it first. ``depends_on``: it waits for these; another edge than
         ``blocks`` is a ``Dependency``. ``expires_in``: how long it may wait once it can be claimed; ``math.inf`` for
-        ever; by default as the team is configured, 30 minutes. ``wait_for``: how many of its children a parent waits
+        ever; by default as the team is configured, 30 minutes. ``max_runtime``: how long one attempt may take, 1 second or
+        more, kept by the store: its lease never lasts longer, and then the attempt has failed. ``wait_for``: how many of its children a parent waits
         for. ``on_prerequisite_failure``: ``block`` (default), ``cancel`` or ``continue``. ``correlation_id``: what its
         chain of work is known by in events; by default the parent's, or its own id.
 
@@ -132,6 +134,7 @@ class Tasks:
             "expires_at": expires_at,
             "expires_in": expires_in,
             "max_attempts": max_attempts,
+            "max_runtime": max_runtime,
             "retry": retry,
             "wait_for": wait_for,
             "on_prerequisite_failure": on_prerequisite_failure,

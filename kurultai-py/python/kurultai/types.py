@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, Protocol, TypedDict, Union
 
 from ._native import (
     Adoption,
+    AgentHealth,
     AgentInfo,
     Claimed,
     Complete,
@@ -47,6 +48,7 @@ from ._native import (
 __all__ = [
     "UNCHANGED",
     "Adoption",
+    "AgentHealth",
     "AgentInfo",
     "AgentStatus",
     "Claimed",
@@ -65,6 +67,7 @@ __all__ = [
     "Finished",
     "HasId",
     "HasLease",
+    "Health",
     "Lease",
     "LeaseLike",
     "ManualClock",
@@ -72,6 +75,7 @@ __all__ = [
     "NewAgent",
     "NewTask",
     "OnPrerequisiteFailure",
+    "OnStall",
     "Page",
     "Percentiles",
     "Prerequisite",
@@ -97,7 +101,7 @@ class Unchanged(enum.Enum):
     UNCHANGED = "unchanged"
 
 
-#: What ``tasks.update`` takes for a field that stays as it is, where None says something.
+#: What ``tasks.update`` and ``agents.update`` take for a field that stays as it is, where None says something.
 UNCHANGED: Final = Unchanged.UNCHANGED
 
 Status = Literal[
@@ -116,9 +120,13 @@ Priority = Literal["P0", "P1", "P2", "P3"]
 PriorityWord = Union[Priority, Literal["critical", "urgent", "high", "normal", "medium", "low", "backlog"]]
 Signal = Literal["continue", "cancel", "suspend", "pause"]
 AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
+#: How an agent fares.
+Health = Literal["alive", "idle", "stuck", "dead", "unknown"]
 FindingKind = Literal["read", "guessed", "suspended", "dropped", "unresolved", "left_out"]
 DependencyType = Literal["blocks", "feeds_into", "parallel_ok"]
 OnPrerequisiteFailure = Literal["block", "cancel", "continue"]
+#: What becomes of an attempt whose handler has shown no sign of life for too long.
+OnStall = Literal["report", "release"]
 
 #: Seconds, or a timedelta.
 Duration = Union[float, timedelta]
@@ -213,6 +221,7 @@ class NewTaskFields(_NewTaskOf, total=False):
     expires_at: Union[datetime, None]
     expires_in: Union[Duration, None]
     max_attempts: Union[int, None]
+    max_runtime: Union[Duration, None]
     retry: Union[RetryPolicy, RetryPolicyFields, None]
     wait_for: Union[Literal["all", "any"], int, None]
     on_prerequisite_failure: Union[OnPrerequisiteFailure, None]

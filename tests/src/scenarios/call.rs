@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Kurultai, Result,
-    agents::NewAgent,
+    agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
     tasks::{
         AdoptOptions, Cancel, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask,
@@ -63,8 +63,12 @@ pub(super) async fn call(
         }
         "tasks.renew" => {
             let (lease, ttl) = (args.lease(), args.span("ttl"));
-            let request =
-                Extend { lease, ttl, progress: args.take("progress"), checkpoint: args.take("checkpoint") };
+            let request = Extend {
+                ttl,
+                progress: args.take("progress"),
+                checkpoint: args.take("checkpoint"),
+                ..Extend::new(lease)
+            };
             answer(tasks.renew(request).await?)
         }
         "tasks.cancel" => {
@@ -132,14 +136,33 @@ pub(super) async fn call(
         "agents.register_many" => answer(agents.register_many(args.many("agents", new_agent)).await?),
         "agents.beat" => answer(agents.beat(&args.need::<String>("agent")).await?),
         "agents.beat_many" => {
-            let ids: Vec<String> = args.need("agents");
-            answer(agents.beat_many(&ids.iter().map(String::as_str).collect::<Vec<_>>()).await?)
+            let (names, create): (Vec<String>, _) = (args.need("agents"), args.take("create"));
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            answer(agents.beat_many(&names, create.unwrap_or_default()).await?)
+        }
+        "agents.health" => {
+            let (agent, thresholds) = (args.take::<String>("agent"), thresholds(args));
+            match agent {
+                Some(agent) => answer([agents.health_of(&agent, thresholds).await?]),
+                None => answer(agents.health(thresholds).await?),
+            }
         }
         "agents.get" => answer(agents.get(&args.need::<String>("name")).await?),
         "agents.list" => answer(agents.list().await?),
         "agents.with_capability" => answer(agents.with_capability(&args.need::<String>("capability")).await?),
         "agents.drain" => answer(agents.drain(&args.need::<String>("agent")).await?),
-        "agents.deregister" => answer(agents.deregister(&args.need::<String>("agent")).await?),
+        "agents.update" => {
+            let update = AgentUpdate {
+                add: args.take("add").unwrap_or_default(),
+                remove: args.take("remove").unwrap_or_default(),
+                metadata: args.take("metadata"),
+            };
+            answer(agents.update(&args.need::<String>("agent"), update).await?)
+        }
+        "agents.deregister" => {
+            let force = args.take("force").unwrap_or_default();
+            answer(agents.deregister(&args.need::<String>("agent"), force).await?)
+        }
         "events.read" => {
             let filter = EventFilter {
                 after_seq: args.take("after_seq").unwrap_or_default(),
@@ -277,6 +300,7 @@ fn new_task(args: &mut Args) -> NewTask {
         (None, span) => span.map_or(Expiry::Default, Expiry::After),
     };
     task.max_attempts = args.take("max_attempts");
+    task.max_runtime = args.span("max_runtime");
     if args.with.contains_key("retry") {
         let (mut given, all) = (args.inner("retry"), RetryPolicy::default());
         task.retry = Some(RetryPolicy {
@@ -287,6 +311,14 @@ fn new_task(args: &mut Args) -> NewTask {
         given.done();
     }
     task
+}
+
+fn thresholds(args: &mut Args) -> Thresholds {
+    let usual = Thresholds::default();
+    Thresholds {
+        dead_after: args.span("dead_after").unwrap_or(usual.dead_after),
+        stuck_after: args.span("stuck_after").unwrap_or(usual.stuck_after),
+    }
 }
 
 fn new_agent(args: &mut Args) -> NewAgent {

@@ -128,6 +128,7 @@ scenarios! {
     events
     failed_prerequisites
     lists
+    liveness
     lost_leases
     many
     pauses
