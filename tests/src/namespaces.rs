@@ -6,7 +6,7 @@ use crate::{
 };
 use kurultai_core::{
     Kurultai, NamespaceInfo,
-    agents::NewAgent,
+    agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
     tasks::{Claim, Expiry, NewTask, Status},
 };
@@ -152,9 +152,15 @@ async fn a_handle_whose_namespace_is_gone_is_told_so(team: Team) {
             code(b.tasks().pause(Some("x")).await),
             code(b.tasks().stats().await),
             code(b.agents().register(NewAgent::new("jochi")).await),
+            code(b.agents().beat("temujin").await),
+            code(b.agents().beat_many(&["Temüjin"], true).await),
+            code(b.agents().health(None, Thresholds::default()).await),
+            code(b.agents().update("temujin", AgentUpdate::new().add("x")).await),
+            code(b.agents().drain("temujin").await),
+            code(b.agents().deregister("temujin", true).await),
             code(b.events().read(EventFilter::default()).await),
         ];
-        assert_eq!(told, ["store.namespace_missing"; 9], "remade {remade}");
+        assert_eq!(told, ["store.namespace_missing"; 15], "remade {remade}");
         assert_eq!(code(b.tasks().cancel(&held.id, None).await), "task.not_found");
         if let Some(anew) = anew {
             assert_eq!(anew.events().last_seq().await.unwrap(), 0, "nothing of it came here");

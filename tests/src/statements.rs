@@ -4,7 +4,10 @@ use crate::{
     cases,
     fixture::{Team, task},
 };
-use kurultai_core::tasks::{Failure, Filter, TaskUpdate};
+use kurultai_core::{
+    agents::{AgentUpdate, Thresholds},
+    tasks::{Failure, Filter, TaskUpdate},
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -45,6 +48,15 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
     let before = team.k.statements();
     team.k.tasks().assign(&waits, None, None).await.unwrap();
     sent.push(("nothing to change", count(&team, before)));
+    let before = team.k.statements();
+    team.k.agents().beat_many(&["temujin", "nobody"], false).await.unwrap();
+    sent.push(("beat", count(&team, before)));
+    let before = team.k.statements();
+    team.k.agents().health(None, Thresholds::default()).await.unwrap();
+    sent.push(("health", count(&team, before)));
+    let before = team.k.statements();
+    team.k.agents().update("temujin", AgentUpdate::new().add("x")).await.unwrap();
+    sent.push(("update of an agent", count(&team, before)));
     let expected = if sqlite {
         // A holder is told why, so a cancellation writes that too.
         [
@@ -56,6 +68,9 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("cancel", 7),
             ("update", 8),
             ("nothing to change", 2),
+            ("beat", 1),
+            ("health", 2),
+            ("update of an agent", 2),
         ]
     } else {
         [
@@ -67,6 +82,9 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("cancel", 2),
             ("update", 4),
             ("nothing to change", 2),
+            ("beat", 1),
+            ("health", 1),
+            ("update of an agent", 2),
         ]
     };
     assert_eq!(sent, expected);
@@ -103,6 +121,10 @@ async fn hot_statements_seek_and_never_scan_or_sort() {
     none("cancel");
     team.k.tasks().get(&claimed[4].id).await.unwrap();
     none("get");
+    team.k.agents().beat_many(&["temujin", "nobody"], false).await.unwrap();
+    none("beat");
+    team.k.agents().health(None, Thresholds::default()).await.unwrap();
+    none("health");
     let child = team.add(task("child").parent(&claimed[4].id)).await;
     none("a child");
     let children = Filter { parent_id: Some(claimed[4].id.clone()), ..Filter::default() };

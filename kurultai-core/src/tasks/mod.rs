@@ -28,7 +28,7 @@ mod wait;
 
 pub use adoption::{AdoptOptions, Adoption, Finding, FindingKind};
 pub use claim_guard::ClaimGuard;
-pub use contract::{Extend, TaskQueue};
+pub use contract::{Extend, Handler, TaskQueue};
 pub use explain::{Explanation, Reason};
 pub use handle::Tasks;
 pub use new_task::*;

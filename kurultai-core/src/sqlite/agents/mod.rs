@@ -7,7 +7,7 @@ mod signs;
 pub(super) use registry::{all, of};
 pub(super) use signs::{beat, shift};
 
-use super::store::SqliteStore;
+use super::{namespaces::is_there, store::SqliteStore, tx::Tx};
 use crate::{
     agents::{
         AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent, Signs,
@@ -16,6 +16,14 @@ use crate::{
     error::Result,
 };
 use async_trait::async_trait;
+
+/// An agent that is not there may have gone with its namespace.
+fn known(tx: &Tx<'_>, found: bool) -> Result<bool> {
+    if !found {
+        is_there(tx)?;
+    }
+    Ok(found)
+}
 
 #[async_trait]
 impl HeartbeatWriter for SqliteStore {
@@ -41,16 +49,21 @@ impl HeartbeatWriter for SqliteStore {
 
     async fn update(&self, agent: &str, update: AgentUpdate) -> Result<bool> {
         let agent = agent.to_owned();
-        self.write(move |tx| registry::update(tx, &agent, &update)).await
+        self.write(move |tx| known(tx, registry::update(tx, &agent, &update)?)).await
     }
 
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool> {
         let agent = agent.to_owned();
-        self.write(move |tx| registry::set_status(tx, &agent, status)).await
+        self.write(move |tx| known(tx, registry::set_status(tx, &agent, status)?)).await
     }
 
     async fn deregister(&self, agent: &str, force: bool) -> Result<Deregistered> {
         let agent = agent.to_owned();
-        self.write(move |tx| registry::deregister(tx, &agent, force)).await
+        self.write(move |tx| {
+            let deregistered = registry::deregister(tx, &agent, force)?;
+            known(tx, deregistered.found)?;
+            Ok(deregistered)
+        })
+        .await
     }
 }

@@ -5,7 +5,10 @@ use crate::{
     agents::{Beat, NewAgent, Sign, Signs, Stalled},
     clock::Micros,
     error::Result,
-    sqlite::tx::{Tx, list, word},
+    sqlite::{
+        namespaces::is_there,
+        tx::{Tx, list, word},
+    },
 };
 use rusqlite::params;
 use std::collections::HashMap;
@@ -39,6 +42,9 @@ pub(super) fn write(tx: &Tx<'_>, beats: &[Beat]) -> Result<Vec<String>> {
         }
         beaten.extend(write_known(tx, &new)?);
     }
+    if beaten.is_empty() {
+        is_there(tx)?;
+    }
     Ok(beaten)
 }
 
@@ -70,6 +76,9 @@ pub(super) fn read(tx: &Tx<'_>) -> Result<Signs> {
         };
         Ok(sign.with_status(word(row, 6)?))
     })?;
+    if agents.is_empty() {
+        is_there(tx)?;
+    }
     Ok(Signs { now: tx.now, agents })
 }
 

@@ -2,9 +2,11 @@ use crate::{
     cases,
     fixture::{Team, code, task},
 };
+use futures::future::join_all;
 use kurultai_core::{
     Json,
-    agents::{AgentStatus, NewAgent, council},
+    agents::{AgentStatus, AgentUpdate, NewAgent, council},
+    tasks::Status,
 };
 use serde_json::json;
 
@@ -13,8 +15,12 @@ cases![
     an_agent_is_read_back_as_it_was_registered,
     names_and_aliases_find_an_agent,
     an_exact_name_wins_and_only_accents_are_folded,
-    a_beat_is_a_sign_that_the_process_runs_and_no_sign_of_work,
     an_agent_that_left_is_gone_and_its_tasks_return,
+    an_agent_that_holds_tasks_is_in_use,
+    an_agent_that_is_forced_out_leaves_its_tasks_to_the_others,
+    a_waiting_task_is_claimable_once_somebody_has_learned_it,
+    what_is_not_named_in_an_update_stays,
+    two_who_teach_an_agent_at_once_both_do,
     namespaces_never_see_each_other,
 ];
 
@@ -94,42 +100,106 @@ async fn an_exact_name_wins_and_only_accents_are_folded(team: Team) {
     }
 }
 
-async fn a_beat_is_a_sign_that_the_process_runs_and_no_sign_of_work(team: Team) {
-    for id in ["temujin", "jochi", "mongke"] {
-        team.agent(id, &[]).await;
-    }
-    let registered = team.clock.now();
-    team.seconds(30);
-    team.k.agents().beat("temujin").await.unwrap();
-    let got = team.k.agents().get("temujin").await.unwrap();
-    assert_eq!((got.infra_heartbeat, got.last_heartbeat), (Some(team.clock.now()), None));
-    team.seconds(30);
-    let statements = team.k.statements();
-    let unknown = team.k.agents().beat_many(&["jochi", "nobody", "temujin"]).await.unwrap();
-    assert_eq!((unknown, team.k.statements() - statements), (vec!["nobody".to_owned()], 1));
-    let beats: Vec<_> =
-        team.k.agents().list().await.unwrap().into_iter().map(|a| a.infra_heartbeat).collect();
-    assert_eq!(beats, [Some(team.clock.now()), Some(registered), Some(team.clock.now())]);
-    assert_eq!(code(team.k.agents().beat("nobody").await), "agent.not_found");
-    assert_eq!(code(team.k.agents().beat("No Body").await), "input.invalid");
-}
-
 async fn an_agent_that_left_is_gone_and_its_tasks_return(team: Team) {
     team.agent("temujin", &[]).await;
     team.agent("jochi", &[]).await;
-    let id = team
-        .add(task("one").retry(kurultai_core::tasks::RetryPolicy {
-            base: std::time::Duration::ZERO,
-            ..crate::fixture::steady()
-        }))
-        .await;
+    let id = team.add(task("one")).await;
     team.claim_one("temujin").await;
-    team.k.agents().deregister("temujin").await.unwrap();
-    assert_eq!(code(team.k.agents().get("temujin").await), "agent.not_found");
-    assert_eq!(code(team.k.agents().deregister("temujin").await), "agent.not_found");
-    assert_eq!(code(team.k.agents().drain("temujin").await), "agent.not_found");
+    // A lease that is over holds nobody back.
     team.seconds(31);
+    team.k.agents().deregister("temujin", false).await.unwrap();
+    assert_eq!(code(team.k.agents().get("temujin").await), "agent.not_found");
+    for force in [false, true] {
+        assert_eq!(code(team.k.agents().deregister("temujin", force).await), "agent.not_found");
+    }
+    assert_eq!(code(team.k.agents().drain("temujin").await), "agent.not_found");
     assert_eq!(team.claim_ids("jochi", 1).await, [id]);
+}
+
+async fn an_agent_that_holds_tasks_is_in_use(team: Team) {
+    team.agent("temujin", &[]).await;
+    for i in 0..12 {
+        team.add(task(&i.to_string())).await;
+    }
+    let held = team.claim_ids("temujin", 12).await;
+    let before = (team.k.agents().list().await.unwrap(), team.k.events().last_seq().await.unwrap());
+    let error = team.k.agents().deregister("temujin", false).await.unwrap_err();
+    assert_eq!(error.code(), "agent.in_use");
+    let named = held.iter().filter(|id| error.message().contains(*id)).count();
+    assert_eq!(named, 10, "{error}");
+    let after = (team.k.agents().list().await.unwrap(), team.k.events().last_seq().await.unwrap());
+    assert_eq!(before, after, "nothing has changed");
+    team.add(task("more")).await;
+    team.claim_one("temujin").await;
+}
+
+async fn an_agent_that_is_forced_out_leaves_its_tasks_to_the_others(team: Team) {
+    team.agent("temujin", &[]).await;
+    team.agent("jochi", &[]).await;
+    let id = team.add(task("one")).await;
+    let held = team.claim_one("temujin").await;
+    team.k.tasks().checkpoint(&held.lease, json!({"step": 3})).await.unwrap();
+    team.k.agents().deregister("temujin", true).await.unwrap();
+    assert_eq!(team.status(&id).await, Status::Pending, "at once");
+    assert_eq!(code(team.k.tasks().complete(&held.lease, json!(1)).await), "lease.lost");
+    let again = team.claim_one("jochi").await;
+    assert_eq!((again.id, again.checkpoint.unwrap().value()), (id, json!({"step": 3})));
+    let all = team.k.agents().list().await.unwrap();
+    assert_eq!(all.iter().map(|agent| agent.id.as_str()).collect::<Vec<_>>(), ["jochi"]);
+    // It may come again.
+    team.agent("temujin", &[]).await;
+    team.add(task("two")).await;
+    team.claim_one("temujin").await;
+}
+
+async fn a_waiting_task_is_claimable_once_somebody_has_learned_it(team: Team) {
+    team.agent("temujin", &["go"]).await;
+    let [rust, go] = [task("rust").requires(["rust"]), task("go").requires(["go"])];
+    let (rust, go) = (team.add(rust).await, team.add(go).await);
+    assert_eq!(team.claim_ids("temujin", 9).await, [go]);
+    team.k.agents().update("temujin", AgentUpdate::new().add("rust").remove("go")).await.unwrap();
+    assert_eq!(team.claim_ids("temujin", 9).await, [rust]);
+    team.add(task("more").requires(["go"])).await;
+    assert!(team.claim("temujin", 9).await.is_empty());
+}
+
+async fn what_is_not_named_in_an_update_stays(team: Team) {
+    let agents = team.k.agents();
+    let new = NewAgent::new("jochi").capabilities(["a", "b"]).metadata(json!({"model": "small"}));
+    agents.register(new).await.unwrap();
+    let registered = agents.get("jochi").await.unwrap();
+    team.seconds(5);
+    agents.update("jochi", AgentUpdate::new().add("c").add("a").remove("b").remove("x")).await.unwrap();
+    let got = agents.get("jochi").await.unwrap();
+    assert_eq!(got.capabilities, ["a", "c"]);
+    // Not even a sign of life.
+    assert_eq!(
+        kurultai_core::agents::AgentInfo { capabilities: vec!["a".into(), "b".into()], ..got },
+        registered
+    );
+    agents.update("jochi", AgentUpdate::new().metadata(json!({"model": "large"}))).await.unwrap();
+    assert_eq!(agents.get("jochi").await.unwrap().metadata.value(), json!({"model": "large"}));
+    agents.update("jochi", AgentUpdate::new().metadata(Json::default())).await.unwrap();
+    let got = agents.get("jochi").await.unwrap();
+    assert_eq!((got.metadata, got.capabilities), (Json::default(), vec!["a".to_owned(), "c".to_owned()]));
+    assert_eq!(code(agents.update("nobody", AgentUpdate::new().add("c")).await), "agent.not_found");
+    assert_eq!(code(agents.update("jochi", AgentUpdate::new().add("x").remove("x")).await), "input.invalid");
+    let many = (0..255).fold(AgentUpdate::new(), |update, i| update.add(format!("c{i}")));
+    assert_eq!(code(agents.update("jochi", many).await), "input.invalid", "257 in all");
+    assert_eq!(agents.get("jochi").await.unwrap().capabilities, ["a", "c"]);
+}
+
+async fn two_who_teach_an_agent_at_once_both_do(team: Team) {
+    team.agent("jochi", &[]).await;
+    let other = team.reopen(|config| config).await;
+    let teach = |i: usize| {
+        let agents = if i.is_multiple_of(2) { team.k.agents() } else { other.agents() };
+        async move { agents.update("jochi", AgentUpdate::new().add(format!("c{i}"))).await.unwrap() }
+    };
+    join_all((0..6).map(teach)).await;
+    let mut all = team.k.agents().get("jochi").await.unwrap().capabilities;
+    all.sort();
+    assert_eq!(all, ["c0", "c1", "c2", "c3", "c4", "c5"]);
 }
 
 async fn namespaces_never_see_each_other(team: Team) {
@@ -137,7 +207,12 @@ async fn namespaces_never_see_each_other(team: Team) {
     let b = kurultai_core::Kurultai::open_with(config).await.unwrap();
     team.agent("temujin", &[]).await;
     let id = team.add(task("ours").unique_key("key")).await;
-    assert_eq!(code(b.agents().get("temujin").await), "agent.not_found");
+    let theirs = b.agents();
+    assert_eq!(code(theirs.get("temujin").await), "agent.not_found");
+    assert_eq!(code(theirs.beat("temujin").await), "agent.not_found");
+    assert_eq!(code(theirs.update("temujin", AgentUpdate::new().add("x")).await), "agent.not_found");
+    assert_eq!(code(theirs.deregister("temujin", true).await), "agent.not_found");
+    assert!(theirs.health(None, Default::default()).await.unwrap().is_empty());
     assert_eq!(code(b.tasks().get(&id).await), "task.not_found");
     for refused in [
         b.tasks().cancel(&id, None).await,
