@@ -31,12 +31,17 @@ impl From<&Error> for Failure {
 /// A field of the core as Node's callers write it.
 fn in_node(field: &str) -> String {
     let named = match field {
+        "dead_after" => "dead_after_ms",
         "delay" => "delay_ms",
+        "every" => "every_ms",
         "expiry" => "expires_in_ms",
         "lease" => "lease_ms",
+        "max_runtime" => "max_runtime_ms",
         "retry.base" => "retry.base_ms",
         "retry.cap" => "retry.cap_ms",
         "retry_after" => "retry_after_ms",
+        "stall_after" => "stall_after_ms",
+        "stuck_after" => "stuck_after_ms",
         named => named,
     };
     let mut words = named.split('_');

@@ -25,6 +25,8 @@ export type PriorityWord = Priority | 'critical' | 'urgent' | 'high' | 'normal' 
 export type Signal = 'continue' | 'cancel' | 'suspend' | 'pause'
 export type DependencyType = 'blocks' | 'feeds_into' | 'parallel_ok'
 export type OnPrerequisiteFailure = 'block' | 'cancel' | 'continue'
+/** Why an attempt failed. */
+export type FailureKind = 'failed' | 'timeout' | 'lapsed' | 'stalled' | 'max_runtime'
 /** How an agent fares. */
 export type Health = 'alive' | 'idle' | 'stuck' | 'dead' | 'unknown'
 /** What becomes of an attempt whose handler has shown no sign of life for too long. */
@@ -246,7 +248,7 @@ export interface TaskError {
    * Its holder said so, its handler took too long, its lease ran out, its handler showed no sign of life and was let go, or
    * it took longer than the task's `maxRuntimeMs`.
    */
-  readonly kind: 'failed' | 'timeout' | 'lapsed' | 'stalled' | 'max_runtime'
+  readonly kind: FailureKind
   readonly error: string
   readonly at: Date
 }
