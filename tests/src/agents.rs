@@ -105,7 +105,7 @@ async fn a_beat_is_a_sign_that_the_process_runs_and_no_sign_of_work(team: Team) 
     assert_eq!((got.infra_heartbeat, got.last_heartbeat), (Some(team.clock.now()), None));
     team.seconds(30);
     let statements = team.k.statements();
-    let unknown = team.k.agents().beat_many(&["jochi", "nobody", "temujin"]).await.unwrap();
+    let unknown = team.k.agents().beat_many(&["jochi", "nobody", "temujin"], false).await.unwrap();
     assert_eq!((unknown, team.k.statements() - statements), (vec!["nobody".to_owned()], 1));
     let beats: Vec<_> =
         team.k.agents().list().await.unwrap().into_iter().map(|a| a.infra_heartbeat).collect();
@@ -124,9 +124,9 @@ async fn an_agent_that_left_is_gone_and_its_tasks_return(team: Team) {
         }))
         .await;
     team.claim_one("temujin").await;
-    team.k.agents().deregister("temujin").await.unwrap();
+    team.k.agents().deregister("temujin", false).await.unwrap();
     assert_eq!(code(team.k.agents().get("temujin").await), "agent.not_found");
-    assert_eq!(code(team.k.agents().deregister("temujin").await), "agent.not_found");
+    assert_eq!(code(team.k.agents().deregister("temujin", false).await), "agent.not_found");
     assert_eq!(code(team.k.agents().drain("temujin").await), "agent.not_found");
     team.seconds(31);
     assert_eq!(team.claim_ids("jochi", 1).await, [id]);

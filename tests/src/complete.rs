@@ -60,7 +60,8 @@ fn every_operation_is_called_by_a_scenario() {
     let called = scenarios::operations();
     let rooms = operations().into_iter().filter(|(handle, _)| *handle != "Kurultai");
     let names = rooms.map(|(handle, name)| format!("{}.{name}", handle.to_lowercase()));
-    let missing: Vec<String> = names.filter(|name| !called.contains(name) && !ENDLESS.contains(&name.as_str())).collect();
+    let missing: Vec<String> =
+        names.filter(|name| !called.contains(name) && !ENDLESS.contains(&name.as_str())).collect();
     assert!(missing.is_empty(), "no scenario calls {missing:?}");
 }
 

@@ -99,7 +99,8 @@ impl World {
             Step::Watch(watcher, looks, alive) => {
                 for look in 0..looks {
                     self.pass(10);
-                    for agent in (0..AGENTS.len()).filter(|agent| alive & (1 << agent) != 0 && look % 3 == 0) {
+                    for agent in (0..AGENTS.len()).filter(|agent| alive & (1 << agent) != 0 && look % 3 == 0)
+                    {
                         self.beat(agent).await;
                     }
                     self.check(watcher).await;
@@ -113,7 +114,8 @@ impl World {
             return Err(format!("{agent} was declared dead {silence} s after its last sign"));
         }
         let read = async |topic: &str| {
-            let filter = EventFilter { topic: Some(topic.to_owned()), limit: 10_000, ..EventFilter::default() };
+            let filter =
+                EventFilter { topic: Some(topic.to_owned()), limit: 10_000, ..EventFilter::default() };
             self.team.k.events().read(filter).await.unwrap().events
         };
         for agent in AGENTS {
@@ -162,8 +164,12 @@ async fn run(team: Team, steps: &[Step]) -> Result<usize, String> {
 
 fn check<F: Future<Output = Team>>(cases: u32, team: impl Fn() -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let mut runner =
-        TestRunner::new(Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 200,
+        ..Config::default()
+    });
     let deaths = std::cell::Cell::new(0);
     let outcome = runner.run(&prop::collection::vec(step(), 1..=30), |steps| {
         let ran = runtime.block_on(async { run(team().await, &steps).await });

@@ -142,10 +142,7 @@ pub(super) async fn call(
         }
         "agents.health" => {
             let (agent, thresholds) = (args.take::<String>("agent"), thresholds(args));
-            match agent {
-                Some(agent) => answer([agents.health_of(&agent, thresholds).await?]),
-                None => answer(agents.health(thresholds).await?),
-            }
+            answer(agents.health(agent.as_deref(), thresholds).await?)
         }
         "agents.get" => answer(agents.get(&args.need::<String>("name")).await?),
         "agents.list" => answer(agents.list().await?),
