@@ -1,5 +1,6 @@
 // The Node programs of the project's RECIPES.md run as they stand, and on Neo4j where the run was given a server, and
-// find what they assert. Those in TypeScript compile, the wrong lines in them do not, and run too.
+// find what they assert. Those in TypeScript compile, the wrong lines in them do not, and run too; tests pass under Vitest
+// as well.
 
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
@@ -48,6 +49,9 @@ const STRICT = [
   '--module', 'node20', '--types', 'node', '--typeRoots', join(modules, '@types'), 'recipe.mts',
 ]
 
+const VITEST = [join(modules, 'vitest', 'vitest.mjs'), 'run', '--root', '.', 'recipe.test.mjs']
+const ours = "from 'node:test'"
+
 for (const { title, language, program } of recipes) {
   for (const [store, url] of stores) {
     test(`${store}: RECIPES.md: ${title}`, async () => {
@@ -55,5 +59,12 @@ for (const { title, language, program } of recipes) {
       if (language === 'js') await node({ 'recipe.mjs': placed }, ['recipe.mjs'])
       else await node({ 'recipe.mts': placed }, STRICT, ['recipe.mjs'])
     })
+    if (program.includes(ours)) {
+      test(`${store}: RECIPES.md under Vitest: ${title}`, async () => {
+        await node({ 'recipe.test.mjs': on(store, url(), program).replace(ours, "from 'vitest'") }, VITEST)
+      })
+    }
   }
 }
+
+test('RECIPES.md has tests', () => assert.ok(recipes.some(({ program }) => program.includes(ours))))
