@@ -1,8 +1,10 @@
-"""What users write, as mypy --strict sees it. Never run; `cargo xtask test` checks it."""
+"""What users write, as mypy --strict and pyright see it; a line that says to ignore its type must be refused by both.
+Never run; `cargo xtask test` checks it."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -82,6 +84,24 @@ def build(ctx: kurultai.blocking.Context, payload: None) -> str:
         raise kurultai.Reject(str(ctx.stop))
     ctx.checkpoint({"page": 7})
     return ctx.idempotency_key
+
+
+@dataclass
+class PullRequest:
+    number: int
+
+
+@agent.task("merge", retry={"base": timedelta(minutes=1)})
+async def merge(ctx: kurultai.Context, pull: PullRequest) -> None:
+    raise kurultai.Snooze(after=pull.number)
+
+
+async def wrong(ctx: kurultai.Context, pull: PullRequest) -> None:
+    raise kurultai.Snooze()  # type: ignore[call-arg]
+
+
+agent.task("wrong", timeout="a minute")(wrong)  # type: ignore[arg-type]
+agent.task("wrong", tries=3)(wrong)  # type: ignore[call-arg]
 
 
 def main() -> int:
