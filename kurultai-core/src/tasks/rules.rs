@@ -11,12 +11,9 @@ use std::time::Duration;
 /// `due_at` of a task that the store should look at now.
 pub(crate) const NOW: Micros = 0;
 
-/// How often the attempts at a task may be put off.
-const MAX_SNOOZES: u32 = 100;
-
-/// What the failure says that such a snooze is.
-pub(crate) fn snoozed_too_often() -> String {
-    format!("snoozed {MAX_SNOOZES} times, which is the most, and once more")
+/// What the failure says that a snooze beyond `max_snoozes` is.
+pub(crate) fn snoozed_too_often(snoozes: u32) -> String {
+    format!("a snooze too many: {snoozes} came before it, and max_snoozes allows no more")
 }
 
 pub(crate) fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
@@ -318,7 +315,7 @@ fn gate(facts: &Facts) -> Change {
 ///
 /// Fails with `lease.lost` where the lease is not the task's live one. A parent that still waits for children is
 /// blocked until they are done.
-pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change>> {
+pub(crate) fn finish(facts: &Facts, finish: &Finish, max_snoozes: u32, draw: f64) -> Result<Option<Change>> {
     let ours = facts.claim_id.as_deref() == Some(&finish.lease.claim_id);
     if !ours || !facts.lease_is_live() {
         let repeated = ours
@@ -361,8 +358,8 @@ pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option
         }
         Outcome::Fail(failure) => failed(facts, failure.clone(), draw),
         Outcome::Release => given_back(facts, facts.to_pending(Some(facts.now), "task.released")),
-        Outcome::Snooze { .. } if facts.snoozes >= MAX_SNOOZES => {
-            failed(facts, Failure::new(snoozed_too_often()), draw)
+        Outcome::Snooze { .. } if facts.snoozes >= max_snoozes => {
+            failed(facts, Failure::new(snoozed_too_often(facts.snoozes)), draw)
         }
         Outcome::Snooze { after } => {
             let until = facts.now.saturating_add(micros(*after));
@@ -394,12 +391,12 @@ fn lost(facts: &Facts, finish: &Finish) -> Error {
     Error::lease_lost(format!("claim {version} of task {id} is no longer valid; {now}; nothing was stored"))
 }
 
-/// The answer to an extend whose fence did not hold.
 /// What the event of a progress tells.
 pub(crate) fn progress(progress: f64) -> String {
     serde_json::json!({ "progress": progress }).to_string()
 }
 
+/// The answer to an extend whose fence did not hold.
 pub(crate) fn not_extended(lease: &Lease, facts: Option<&Facts>) -> Error {
     match facts {
         None => Error::task_not_found(&lease.task_id),

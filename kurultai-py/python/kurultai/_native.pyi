@@ -36,7 +36,7 @@ _Default = Callable[[Any], Any]
 __all__ = [
     "Adoption", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
-    "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
+    "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
     "hop", "kinds", "matches", "open", "provoke", "ready", "restore", "run", "sample",
 ]
@@ -184,9 +184,9 @@ class Tasks:
     ) -> Awaitable[Finished]: ...
     def release(self, task: LeaseLike) -> Awaitable[Finished]: ...
     def snooze(self, task: LeaseLike, after: Duration) -> Awaitable[Finished]: ...
-    def finish(self, finish: Complete | Fail | Release) -> Awaitable[Finished]: ...
+    def finish(self, finish: Complete | Fail | Release | Postpone) -> Awaitable[Finished]: ...
     def finish_many(
-        self, finishes: Iterable[Complete | Fail | Release]
+        self, finishes: Iterable[Complete | Fail | Release | Postpone]
     ) -> Awaitable[list[Finished | KurultaiError]]: ...
     def complete_many(
         self, done: Iterable[tuple[LeaseLike, Any]]
@@ -314,6 +314,7 @@ class Claimed(_View):
     priority: Final[Priority]
     attempt: Final[int]
     max_attempts: Final[int]
+    snoozes: Final[int]
     delegated_by: Final[str | None]
     parent_id: Final[str | None]
     correlation_id: Final[str]
@@ -630,6 +631,12 @@ class Release:
     """Gives a task back; an item of ``finish_many``."""
 
     def __new__(cls, task: LeaseLike) -> Release: ...
+
+@final
+class Postpone:
+    """Puts a task off, as ``tasks.snooze`` does; an item of ``finish_many``."""
+
+    def __new__(cls, task: LeaseLike, *, after: Duration) -> Postpone: ...
 
 @final
 class NewAgent:
