@@ -13,6 +13,7 @@ pub struct Failure {
     pub retryable: bool,
     pub retry_after_ms: Option<f64>,
     pub cause: Option<String>,
+    pub task_id: Option<String>,
 }
 
 impl From<&Error> for Failure {
@@ -24,6 +25,7 @@ impl From<&Error> for Failure {
             retryable: error.retryable(),
             retry_after_ms: error.retry_after().map(|pause| pause.as_secs_f64() * 1e3),
             cause: error.cause(),
+            task_id: error.task_id().map(str::to_owned),
         }
     }
 }

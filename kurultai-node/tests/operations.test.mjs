@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, council, newId, open } from 'kurultai'
-import { cases, codeOf, stores, until } from './fixture.mjs'
+import { cases, codeOf, failure, stores, until } from './fixture.mjs'
 
 const called = new Set()
 for (const room of [Tasks, Agents, Events]) {
@@ -48,7 +48,11 @@ cases('a task from enqueue to its results', async (k) => {
 
   assert.equal((await k.tasks.progress(task, 0.5)).signal, 'continue')
   assert.equal(await codeOf(k.tasks.waitFor(task.id, { timeoutMs: 1 })), 'task.timeout')
-  assert.equal(await codeOf(k.tasks.call('nobody does this', null, { timeoutMs: 1 })), 'task.timeout')
+  const late = await failure(k.tasks.call('nobody does this', null, { timeoutMs: 1 }))
+  assert.deepEqual([late.code, (await k.tasks.get(late.taskId)).type], ['task.timeout', 'nobody does this'])
+  await k.tasks.cancel(late.taskId)
+  assert.deepEqual((await failure(k.tasks.waitFor(late.taskId))).taskId, late.taskId)
+  assert.equal((await failure(k.tasks.get('nothing'))).taskId, null)
   for (const copy of [structuredClone(task), JSON.parse(JSON.stringify(task)), JSON.parse(JSON.stringify(task.lease))]) {
     assert.equal((await k.tasks.progress(copy, 0.1)).lease.taskId, first.id, 'a copy names the lease')
   }
@@ -105,7 +109,7 @@ cases('what claimed tasks share crosses once, and each has all of its own', asyn
     assert.equal(claimed.length, types.length + 1)
     for (const task of claimed) {
       const whole = await k.tasks.get(task)
-      for (const field of ['type', 'title', 'description', 'payload', 'priority', 'maxAttempts', 'delegatedBy', 'parentId', 'checkpoint']) {
+      for (const field of ['type', 'title', 'description', 'payload', 'priority', 'maxAttempts', 'snoozes', 'delegatedBy', 'parentId', 'checkpoint']) {
         assert.deepEqual(task[field], whole[field], field)
       }
       const { taskId, claimId, version, attempt, expiresAt } = task.lease

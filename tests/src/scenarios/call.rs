@@ -368,6 +368,7 @@ fn finish(operation: &str, args: &mut Args) -> Finish {
             usage,
             ..Failure::new(args.need::<String>("error"))
         }),
+        "tasks.snooze" => Outcome::Snooze { after: args.span("after").expect("after") },
         _ => Outcome::Release,
     };
     Finish { lease, outcome }
@@ -375,7 +376,8 @@ fn finish(operation: &str, args: &mut Args) -> Finish {
 
 /// `{"complete": {...}}`
 fn tagged(args: &mut Args) -> Finish {
-    let (name, with) = std::mem::take(&mut args.with).into_iter().next().expect("complete, fail or release");
+    let (name, with) =
+        std::mem::take(&mut args.with).into_iter().next().expect("complete, fail, release or snooze");
     let with = with.as_object().expect("its arguments").clone();
     let mut inner = Args { with, start: args.start };
     let finish = finish(&format!("tasks.{name}"), &mut inner);
