@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, List, Literal, Tuple, Union
 
+from typing_extensions import Unpack
+
 from . import _client, _context, _native, agents, events, tasks
 from ._client import Retention, TaskDefaults
 from ._context import Stop
 from .errors import KurultaiError
 from .types import *
-from .types import DependencyFields, NewAgentFields, NewTaskFields, RetryPolicyFields, UsageFields
+from .types import DependencyFields, NewAgentFields, NewTaskFields, RetryPolicyFields, TaskFields, UsageFields
 '''
 CLASSES = (
     ("tasks", "Tasks"),

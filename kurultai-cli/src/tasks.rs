@@ -116,7 +116,7 @@ pub(crate) enum Command {
     /// Change how urgent a task is
     Reprioritize {
         id: String,
-        /// P0 to P3
+        /// P0 (critical, urgent), P1 (high), P2 (normal, medium) or P3 (low, backlog)
         #[arg(value_parser = word::<Priority>)]
         priority: Option<Priority>,
         /// 0 to 1, higher first within a priority
@@ -174,7 +174,7 @@ pub(crate) struct Enqueue {
     payload: Option<String>,
     #[arg(long, default_value = "")]
     title: String,
-    /// P0 to P3
+    /// P0 (critical, urgent), P1 (high), P2 (normal, medium) or P3 (low, backlog)
     #[arg(long, default_value = "P2", value_parser = word::<Priority>)]
     priority: Priority,
     /// 0 to 1, higher first within a priority

@@ -29,6 +29,9 @@ pub struct Config {
 pub struct TaskDefaults {
     /// Attempts before the dead letters. Default 3, or TASK_QUEUE_MAX_RETRIES.
     pub max_attempts: u32,
+    /// How often attempts at one task may be put off by a snooze: one more has failed. Counts where a snooze ends an
+    /// attempt, and not where the task was enqueued. Default 100.
+    pub max_snoozes: u32,
     /// How long a task may wait, counted from when it can be claimed. Default 30 minutes, or
     /// TASK_TIMEOUT_MINUTES; 0 there means for ever.
     pub expires_in: Option<Duration>,
@@ -181,6 +184,7 @@ impl TaskDefaults {
         let minutes = number("TASK_TIMEOUT_MINUTES", 30)?;
         Ok(TaskDefaults {
             max_attempts: number("TASK_QUEUE_MAX_RETRIES", 3)?.clamp(1, 1000) as u32,
+            max_snoozes: 100,
             expires_in: (minutes > 0).then(|| Duration::from_secs(minutes * 60)),
             lease: Duration::from_secs(30),
             retry: RetryPolicy::default(),

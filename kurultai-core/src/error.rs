@@ -89,6 +89,7 @@ pub struct Error {
     source: Option<Source>,
     /// Of `input.invalid`.
     wrong: Option<Box<Wrong>>,
+    task_id: Option<Box<str>>,
 }
 
 /// What is wrong with a field of a call.
@@ -101,7 +102,15 @@ struct Wrong {
 impl Error {
     /// An error that the caller words.
     pub fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
-        Error { kind, code, message: message.into(), retry_after: None, source: None, wrong: None }
+        Error {
+            kind,
+            code,
+            message: message.into(),
+            retry_after: None,
+            source: None,
+            wrong: None,
+            task_id: None,
+        }
     }
 
     /// What the caller should do.
@@ -135,6 +144,17 @@ impl Error {
     /// How long to wait before the repetition, where the store knows.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The task that was waited for, of `task.failed` and `task.timeout`: so that whoever made it by a call can look at
+    /// it, wait again or cancel it.
+    pub fn task_id(&self) -> Option<&str> {
+        self.task_id.as_deref()
+    }
+
+    pub(crate) fn of_task(mut self, id: &str) -> Self {
+        self.task_id = Some(id.into());
+        self
     }
 
     pub(crate) fn after(mut self, pause: Duration) -> Self {
@@ -242,6 +262,7 @@ impl Error {
             retry_after: self.retry_after,
             source: self.source.clone(),
             wrong: None,
+            task_id: self.task_id.clone(),
         }
     }
 }

@@ -165,19 +165,18 @@ impl Agents {
     pub fn health(&self, call: u32, args: String) -> Now {
         self.run(call, args, |agents, args: HealthArgs| async move {
             let thresholds = thresholds(args.dead_after_ms, args.stuck_after_ms)?;
-            match args.agent {
-                Some(agent) => answer(&vec![agents.health_of(&agent, thresholds).await?]),
-                None => answer(&agents.health(thresholds).await?),
-            }
+            answer(&agents.health(args.agent.as_deref(), thresholds).await?)
         })
     }
 
     /// Ends only where it fails.
     #[napi(catch_unwind)]
     pub fn watch(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, args: WatchArgs| async move {
-            answer(&agents.watch(args.watch()?).await?)
-        })
+        self.run(
+            call,
+            args,
+            |agents, args: WatchArgs| async move { answer(&agents.watch(args.watch()?).await?) },
+        )
     }
 
     #[napi(catch_unwind)]

@@ -13,6 +13,7 @@ pub struct Failure {
     pub retryable: bool,
     pub retry_after_ms: Option<f64>,
     pub cause: Option<String>,
+    pub task_id: Option<String>,
 }
 
 impl From<&Error> for Failure {
@@ -24,6 +25,7 @@ impl From<&Error> for Failure {
             retryable: error.retryable(),
             retry_after_ms: error.retry_after().map(|pause| pause.as_secs_f64() * 1e3),
             cause: error.cause(),
+            task_id: error.task_id().map(str::to_owned),
         }
     }
 }
@@ -31,12 +33,17 @@ impl From<&Error> for Failure {
 /// A field of the core as Node's callers write it.
 fn in_node(field: &str) -> String {
     let named = match field {
+        "dead_after" => "dead_after_ms",
         "delay" => "delay_ms",
+        "every" => "every_ms",
         "expiry" => "expires_in_ms",
         "lease" => "lease_ms",
+        "max_runtime" => "max_runtime_ms",
         "retry.base" => "retry.base_ms",
         "retry.cap" => "retry.cap_ms",
         "retry_after" => "retry_after_ms",
+        "stall_after" => "stall_after_ms",
+        "stuck_after" => "stuck_after_ms",
         named => named,
     };
     let mut words = named.split('_');

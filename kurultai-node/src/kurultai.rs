@@ -38,6 +38,7 @@ struct OpenArgs {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TaskDefaultsArgs {
     max_attempts: Option<f64>,
+    max_snoozes: Option<f64>,
     /// `null` lets tasks wait for ever.
     #[serde(default, deserialize_with = "present")]
     expires_in_ms: Option<Option<f64>>,
@@ -99,11 +100,15 @@ impl OpenArgs {
 
 impl TaskDefaultsArgs {
     fn over(self, defaults: TaskDefaults) -> Result<TaskDefaults> {
-        let TaskDefaults { max_attempts, expires_in, lease, retry } = defaults;
+        let TaskDefaults { max_attempts, max_snoozes, expires_in, lease, retry } = defaults;
         Ok(TaskDefaults {
             max_attempts: match self.max_attempts {
                 Some(given) => whole("taskDefaults.maxAttempts", given)?,
                 None => max_attempts,
+            },
+            max_snoozes: match self.max_snoozes {
+                Some(given) => whole("taskDefaults.maxSnoozes", given)?,
+                None => max_snoozes,
             },
             expires_in: match self.expires_in_ms {
                 Some(given) => maybe_millis("taskDefaults.expiresInMs", given)?,

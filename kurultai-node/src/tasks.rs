@@ -347,7 +347,8 @@ impl Tasks {
         self.run(call, args, |tasks, renew: RenewArgs| async move {
             let RenewArgs { lease, ttl_ms, progress, checkpoint } = renew;
             let ttl = maybe_millis("leaseMs", ttl_ms)?;
-            let request = Extend { lease: lease.lease()?, ttl, progress, checkpoint: checkpoint.map(json) };
+            let checkpoint = checkpoint.map(json);
+            let request = Extend { ttl, progress, checkpoint, ..Extend::new(lease.lease()?) };
             answer(&tasks.renew(request).await?)
         })
     }

@@ -104,7 +104,8 @@ macro_rules! columns {
 }
 columns!(
     each id, once task_type, once title, once description, each payload, once priority, once attempt,
-    once max_attempts, once max_runtime, once delegated_by, once parent_id, unless_id correlation_id, each checkpoint, each prerequisites;
+    once max_attempts, once max_runtime, once snoozes, once delegated_by, once parent_id, unless_id correlation_id,
+    each checkpoint, each prerequisites;
     each claim_id, once version, once attempt, micros expires_at
 );
 
@@ -235,14 +236,15 @@ impl<T: Wire> Wire for Result<T> {
 
 impl Wire for Error {
     fn wire(&self, out: &mut Vec<u8>) {
-        let Failure { kind, code, message, retryable, retry_after_ms, cause } = self.into();
-        let fields: [(&str, &dyn Wire); 6] = [
+        let Failure { kind, code, message, retryable, retry_after_ms, cause, task_id } = self.into();
+        let fields: [(&str, &dyn Wire); 7] = [
             ("kind", &kind),
             ("code", &code),
             ("message", &message),
             ("retryable", &retryable),
             ("retryAfterMs", &retry_after_ms),
             ("cause", &cause),
+            ("taskId", &task_id),
         ];
         object(&fields, out);
     }

@@ -167,6 +167,120 @@ cases('a cancel, a suspend, a lost lease and a time-out abort the signal', async
   assert.deepEqual([error.error, error.kind], ['timed out after 0.05 s', 'timeout'])
 })
 
+/** The health of the one agent, once it is so. */
+async function fares(k, state) {
+  let health
+  await until(`it is ${state}`, async () => ([health] = await k.agents.health())[0]?.state === state)
+  return health
+}
+
+cases('a silent handler is reported, and may still end', async (k, { url, namespace }) => {
+  const other = await open(url, { namespace })
+  let goOn
+  const told = []
+  const agent = new Agent('temujin', { kurultai: k, stallAfterMs: 500 })
+    .task('silent', () => new Promise((resolve) => { goOn = resolve }))
+    .on('stalled', (stalled) => told.push(stalled))
+  const { id } = await k.tasks.enqueue('silent')
+  await during(agent, async () => {
+    const stuck = await fares(other, 'stuck')
+    assert.match(stuck.reason, new RegExp(`^the handler of task ${id} \\(silent\\) has been silent for `))
+    const [event] = (await other.events.read({ topic: 'agent.stuck' })).events
+    assert.deepEqual([event.source, event.taskId], ['temujin', id])
+    await until('it is told', () => told.length === 1)
+    const { text, silentMs, ...rest } = told[0]
+    assert.match(text, /no sign of life/)
+    assert.ok(silentMs >= 500 && silentMs < 30_000)
+    assert.deepEqual([rest.taskId, rest.type, rest.attempt], [id, 'silent', 1])
+    assert.equal((await k.tasks.get(id)).status, 'in_progress')
+    goOn('in the end')
+    await ended(k, id, 'completed')
+    await fares(other, 'idle')
+  })
+  const task = await k.tasks.get(id)
+  assert.deepEqual([task.results, task.attempts, task.errors], ['in the end', 1, []])
+  await other.close()
+})
+
+cases('a silent handler is let go, and what it does then counts for nothing', async (k) => {
+  let reason
+  let late
+  const agent = new Agent('temujin', { kurultai: k })
+    .task('silent', { stallAfterMs: 300, onStall: 'release', retries: 0 }, async (_, ctx) => {
+      const { signal } = ctx
+      await once(signal, 'abort')
+      reason = signal.reason
+      late = [await codeOf(ctx.progress(0.9)), await codeOf(k.tasks.complete(ctx, 'late'))]
+      return 'late'
+    })
+    .on('failed', () => {})
+  const { id } = await k.tasks.enqueue('silent')
+  const run = await during(agent, async () => {
+    await ended(k, id, 'dead_letter')
+    await until('the handler has ended', () => late)
+  })
+  assert.ok(reason instanceof Stopped)
+  const task = await k.tasks.get(id)
+  assert.deepEqual([reason.stop, late, task.results, task.errors[0].kind, run.handled], ['stalled', ['lease.lost', 'lease.lost'], null, 'stalled', 1])
+})
+
+cases('what is a sign of life', async (k) => {
+  const signs = {
+    alive: (ctx) => ctx.alive(), signal: (ctx) => ctx.signal.aborted, draining: (ctx) => ctx.draining.aborted,
+    stopReason: (ctx) => ctx.stopReason, lease: (ctx) => ctx.lease, team: (ctx) => ctx.team.namespace,
+    usage: (ctx) => ctx.usage({ tokens: 1 }), progress: (ctx) => ctx.progress(0.5),
+  }
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 10, stallAfterMs: 1000, onStall: 'release' }).on('failed', () => {})
+  const working = (sign) => async (_, ctx) => {
+    for (let turn = 0; turn < 20; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      await sign(ctx)
+    }
+  }
+  for (const [name, sign] of Object.entries(signs)) agent.task(name, working(sign))
+  agent.task('nothing', { retries: 0 }, working((ctx) => assert.ok(ctx.attempt && ctx.task.payload === null)))
+  const tasks = await k.tasks.enqueueMany(Object.keys(signs).map((type) => ({ type })))
+  const silent = await k.tasks.enqueue('nothing')
+  await during(agent, async () => {
+    for (const { id } of tasks) await until('it is over', async () => (await k.tasks.get(id)).status !== 'in_progress')
+    await ended(k, silent.id, 'dead_letter')
+  })
+  const got = await k.tasks.getMany(tasks)
+  assert.deepEqual(got.map(({ type, status, errors }) => [type, status, errors]), Object.keys(signs).map((type) => [type, 'completed', []]))
+  assert.equal((await k.tasks.get(silent)).errors[0].kind, 'stalled')
+})
+
+cases('the longest run is kept by the store', async (k) => {
+  let reason
+  const agent = new Agent('temujin', { kurultai: k }).on('failed', () => {})
+    .task('long', { retries: 0 }, async (_, ctx) => { await once(ctx.signal, 'abort'); reason = ctx.signal.reason })
+  const { id } = await k.tasks.enqueue('long', null, { maxRuntimeMs: 1000 })
+  await during(agent, () => ended(k, id, 'dead_letter'))
+  const [error] = (await k.tasks.get(id)).errors
+  assert.deepEqual([reason.name, error.kind], ['TimeoutError', 'max_runtime'])
+  assert.match(error.error, /max_runtime of 1 s/)
+})
+
+cases('a handler that blocks its thread is found by others', async (k, { url, namespace }) => {
+  const { id } = await k.tasks.enqueue('hangs')
+  const child = spawn(process.execPath, ['--input-type=module', '-e', `
+    import { Agent } from 'kurultai'
+    const agent = new Agent('temujin', { url: ${JSON.stringify(url)}, open: { namespace: ${JSON.stringify(namespace)} }, stallAfterMs: 500, leaseMs: 2000 })
+    agent.task('hangs', () => { for (const end = Date.now() + 4000; Date.now() < end; ); })
+    await agent.run()`,
+  ], { cwd: fileURLToPath(new URL('.', import.meta.url)), timeout: 30_000, stdio: ['ignore', 'inherit', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (text) => { said += text })
+  const stuck = await fares(k, 'stuck')
+  assert.match(stuck.reason, new RegExp(`^the handler of task ${id} \\(hangs\\) has been silent for `))
+  assert.ok(stuck.infraAgeMs < 30_000)
+  await ended(k, id, 'completed')
+  assert.deepEqual((await k.tasks.get(id)).errors, [])
+  child.kill('SIGTERM')
+  await once(child, 'close')
+  assert.match(said, new RegExp(`^kurultai: .*${id}.*no sign of life`, 'm'))
+})
+
 cases('a lost lease aborts the signal, and what the handler does then counts for nothing', async (k) => {
   let reason
   let late
@@ -227,7 +341,7 @@ cases('what cannot work is said at once', async (k) => {
   })
   refuses(TypeError, () => new Agent('temujin', { kurultai: k, concurency: 2 }), 'concurency is no field', 'concurrency')
   for (const [field, value] of Object.entries({
-    capabilities: 'development', aliases: 'x', concurrency: '4', heartbeatMs: '1', url: 7, displayName: 7, role: 7, signals: 1,
+    capabilities: 'development', aliases: 'x', stallAfterMs: '1', onStall: 1, concurrency: '4', heartbeatMs: '1', url: 7, displayName: 7, role: 7, signals: 1,
     kurultai: 7,
   })) refuses(TypeError, () => new Agent('temujin', { [field]: value }), `${field} is`, 'allowed: ')
   for (const [field, value] of Object.entries({ maxConcurrent: NaN, leaseMs: -1, graceMs: NaN, waitMs: Infinity })) {

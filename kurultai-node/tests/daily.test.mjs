@@ -55,6 +55,16 @@ cases('each attempt is told once, and explained', async (k) => {
   assert.match(reason.text, /^attempt 1 of 3 failed: TypeError: .*; again at /)
 })
 
+cases('a team says how often a task may be put off', async (k) => {
+  await k.agents.register('temujin')
+  await k.tasks.enqueue('t')
+  const [first] = await k.tasks.claim('temujin')
+  assert.equal((await k.tasks.snooze(first, 0)).failed, false)
+  const [again] = await k.tasks.claim('temujin')
+  assert.equal(again.snoozes, 1)
+  assert.equal((await k.tasks.snooze(again, 0)).failed, true)
+}, { taskDefaults: { maxSnoozes: 1 } })
+
 test('failures are a line on stderr where nobody listens, and a listener takes their place', () => {
   const program = (listen) => `
     import { Agent, open } from 'kurultai'

@@ -117,7 +117,15 @@ cases('a wrong field is named with its value and what is allowed, in our own wor
     [k.tasks.pause(5), 'type is 5; allowed: a string'],
     [k.agents.register('x', { capabilities: 'rust' }), "capabilities is 'rust'; allowed: an array of strings"],
     [k.agents.registerMany([{ id: 'x' }, { id: 5 }]), 'agent 1: id is 5; allowed: a string'],
-    [k.agents.beatMany('temujin'), "ids is 'temujin'; allowed: an array of strings"],
+    [k.agents.beatMany('temujin'), "names is 'temujin'; allowed: an array of strings"],
+    [k.agents.beatMany(['x'], { create: 1 }), 'create is 1; allowed: true or false'],
+    [k.agents.health('temujin'), "options is 'temujin'; allowed: an object"],
+    [k.agents.health({ agent: 5 }), 'agent is 5; allowed: a string'],
+    [k.agents.watch({ every: 5 }), 'every is no field; allowed: deadAfterMs, stuckAfterMs, signal, everyMs'],
+    [k.agents.update('x', { add: 'rust' }), "add is 'rust'; allowed: an array of strings"],
+    [k.agents.update(5, {}), 'id is 5; allowed: a string'],
+    [k.agents.deregister('x', { force: 1 }), 'force is 1; allowed: true or false'],
+    [one({ maxRuntimeMs: '1' }), "maxRuntimeMs is '1'; allowed: 0 or more milliseconds, or Infinity"],
     [k.events.read({ since: 'yesterday' }), "since is 'yesterday'; allowed: a Date"],
     [open(5), 'url is 5; allowed: a string'],
     [open('memory:', { taskDefaults: { expiresInMs: '5' } }), "taskDefaults.expiresInMs is '5'; allowed: 0 or more milliseconds"],
@@ -150,6 +158,10 @@ cases('a wrong field is named with its value and what is allowed, in our own wor
     [k.tasks.enqueueMany([{ type: 'x' }, { type: 'x', maxAttempts: 0 }]), 'task 1: maxAttempts is "0"; allowed: 1 to 1000'],
     [k.tasks.claim('temujin', { leaseMs: 5 }), 'leaseMs is "0.005 s"; allowed: 0.1 to 86,400 seconds'],
     [k.tasks.claim('temujin', { max: -1 }), 'max is -1; allowed: a whole number, 0 or more'],
+    [one({ maxRuntimeMs: 500 }), 'maxRuntimeMs is "0.5 s"; allowed: 1 s or more, or nothing'],
+    [k.agents.health({ deadAfterMs: 5 }), 'deadAfterMs is "0.005 s"; allowed: 1 s or more'],
+    [k.agents.watch({ everyMs: 0 }), 'everyMs is "0 s"; allowed: more than zero and at most half of'],
+    [k.agents.update('x', { add: ['c'], remove: ['c'] }), 'remove is "c"; allowed: a capability that is not in `add`'],
     [open('memory:', { agingMs: -1 }), 'agingMs is -1; allowed: 0 or more milliseconds'],
   ]
   for (const [promise] of value) promise.catch(() => {})
@@ -251,10 +263,14 @@ cases('every operation throws its failure, also where it answers nothing', async
     pause: ['x'], unpause: ['x'], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
     registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
   }
-  assert.deepEqual([await codeOf(gone.maintain()), await codeOf(gone.adopt()), await codeOf(gone.namespaces()), await codeOf(gone.deleteNamespace('x'))], Array(4).fill('store.closed'))
+  const ofAgents = { list: [], health: [], watch: [], update: ['temujin', {}] }
+  assert.deepEqual(await Promise.all([
+    gone.maintain(), gone.adopt(), gone.namespaces(), gone.deleteNamespace('x'), gone.missingSchema(), gone.clockDifference(),
+  ].map(codeOf)), Array(6).fill('store.closed'))
   for (const [room, first] of [[gone.tasks, task], [gone.agents, 'temujin'], [gone.events, undefined]]) {
     for (const operation of Object.getOwnPropertyNames(Object.getPrototypeOf(room)).slice(1)) {
-      const made = room[operation](...(room === gone.agents && operation === 'list' ? [] : given[operation] ?? (first ? [first] : [])))
+      const of = (room === gone.agents && ofAgents[operation]) || (given[operation] ?? (first ? [first] : []))
+      const made = room[operation](...of)
       assert.equal(await codeOf(made.next?.() ?? made), 'store.closed', operation)
     }
   }

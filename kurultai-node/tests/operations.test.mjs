@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
-import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, newId, open } from 'kurultai'
-import { cases, codeOf, stores } from './fixture.mjs'
+import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, council, newId, open } from 'kurultai'
+import { cases, codeOf, failure, stores, until } from './fixture.mjs'
 
 const called = new Set()
 for (const room of [Tasks, Agents, Events]) {
@@ -48,7 +48,11 @@ cases('a task from enqueue to its results', async (k) => {
 
   assert.equal((await k.tasks.progress(task, 0.5)).signal, 'continue')
   assert.equal(await codeOf(k.tasks.waitFor(task.id, { timeoutMs: 1 })), 'task.timeout')
-  assert.equal(await codeOf(k.tasks.call('nobody does this', null, { timeoutMs: 1 })), 'task.timeout')
+  const late = await failure(k.tasks.call('nobody does this', null, { timeoutMs: 1 }))
+  assert.deepEqual([late.code, (await k.tasks.get(late.taskId)).type], ['task.timeout', 'nobody does this'])
+  await k.tasks.cancel(late.taskId)
+  assert.deepEqual((await failure(k.tasks.waitFor(late.taskId))).taskId, late.taskId)
+  assert.equal((await failure(k.tasks.get('nothing'))).taskId, null)
   for (const copy of [structuredClone(task), JSON.parse(JSON.stringify(task)), JSON.parse(JSON.stringify(task.lease))]) {
     assert.equal((await k.tasks.progress(copy, 0.1)).lease.taskId, first.id, 'a copy names the lease')
   }
@@ -105,7 +109,7 @@ cases('what claimed tasks share crosses once, and each has all of its own', asyn
     assert.equal(claimed.length, types.length + 1)
     for (const task of claimed) {
       const whole = await k.tasks.get(task)
-      for (const field of ['type', 'title', 'description', 'payload', 'priority', 'maxAttempts', 'delegatedBy', 'parentId', 'checkpoint']) {
+      for (const field of ['type', 'title', 'description', 'payload', 'priority', 'maxAttempts', 'snoozes', 'delegatedBy', 'parentId', 'checkpoint']) {
         assert.deepEqual(task[field], whole[field], field)
       }
       const { taskId, claimId, version, attempt, expiresAt } = task.lease
@@ -281,6 +285,80 @@ cases('the registry', async (k) => {
   assert.equal((await k.agents.get('jochi')).status, 'draining')
   await k.agents.deregister('jochi')
   assert.equal(await codeOf(k.agents.get('jochi')), 'agent.not_found')
+  assert.deepEqual(await k.missingSchema(), [])
+  assert.ok(Math.abs(await k.clockDifference()) < 60_000)
+})
+
+cases('the council, by its names in either form', async (k) => {
+  const names = ['Kublai', 'Möngke', 'Chagatai', 'Temüjin', 'Jochi', 'Ögedei']
+  assert.deepEqual(await k.agents.beatMany(names), names)
+  assert.deepEqual(await k.agents.beatMany(names.map((name) => name.normalize('NFD')), { create: true }), [])
+  assert.deepEqual(await k.agents.beatMany(names), [])
+  assert.deepEqual(council().map(({ displayName }) => displayName), names)
+  await k.agents.registerMany(council())
+  const all = await k.agents.list()
+  assert.deepEqual(all.map(({ id }) => id), ['chagatai', 'jochi', 'kublai', 'mongke', 'ogedei', 'temujin'])
+  assert.equal(all[5].displayName, 'Temüjin')
+})
+
+cases('what an agent learns and loses', async (k) => {
+  await k.agents.register('jochi', { capabilities: ['go', 'testing'], metadata: { model: 'small' } })
+  await k.agents.update('jochi', { add: ['rust', 'testing'], remove: ['go', 'java'] })
+  let jochi = await k.agents.get('jochi')
+  assert.deepEqual([jochi.capabilities, jochi.metadata], [['testing', 'rust'], { model: 'small' }])
+  await k.agents.update('jochi', { metadata: { model: 'large' } })
+  assert.deepEqual((await k.agents.get('jochi')).metadata, { model: 'large' })
+  await k.agents.update('jochi', { metadata: null })
+  jochi = await k.agents.get('jochi')
+  assert.deepEqual([jochi.capabilities, jochi.metadata], [['testing', 'rust'], null])
+  assert.equal(await codeOf(k.agents.update('nobody', {})), 'agent.not_found')
+})
+
+cases('how agents fare', async (k) => {
+  await k.agents.register('temujin')
+  const [idle] = await k.agents.health({ agent: 'Temüjin' })
+  const { infraAgeMs, ...rest } = idle
+  assert.ok(infraAgeMs >= 0 && infraAgeMs < 30_000)
+  assert.deepEqual(rest, {
+    agent: 'temujin', state: 'idle', reason: 'holds no task; it has not worked yet', functionalAgeMs: null, holds: 0,
+    oldestClaimAgeMs: null, deadAt: null, watchedForMs: 0,
+  })
+  assert.ok(Object.isFrozen(idle))
+  const { id } = await k.tasks.enqueue('code', null, { maxRuntimeMs: 60_000 })
+  const task = await claimOne(k, 'temujin', { leaseMs: 600_000 })
+  assert.deepEqual([task.maxRuntimeMs, (await k.tasks.get(id)).maxRuntimeMs], [60_000, 60_000])
+  assert.ok(task.lease.expiresAt - Date.now() < 70_000, 'no lease lasts longer')
+  const [alive] = await k.agents.health({ deadAfterMs: 180_000, stuckAfterMs: 60_000 })
+  assert.deepEqual([alive.state, alive.holds], ['alive', 1])
+  assert.deepEqual([structuredClone(alive), JSON.parse(JSON.stringify(alive))], [alive, alive])
+  assert.equal(await codeOf(k.agents.health({ agent: 'nobody' })), 'agent.not_found')
+  assert.equal((await k.tasks.get(await k.tasks.enqueue('x', null, { maxRuntimeMs: Infinity }))).maxRuntimeMs, null)
+  assert.equal(await codeOf(k.agents.deregister('temujin')), 'agent.in_use')
+  await k.agents.deregister('temujin', { force: true })
+  assert.deepEqual(await k.agents.health(), [])
+  assert.equal((await k.tasks.get(id)).status, 'pending')
+  assert.equal(await codeOf(k.tasks.complete(task)), 'lease.lost')
+})
+
+cases('a watcher declares the dead, and ends with its signal', async (k) => {
+  await k.agents.register('jochi')
+  const { id } = await k.tasks.enqueue('x')
+  await claimOne(k, 'jochi')
+  const stop = new AbortController()
+  const watching = k.agents.watch({ everyMs: 200, deadAfterMs: 1000, stuckAfterMs: 1000, signal: stop.signal })
+  await until('its task is in the queue again', async () => (await k.tasks.get(id)).status === 'pending')
+  const [dead] = await k.agents.health()
+  assert.equal(dead.state, 'dead')
+  assert.ok(dead.deadAt instanceof Date)
+  await k.agents.beat('jochi')
+  const topics = []
+  for await (const { topic } of k.events.follow({ topic: 'agent.*', afterSeq: 0 })) {
+    topics.push(topic)
+    if (topic === 'agent.recovered') break
+  }
+  assert.deepEqual(topics, ['agent.registered', 'agent.dead', 'agent.recovered'])
+  stop.abort(new Error('enough'))
+  await assert.rejects(watching, /enough/)
 })
 
 cases('the log, read and followed', async (k, { namespace }) => {

@@ -23,6 +23,11 @@ const caused = (error, cause) => Object.assign(error, { cause })
 const nested = (depth) => (depth === 0 ? 1 : [nested(depth - 1)])
 const overflow = () => overflow() + 1
 
+const busy = async () => {
+  for (const end = Date.now() + 3000; Date.now() < end; );
+  return 'late'
+}
+
 class Handle {}
 
 class Wordless extends Error {
@@ -96,10 +101,9 @@ export const handlers = (k) => ({
     await sleep(1000)
     return 'late'
   },
-  blocks: async () => {
-    for (const end = Date.now() + 3000; Date.now() < end; );
-    return 'late'
-  },
+  blocks: busy,
+  is_silent: () => new Promise(() => {}),
+  hangs: busy,
   exits: () => process.exit(3),
   is_killed: async () => {
     process.kill(process.pid, 'SIGKILL')
@@ -112,8 +116,9 @@ export function anAgent(k, names, options = {}) {
   const agent = new Agent('temujin', { kurultai: k, leaseMs: 2000, graceMs: 500, ...options })
   const every = handlers(k)
   for (const name of [...names, 'alive']) {
-    const timeout = ways.find(({ way }) => way === name)?.timeout
+    const { timeout, stall } = ways.find(({ way }) => way === name) ?? {}
     const options = timeout === undefined ? {} : { timeoutMs: timeout * 1000 }
+    if (stall !== undefined) Object.assign(options, { stallAfterMs: stall * 1000, onStall: 'release' })
     agent.task(name, options, (payload, ctx) => (ctx.fencingToken > 1 ? 'again' : every[name](payload, ctx)))
   }
   return agent

@@ -13,6 +13,7 @@ export interface Failure {
   retryable: boolean
   retryAfterMs?: number | null
   cause?: string | null
+  taskId?: string | null
 }
 
 /** Every error of kurultai. `code` says precisely what happened, the subclass what to do. */
@@ -25,6 +26,8 @@ export class KurultaiError extends Error {
   readonly retryable: boolean
   /** How long to wait before the repetition, where the store knows. */
   readonly retryAfterMs: number | null
+  /** The task that `waitFor` or `call` waited for, of `task.failed` and `task.timeout`; else null. */
+  readonly taskId: string | null
 
   constructor(failure: Failure) {
     super(failure.message, failure.cause == null ? undefined : { cause: new Error(failure.cause) })
@@ -32,6 +35,7 @@ export class KurultaiError extends Error {
     this.kind = failure.kind as Kind
     this.retryable = failure.retryable
     this.retryAfterMs = failure.retryAfterMs ?? null
+    this.taskId = failure.taskId ?? null
   }
 }
 

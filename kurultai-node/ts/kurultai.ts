@@ -14,7 +14,7 @@ import type { AnyTasks, AdoptOptions, Adoption, NamespaceInfo, OpenOptions, Wait
 const OPEN: check.Fields = {
   namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
   taskDefaults: check.object({
-    maxAttempts: check.count, expiresInMs: check.ms, leaseMs: check.ms, retry: check.object(RETRY),
+    maxAttempts: check.count, maxSnoozes: check.count, expiresInMs: check.ms, leaseMs: check.ms, retry: check.object(RETRY),
   }),
   retention: check.object({ tasksMs: check.ms, eventsMs: check.ms }), signal: check.anything,
 }

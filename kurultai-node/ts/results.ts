@@ -42,7 +42,8 @@ const NONE = Object.freeze([])
 /** Of columns, in the order of `Batch` in src/wire.rs; what is no list there is the same for all tasks. */
 function claimedOf(columns: Raw[]): readonly Claimed[] {
   const [
-    ids, type, title, description, payloads, priority, attempt, maxAttempts, maxRuntimeMs, delegatedBy, parentId, correlationId, checkpoints,
+    ids, type, title, description, payloads, priority, attempt, maxAttempts, maxRuntimeMs, snoozes, delegatedBy, parentId,
+    correlationId, checkpoints,
     waitedFor, claimIds, version, leaseAttempt, expires,
   ] = columns
   const claimed: Claimed[] = []
@@ -51,7 +52,7 @@ function claimedOf(columns: Raw[]): readonly Claimed[] {
     claimed.push(Object.freeze({
       id, type: at(type, i), title: at(title, i), description: at(description, i), payload: payloads[i],
       priority: at(priority, i), attempt: at(attempt, i), maxAttempts: at(maxAttempts, i),
-      maxRuntimeMs: at(maxRuntimeMs, i),
+      maxRuntimeMs: at(maxRuntimeMs, i), snoozes: at(snoozes, i),
       delegatedBy: at(delegatedBy, i), parentId: at(parentId, i), correlationId: at(correlationId, i) ?? id,
       checkpoint: checkpoints[i],
       prerequisites: waitedFor[i].length === 0 ? NONE : frozen<Prerequisite>(waitedFor[i]),

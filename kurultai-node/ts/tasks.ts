@@ -126,8 +126,8 @@ export class Tasks<M extends object = AnyTasks> {
   }
 
   /**
-   * Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its 100
-   * snoozes: then it fails instead. It may expire meanwhile. Errors as `complete`, and `input.invalid` beyond ten years.
+   * Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its
+   * snoozes: after `maxSnoozes` (100) it fails instead. It may expire meanwhile. Errors as `complete`, and `input.invalid` beyond ten years.
    */
   snooze(task: LeaseLike, afterMs: number, options: Waits = {}): Promise<Finished> {
     return this.finish({ task, outcome: 'snooze', afterMs }, options)
@@ -207,8 +207,8 @@ export class Tasks<M extends object = AnyTasks> {
    * new `runAt` the time-out counts anew; `expiresAt` ends it. An enqueue under its unique key compares with the new
    * payload.
    *
-   * Errors: `input.invalid`, `input.payload`, `task.not_found`, `task.state` where it is held or finished. After
-   * `store.outcome_unknown` repeat it. An aborted call may still have changed the task.
+   * Errors: `input.invalid`, `input.payload`, `task.not_found`, `task.state` where it is held or finished,
+   * `task.delegation_cycle` where `assignedTo` would give it back to who gave it on. After `store.outcome_unknown` repeat it. An aborted call may still have changed the task.
    */
   async update(task: TaskLike, changes: TaskUpdate, options: Waits = {}): Promise<Task> {
     check.checkFields(changes, UPDATE)
@@ -288,7 +288,7 @@ export class Tasks<M extends object = AnyTasks> {
   /**
    * Waits until a task is completed, at most `timeoutMs` (default 10,000; Infinity: without end), and returns it. However many wait, a process reads
    * the log once; an outage of the store does not end a wait before its time. Errors: `task.failed` where it ended
-   * otherwise, with the stored error as the cause; `task.timeout` (nothing is cancelled, wait again); `task.not_found`.
+   * otherwise, with the stored error as the cause; `task.timeout` (nothing is cancelled, wait again), both with `taskId`; `task.not_found`.
    */
   async waitFor(task: TaskLike, options: { timeoutMs?: number } & Waits = {}): Promise<Task> {
     check.checkFields(options, WAIT)

@@ -27,7 +27,7 @@ export class Reject extends Error {
 /**
  * Throw it where what the work waits for is not there yet: `throw new Snooze({ afterMs: 60_000 })`. The task goes back to
  * the queue and is run again after this time, and no attempt is counted. A negative time is 0, more than ten years are ten
- * years; with what is no finite number, and after 100 snoozes, the attempt has failed.
+ * years; with what is no finite number, and after `maxSnoozes` (100), the attempt has failed.
  */
 export class Snooze extends Error {
   override name = 'Snooze'

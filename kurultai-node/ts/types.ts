@@ -19,12 +19,14 @@ export type ResultsOf<M, K> = K extends keyof M ? (M[K] extends { results: infer
 
 /** P0 is served first. */
 export type Priority = 'P0' | 'P1' | 'P2' | 'P3'
-/** Words that a priority is read from too. */
+/** Words that a priority is read from too: P0 is `critical` or `urgent`, P1 `high`, P2 `normal` or `medium`, P3 `low` or `backlog`. */
 export type PriorityWord = Priority | 'critical' | 'urgent' | 'high' | 'normal' | 'medium' | 'low' | 'backlog'
 /** What the holder of a lease should do now. */
 export type Signal = 'continue' | 'cancel' | 'suspend' | 'pause'
 export type DependencyType = 'blocks' | 'feeds_into' | 'parallel_ok'
 export type OnPrerequisiteFailure = 'block' | 'cancel' | 'continue'
+/** Why an attempt failed. */
+export type FailureKind = 'failed' | 'timeout' | 'lapsed' | 'stalled' | 'max_runtime'
 /** How an agent fares. */
 export type Health = 'alive' | 'idle' | 'stuck' | 'dead' | 'unknown'
 /** What becomes of an attempt whose handler has shown no sign of life for too long. */
@@ -52,7 +54,10 @@ export interface TaskOptions {
   id?: string
   title?: string
   description?: string
-  /** Default P2. */
+  /**
+   * P0 (or `critical`, `urgent`), P1 (`high`), P2 (`normal`, `medium`; the default) or P3 (`low`, `backlog`); P0 is
+   * served first.
+   */
   priority?: PriorityWord
   /** 0 to 1, higher first within a priority. Default 0.5. */
   priorityWeight?: number
@@ -110,6 +115,8 @@ export interface Claimed<P = any> {
   readonly maxAttempts: number
   /** How long the attempt may take; the store keeps it. */
   readonly maxRuntimeMs: number | null
+  /** How often its attempts were put off before. */
+  readonly snoozes: number
   readonly delegatedBy: string | null
   readonly parentId: string | null
   /** What its chain of work is known by: its author's word, or else the parent's, or else its own id. */
@@ -246,7 +253,7 @@ export interface TaskError {
    * Its holder said so, its handler took too long, its lease ran out, its handler showed no sign of life and was let go, or
    * it took longer than the task's `maxRuntimeMs`.
    */
-  readonly kind: 'failed' | 'timeout' | 'lapsed' | 'stalled' | 'max_runtime'
+  readonly kind: FailureKind
   readonly error: string
   readonly at: Date
 }
@@ -525,9 +532,12 @@ export interface OpenOptions extends Waits {
   migrate?: boolean
   /** Whether this process returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
   background?: boolean
-  /** What a task gets where its author says nothing. `expiresInMs: null` lets tasks wait for ever. */
+  /**
+   * What a task gets where its author says nothing. `expiresInMs: null` lets tasks wait for ever. `maxSnoozes` is how often
+   * attempts at one task may be put off (100); it counts where a `Snooze` ends an attempt.
+   */
   taskDefaults?: {
-    maxAttempts?: number; expiresInMs?: number | null; leaseMs?: number
+    maxAttempts?: number; maxSnoozes?: number; expiresInMs?: number | null; leaseMs?: number
     retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
   }
   /** How long what is over is kept. Default for ever. */

@@ -146,12 +146,7 @@ impl Agents {
         let HealthOptions { dead_after, stuck_after } = HealthOptions::of(options)?;
         let thresholds = thresholds(py, dead_after, stuck_after)?;
         let agents = self.0.clone();
-        Ok(Op::new(async move {
-            match agent {
-                Some(agent) => Ok(vec![agents.health_of(&agent, thresholds).await?]),
-                None => agents.health(thresholds).await,
-            }
-        }))
+        Ok(Op::new(async move { agents.health(agent.as_deref(), thresholds).await }))
     }
 
     /// Ends only where it fails.

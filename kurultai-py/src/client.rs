@@ -51,7 +51,7 @@ options! {
 }
 
 options! {
-    TaskDefaultsOptions { max_attempts: Count, expires_in: Span, lease: Span, retry: Py<PyAny> }
+    TaskDefaultsOptions { max_attempts: Count, max_snoozes: Count, expires_in: Span, lease: Span, retry: Py<PyAny> }
 }
 
 options! {
@@ -77,6 +77,8 @@ impl OpenOptions {
             config = config.task_defaults(TaskDefaults {
                 max_attempts: count(py, "task_defaults.max_attempts", given.max_attempts)?
                     .unwrap_or(usual.max_attempts),
+                max_snoozes: count(py, "task_defaults.max_snoozes", given.max_snoozes)?
+                    .unwrap_or(usual.max_snoozes),
                 expires_in: match given.expires_in {
                     None => usual.expires_in,
                     given => never(py, "task_defaults.expires_in", given)?,

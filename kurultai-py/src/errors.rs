@@ -4,7 +4,7 @@
 use kurultai_core::{Error, Kind};
 use pyo3::{exceptions::PyTypeError, prelude::*, sync::PyOnceLock};
 
-/// `kurultai.errors.from_core(kind, code, message, retryable, retry_after, cause)`.
+/// `kurultai.errors.from_core(kind, code, message, retryable, retry_after, cause, task_id)`.
 static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A field of the core as Python's callers write it.
@@ -17,7 +17,8 @@ pub(crate) fn value(py: Python<'_>, error: &Error) -> PyResult<Py<PyAny>> {
     let from_core = FROM_CORE.import(py, "kurultai.errors", "from_core")?;
     let retry_after = error.retry_after().map(|pause| pause.as_secs_f64());
     let message = error.message_in(in_python);
-    let parts = (error.kind().as_str(), error.code(), message, error.retryable(), retry_after, error.cause());
+    let (kind, code, retryable) = (error.kind().as_str(), error.code(), error.retryable());
+    let parts = (kind, code, message, retryable, retry_after, error.cause(), error.task_id());
     Ok(from_core.call1(parts)?.unbind())
 }
 

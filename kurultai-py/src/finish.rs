@@ -68,6 +68,18 @@ ending! {
     }
 }
 
+ending! {
+    /// Puts a task off; the attempt does not count.
+    Postpone {
+        #[new]
+        #[pyo3(signature = (task, *, after))]
+        fn new(task: LeaseArg, after: Span) -> PyResult<Self> {
+            let after = Python::attach(|py| span(py, "after", Some(after)))?.unwrap_or_default();
+            Ok(Postpone(tasks::Finish { lease: task.0, outcome: tasks::Outcome::Snooze { after } }))
+        }
+    }
+}
+
 options! {
     /// What a failure says beside its error.
     FailOptions { retryable: bool, retry_after: Span, results: Py<PyAny>, usage: Py<PyAny>, default: Py<PyAny> }
@@ -93,7 +105,7 @@ impl FailOptions {
     }
 }
 
-/// A Complete, Fail or Release.
+/// A Complete, Fail, Release or Postpone.
 pub(crate) struct FinishArg(pub(crate) tasks::Finish);
 
 impl<'py> FromPyObject<'_, 'py> for FinishArg {
@@ -106,8 +118,10 @@ impl<'py> FromPyObject<'_, 'py> for FinishArg {
             &fail.get().0
         } else if let Ok(release) = value.cast::<Release>() {
             &release.get().0
+        } else if let Ok(postpone) = value.cast::<Postpone>() {
+            &postpone.get().0
         } else {
-            return Err(crate::args::wrong(value, "a Complete, a Fail or a Release"));
+            return Err(crate::args::wrong(value, "a Complete, a Fail, a Release or a Postpone"));
         };
         Ok(FinishArg(finish.clone()))
     }
@@ -116,5 +130,6 @@ impl<'py> FromPyObject<'_, 'py> for FinishArg {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Complete>()?;
     module.add_class::<Fail>()?;
-    module.add_class::<Release>()
+    module.add_class::<Release>()?;
+    module.add_class::<Postpone>()
 }

@@ -43,8 +43,8 @@ view! {
 view! {
     /// A task as its claimer gets it.
     Claimed of tasks::Claimed {
-        id, task_type as "type", title, description, payload, priority, attempt, max_attempts, max_runtime, delegated_by,
-        parent_id, correlation_id, checkpoint, prerequisites, lease,
+        id, task_type as "type", title, description, payload, priority, attempt, max_attempts, max_runtime, snoozes,
+        delegated_by, parent_id, correlation_id, checkpoint, prerequisites, lease,
     }
 
     fn __hash__(&self) -> u64 {

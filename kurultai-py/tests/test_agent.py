@@ -108,6 +108,10 @@ class Draining(Team):
             (ValueError, {"retries": -1}),
             (TypeError, {"retries": nan}),
             (TypeError, {"retries": True}),
+            (ValueError, {"stall_after": 0}),
+            (TypeError, {"stall_after": wrong}),
+            (ValueError, {"on_stall": "kill"}),
+            (TypeError, {"on_stall": 7}),
         ):
             [field] = options
             with self.subTest(options), self.assertRaisesRegex(kind, f"^{field} is .*; allowed: "):
@@ -124,6 +128,9 @@ class Draining(Team):
             (ValueError, {"lease": nan}),
             (TypeError, {"grace": "long"}),
             (ValueError, {"heartbeat": -1}),
+            (ValueError, {"stall_after": 0}),
+            (TypeError, {"stall_after": None}),
+            (ValueError, {"on_stall": "kill"}),
             (TypeError, {"url": 7}),
             (TypeError, {"default": 7}),
         ):

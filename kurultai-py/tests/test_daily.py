@@ -37,7 +37,7 @@ class Daily:
     async def test_tasks_that_expire_are_one_warning(self: Any) -> None:
         async with await self.open(background=False) as k:
             with self.assertLogs("kurultai", "WARNING") as logs:
-                await self.k.tasks.enqueue_many([{"type": "t", "expires_in": 0.01}] * 3)
+                await self.k.tasks.enqueue_many([{"type": type, "expires_in": 0.01} for type in ("deploy", "lint", "lint")])
                 for _ in range(200):
                     await k.maintain()
                     if (await k.tasks.stats()).by_status.get("expired", 0) == 3:
@@ -45,6 +45,7 @@ class Daily:
                     await asyncio.sleep(0.02)
                 await asyncio.sleep(0.05)
         self.assertRegex("\n".join(logs.output), "tasks have expired: nobody claimed them in time count=[123] ")
+        self.assertRegex("\n".join(logs.output), r'types=\["(deploy|lint)"(, "(deploy|lint)")?\]')
 
     async def test_a_cancellation_reaches_a_running_handler_with_its_reason(self: Any) -> None:
         seen: dict[str, Any] = {}
@@ -125,6 +126,26 @@ class Daily:
             [part] = [part async for part in self.k.tasks.each(parent=task)]
             self.assertEqual((part.delegated_by, part.type, part.correlation_id), (by, "part", task.id))
             self.assertEqual((await self.k.tasks.get(task)).results, "pending")
+
+    async def test_a_team_says_how_often_a_task_may_be_put_off(self: Any) -> None:
+        async with await self.open(task_defaults={"max_snoozes": 1}) as k:
+            await k.tasks.snooze(await self.claimed("t"), after=0)
+            [task] = await k.tasks.claim("temujin")
+            self.assertEqual(task.snoozes, 1)
+            self.assertTrue((await k.tasks.snooze(task, after=0)).failed)
+
+    async def test_who_waits_in_vain_knows_for_which_task(self: Any) -> None:
+        with self.assertCode("task.timeout") as late:
+            await self.k.tasks.call("nobody does this", timeout=0.01)
+        task = await self.k.tasks.get(late.exception.task_id)
+        self.assertEqual(task.type, "nobody does this")
+        await self.k.tasks.cancel(task)
+        with self.assertCode("task.failed") as failed:
+            await self.k.tasks.wait_for(task)
+        self.assertEqual(failed.exception.task_id, task.id)
+        with self.assertCode("task.not_found") as unknown:
+            await self.k.tasks.get("nothing")
+        self.assertIsNone(unknown.exception.task_id)
 
     async def test_a_snooze_puts_off_and_says_what_it_needs(self: Any) -> None:
         for wrong in (None, True, "soon"):

@@ -19,8 +19,10 @@ import sys
 import tempfile
 import types
 import unittest
+import uuid
 
 import kurultai
+from support import NEO4J
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGE = ROOT.parent / "RECIPES.md"
@@ -93,29 +95,44 @@ class Readme(unittest.TestCase):
 
 
 class Recipes(unittest.TestCase):
-    """The Python programs of RECIPES.md; one that needs a package runs where that is installed."""
+    """The Python programs of RECIPES.md, on each store; one that needs a package runs where that is installed."""
 
     def test_recipes_run(self) -> None:
         recipes = re.findall(r"^## (.*?)$(?:(?!^## ).)*?^```python\n(.*?)^```", PAGE.read_text(), re.S | re.M)
         self.assertGreaterEqual(len(recipes), 6)
         for title, code in recipes:
-            with self.subTest(title), tempfile.TemporaryDirectory() as folder:
-                missing = [name for name in imported(code) if importlib.util.find_spec(name) is None]
-                if missing:
-                    self.skipTest(f"without {', '.join(missing)}")
-                program = pathlib.Path(folder, "test_recipe.py")
-                program.write_text(code)
-                pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "pytest" in imported(code) else []
-                done = subprocess.run(
-                    [sys.executable, *pytest, program.name],
-                    cwd=folder,
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    timeout=60,
-                )
-                self.assertEqual(done.returncode, 0, done.stdout)
+            self.run_one(title, code)
+            if NEO4J:
+                self.run_one(f"{title}, on Neo4j", on_neo4j(code, NEO4J))
+
+    def run_one(self, title: str, code: str) -> None:
+        with self.subTest(title), tempfile.TemporaryDirectory() as folder:
+            missing = [name for name in imported(code) if importlib.util.find_spec(name) is None]
+            if missing:
+                self.skipTest(f"without {', '.join(missing)}")
+            program = pathlib.Path(folder, "test_recipe.py")
+            program.write_text(code)
+            pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider"] if "pytest" in imported(code) else []
+            done = subprocess.run(
+                [sys.executable, *pytest, program.name],
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+            )
+            self.assertEqual(done.returncode, 0, done.stdout)
+
+
+def on_neo4j(code: str, url: str) -> str:
+    """The same program on that server. What names a file is one team of its own, each ``memory:`` another one."""
+    file = f"{url!r}, namespace='recipe-{uuid.uuid4().hex}'"
+    memory = f"{url!r}, namespace='recipe-' + __import__('uuid').uuid4().hex"
+    moved = code.replace('"sqlite:team.db"', file).replace('"memory:"', memory)
+    if moved == code or "sqlite:" in moved or "memory:" in moved:
+        raise AssertionError("a recipe opens a store in a way that this does not know")
+    return moved
 
 
 def imported(code: str) -> set[str]:

@@ -32,10 +32,11 @@ class Kinds(unittest.TestCase):
             self.assertIsNone(error.retry_after)
 
     def test_they_survive_pickle_and_copy(self) -> None:
-        error = errors.LeaseLostError("gone", code="lease.lost", retryable=True, retry_after=1.5)
+        error = errors.LeaseLostError("gone", code="lease.lost", retryable=True, retry_after=1.5, task_id="one")
         for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
             self.assertIs(type(again), errors.LeaseLostError)
             self.assertEqual((again.code, again.retryable, again.retry_after), ("lease.lost", True, 1.5))
+            self.assertEqual(again.task_id, "one")
 
     def test_they_are_what_python_calls_them(self) -> None:
         self.assertTrue(issubclass(errors.InputError, ValueError))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import sys
 import threading
 import time
 from typing import Any
@@ -11,6 +13,29 @@ from typing import Any
 import kurultai
 from kurultai import Agent, Reject, Retry
 from support import on_both, serving, until
+
+
+#: A program whose handler blocks its event loop for some seconds.
+HANGS = """
+import sys, time, kurultai
+agent = kurultai.Agent("temujin", sys.argv[1], namespace=sys.argv[2], stall_after=0.5, lease=2)
+
+@agent.task("hangs")
+async def hangs(ctx, payload):
+    time.sleep(4)
+
+agent.run()
+"""
+
+
+async def fares(k: Any, state: str, agent: str = "temujin") -> Any:
+    """The health of the agent once it is so."""
+    for _ in range(1000):
+        found = [one for one in await k.agents.health() if one.agent == agent]
+        if found and found[0].state == state:
+            return found[0]
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"{agent} never became {state}: {found}")
 
 
 @on_both
@@ -199,6 +224,176 @@ class Handlers:
             await asyncio.wait_for(ended.wait(), 10)
         got = await self.k.tasks.get(task)
         self.assertEqual((got.status, got.results, got.errors[0].kind, agent.handled), ("dead_letter", None, "timeout", 1))
+
+    async def test_a_silent_handler_is_reported_and_may_still_end(self: Any) -> None:
+        agent, go_on = Agent("temujin", stall_after=0.5), asyncio.Event()
+        looking = await self.open()
+
+        @agent.task("silent")
+        async def silent(ctx: Any, payload: Any) -> Any:
+            await go_on.wait()
+            return ctx.stop
+
+        async with serving(self, agent):
+            task = await self.k.tasks.enqueue("silent")
+            with self.assertLogs("kurultai", "WARNING") as logs:
+                stuck = await fares(looking, "stuck")
+            self.assertEqual((stuck.agent, stuck.holds), ("temujin", 1))
+            self.assertRegex(stuck.reason, rf"^the handler of task {task.id} \(silent\) has been silent for ")
+            self.assertRegex(logs.output[0], rf"{task.id}.*no sign of life")
+            [event] = await looking.events.read(topic="agent.stuck")
+            self.assertEqual((event.source, event.task_id), ("temujin", task.id))
+            # Its lease is renewed meanwhile, and that is no sign of work.
+            self.assertEqual((await self.k.tasks.get(task)).status, "in_progress")
+            go_on.set()
+            got = await until(self, task, "completed")
+            self.assertEqual((got.results, got.attempts, got.errors), (None, 1, []))
+            await fares(looking, "idle")
+        await looking.close()
+
+    async def test_a_handler_that_shows_a_sign_of_life_again_is_stuck_no_more(self: Any) -> None:
+        agent, go_on, end = Agent("temujin", stall_after=0.5, lease=2), asyncio.Event(), asyncio.Event()
+
+        @agent.task("pauses")
+        async def pauses(ctx: Any, payload: Any) -> None:
+            await go_on.wait()
+            while not end.is_set():
+                await ctx.progress(0.5)
+                await asyncio.sleep(0.05)
+
+        async with serving(self, agent):
+            task = await self.k.tasks.enqueue("pauses")
+            await fares(self.k, "stuck")
+            go_on.set()
+            await fares(self.k, "alive")
+            end.set()
+            await until(self, task, "completed")
+
+    async def test_a_silent_handler_is_let_go(self: Any) -> None:
+        for kind in ("async", "sync"):
+            with self.subTest(kind):
+                await self._let_go(kind)
+
+    async def _let_go(self: Any, kind: str) -> None:
+        agent = Agent("temujin", grace=5, stall_after=600)
+        loop, ended, seen = asyncio.get_running_loop(), asyncio.Event(), []
+
+        if kind == "async":
+
+            @agent.task(kind, stall_after=0.3, on_stall="release", retries=0)
+            async def waits(ctx: Any, payload: Any) -> Any:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    seen.append((ctx.stop, bool(ctx.cancelled)))
+                    await until(self, ctx.task, "dead_letter")
+                    with self.assertCode("lease.lost"):
+                        await ctx.progress(0.5)
+                    with self.assertCode("lease.lost"):
+                        await self.k.tasks.complete(ctx, "late")
+                    ended.set()
+                return "late"
+
+        else:
+
+            @agent.task(kind, stall_after=0.3, on_stall="release", retries=0)
+            def blocks(ctx: Any, payload: Any) -> Any:
+                time.sleep(0.6)
+                ctx.cancelled.wait(20)
+                seen.append((ctx.stop, bool(ctx.cancelled)))
+                with self.assertCode("lease.lost"):
+                    ctx.team.tasks.complete(ctx, "late")
+                loop.call_soon_threadsafe(ended.set)
+                return "late"
+
+        async with serving(self, agent):
+            task = await self.k.tasks.enqueue(kind)
+            got = await until(self, task, "dead_letter")
+            await asyncio.wait_for(ended.wait(), 20)
+        self.assertEqual(seen, [("stalled", True)])
+        got = await self.k.tasks.get(task)
+        self.assertEqual((got.results, [error.kind for error in got.errors], agent.handled), (None, ["stalled"], 1))
+        self.assertIn("no sign of life", got.error_message)
+
+    async def test_what_is_a_sign_of_life(self: Any) -> None:
+        agent = Agent("temujin", concurrency=20, stall_after=1, on_stall="release")
+        signs: dict[str, Any] = {
+            "alive": lambda ctx: ctx.alive(),
+            "cancelled": lambda ctx: ctx.cancelled.is_set(),
+            "cancelled as itself": lambda ctx: bool(ctx.cancelled),
+            "waiting for cancelled": lambda ctx: ctx.cancelled.wait(0.001),
+            "draining": lambda ctx: bool(ctx.draining),
+            "stop": lambda ctx: ctx.stop,
+            "stop_reason": lambda ctx: ctx.stop_reason,
+            "lease": lambda ctx: ctx.lease,
+            "fencing_token": lambda ctx: ctx.fencing_token,
+            "idempotency_key": lambda ctx: ctx.idempotency_key,
+            "team": lambda ctx: ctx.team.namespace,
+            "usage": lambda ctx: ctx.usage(tokens=1),
+        }
+
+        def handler(sign: Any, kind: str) -> Any:
+            async def waits(ctx: Any, payload: Any) -> None:
+                for _ in range(20):
+                    await asyncio.sleep(0.1)
+                    sign(ctx)
+
+            def blocks(ctx: Any, payload: Any) -> None:
+                for _ in range(20):
+                    time.sleep(0.1)
+                    sign(ctx)
+
+            return waits if kind == "async" else blocks
+
+        @agent.task("nothing", retries=0)
+        async def nothing(ctx: Any, payload: Any) -> None:
+            for _ in range(20):
+                await asyncio.sleep(0.1)
+                assert ctx.attempt and ctx.task.payload is None
+
+        for name, sign in signs.items():
+            agent.task(name)(handler(sign, "async"))
+        for name in ("alive", "cancelled", "team"):
+            agent.task(f"{name} in a thread")(handler(signs[name], "sync"))
+        names = [*signs, "alive in a thread", "cancelled in a thread", "team in a thread"]
+        async with serving(self, agent):
+            silent = await self.k.tasks.enqueue("nothing")
+            added = await self.k.tasks.enqueue_many([{"type": name} for name in names])
+            for name, task in zip(names, added):
+                got = await until(self, task, "completed", "pending", "dead_letter")
+                self.assertEqual((name, got.status, got.errors), (name, "completed", []))
+            self.assertEqual((await until(self, silent, "dead_letter")).errors[0].kind, "stalled")
+
+    async def test_the_longest_run_is_kept_by_the_store(self: Any) -> None:
+        agent, why = Agent("temujin"), []
+
+        @agent.task("long", retries=0)
+        async def long(ctx: Any, payload: Any) -> None:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                why.append(ctx.stop)
+
+        async with serving(self, agent):
+            task = await self.k.tasks.enqueue("long", max_runtime=1)
+            got = await until(self, task, "dead_letter")
+        self.assertEqual(([error.kind for error in got.errors], why), (["max_runtime"], ["timeout"]))
+        self.assertIn("max_runtime of 1 s", got.error_message)
+
+    async def test_a_handler_that_blocks_its_loop_is_found_by_others(self: Any) -> None:
+        task = await self.k.tasks.enqueue("hangs")
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HANGS, self.url, self.namespace, env=env, stderr=asyncio.subprocess.PIPE
+        )
+        stuck = await fares(self.k, "stuck")
+        self.assertRegex(stuck.reason, rf"^the handler of task {task.id} \(hangs\) has been silent for ")
+        self.assertLess(stuck.infra_age, 30)
+        self.assertEqual((await until(self, task, "completed")).errors, [])
+        child.terminate()
+        _, said = await asyncio.wait_for(child.communicate(), 20)
+        self.assertIn(f"{task.id}", said.decode())
+        self.assertIn("no sign of life", said.decode())
 
     async def test_a_handler_that_blocks_the_loop_is_a_warning(self: Any) -> None:
         agent = Agent("temujin")

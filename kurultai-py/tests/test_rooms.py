@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import pickle
+import unicodedata
 import unittest
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -15,7 +16,7 @@ from unittest import mock
 
 import kurultai
 from kurultai import NewAgent
-from support import Team, on_both
+from support import Team, on_both, until
 
 
 @on_both
@@ -57,8 +58,7 @@ class Agents:
             (got.id, got.display_name, got.role, got.aliases, got.capabilities, got.max_concurrent, got.current_load),
             ("temujin", "Temüjin", "development", ["developer"], ["coding"], 2, 0),
         )
-        self.assertTrue(got.has_room and got.is_alive(datetime.now(timezone.utc)))
-        self.assertFalse(got.is_alive(datetime.now(timezone.utc) + timedelta(minutes=30)))
+        self.assertTrue(got.has_room)
         self.assertEqual([agent.id for agent in await agents.list()], ["jochi", "kublai", "temujin"])
         self.assertEqual([agent.id for agent in await agents.with_capability("coding")], ["jochi", "temujin"])
         await self.k.tasks.enqueue_many([{"type": "t"}] * 3)
@@ -73,7 +73,7 @@ class Agents:
         with self.assertCode("agent.not_found") as unknown:
             await agents.get("temujim")
         self.assertIn("temujin", unknown.exception.message)
-        for call in (agents.drain, agents.deregister, agents.beat):
+        for call in (agents.drain, agents.deregister, agents.beat, agents.update, agents.health):
             with self.assertCode("agent.not_found"):
                 await call("nobody")
         with self.assertCode("input.invalid"):
@@ -81,9 +81,112 @@ class Agents:
         with self.assertRaises(TypeError):
             await agents.register("a", capabilities="coding")
 
+    async def test_what_an_agent_learns_and_loses(self: Any) -> None:
+        agents = self.k.agents
+        await agents.register("jochi", capabilities=["go", "testing"], metadata={"model": "small"})
+        await agents.update("jochi", add=["rust", "testing"], remove=["go", "java"])
+        got = await agents.get("jochi")
+        self.assertEqual((got.capabilities, got.metadata), (["testing", "rust"], {"model": "small"}))
+        await agents.update("jochi", metadata={"model": "large"})
+        self.assertEqual((await agents.get("jochi")).metadata, {"model": "large"})
+        await agents.update("jochi", metadata=None)
+        got = await agents.get("jochi")
+        self.assertEqual((got.capabilities, got.metadata), (["testing", "rust"], None))
+        for wrong in (dict(add=["c"], remove=["c"]), dict(metadata={"x": "y" * 20_000}), dict(add=[""])):
+            with self.assertCode("input.invalid"):
+                await agents.update("jochi", **wrong)
+        with self.assertCode("input.payload"):
+            await agents.update("jochi", metadata={"at": object()})
+        for mistaken in (dict(add="rust"), dict(remove=[7])):
+            with self.assertRaises(TypeError):
+                await agents.update("jochi", **mistaken)
+
     async def test_the_council(self: Any) -> None:
         await self.k.agents.register_many(kurultai.council())
         self.assertEqual(len(await self.k.agents.list()), 6)
+
+
+@on_both
+class Liveness:
+    async def test_the_six_names_in_either_form(self: Any) -> None:
+        names = ["Kublai", "Möngke", "Chagatai", "Temüjin", "Jochi", "Ögedei"]
+        ids = ["chagatai", "jochi", "kublai", "mongke", "ogedei", "temujin"]
+        agents = self.k.agents
+        self.assertEqual(await agents.beat_many(names), names)
+        self.assertEqual(await agents.beat_many([unicodedata.normalize("NFD", name) for name in names], create=True), [])
+        self.assertEqual(await agents.beat_many(names), [])
+        self.assertEqual([agent.id for agent in await agents.list()], ids)
+        self.assertEqual([(one.agent, one.state) for one in await agents.health()], [(id, "idle") for id in ids])
+        with self.assertCode("input.invalid"):
+            await agents.beat_many(["no name!"], create=True)
+        with self.assertRaises(TypeError):
+            await agents.beat_many("temujin")
+
+    async def test_how_one_fares(self: Any) -> None:
+        await self.k.agents.register("temujin")
+        [idle] = await self.k.agents.health("Temüjin")
+        self.assertEqual((idle.agent, idle.state, idle.holds, idle.dead_at), ("temujin", "idle", 0, None))
+        self.assertEqual((idle.functional_age, idle.oldest_claim_age, idle.watched_for), (None, None, 0))
+        task = await self.claimed("t")
+        [alive] = await self.k.agents.health("temujin", dead_after=timedelta(minutes=3), stuck_after=60)
+        self.assertEqual((alive.state, alive.holds), ("alive", 1))
+        for age in (alive.infra_age, alive.functional_age, alive.oldest_claim_age, alive.watched_for):
+            self.assertTrue(isinstance(age, float) and 0 <= age < 30, age)
+        for wrong in (dict(dead_after=0), dict(stuck_after=0.5), dict(dead_after=float("inf"))):
+            with self.assertCode("input.invalid"):
+                await self.k.agents.health(**wrong)
+        with self.assertCode("agent.in_use") as used:
+            await self.k.agents.deregister("temujin")
+        self.assertIn(task.id, used.exception.message)
+        await self.k.agents.deregister("temujin", force=True)
+        self.assertEqual(await self.k.agents.health(), [])
+        self.assertEqual((await self.k.tasks.get(task)).status, "pending")
+        with self.assertCode("lease.lost"):
+            await self.k.tasks.complete(task)
+
+    async def test_a_watcher_declares_the_dead(self: Any) -> None:
+        task = await self.claimed("t", agent="jochi")
+        watching = asyncio.create_task(self.k.agents.watch(every=0.2, dead_after=1, stuck_after=1))
+        with self.assertLogs("kurultai", "WARNING") as logs:
+            await until(self, task, "pending")
+        self.assertIn("declared dead", logs.output[0])
+        [dead] = await self.k.agents.health("jochi")
+        self.assertEqual((dead.state, dead.dead_at is None), ("dead", False))
+        self.assertIn("declared dead", dead.reason)
+        await self.k.agents.beat("jochi")
+        async for event in self.k.events.follow("agent.*", after_seq=0):
+            if event.topic == "agent.recovered":
+                break
+        topics = [event.topic for event in await self.k.events.read(topic="agent.*")]
+        self.assertEqual(topics, ["agent.registered", "agent.dead", "agent.recovered"])
+        watching.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await watching
+
+    async def test_how_a_watch_ends(self: Any) -> None:
+        for wrong in (dict(every=0), dict(every=61), dict(every=float("inf")), dict(dead_after=0.5)):
+            with self.assertCode("input.invalid"):
+                await self.k.agents.watch(**wrong)
+        with self.assertRaises(TypeError):
+            await self.k.agents.watch(every="often")
+        other = await self.open()
+        watching = asyncio.create_task(other.agents.watch())
+        await asyncio.sleep(0.05)
+        await other.close()
+        with self.assertCode("store.closed"):
+            await asyncio.wait_for(watching, 20)
+
+    async def test_the_longest_run(self: Any) -> None:
+        task = await self.claimed("t", max_runtime=timedelta(seconds=60))
+        self.assertEqual((task.max_runtime, (await self.k.tasks.get(task)).max_runtime), (60.0, 60.0))
+        self.assertLessEqual(task.lease.expires_at, datetime.now(timezone.utc) + timedelta(seconds=60))
+        other = await self.k.tasks.get(await self.k.tasks.enqueue("t", max_runtime=float("inf")))
+        self.assertIsNone(other.max_runtime)
+        self.assertIsNone((await self.k.tasks.get(await self.k.tasks.enqueue("t"))).max_runtime)
+        with self.assertCode("input.invalid"):
+            await self.k.tasks.enqueue("t", max_runtime=0.5)
+        with self.assertRaises(TypeError):
+            await self.k.tasks.enqueue("t", max_runtime="long")
 
 
 @on_both
@@ -97,6 +200,7 @@ class Results:
             await self.k.tasks.get(task.id),
             await self.k.tasks.stats(),
             (await self.k.agents.list())[0],
+            *await self.k.agents.health(),
             *await self.k.events.read(),
         ]
         for one in results:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import kurultai
-from kurultai import Complete, Fail, KurultaiError, Release
+from kurultai import Complete, Fail, KurultaiError, Postpone, Release
 from support import on_both
 
 FOLDER = pathlib.Path(__file__).parents[2] / "tests" / "scenarios"
@@ -110,7 +110,7 @@ def given(arguments: dict[str, Any]) -> dict[str, Any]:
 
 def ending(finish: dict[str, Any]) -> Any:
     [(kind, arguments)] = finish.items()
-    return {"complete": Complete, "fail": Fail, "release": Release}[kind](**arguments)
+    return {"complete": Complete, "fail": Fail, "release": Release, "snooze": Postpone}[kind](**arguments)
 
 
 def replay(name: str) -> Any:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import kurultai
-from kurultai import Complete, Dependency, Fail, NewTask, Release, RetryPolicy, Usage
+from kurultai import Complete, Dependency, Fail, NewTask, Postpone, Release, RetryPolicy, Usage
 from kurultai.types import NewTaskFields
 from support import on_both
 
@@ -308,6 +308,12 @@ class Tasks:
         self.assertEqual([answer.status for answer in answers[:3]], ["completed", "dead_letter", "pending"])
         self.assertIsInstance(answers[3], kurultai.errors.LeaseLostError)
         self.assertEqual(answers[3].code, "lease.lost")
+        g = await self.claimed("g")
+        [put_off] = await self.k.tasks.finish_many([Postpone(g, after=timedelta(minutes=1))])
+        got = await self.k.tasks.get(g)
+        self.assertEqual((put_off.status, put_off.run_at, got.snoozes, got.attempts), ("pending", got.run_at, 1, 0))
+        with self.assertCode("input.invalid"):
+            Postpone(g, after=-1)
         [e, f] = await self.claimed("e", "f")
         done = await self.k.tasks.complete_many([(e, {"e": 1}), (str(f.lease), None)])
         self.assertEqual([answer.status for answer in done], ["completed", "completed"])

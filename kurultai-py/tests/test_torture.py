@@ -186,6 +186,12 @@ def never_ends_in_a_thread(ctx: Any, payload: Any) -> Any:
     return "late"
 
 
+def is_silent_in_a_thread(ctx: Any, payload: Any) -> Any:
+    time.sleep(1)
+    assert ctx.stop == "stalled", ctx.stop
+    return "late"
+
+
 async def does_not_take_its_time_out(ctx: Any, payload: Any) -> Any:
     for _ in range(10):
         try:
@@ -296,6 +302,9 @@ def handlers(team: Any) -> dict[str, Any]:
         "never_ends_in_a_thread": never_ends_in_a_thread,
         "does_not_take_its_time_out": does_not_take_its_time_out,
         "blocks": blocks,
+        "is_silent": never_ends,
+        "is_silent_in_a_thread": is_silent_in_a_thread,
+        "hangs": blocks,
         "exits": exits,
         "exits_in_a_thread": lambda ctx, payload: sys.exit(3),
         "interrupts": interrupts,
@@ -315,10 +324,12 @@ def once(handler: Any) -> Any:
 def an_agent(team: Any, *names: str) -> Agent:
     agent = Agent("temujin", lease=2, grace=0.5, default=hook)
     every = handlers(team)
-    limits = {way["way"]: way.get("timeout") for way in WAYS}
+    limits = {way["way"]: way for way in WAYS}
     again = {way["way"] for way in WAYS if of_python(way.get("attempts", 1)) > 1 or way.get("snoozes")}
     for name in (*names, "alive"):
-        agent.task(name, timeout=limits.get(name))(every[name] if name not in again else once(every[name]))
+        way = limits.get(name, {})
+        stall = {"stall_after": way["stall"], "on_stall": "release"} if "stall" in way else {}
+        agent.task(name, timeout=way.get("timeout"), **stall)(every[name] if name not in again else once(every[name]))
     return agent
 
 

@@ -38,7 +38,7 @@ mod neo4j {
         team.seconds(1);
         team.add(task("two")).await;
         team.claim_one("jochi").await;
-        team.k.agents().deregister("jochi").await.unwrap();
+        team.k.agents().deregister("jochi", true).await.unwrap();
         team.agent("jochi", &[]).await;
         assert!(edges(&team).await.is_empty(), "nothing on the way of a claim");
 
@@ -58,7 +58,7 @@ mod neo4j {
             );
             assert_eq!(drawn[1].4, drawn[2].4, "claimed and completed at one moment");
         }
-        team.k.agents().deregister("jochi").await.unwrap();
+        team.k.agents().deregister("jochi", true).await.unwrap();
         assert_eq!(edges(&team).await.len(), 1, "an agent that goes takes its edges along");
     }
 

@@ -1,7 +1,7 @@
 //! The Python package: built from this tree, tested, type-checked, made a wheel and installed.
 use crate::process::{Result, Steps, cargo, run};
 use crate::server::{Server, beside};
-use crate::{built, root, target};
+use crate::{built, node, root, target};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -103,6 +103,12 @@ fn types() -> Result<()> {
     };
     let checked = ["python/kurultai", "tests/typing", "stubs.py"];
     run(command("mypy").args(["--strict", "--python-version", "3.10"]).args(checked))?;
+    // What users write, as an editor sees it; pyright is a program of Node.
+    let samples = package().join("tests/typing");
+    node::dependencies(&samples)?;
+    let mut pyright = Command::new("node");
+    pyright.arg("node_modules/pyright/index.js").arg("--pythonpath").arg(bin.join("python"));
+    run(pyright.current_dir(samples))?;
     // The other modules have their types in themselves.
     run(command("stubtest").args(["kurultai._native", "kurultai.blocking"]))
 }

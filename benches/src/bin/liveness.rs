@@ -86,7 +86,11 @@ async fn beats(team: &Kurultai, how: &str) -> Result {
     let statements = (team.statements() - before) as f64 / BEATS as f64;
     spans.sort_unstable_by(f64::total_cmp);
     let statements = if how == "alone" { format!(", {statements:.1} statements") } else { String::new() };
-    println!("  beat {how}: p50 {:.2} ms, p99 {:.2} ms{statements}", spans[BEATS / 2], spans[BEATS * 99 / 100]);
+    println!(
+        "  beat {how}: p50 {:.2} ms, p99 {:.2} ms{statements}",
+        spans[BEATS / 2],
+        spans[BEATS * 99 / 100]
+    );
     Ok(())
 }
 
@@ -110,7 +114,10 @@ async fn processes_idle(url: &str, namespace: &str, processes: usize) -> Result 
         cpu += share.parse::<f64>()?;
         statements += rate.parse::<f64>()?;
     }
-    println!("  idle in {processes} processes: {:.1} % of a core, {statements:.1} statements a second", cpu * 100.0);
+    println!(
+        "  idle in {processes} processes: {:.1} % of a core, {statements:.1} statements a second",
+        cpu * 100.0
+    );
     Ok(())
 }
 

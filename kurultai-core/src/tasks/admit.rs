@@ -266,9 +266,9 @@ fn descend(tasks: &mut [NewTask], known: &mut Known, max_depth: u32) -> Result<(
             if depth > max_depth {
                 return Err(too_deep(&task.id, max_depth));
             }
-            if above.task_type == task.task_type {
+            if above.task_type == task.task_type && task.delegated_by.is_some() {
                 delegators.extend(above.delegated_by.as_deref());
-                is_given_back(task, &delegators)?;
+                is_given_back(&task.id, &task.task_type, task.assigned_to.as_deref(), &delegators)?;
             }
             next = above.parent_id.as_ref();
             let root = next.is_none().then_some(id);
@@ -285,19 +285,28 @@ fn too_deep(id: &str, max_depth: u32) -> Error {
     Error::new(crate::error::Kind::Input, "task.too_deep", message)
 }
 
-/// `delegators` gave on tasks of this type, the nearest first. Who plans for itself gives nothing back.
-fn is_given_back(task: &NewTask, delegators: &[&str]) -> Result<()> {
-    let (Some(agent), Some(by)) = (task.assigned_to.as_deref(), task.delegated_by.as_deref()) else {
+/// Whether a task that is there already may be given to this agent; `above` has the tasks above it, the nearest first.
+pub(super) fn may_be_given(task: &Task, agent: &str, above: &[Task]) -> Result<()> {
+    let Some(by) = task.delegated_by.as_deref() else { return Ok(()) };
+    let mut delegators = vec![by];
+    for above in above.iter().filter(|above| above.task_type == task.task_type) {
+        delegators.extend(above.delegated_by.as_deref());
+        is_given_back(&task.id, &task.task_type, Some(agent), &delegators)?;
+    }
+    Ok(())
+}
+
+/// `delegators` gave on tasks of this type, the nearest first, which is this task's own. Who plans for itself gives
+/// nothing back.
+fn is_given_back(id: &str, task_type: &str, agent: Option<&str>, delegators: &[&str]) -> Result<()> {
+    let (Some(agent), Some(by)) = (agent, delegators.first()) else {
         return Ok(());
     };
-    if by == agent || delegators.last() != Some(&agent) {
+    if *by == agent || delegators.last() != Some(&agent) {
         return Ok(());
     }
     let chain = delegators.iter().rev().chain([&agent]).copied().collect::<Vec<_>>().join(" -> ");
-    let message = format!(
-        "task {:?} of type {:?} would be given back to who gave it on: {chain}",
-        task.id, task.task_type
-    );
+    let message = format!("task {id:?} of type {task_type:?} would be given back to who gave it on: {chain}");
     Err(Error::new(crate::error::Kind::Input, "task.delegation_cycle", message))
 }
 

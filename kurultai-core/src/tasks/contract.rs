@@ -48,8 +48,8 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// Lets each lease last longer, where it is still the task's live one, and says what its holder should do.
     async fn extend(&self, requests: Batch<ExtendRequest>) -> Result<Answers<Extended>>;
 
-    /// No two of a batch name the same task.
-    async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>>;
+    /// No two of a batch name the same task. What was put off `max_snoozes` times fails when it is put off once more.
+    async fn finish(&self, finishes: Batch<Finish>, max_snoozes: u32) -> Result<Answers<Finished>>;
 
     /// What a rule needs to know of each task; `None` where there is no such task.
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>>;
@@ -187,6 +187,8 @@ pub struct Facts {
     pub now: Micros,
     /// The task's id.
     pub id: String,
+    /// What kind of work it is.
+    pub task_type: String,
     /// Grows with each change: the fence of decisions that were made outside the transaction.
     pub revision: i64,
     /// Where it stands.

@@ -96,7 +96,7 @@ impl Tasks {
     /// An outage of the store does not end it before its time; nothing is cancelled when that is over.
     ///
     /// Errors: `task.failed` where it ended otherwise, with where it stands and its stored error as the cause;
-    /// `task.timeout` (wait again), `task.not_found`. Cancel safe.
+    /// `task.timeout` (wait again), both with [`task_id`](Error::task_id); `task.not_found`. Cancel safe.
     pub async fn wait_for(&self, id: &str, timeout: Duration) -> Result<Task> {
         wait::wait_for(&self.looks, &self.events, id, timeout).await
     }
@@ -191,7 +191,7 @@ impl Tasks {
     }
 
     /// Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its
-    /// 100 snoozes: then it fails instead. It may expire meanwhile. Errors: as [`complete`](Self::complete), and
+    /// snoozes: after [`max_snoozes`](crate::config::TaskDefaults::max_snoozes) (100) it fails instead. It may expire meanwhile. Errors: as [`complete`](Self::complete), and
     /// `input.invalid` beyond ten years.
     pub async fn snooze(&self, lease: &Lease, after: Duration) -> Result<Finished> {
         self.finish(lease, Outcome::Snooze { after }).await
@@ -333,8 +333,9 @@ impl Tasks {
     /// time-out and a new `run_at` the time-out counts anew; `expires_at` ends it. An enqueue under its unique key
     /// compares with the new payload.
     ///
-    /// Errors: `input.invalid`, `input.payload`, `task.not_found`, `task.state` where it is held or finished. After
-    /// `store.outcome_unknown` repeat it. Cancel safe: a dropped call may still have changed the task.
+    /// Errors: `input.invalid`, `input.payload`, `task.not_found`, `task.state` where it is held or finished,
+    /// `task.delegation_cycle` where `assigned_to` would give it back to who gave it on. After `store.outcome_unknown`
+    /// repeat it. Cancel safe: a dropped call may still have changed the task.
     pub async fn update(&self, id: &str, update: TaskUpdate) -> Result<Task> {
         self.change(id, update, Told::Updated).await
     }

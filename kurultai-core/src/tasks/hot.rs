@@ -35,13 +35,15 @@ struct Runner {
     settling: Settling,
     claims: Arc<Calls>,
     max_depth: u32,
+    max_snoozes: u32,
 }
 
 impl Hot {
     /// Of batches of at most `limit` calls.
     pub(crate) fn new(settling: &Settling, session: &Session, limit: usize) -> Self {
         let (settling, claims) = (settling.clone(), session.claims.clone());
-        let runner = Runner { settling, claims, max_depth: session.config.max_depth };
+        let (max_depth, max_snoozes) = (session.config.max_depth, session.config.defaults.max_snoozes);
+        let runner = Runner { settling, claims, max_depth, max_snoozes };
         let finish = coalesce(&runner, limit, Vec::len, |runner, units| Box::pin(runner.finish(units)));
         let given_back = finish.clone();
         Hot {
@@ -101,7 +103,7 @@ impl Runner {
             parts.next()
         });
         loop {
-            let answers = self.settling.queue.finish(part).await;
+            let answers = self.settling.queue.finish(part, self.max_snoozes).await;
             let first_part_failed = parts.lock().unwrap_or_else(PoisonError::into_inner).answered == 0;
             let Answers { each, overdue } = match answers {
                 Ok(answers) => answers,

@@ -14,12 +14,9 @@ pub(crate) const NOW: Micros = 0;
 /// Why a task is a dead letter none of whose attempts came to an end.
 const POISON: &str = "poison";
 
-/// How often the attempts at a task may be put off.
-const MAX_SNOOZES: u32 = 100;
-
-/// What the failure says that such a snooze is.
-pub(crate) fn snoozed_too_often() -> String {
-    format!("snoozed {MAX_SNOOZES} times, which is the most, and once more")
+/// What the failure says that a snooze beyond `max_snoozes` is.
+pub(crate) fn snoozed_too_often(snoozes: u32) -> String {
+    format!("a snooze too many: {snoozes} came before it, and max_snoozes allows no more")
 }
 
 pub(crate) fn timing(task: &NewTask, blocked: bool, now: Micros) -> Timing {
@@ -334,7 +331,7 @@ fn gate(facts: &Facts) -> Change {
 ///
 /// Fails with `lease.lost` where the lease is not the task's live one. A parent that still waits for children is
 /// blocked until they are done.
-pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option<Change>> {
+pub(crate) fn finish(facts: &Facts, finish: &Finish, max_snoozes: u32, draw: f64) -> Result<Option<Change>> {
     let ours = facts.claim_id.as_deref() == Some(&finish.lease.claim_id);
     if !ours || !facts.lease_is_live() {
         let repeated = ours
@@ -377,8 +374,8 @@ pub(crate) fn finish(facts: &Facts, finish: &Finish, draw: f64) -> Result<Option
         }
         Outcome::Fail(failure) => failed(facts, failure.clone(), draw),
         Outcome::Release => given_back(facts, facts.to_pending(Some(facts.now), "task.released")),
-        Outcome::Snooze { .. } if facts.snoozes >= MAX_SNOOZES => {
-            failed(facts, Failure::new(snoozed_too_often()), draw)
+        Outcome::Snooze { .. } if facts.snoozes >= max_snoozes => {
+            failed(facts, Failure::new(snoozed_too_often(facts.snoozes)), draw)
         }
         Outcome::Snooze { after } => {
             let until = facts.now.saturating_add(micros(*after));

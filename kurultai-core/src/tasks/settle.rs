@@ -9,12 +9,12 @@ use crate::{
     error::{Error, Result},
     news::News,
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// How many due tasks one step settles: a claim waits for no more than that.
 const STEP: usize = 200;
 
-/// How many of the tasks that expire a warning names.
+/// How many of the tasks that expire, and of their types, a warning names.
 const NAMED: usize = 5;
 
 /// Cheap to clone.
@@ -87,7 +87,12 @@ impl Settling {
         }
         let ends: Vec<(Status, String)> = changes.iter().map(|c| (c.status, c.id.clone())).collect();
         let applied = self.queue.apply(changes).await?;
-        tell_expired(ends.into_iter().zip(applied.held).filter(|(_, held)| *held).map(|(end, _)| end));
+        let expired = ends
+            .into_iter()
+            .zip(applied.held)
+            .filter(|((status, _), held)| *held && *status == Status::Expired);
+        let ids: HashSet<String> = expired.map(|((_, id), _)| id).collect();
+        tell_expired(facts.iter().flatten().filter(|task| ids.contains(&task.id)));
         self.news.announce();
         Ok(Step { progressed: true, ..nothing })
     }
@@ -124,11 +129,18 @@ impl Settling {
 }
 
 /// Nobody else hears of them.
-fn tell_expired(ends: impl Iterator<Item = (Status, String)>) {
-    let expired: Vec<String> =
-        ends.filter(|(status, _)| *status == Status::Expired).map(|(_, id)| id).collect();
-    if !expired.is_empty() {
-        let first = &expired[..expired.len().min(NAMED)];
-        tracing::warn!(count = expired.len(), ?first, "tasks have expired: nobody claimed them in time");
+fn tell_expired<'a>(expired: impl Iterator<Item = &'a Facts>) {
+    let (mut count, mut first, mut types) = (0, Vec::new(), Vec::new());
+    for task in expired {
+        count += 1;
+        if first.len() < NAMED {
+            first.push(&task.id);
+        }
+        if types.len() < NAMED && !types.contains(&&task.task_type) {
+            types.push(&task.task_type);
+        }
+    }
+    if count > 0 {
+        tracing::warn!(count, ?types, ?first, "tasks have expired: nobody claimed them in time");
     }
 }

@@ -52,14 +52,14 @@ impl Status {
 /// P0 is served first. Also read from the words critical, urgent, high, normal, medium, low and backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub enum Priority {
-    /// Before everything else.
+    /// Before everything else. Read from `critical` and `urgent` too.
     P0,
-    /// Soon.
+    /// Soon. Read from `high` too.
     P1,
-    /// When there is time.
+    /// When there is time. Read from `normal` and `medium` too.
     #[default]
     P2,
-    /// Some day; what waits long rises.
+    /// Some day; what waits long rises. Read from `low` and `backlog` too.
     P3,
 }
 
@@ -185,6 +185,8 @@ pub struct Claimed {
     /// How long the attempt may take; the store keeps it.
     #[serde(default, with = "crate::json::seconds")]
     pub max_runtime: Option<Duration>,
+    /// How often its attempts were put off before.
+    pub snoozes: u32,
     /// Who gave it on.
     pub delegated_by: Option<String>,
     /// The task whose part it is.
@@ -256,7 +258,8 @@ pub enum Outcome {
     Fail(Failure),
     /// Back to the queue; does not count as an attempt.
     Release,
-    /// Back to the queue for a while; does not count as an attempt, but as one of its 100 snoozes, after which it fails.
+    /// Back to the queue for a while; does not count as an attempt, but as one of its snoozes, of which
+    /// [`max_snoozes`](crate::config::TaskDefaults::max_snoozes) are allowed (100); one more has failed.
     Snooze {
         /// When to go on, from now.
         after: Duration,

@@ -1,7 +1,7 @@
 //! Changes to a task that nobody holds: what may be asked for, and what becomes of it.
 
 use super::{
-    check,
+    admit, check,
     contract::{Facts, Rewrite, Timing},
     order::Route,
     rules::{self, NOW},
@@ -210,6 +210,9 @@ impl Settling {
             let task = self.queue.get(vec![id.to_owned()]).await?.pop().flatten();
             let task = task.ok_or_else(|| Error::task_not_found(id))?;
             let Some(rewrite) = decide(&task, &facts, update, told)? else { return Ok(task) };
+            if let Some(Some(agent)) = &rewrite.assigned_to {
+                self.may_be_given(&task, agent).await?;
+            }
             let applied = self.queue.update(rewrite).await?;
             if applied.held.first() == Some(&true) {
                 self.after(applied.overdue).await;
@@ -217,5 +220,18 @@ impl Settling {
                 return changed.ok_or_else(|| Error::task_not_found(id));
             }
         }
+    }
+
+    /// Refuses what an enqueue would refuse: who gave it on would get it back. What this is judged by never changes.
+    async fn may_be_given(&self, task: &Task, agent: &str) -> Result<()> {
+        let mut above: Vec<Task> = Vec::new();
+        let given_on = task.delegated_by.as_deref().is_some_and(|by| by != agent);
+        let mut next = task.parent_id.clone().filter(|_| given_on);
+        while let Some(id) = next {
+            let Some(parent) = self.queue.get(vec![id]).await?.pop().flatten() else { break };
+            next = parent.parent_id.clone();
+            above.push(parent);
+        }
+        admit::may_be_given(task, agent, &above)
     }
 }

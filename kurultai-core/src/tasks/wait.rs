@@ -98,7 +98,7 @@ fn completed(task: Task) -> Result<Task> {
     let last = gist(&why);
     let colon = if last.is_empty() { "" } else { ": " };
     let message = format!("task {id:?} of type {task_type:?} is {status}{colon}{last}");
-    let failed = Error::new(Kind::Conflict, "task.failed", message);
+    let failed = Error::new(Kind::Conflict, "task.failed", message).of_task(&id);
     Err(if why.is_empty() { failed } else { failed.caused_by(why) })
 }
 
@@ -106,5 +106,5 @@ fn too_late(task: &Task) -> Error {
     let Task { id, task_type, .. } = task;
     let message =
         format!("task {id:?} of type {task_type:?} has not ended in time; it goes on, so wait again");
-    Error::new(Kind::TimedOut, TIMED_OUT, message)
+    Error::new(Kind::TimedOut, TIMED_OUT, message).of_task(id)
 }

@@ -52,7 +52,8 @@ impl Reject {
 }
 
 /// A handler's error that is none: what it waits for is not there yet. The task goes back to the queue and is run again after
-/// this time, without an attempt that counts; more than ten years are ten years. After 100 snoozes it has failed instead.
+/// this time, without an attempt that counts; more than ten years are ten years. After
+/// [`max_snoozes`](crate::config::TaskDefaults::max_snoozes) (100) it has failed instead.
 /// It may be the cause of another error: the outermost [`Retry`], [`Reject`] or `Snooze` counts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("snoozed for {} s", after.as_secs_f64())]

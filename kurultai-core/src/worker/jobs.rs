@@ -27,6 +27,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+/// How long an end waits until the store knows of it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// The jobs of one agent in this process, as they come. Dropped, it claims nothing more; jobs that run keep their leases, and what
 /// nobody has pulled is released.
 pub struct Jobs {
@@ -46,6 +49,8 @@ pub(super) struct Shared {
     /// Something has come to be held.
     taken: sync::watch::Sender<()>,
     pub(super) draining: sync::watch::Sender<bool>,
+    /// The loop is over, and has said that its agent stops.
+    over: sync::watch::Sender<bool>,
     vanished: AtomicBool,
 }
 
@@ -60,6 +65,7 @@ impl Jobs {
             held: Mutex::default(),
             taken: sync::watch::Sender::new(()),
             draining: sync::watch::Sender::new(false),
+            over: sync::watch::Sender::new(false),
             vanished: AtomicBool::new(false),
         });
         let background = tokio::spawn(work(shared.clone(), sender)).abort_handle();
@@ -94,15 +100,19 @@ impl Jobs {
     }
 
     /// Drains and waits until every job has ended, at most the agent's grace; those that have not by then are
-    /// stopped with `drained` and released. Returns how many those were. Cancel safe: a dropped call
-    /// may be made again.
+    /// stopped with `drained` and released. Returns how many those were. The store is told that the agent has stopped, so
+    /// that nobody takes it for dead. Cancel safe: a dropped call may be made again.
     pub async fn finished(&self) -> usize {
         self.drain();
         hand_back(&mut *self.inbox.lock().await);
-        if timeout(self.shared.settings.grace, self.shared.idle()).await.is_ok() {
-            return 0;
+        let shared = &self.shared;
+        let in_time = timeout(shared.settings.grace, shared.idle()).await.is_ok();
+        let stopped = if in_time { 0 } else { shared.stop().await };
+        // Not where a handler that was stopped keeps its place.
+        if shared.slots.available_permits() == shared.settings.concurrency {
+            drop(timeout(FAREWELL, shared.over.subscribe().wait_for(|over| *over)).await);
         }
-        self.shared.stop().await
+        stopped
     }
 
     /// Ends as a killed process does: nothing is released, nobody is told. For demonstrations and tests.
@@ -199,7 +209,10 @@ impl Shared {
 /// Until nothing is claimed and nothing held any more.
 async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
     let agents = &shared.kurultai.session().agents;
-    let Ok(_call) = agents.begin() else { return };
+    let Ok(_call) = agents.begin() else {
+        shared.over.send_replace(true);
+        return;
+    };
     // Registering was the first beat.
     let at_work = shared.kurultai.agents().at_work(&shared.settings.agent, shared.settings.heartbeat);
     let working = async {
@@ -226,6 +239,7 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
         () = watch_signs(&shared) => {}
     }
     at_work.leave().await;
+    shared.over.send_replace(true);
 }
 
 /// Until an error that no repetition mends. What a dropped claim was given is released by the queue.

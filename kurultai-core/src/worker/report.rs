@@ -67,7 +67,7 @@ impl Listener {
             },
             Outcome::Release => End::Released,
             Outcome::Snooze { .. } if finished.failed => End::Failed {
-                error: snoozed_too_often(),
+                error: snoozed_too_often(task.snoozes),
                 status: Some(finished.status),
                 run_at: finished.run_at,
             },

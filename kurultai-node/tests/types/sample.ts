@@ -5,7 +5,7 @@ import { Agent, type Claimed, type Context, KurultaiError, LeaseLostError, NewTa
 interface Review { pr: number }
 
 export async function main(signal: AbortSignal): Promise<void> {
-  await using k = await open('sqlite:council.db', { namespace: 'team', taskDefaults: { expiresInMs: null }, signal })
+  await using k = await open('sqlite:council.db', { namespace: 'team', taskDefaults: { expiresInMs: null, maxSnoozes: 5 }, signal })
   await k.agents.register('temujin', { capabilities: ['development'], maxConcurrent: 4 })
   const build = new NewTask('code', { pr: 42 }, { priority: 'critical', delayMs: 10 })
   const [first] = await k.tasks.enqueueMany([build, { type: 'review', dependsOn: [build, { prerequisite: 'x', type: 'feeds_into' }] }])
@@ -41,7 +41,7 @@ export async function main(signal: AbortSignal): Promise<void> {
   try {
     await k.tasks.get(id!)
   } catch (error) {
-    if (error instanceof LeaseLostError && error.retryable) console.log(error.code, error.kind === 'lease_lost', error.retryAfterMs)
+    if (error instanceof LeaseLostError && error.retryable) console.log(error.code, error.kind === 'lease_lost', error.retryAfterMs, error.taskId?.length)
   }
   // @ts-expect-error a typing mistake is found
   await k.tasks.enqueue('x', {}, { prority: 'P1' })

@@ -20,6 +20,8 @@ class TaskDefaults(TypedDict, total=False):
 
     max_attempts: int
     """Attempts before the dead letters. 3, or TASK_QUEUE_MAX_RETRIES."""
+    max_snoozes: int
+    """How often attempts at one task may be put off: one snooze more has failed. Counts where a snooze ends an attempt. 100."""
     expires_in: Duration | None
     """How long a task may wait, counted from when it can be claimed; None for ever. 30 minutes, or
     TASK_TIMEOUT_MINUTES."""

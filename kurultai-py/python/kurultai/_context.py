@@ -10,7 +10,10 @@ from . import _native
 from .types import Claimed, Enqueued, Extended, Lease, Prerequisite
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ._client import Kurultai
+    from .types import TaskFields
 
 _logger = logging.getLogger("kurultai.agent")
 
@@ -133,11 +136,11 @@ class Context:
         longer than ``stall_after`` counts as stuck."""
         self._job.alive()
 
-    async def enqueue(self, type: str, payload: Any = None, **fields: Any) -> Enqueued:
+    async def enqueue(self, type: str, payload: Any = None, **fields: Unpack[TaskFields]) -> Enqueued:
         """Enqueues a part of this task, with the fields and errors of ``team.tasks.enqueue``: its parent is this task, and
         unless it says otherwise it is delegated by this agent."""
-        fields = {"delegated_by": self._agent, **fields, "parent": self.task.id}
-        return await self.team.tasks.enqueue(type, payload, **fields)
+        fields.setdefault("delegated_by", self._agent)
+        return await self.team.tasks.enqueue(type, payload, parent=self.task.id, **fields)
 
     async def progress(self, progress: float) -> Extended:
         """Notes how far the work is, 0 to 1; a sign of life. Errors: ``lease.lost``, ``input.invalid``."""

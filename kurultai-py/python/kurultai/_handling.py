@@ -39,7 +39,7 @@ class Reject(Exception):
 class Snooze(Exception):
     """Raised by a handler that has not failed and is not done: the task goes back to the queue and is run again ``after``
     so many seconds (or a timedelta), and no attempt is counted. A negative time is 0, more than ten years are ten years;
-    with what is no finite number of seconds, and after 100 snoozes, the attempt has failed."""
+    with what is no finite number of seconds, and after ``max_snoozes`` (100), the attempt has failed."""
 
     def __init__(self, message: str = "", *, after: Duration) -> None:
         if isinstance(after, bool) or not isinstance(after, (int, float, timedelta)):

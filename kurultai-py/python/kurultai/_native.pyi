@@ -38,7 +38,7 @@ _Default = Callable[[Any], Any]
 __all__ = [
     "Adoption", "AgentHealth", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
-    "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Prerequisite", "Reason", "Release", "RetryPolicy",
+    "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
     "hop", "kinds", "matches", "open", "provoke", "ready", "restore", "run", "sample",
 ]
@@ -204,9 +204,9 @@ class Tasks:
     ) -> Awaitable[Finished]: ...
     def release(self, task: LeaseLike) -> Awaitable[Finished]: ...
     def snooze(self, task: LeaseLike, after: Duration) -> Awaitable[Finished]: ...
-    def finish(self, finish: Complete | Fail | Release) -> Awaitable[Finished]: ...
+    def finish(self, finish: Complete | Fail | Release | Postpone) -> Awaitable[Finished]: ...
     def finish_many(
-        self, finishes: Iterable[Complete | Fail | Release]
+        self, finishes: Iterable[Complete | Fail | Release | Postpone]
     ) -> Awaitable[list[Finished | KurultaiError]]: ...
     def complete_many(
         self, done: Iterable[tuple[LeaseLike, Any]]
@@ -340,6 +340,7 @@ class Claimed(_View):
     max_attempts: Final[int]
     max_runtime: Final[float | None]
     """How many seconds the attempt may take; the store keeps it."""
+    snoozes: Final[int]
     delegated_by: Final[str | None]
     parent_id: Final[str | None]
     correlation_id: Final[str]
@@ -679,6 +680,12 @@ class Release:
     """Gives a task back; an item of ``finish_many``."""
 
     def __new__(cls, task: LeaseLike) -> Release: ...
+
+@final
+class Postpone:
+    """Puts a task off, as ``tasks.snooze`` does; an item of ``finish_many``."""
+
+    def __new__(cls, task: LeaseLike, *, after: Duration) -> Postpone: ...
 
 @final
 class NewAgent:

@@ -16,7 +16,8 @@ class KurultaiError(Exception):
     """Every error of this library. Unless its class says otherwise, nothing was changed.
 
     ``code`` is dotted and the same in every language (``lease.lost``); ``retryable`` says whether the same call may
-    succeed later; ``retry_after`` is how many seconds to wait before, where the store knows.
+    succeed later; ``retry_after`` is how many seconds to wait before, where the store knows. ``task_id`` is the task that
+    ``wait_for`` or ``call`` waited for, of ``task.failed`` and ``task.timeout``; else None.
     """
 
     kind: ClassVar[str] = "internal"
@@ -24,21 +25,29 @@ class KurultaiError(Exception):
     message: str
     retryable: bool
     retry_after: float | None
+    task_id: str | None
 
     def __init__(
-        self, message: str, *, code: str, retryable: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        code: str,
+        retryable: bool = False,
+        retry_after: float | None = None,
+        task_id: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.retryable = retryable
         self.retry_after = retry_after
+        self.task_id = task_id
 
     def __str__(self) -> str:
         return f"{self.message} [{self.code}]"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _again, (type(self), self.message, self.code, self.retryable, self.retry_after)
+        return _again, (type(self), self.message, self.code, self.retryable, self.retry_after, self.task_id)
 
 
 class InputError(KurultaiError, ValueError):
@@ -141,11 +150,19 @@ BY_KIND: dict[str, type[KurultaiError]] = {
 
 
 def from_core(
-    kind: str, code: str, message: str, retryable: bool, retry_after: float | None, cause: str | None
+    kind: str,
+    code: str,
+    message: str,
+    retryable: bool,
+    retry_after: float | None,
+    cause: str | None,
+    task_id: str | None,
 ) -> KurultaiError:
     """The core's error as an exception, with what the store or the system said as its cause; the native part calls
     this."""
-    error = BY_KIND[kind](message, code=code, retryable=retryable, retry_after=retry_after)
+    error = BY_KIND[kind](
+        message, code=code, retryable=retryable, retry_after=retry_after, task_id=task_id
+    )
     if cause is not None:
         error.__cause__ = RuntimeError(cause)
     return error
@@ -156,12 +173,17 @@ def of(what: str, error: BaseException) -> BaseException:
     if not isinstance(error, KurultaiError):
         return error
     message = f"{what}: {error.message}"
-    prefixed = type(error)(message, code=error.code, retryable=error.retryable, retry_after=error.retry_after)
+    prefixed = _again(type(error), message, error.code, error.retryable, error.retry_after, error.task_id)
     prefixed.__cause__ = error.__cause__
     return prefixed
 
 
 def _again(
-    cls: type[KurultaiError], message: str, code: str, retryable: bool, retry_after: float | None
+    cls: type[KurultaiError],
+    message: str,
+    code: str,
+    retryable: bool,
+    retry_after: float | None,
+    task_id: str | None,
 ) -> KurultaiError:
-    return cls(message, code=code, retryable=retryable, retry_after=retry_after)
+    return cls(message, code=code, retryable=retryable, retry_after=retry_after, task_id=task_id)

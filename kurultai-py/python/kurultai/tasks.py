@@ -25,6 +25,7 @@ from .types import (
     NewTaskFields,
     OnPrerequisiteFailure,
     Page,
+    Postpone,
     PriorityWord,
     Release,
     RetryPolicy,
@@ -94,8 +95,9 @@ class Tasks:
         """Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
         marked ``deduplicated``; with another type or payload it is ``task.conflict``.
 
-        ``payload``: what JSON can say, at most 1 MiB and 64 levels. ``priority``: P0 to P3, default P2; P0 is served
-        first; ``priority_weight``, 0 to 1, orders within it. ``requires``: capabilities that the claimer must have
+        ``payload``: what JSON can say, at most 1 MiB and 64 levels. ``priority``: P0 (or critical,
+        urgent), P1 (high), P2 (normal, medium; the default) or P3 (low, backlog); P0 is served first;
+        ``priority_weight``, 0 to 1, orders within it. ``requires``: capabilities that the claimer must have
         all of; ``prefers``: whoever has these takes it first. ``depends_on``: it waits for these; another edge than
         ``blocks`` is a ``Dependency``. ``expires_in``: how long it may wait once it can be claimed; ``math.inf`` for
         ever; by default as the team is configured, 30 minutes. ``max_runtime``: how long one attempt may take, 1 second or
@@ -261,7 +263,7 @@ class Tasks:
 
     async def snooze(self, task: LeaseLike, *, after: Duration) -> Finished:
         """Puts a task off: it goes back to the queue, to be claimed after this time. No attempt is counted, but one of its
-        100 snoozes: then it fails instead. It may expire meanwhile. Errors as ``complete``, and ``input.invalid`` beyond
+        snoozes: after ``max_snoozes`` (100) it fails instead. It may expire meanwhile. Errors as ``complete``, and ``input.invalid`` beyond
         ten years.
 
         >>> await k.agents.register("temujin")
@@ -274,8 +276,8 @@ class Tasks:
         """
         return await self._native.snooze(task, after)
 
-    async def finish(self, finish: Union[Complete, Fail, Release]) -> Finished:
-        """Ends one attempt in any way. Errors and cancel safety as ``complete``.
+    async def finish(self, finish: Union[Complete, Fail, Release, Postpone]) -> Finished:
+        """Ends one attempt in any way. ``Postpone`` is what ``snooze`` does. Errors and cancel safety as ``complete``.
 
         >>> await k.agents.register("temujin")
         >>> added = await k.tasks.enqueue("review")
@@ -286,7 +288,7 @@ class Tasks:
         return await self._native.finish(finish)
 
     async def finish_many(
-        self, finishes: Iterable[Union[Complete, Fail, Release]]
+        self, finishes: Iterable[Union[Complete, Fail, Release, Postpone]]
     ) -> List[Union[Finished, KurultaiError]]:
         """Ends many attempts in one transaction; each has its own answer: a Finished, or its error as a value. Fails
         whole, before anything is stored, with ``input.invalid`` or ``input.payload``.
@@ -418,8 +420,8 @@ class Tasks:
         ``run_at`` the time-out counts anew; ``expires_at`` ends it. An enqueue under its unique key compares with the
         new payload.
 
-        Errors: ``input.invalid``, ``input.payload``, ``task.not_found``, ``task.state`` where it is held or finished.
-        After ``store.outcome_unknown`` repeat it. Cancel safe: a cancelled call may still have changed the task.
+        Errors: ``input.invalid``, ``input.payload``, ``task.not_found``, ``task.state`` where it is held or finished,
+        ``task.delegation_cycle`` where ``assigned_to`` would give it back to who gave it on. After ``store.outcome_unknown`` repeat it. Cancel safe: a cancelled call may still have changed the task.
 
         >>> task = await k.tasks.enqueue("review", {"pr": 41}, assigned_to="jochi")
         >>> task = await k.tasks.update(task, payload={"pr": 42}, assigned_to=None)
@@ -549,7 +551,7 @@ class Tasks:
         many wait, a process reads the log once; an outage of the store does not end a wait before its time.
 
         Errors: ``task.failed`` where it ended otherwise, with the stored error as the cause; ``task.timeout``, which is a
-        ``TimeoutError``: nothing is cancelled, wait again; ``task.not_found``. Cancel safe.
+        ``TimeoutError``: nothing is cancelled, wait again; both with the task's id in ``task_id``. ``task.not_found``. Cancel safe.
 
         >>> task = await k.tasks.enqueue("review")
         >>> try:

@@ -35,6 +35,7 @@ from ._native import (
     NewTask,
     Page,
     Percentiles,
+    Postpone,
     Prerequisite,
     Reason,
     Release,
@@ -78,6 +79,7 @@ __all__ = [
     "OnStall",
     "Page",
     "Percentiles",
+    "Postpone",
     "Prerequisite",
     "Priority",
     "PriorityWord",
@@ -116,7 +118,7 @@ Status = Literal[
     "pending_review",
 ]
 Priority = Literal["P0", "P1", "P2", "P3"]
-#: What a priority can be said with.
+#: What a priority can be said with: P0 is critical or urgent, P1 high, P2 normal or medium, P3 low or backlog.
 PriorityWord = Union[Priority, Literal["critical", "urgent", "high", "normal", "medium", "low", "backlog"]]
 Signal = Literal["continue", "cancel", "suspend", "pause"]
 AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
@@ -199,10 +201,9 @@ class _NewTaskOf(TypedDict):
     type: str
 
 
-class NewTaskFields(_NewTaskOf, total=False):
-    """``NewTask`` as a dict."""
+class TaskFields(TypedDict, total=False):
+    """What ``ctx.enqueue`` takes beside a type and a payload."""
 
-    payload: Any
     id: Union[str, None]
     title: Union[str, None]
     description: Union[str, None]
@@ -212,7 +213,6 @@ class NewTaskFields(_NewTaskOf, total=False):
     prefers: Union[Iterable[str], None]
     assigned_to: Union[str, None]
     delegated_by: Union[str, None]
-    parent: Union[TaskLike, None]
     correlation_id: Union[str, None]
     depends_on: Union[Iterable[Union[TaskLike, Dependency, DependencyFields]], None]
     unique_key: Union[str, None]
@@ -225,3 +225,10 @@ class NewTaskFields(_NewTaskOf, total=False):
     retry: Union[RetryPolicy, RetryPolicyFields, None]
     wait_for: Union[Literal["all", "any"], int, None]
     on_prerequisite_failure: Union[OnPrerequisiteFailure, None]
+
+
+class NewTaskFields(_NewTaskOf, TaskFields, total=False):
+    """``NewTask`` as a dict."""
+
+    payload: Any
+    parent: Union[TaskLike, None]

@@ -1,15 +1,17 @@
-"""What users write, as mypy --strict sees it. Never run; `cargo xtask test` checks it."""
+"""What users write, as mypy --strict and pyright see it; a line that says to ignore its type must be refused by both.
+Never run; `cargo xtask test` checks it."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from typing_extensions import assert_type
 
 import kurultai
-from kurultai import Claimed, Complete, Enqueued, Finished, KurultaiError, NewTask, Page, Release, Task
+from kurultai import Claimed, Complete, Enqueued, Finished, KurultaiError, NewTask, Page, Postpone, Release, Task
 from kurultai.types import Status
 
 
@@ -29,10 +31,10 @@ async def tasks(url: str) -> None:
             await k.tasks.complete(one.lease)
             await k.tasks.complete(str(one.lease))
             await k.tasks.progress(one, 0.5)
-        answers = await k.tasks.finish_many([Complete(claimed[0]), Release(claimed[1])])
+        answers = await k.tasks.finish_many([Complete(claimed[0]), Release(claimed[1]), Postpone(claimed[2], after=60)])
         for answer in answers:
             if isinstance(answer, KurultaiError):
-                print(answer.code, answer.retryable, answer.retry_after)
+                print(answer.code, answer.retryable, answer.retry_after, answer.task_id)
             else:
                 assert_type(answer, Finished)
         assert_type(await k.tasks.get(task), Task)
@@ -70,6 +72,9 @@ agent = kurultai.Agent("temujin", "sqlite:team.db", capabilities=["development"]
 @agent.task("review", timeout=600, retries=2)
 async def review(ctx: kurultai.Context, payload: dict[str, int]) -> dict[str, bool]:
     await ctx.progress(0.5)
+    await ctx.enqueue("lint", payload, priority="high", delay=timedelta(seconds=1), unique_key="lint-1")
+    await ctx.enqueue("lint", parent="another")  # type: ignore[call-arg]
+    await ctx.enqueue("lint", priority="p9")  # type: ignore[arg-type]
     ctx.usage(tokens=5)
     if ctx.attempt > 1:
         raise kurultai.Retry("busy", after=60)
@@ -78,10 +83,29 @@ async def review(ctx: kurultai.Context, payload: dict[str, int]) -> dict[str, bo
 
 @agent.task("build")
 def build(ctx: kurultai.blocking.Context, payload: None) -> str:
+    ctx.enqueue("lint", typo=1)  # type: ignore[call-arg]
     if ctx.cancelled.is_set():
         raise kurultai.Reject(str(ctx.stop))
     ctx.checkpoint({"page": 7})
     return ctx.idempotency_key
+
+
+@dataclass
+class PullRequest:
+    number: int
+
+
+@agent.task("merge", retry={"base": timedelta(minutes=1)})
+async def merge(ctx: kurultai.Context, pull: PullRequest) -> None:
+    raise kurultai.Snooze(after=pull.number)
+
+
+async def wrong(ctx: kurultai.Context, pull: PullRequest) -> None:
+    raise kurultai.Snooze()  # type: ignore[call-arg]
+
+
+agent.task("wrong", timeout="a minute")(wrong)  # type: ignore[arg-type]
+agent.task("wrong", tries=3)(wrong)  # type: ignore[call-arg]
 
 
 def main() -> int:

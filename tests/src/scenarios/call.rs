@@ -142,10 +142,7 @@ pub(super) async fn call(
         }
         "agents.health" => {
             let (agent, thresholds) = (args.take::<String>("agent"), thresholds(args));
-            match agent {
-                Some(agent) => answer([agents.health_of(&agent, thresholds).await?]),
-                None => answer(agents.health(thresholds).await?),
-            }
+            answer(agents.health(agent.as_deref(), thresholds).await?)
         }
         "agents.get" => answer(agents.get(&args.need::<String>("name")).await?),
         "agents.list" => answer(agents.list().await?),
@@ -371,6 +368,7 @@ fn finish(operation: &str, args: &mut Args) -> Finish {
             usage,
             ..Failure::new(args.need::<String>("error"))
         }),
+        "tasks.snooze" => Outcome::Snooze { after: args.span("after").expect("after") },
         _ => Outcome::Release,
     };
     Finish { lease, outcome }
@@ -378,7 +376,8 @@ fn finish(operation: &str, args: &mut Args) -> Finish {
 
 /// `{"complete": {...}}`
 fn tagged(args: &mut Args) -> Finish {
-    let (name, with) = std::mem::take(&mut args.with).into_iter().next().expect("complete, fail or release");
+    let (name, with) =
+        std::mem::take(&mut args.with).into_iter().next().expect("complete, fail, release or snooze");
     let with = with.as_object().expect("its arguments").clone();
     let mut inner = Args { with, start: args.start };
     let finish = finish(&format!("tasks.{name}"), &mut inner);

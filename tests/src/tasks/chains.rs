@@ -8,7 +8,7 @@ use kurultai_core::{
     Config, Kurultai,
     config::Retention,
     events::EventFilter,
-    tasks::{Claim, Dependency, DependencyType, Failure, NewTask},
+    tasks::{Claim, Dependency, DependencyType, Failure, NewTask, TaskUpdate},
 };
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ cases![
     a_repetition_is_a_parent_like_any_other,
     nothing_is_deeper_than_allowed,
     nobody_gets_back_what_he_gave_on,
+    an_assignment_gives_nothing_back_either,
     who_plans_for_itself_gives_nothing_back,
 ];
 
@@ -148,6 +149,29 @@ async fn nobody_gets_back_what_he_gave_on(team: Team) {
     let second = team.add(second).await;
     team.add(given("question", "temujin", "kublai").parent(&second)).await;
     team.add(given("review", "temujin", "chagatai").parent(&second)).await;
+}
+
+async fn an_assignment_gives_nothing_back_either(team: Team) {
+    let given = |kind: &str, by: &str, to: &str| NewTask::new(kind).delegated_by(by).assigned_to(to);
+    let tasks = team.k.tasks();
+    let first = team.add(given("review", "kublai", "jochi")).await;
+    let second = team.add(given("review", "jochi", "temujin").parent(&first)).await;
+    let third = team.add(given("review", "temujin", "chagatai").parent(&second)).await;
+    let back = tasks.assign(&third, Some("kublai"), None).await.unwrap_err();
+    assert_eq!(back.code(), "task.delegation_cycle");
+    assert!(back.to_string().contains("kublai -> jochi -> temujin -> kublai"), "{back}");
+    let back = tasks.update(&third, TaskUpdate::new().assigned_to(Some("jochi"))).await.unwrap_err();
+    assert!(back.to_string().contains("jochi -> temujin -> jochi"), "{back}");
+    assert_eq!(team.get(&third).await.assigned_to.as_deref(), Some("chagatai"));
+    // To somebody else, to who gives it on now, and to anybody.
+    for agent in [Some("ogedei"), Some("temujin"), None] {
+        assert_eq!(tasks.assign(&third, agent, None).await.unwrap().assigned_to.as_deref(), agent);
+    }
+    // Another kind of work, and work that nobody gave on.
+    let other = team.add(given("question", "temujin", "chagatai").parent(&second)).await;
+    tasks.assign(&other, Some("kublai"), None).await.unwrap();
+    let own = team.add(task("review").parent(&third)).await;
+    tasks.assign(&own, Some("kublai"), None).await.unwrap();
 }
 
 async fn who_plans_for_itself_gives_nothing_back(team: Team) {

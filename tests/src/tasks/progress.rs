@@ -64,7 +64,7 @@ async fn many_tell_their_progress_at_once(team: Team) {
     let tasks = team.k.tasks();
     let calls = claimed.iter().flat_map(|task| [(task, Some(0.5)), (task, None)]).map(|(task, progress)| {
         let ttl = Some(Duration::from_secs(60));
-        tasks.renew(Extend { lease: task.lease.clone(), ttl, progress, checkpoint: None })
+        tasks.renew(Extend { ttl, progress, ..Extend::new(task.lease.clone()) })
     });
     futures::future::join_all(calls).await.into_iter().for_each(|told| drop(told.unwrap()));
     assert_eq!(told(&team, "task.progress").await.len(), 50);

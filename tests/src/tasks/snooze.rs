@@ -4,13 +4,18 @@ use crate::{
     cases,
     fixture::{Team, code, task},
 };
-use kurultai_core::tasks::{Expiry, Failure, Finish, Outcome, Status};
+use kurultai_core::{
+    config::TaskDefaults,
+    tasks::{Expiry, Failure, Finish, Outcome, Status},
+};
 use serde_json::json;
 use std::time::Duration;
 
 cases![
     a_snoozed_task_waits_and_keeps_its_attempts,
     the_hundred_and_first_snooze_is_a_failure,
+    a_team_says_how_often_it_may_be_put_off,
+    a_claimer_sees_how_often_it_was_put_off,
     a_snoozed_task_expires_meanwhile,
     what_was_asked_for_comes_before_a_snooze,
     snoozes_are_one_of_many_ends,
@@ -57,10 +62,41 @@ async fn the_hundred_and_first_snooze_is_a_failure(team: Team) {
     let finished = team.k.tasks().snooze(&lease, Duration::ZERO).await.unwrap();
     assert_eq!((finished.status, finished.failed), (Status::DeadLetter, true));
     let got = team.get(&id).await;
-    assert!(got.errors[0].error.contains("snoozed 100 times"), "{:?}", got.errors);
+    assert!(got.errors[0].error.contains("100 came before it"), "{:?}", got.errors);
     assert_eq!((got.snoozes, got.attempts), (100, 1));
     team.k.tasks().requeue(&id).await.unwrap();
     assert_eq!(team.get(&id).await.snoozes, 0, "fresh attempts have fresh snoozes");
+}
+
+async fn a_team_says_how_often_it_may_be_put_off(team: Team) {
+    team.agent("temujin", &[]).await;
+    let id = team.add(task("one").max_attempts(1)).await;
+    let strict = team
+        .reopen(|config| {
+            let defaults = config.defaults().clone();
+            config.task_defaults(TaskDefaults { max_snoozes: 1, ..defaults })
+        })
+        .await;
+    let lease = team.claim_one("temujin").await.lease;
+    assert!(!strict.tasks().snooze(&lease, Duration::ZERO).await.unwrap().failed);
+    let lease = team.claim_one("temujin").await.lease;
+    let finished = strict.tasks().snooze(&lease, Duration::ZERO).await.unwrap();
+    assert_eq!((finished.status, finished.failed), (Status::DeadLetter, true));
+    assert!(team.get(&id).await.errors[0].error.contains("1 came before it"));
+}
+
+async fn a_claimer_sees_how_often_it_was_put_off(team: Team) {
+    team.agent("temujin", &[]).await;
+    let id = team.add(task("one")).await;
+    for snoozes in 0..3 {
+        let claimed = team.claim_one("temujin").await;
+        assert_eq!(claimed.snoozes, snoozes);
+        team.k.tasks().snooze(&claimed.lease, Duration::ZERO).await.unwrap();
+    }
+    let claimed = team.claim_one("temujin").await;
+    team.k.tasks().fail(&claimed.lease, Failure::fatal("no")).await.unwrap();
+    team.k.tasks().requeue(&id).await.unwrap();
+    assert_eq!(team.claim_one("temujin").await.snoozes, 0, "fresh attempts have fresh snoozes");
 }
 
 async fn a_snoozed_task_expires_meanwhile(team: Team) {

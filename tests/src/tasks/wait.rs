@@ -75,6 +75,7 @@ async fn what_ends_badly_is_an_error_that_says_how(team: Team) {
     {
         let error = timeout(LONG, tasks.wait_for(&id, LONG)).await.unwrap().unwrap_err();
         assert_eq!((error.code(), error.retryable()), ("task.failed", false));
+        assert_eq!(error.task_id(), Some(id.as_str()));
         assert!(error.message().contains(&format!("is {status}")), "{error}");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), why, "{status}");
         assert!(why.is_none() || error.message().ends_with("KeyError: 'pr'"), "{error}");
@@ -85,6 +86,7 @@ async fn what_does_not_end_in_time_goes_on(team: Team) {
     let id = team.add(task("one")).await;
     let error = team.k.tasks().wait_for(&id, Duration::from_millis(80)).await.unwrap_err();
     assert_eq!((error.code(), error.retryable()), ("task.timeout", true));
+    assert!(error.task_id().is_some());
     assert!(error.message().contains("wait again"), "{error}");
     assert_eq!(team.get(&id).await.attempts, 0);
 }

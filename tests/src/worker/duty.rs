@@ -40,7 +40,7 @@ async fn a_worker_registers_its_agent_and_keeps_what_it_is_not_told(team: Team) 
     team.k.agents().register(entry).await.unwrap();
     let before = team.k.agents().get("temujin").await.unwrap();
     team.seconds(5);
-    worker().start(&team.k).await.unwrap();
+    let _first = worker().start(&team.k).await.unwrap();
     let same = team.k.agents().get("temujin").await.unwrap();
     let now = Some(team.clock.now());
     assert_eq!(
@@ -48,7 +48,7 @@ async fn a_worker_registers_its_agent_and_keeps_what_it_is_not_told(team: Team) 
         kurultai_core::agents::AgentInfo { infra_heartbeat: now, ..before.clone() },
         "it only says that it is there"
     );
-    worker()
+    let _second = worker()
         .capabilities(["rust"])
         .display_name("T")
         .aliases(["t"])
@@ -64,7 +64,7 @@ async fn a_worker_registers_its_agent_and_keeps_what_it_is_not_told(team: Team) 
 }
 
 async fn a_worker_of_a_new_agent_registers_it(team: Team) {
-    worker().capabilities(["coding"]).concurrency(7).start(&team.k).await.unwrap();
+    let _jobs = worker().capabilities(["coding"]).concurrency(7).start(&team.k).await.unwrap();
     let got = team.k.agents().get("temujin").await.unwrap();
     assert_eq!((got.display_name.as_str(), got.capabilities), ("temujin", vec!["coding".to_owned()]));
     assert_eq!((got.max_concurrent, got.infra_heartbeat), (None, Some(team.clock.now())));
@@ -73,7 +73,7 @@ async fn a_worker_of_a_new_agent_registers_it(team: Team) {
 async fn a_drained_agent_is_on_duty_again_when_its_worker_starts(team: Team) {
     team.agent("temujin", &["coding"]).await;
     team.k.agents().drain("temujin").await.unwrap();
-    worker().start(&team.k).await.unwrap();
+    let _jobs = worker().start(&team.k).await.unwrap();
     let got = team.k.agents().get("temujin").await.unwrap();
     assert_eq!((got.status, got.capabilities), (AgentStatus::Active, vec!["coding".to_owned()]));
 }

@@ -285,7 +285,7 @@ async fn many_may_pull_at_once(team: Team) {
 
 async fn what_no_repetition_mends_ends_the_pull(team: Team) {
     let jobs = worker().wait(Duration::from_millis(50)).start(&team.k).await.unwrap();
-    team.k.agents().deregister("temujin").await.unwrap();
+    team.k.agents().deregister("temujin", true).await.unwrap();
     assert_eq!(code(soon(jobs.next()).await), "agent.not_found");
     assert!(soon(jobs.next()).await.unwrap().is_none());
     assert_eq!(soon(jobs.finished()).await, 0);

@@ -5,7 +5,7 @@ use crate::{cases, fixture::Team};
 use kurultai_core::{
     Config, Kurultai, ids,
     tasks::{NewTask, RetryPolicy, Status, Task, Usage},
-    worker::{Agent, BoxError, Context, Limits, Reject, Retry, Snooze},
+    worker::{Agent, BoxError, Context, Limits, OnStall, Reject, Retry, Snooze},
 };
 use serde::{Serialize, Serializer, ser::Error as _};
 use serde_json::{Value, json};
@@ -33,6 +33,7 @@ struct Way {
     snoozes: u32,
     until: Option<i64>,
     timeout: Option<f64>,
+    stall: Option<f64>,
     #[serde(default)]
     child: bool,
     ends: Option<i32>,
@@ -55,7 +56,12 @@ fn of_rust(field: &Value) -> &Value {
 
 impl Way {
     fn limits(&self) -> Limits {
-        Limits { timeout: self.timeout.map(Duration::from_secs_f64), ..Limits::default() }
+        Limits {
+            timeout: self.timeout.map(Duration::from_secs_f64),
+            stall_after: self.stall.map(Duration::from_secs_f64),
+            on_stall: self.stall.map(|_| OnStall::Release),
+            ..Limits::default()
+        }
     }
 
     /// Status and attempts.
@@ -187,8 +193,8 @@ async fn go(k: Kurultai, ctx: Context) -> Result<Results, BoxError> {
             k.tasks().complete(&ctx.lease(), json!("first")).await?;
             json!("second")
         }
-        "never_ends" => pending().await,
-        "blocks" => {
+        "never_ends" | "is_silent" => pending().await,
+        "blocks" | "hangs" => {
             std::thread::sleep(seconds(2));
             json!("late")
         }

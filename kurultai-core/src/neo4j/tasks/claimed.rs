@@ -23,6 +23,7 @@ pub(super) fn claimed_of(mut row: Cells) -> Result<Claimed> {
         delegated_by: row.next()?,
         parent_id: row.next()?,
         correlation_id: row.next::<Option<_>>()?.unwrap_or_else(|| id.clone()),
+        snoozes: row.next::<Option<_>>()?.unwrap_or(0),
         checkpoint: row.next()?,
         max_runtime: row.next::<Option<Micros>>()?.map(duration),
         prerequisites: vec![],

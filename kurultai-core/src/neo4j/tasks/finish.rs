@@ -11,7 +11,11 @@ use crate::{
 /// How often a finish is decided anew, because the task changed meanwhile.
 const ROUNDS: usize = 8;
 
-pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<Answers<Finished>> {
+pub(super) async fn finish(
+    store: &Neo4jStore,
+    finishes: Vec<Finish>,
+    max_snoozes: u32,
+) -> Result<Answers<Finished>> {
     let mut overdue = false;
     let completed = complete(store, &finishes, &mut overdue).await?;
     let mut answers: Vec<Option<Result<Finished>>> =
@@ -21,7 +25,7 @@ pub(super) async fn finish(store: &Neo4jStore, finishes: Vec<Finish>) -> Result<
         if open.is_empty() {
             break;
         }
-        decide(store, &finishes, &open, &mut answers, &mut overdue).await?;
+        overdue |= decide(store, &finishes, max_snoozes, &open, &mut answers).await?;
     }
     let busy = |f: &Finish| Err(Error::unavailable(format!("task {} changes too quickly", f.lease.task_id)));
     let each = answers.into_iter().zip(&finishes).map(|(answer, f)| answer.unwrap_or_else(|| busy(f)));
@@ -33,13 +37,14 @@ fn completion(finish: &Finish) -> Finished {
     Finished { id, status: Status::Completed, repeated: false, run_at: None, failed: false }
 }
 
+/// Returns whether work is overdue.
 async fn decide(
     store: &Neo4jStore,
     finishes: &[Finish],
+    max_snoozes: u32,
     open: &[usize],
     answers: &mut [Option<Result<Finished>>],
-    overdue: &mut bool,
-) -> Result<()> {
+) -> Result<bool> {
     let ids = open.iter().map(|i| finishes[*i].lease.task_id.clone()).collect();
     let (mut places, mut changes) = (Vec::new(), Vec::new());
     for (index, facts) in open.iter().zip(read::facts(store, ids).await?) {
@@ -48,7 +53,7 @@ async fn decide(
             answers[*index] = Some(Err(Error::task_not_found(&finish.lease.task_id)));
             continue;
         };
-        match rules::finish(&facts, finish, fastrand::f64()) {
+        match rules::finish(&facts, finish, max_snoozes, fastrand::f64()) {
             Ok(Some(change)) => {
                 places.push((*index, change.finished()));
                 changes.push(change);
@@ -58,12 +63,11 @@ async fn decide(
         }
     }
     if changes.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let applied = apply::apply(store, changes).await?;
-    *overdue |= applied.overdue;
     for ((index, finished), _) in places.into_iter().zip(applied.held).filter(|(_, held)| *held) {
         answers[index] = Some(Ok(finished));
     }
-    Ok(())
+    Ok(applied.overdue)
 }

@@ -79,7 +79,7 @@ impl Lost {
         let claimed = self.find(store).await?.into_iter().map(claimed_of).collect::<Result<Vec<_>>>()?;
         let releases: Vec<Finish> =
             claimed.into_iter().map(|c| Finish { lease: c.lease, outcome: Outcome::Release }).collect();
-        for answer in finish::finish(store, releases).await?.each {
+        for answer in finish::finish(store, releases, u32::MAX).await?.each {
             answer?;
         }
         Ok(())

@@ -83,10 +83,10 @@ impl TaskQueue for Neo4jStore {
         .await
     }
 
-    async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>> {
+    async fn finish(&self, finishes: Batch<Finish>, max_snoozes: u32) -> Result<Answers<Finished>> {
         self.call(async {
             let (_turn, finishes) = self.turn(finishes).await?;
-            finish::finish(self, finishes).await
+            finish::finish(self, finishes, max_snoozes).await
         })
         .await
     }

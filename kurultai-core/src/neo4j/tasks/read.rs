@@ -91,6 +91,7 @@ fn facts_of(mut row: Cells) -> Result<Facts> {
     Ok(Facts {
         now: row.next()?,
         id: row.next()?,
+        task_type: row.next()?,
         revision: row.next()?,
         status: row.next::<String>()?.parse()?,
         claim_id: row.next()?,

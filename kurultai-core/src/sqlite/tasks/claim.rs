@@ -176,7 +176,8 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
           d.delegated_by, d.payload,
           iif(t.lease_version > 1, (select checkpoint from task_result where n = t.n), null), t.links & ",
         links!(prerequisites),
-        ", coalesce(d.correlation_id, t.id), d.max_runtime
+        ", coalesce(d.correlation_id, t.id),
+          iif(t.lease_version > 1, (select snoozes from task_result where n = t.n), null), d.max_runtime
         from rarray(?1) a cross join task t on t.n = a.value cross join task_data d on d.n = t.n"
     );
     let tasks = list(numbers.iter().copied());
@@ -196,7 +197,8 @@ fn claimed(tx: &Tx<'_>, given: &[Vec<i64>], claims: &[String]) -> Result<Vec<Cla
             task_type: row.get(1)?,
             attempt: lease.attempt,
             max_attempts: row.get(4)?,
-            max_runtime: row.get::<_, Option<Micros>>(15)?.map(duration),
+            max_runtime: row.get::<_, Option<Micros>>(16)?.map(duration),
+            snoozes: row.get::<_, Option<u32>>(15)?.unwrap_or(0),
             priority: Priority::of_rank(row.get(5)?),
             parent_id: row.get(7)?,
             correlation_id: row.get(14)?,

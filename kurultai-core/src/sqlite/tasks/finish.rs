@@ -18,7 +18,7 @@ use crate::{
 };
 use rusqlite::params;
 
-pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finished>> {
+pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish], max_snoozes: u32) -> Result<Answers<Finished>> {
     let (completed, mut overdue) = complete(tx, finishes)?;
     let rest: Vec<&Finish> =
         finishes.iter().zip(&completed).filter_map(|(finish, done)| (!done).then_some(finish)).collect();
@@ -40,7 +40,7 @@ pub(super) fn finish(tx: &Tx<'_>, finishes: &[Finish]) -> Result<Answers<Finishe
             each.push(Err(Error::task_not_found(&id)));
             continue;
         };
-        each.push(rules::finish(&facts, finish, fastrand::f64()).map(|verdict| match verdict {
+        each.push(rules::finish(&facts, finish, max_snoozes, fastrand::f64()).map(|verdict| match verdict {
             None => facts.finished(&finish.outcome),
             Some(change) => {
                 let finished = change.finished();
@@ -68,7 +68,7 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
           iif(t.links & ",
         links!(children),
         ", (select c.status from task c where c.parent = t.n limit 1), null), 0, 0,
-          (select snoozes from task_result r where r.n = t.n), null, null, t.parent,
+          (select snoozes from task_result r where r.n = t.n), null, null, t.type, t.parent,
           t.links & ",
         links!(dependents),
         "
@@ -77,7 +77,7 @@ fn held(tx: &Tx<'_>, finishes: &[&Finish]) -> Result<Vec<(Place, Facts)>> {
     let ids = list(finishes.iter().map(|f| f.lease.task_id.clone()));
     tx.rows(sql, params![tx.ns, ids], |row| {
         let facts = read::facts_of(tx, row)?;
-        let place = Place { n: row.get(0)?, parent: row.get(24)?, awaited: row.get(25)? };
+        let place = Place { n: row.get(0)?, parent: row.get(25)?, awaited: row.get(26)? };
         Ok((place, facts))
     })
 }

@@ -54,8 +54,8 @@ impl TaskQueue for SqliteStore {
         self.write(move |tx| known(tx, extend::extend(tx, &requests.close())?)).await
     }
 
-    async fn finish(&self, finishes: Batch<Finish>) -> Result<Answers<Finished>> {
-        self.write(move |tx| known(tx, finish::finish(tx, &finishes.close())?)).await
+    async fn finish(&self, finishes: Batch<Finish>, max_snoozes: u32) -> Result<Answers<Finished>> {
+        self.write(move |tx| known(tx, finish::finish(tx, &finishes.close(), max_snoozes)?)).await
     }
 
     async fn facts(&self, ids: Vec<String>) -> Result<Vec<Option<Facts>>> {

@@ -26,7 +26,7 @@ pub(super) fn facts(tx: &Tx<'_>, ids: &[String]) -> Result<Vec<Option<Facts>>> {
           (select count(*) from task_result r, json_each(r.errors) e
            where r.n = t.n and e.value ->> '$.kind' = 'lapsed'), t.links & ",
         links!(gave_up_key),
-        ", (select snoozes from task_result r where r.n = t.n), t.claimed_at, d.max_runtime
+        ", (select snoozes from task_result r where r.n = t.n), t.claimed_at, d.max_runtime, t.type
         from rarray(?2) a cross join task t on t.id = a.value and t.ns = ?1 cross join task_data d on d.n = t.n"
     );
     let rows = tx.rows(sql, params![tx.ns, values(ids.iter().cloned())], |row| facts_of(tx, row))?;
@@ -62,6 +62,7 @@ pub(super) fn facts_of(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Facts> {
         lapses: row.get(19)?,
         gave_up_key: row.get::<_, i64>(20)? > 0,
         snoozes: row.get::<_, Option<u32>>(21)?.unwrap_or(0),
+        task_type: row.get(24)?,
     })
 }
 

@@ -8,7 +8,7 @@ CALL (t) { OPTIONAL MATCH (t)-[e:DEPENDS_ON]->(p:Task) WHERE e.type = 'blocks'
 CALL (t) { OPTIONAL MATCH (t)-[:SPAWNED]->(p:Task)
   RETURN [count(CASE WHEN NOT p.status IN ['completed', 'dead_letter', 'cancelled', 'expired'] THEN 1 END),
     count(CASE p.status WHEN 'completed' THEN 1 END), count(p)] AS below }
-RETURN [i, now, t.id, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_by,
+RETURN [i, now, t.id, t.type, coalesce(t.revision, 0), t.status, t.claim_id, t.claimed_by,
   CASE t.status WHEN 'in_progress' THEN t.due_at END, t.attempts, t.max_attempts,
   t.retry, t.claim_key IS NOT NULL, (t.run_at.epochSeconds * 1000000 + t.run_at.microsecond),
   (t.expires_at.epochSeconds * 1000000 + t.expires_at.microsecond), t.timeout, t.control, t.on_prerequisite_failure,
