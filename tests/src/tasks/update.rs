@@ -301,7 +301,7 @@ async fn two_who_change_it_at_once_do_not_undo_each_other(team: Team) {
     let change = |i: i32| {
         let (tasks, id) = (if i % 2 == 0 { &ours } else { &theirs }, &id);
         async move {
-            let weight = f64::from(i) / 20.0;
+            let weight = f64::from(i) / 21.0;
             match i % 4 {
                 0 => tasks.update(id, TaskUpdate::new().title("new")).await,
                 1 => tasks.update(id, TaskUpdate::new().description(i.to_string())).await,
