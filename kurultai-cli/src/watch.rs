@@ -6,7 +6,7 @@ use crate::{
     text::{clean, duration, now, utc},
 };
 use kurultai_core::{
-    Kind, Kurultai,
+    Error, Kind, Kurultai,
     agents::{AgentHealth, Health, Thresholds, Watch as Plan, Watched},
 };
 use std::{collections::HashMap, time::Duration};
@@ -54,7 +54,7 @@ impl Watch {
                     Err(error) if !error.retryable() && error.kind() != Kind::Storage => {
                         return Err(error.into());
                     }
-                    Err(error) => told.say(json, "unwatched", "", error.message())?,
+                    Err(error) => told.lost(&error, json)?,
                 }
             }
         };
@@ -70,12 +70,13 @@ impl Watch {
 struct Told {
     states: HashMap<String, Health>,
     suspects: Vec<String>,
-    begun: bool,
+    /// Whether the store could be read at the last check; `None` before the first.
+    watching: Option<bool>,
 }
 
 impl Told {
     fn tell(&mut self, watched: Watched, json: bool) -> Done {
-        if !std::mem::replace(&mut self.begun, true) {
+        if self.watching.replace(true) != Some(true) {
             self.say(json, "watching", "", &format!("{} agents", watched.health.len()))?;
         }
         for agent in &watched.dead {
@@ -98,6 +99,14 @@ impl Told {
             if !declared && self.states.insert(agent.clone(), state) != Some(state) {
                 self.say(json, state.as_str(), &agent, &reason)?;
             }
+        }
+        Ok(())
+    }
+
+    /// The store cannot be read.
+    fn lost(&mut self, error: &Error, json: bool) -> Done {
+        if self.watching.replace(false) != Some(false) {
+            self.say(json, "unwatched", "", error.message())?;
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Agent {
                 concurrency: 1,
                 types: None,
                 lease: Duration::from_secs(30),
-                wait: Duration::from_secs(10),
+                wait: Duration::from_secs(60),
                 grace: Duration::from_secs(8),
                 heartbeat: Duration::from_secs(30),
                 stall_after: Duration::from_secs(600),
@@ -127,7 +127,7 @@ impl Agent {
         self
     }
 
-    /// How long one claim waits for work before the next is made. Default 10 s. Work that arrives ends it at once,
+    /// How long one claim waits for work before the next is made. Default 60 s. Work that arrives ends it at once,
     /// and so does a drain.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.settings.wait = wait;
