@@ -171,6 +171,8 @@ class Liveness:
         watching = asyncio.create_task(self.k.agents.watch(every=0.2, dead_after=1, stuck_after=1))
         with self.assertLogs("kurultai", "WARNING") as logs:
             await until(self, task, "pending")
+            while not logs.output:
+                await asyncio.sleep(0.01)
         self.assertIn("declared dead", logs.output[0])
         [dead] = await self.k.agents.health("jochi")
         self.assertEqual((dead.state, dead.dead_at is None), ("dead", False))
