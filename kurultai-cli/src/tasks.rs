@@ -211,6 +211,9 @@ pub(crate) struct Enqueue {
     expires: Option<Expiry>,
     #[arg(long, allow_negative_numbers = true, value_parser = natural::<u32>)]
     max_attempts: Option<u32>,
+    /// How long an attempt may take, however often it is extended
+    #[arg(long, allow_hyphen_values = true, value_parser = duration)]
+    max_runtime: Option<Duration>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -285,7 +288,7 @@ impl Command {
                 let alone = progress.is_none() && checkpoint.is_none();
                 let ttl = ttl.or_else(|| alone.then_some(Duration::from_secs(30)));
                 let checkpoint = checkpoint.map(Json::text).transpose()?;
-                return extended(&tasks.renew(Extend { lease, ttl, progress, checkpoint }).await?, json);
+                return extended(&tasks.renew(Extend { ttl, progress, checkpoint, ..Extend::new(lease) }).await?, json);
             }
             Command::List(list) => return list.run(kurultai, json).await,
             Command::DeadLetters { limit, cursor } => {
@@ -386,6 +389,7 @@ impl Enqueue {
             },
             expiry: self.expires.unwrap_or_default(),
             max_attempts: self.max_attempts,
+            max_runtime: self.max_runtime,
             ..NewTask::new(self.task_type).depends_on(self.depends_on)
         };
         let enqueued = kurultai.tasks().enqueue(task).await?;
@@ -550,6 +554,7 @@ fn show(task: &Task) -> Done {
     add("not before", task.run_at.map(utc));
     add("expires", task.expires_at.map(utc));
     add("attempts", Some(format!("{} of {}", task.attempts, task.max_attempts)));
+    add("may take", task.max_runtime.map(|longest| span(longest.as_secs_f64())));
     add("snoozes", (task.snoozes > 0).then(|| task.snoozes.to_string()));
     add("claimed by", task.claimed_by.clone());
     add("claimed at", task.claimed_at.map(utc));

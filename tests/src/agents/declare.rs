@@ -163,6 +163,7 @@ async fn who_has_stopped_is_not_declared(team: Team) {
     jobs.drain();
     jobs.finished().await;
     let mut watcher = watcher(&team.k).await;
+    watcher.check().await.unwrap();
     let dead = watch(&team, &mut watcher, &["jochi", "kublai"], 300).await;
     assert_eq!(dead, [("temujin".to_owned(), 130)]);
 }

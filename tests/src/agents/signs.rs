@@ -8,7 +8,7 @@ use crate::{
 use futures::future::join_all;
 use kurultai_core::{
     agents::{Health, NewAgent, Thresholds},
-    tasks::{Claim, Failure, Finish, Outcome},
+    tasks::{Claim, Failure, Outcome},
 };
 use neo4rs::query;
 use serde_json::json;
@@ -183,7 +183,7 @@ async fn beats_and_work_at_once_lose_nothing(team: Team) {
                 let claimed = tasks.claim(Claim::new(agent).max(2)).await.unwrap();
                 for claimed in claimed {
                     let outcome = Outcome::Complete { results: json!(1).into(), usage: None };
-                    tasks.finish(vec![Finish { lease: claimed.lease, outcome }]).await.unwrap();
+                    tasks.finish(&claimed.lease, outcome).await.unwrap();
                 }
             }
         }

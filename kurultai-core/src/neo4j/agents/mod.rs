@@ -5,6 +5,7 @@ mod registry;
 mod signs;
 
 pub(super) use registry::status;
+#[cfg(feature = "testing")]
 pub(super) use signs::{BEAT, SIGNS};
 
 use super::Neo4jStore;
