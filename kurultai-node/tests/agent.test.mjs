@@ -228,9 +228,10 @@ cases('what is a sign of life', async (k) => {
   const signs = {
     alive: (ctx) => ctx.alive(), signal: (ctx) => ctx.signal.aborted, draining: (ctx) => ctx.draining.aborted,
     stopReason: (ctx) => ctx.stopReason, lease: (ctx) => ctx.lease, team: (ctx) => ctx.team.namespace,
+    fencingToken: (ctx) => ctx.fencingToken, idempotencyKey: (ctx) => ctx.idempotencyKey,
     usage: (ctx) => ctx.usage({ tokens: 1 }), progress: (ctx) => ctx.progress(0.5),
   }
-  const agent = new Agent('temujin', { kurultai: k, concurrency: 10, stallAfterMs: 1000, onStall: 'release' }).on('failed', () => {})
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 20, stallAfterMs: 1000, onStall: 'release' }).on('failed', () => {})
   const working = (sign) => async (_, ctx) => {
     for (let turn = 0; turn < 20; turn++) {
       await new Promise((resolve) => setTimeout(resolve, 100))
