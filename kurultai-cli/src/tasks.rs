@@ -288,7 +288,10 @@ impl Command {
                 let alone = progress.is_none() && checkpoint.is_none();
                 let ttl = ttl.or_else(|| alone.then_some(Duration::from_secs(30)));
                 let checkpoint = checkpoint.map(Json::text).transpose()?;
-                return extended(&tasks.renew(Extend { ttl, progress, checkpoint, ..Extend::new(lease) }).await?, json);
+                return extended(
+                    &tasks.renew(Extend { ttl, progress, checkpoint, ..Extend::new(lease) }).await?,
+                    json,
+                );
             }
             Command::List(list) => return list.run(kurultai, json).await,
             Command::DeadLetters { limit, cursor } => {
