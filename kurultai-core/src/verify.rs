@@ -8,7 +8,7 @@ use crate::{
     kurultai::Kurultai,
     tasks::{Claim, NewTask},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -27,10 +27,10 @@ pub struct Verify {
 }
 
 /// What one check has found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What was checked: `store`, `schema`, `clocks`, `infra`, `functional`, `takeover`.
-    pub check: &'static str,
+    pub check: String,
     /// Whether it is in order.
     pub ok: bool,
     /// What was found, in words.
@@ -73,7 +73,7 @@ impl Verify {
                 format!("no sign for more than {}: {}", span(most), silent.join("; "))
             }
         };
-        Check { check: "infra", ok: silent.is_empty() && !health.is_empty(), text }
+        Check { check: "infra".to_owned(), ok: silent.is_empty() && !health.is_empty(), text }
     }
 
     /// Those that hold a task work on it.
@@ -91,7 +91,7 @@ impl Verify {
         } else {
             format!("whoever holds a task works on it; idle, which is normal: {}", idle.join(", "))
         };
-        Check { check: "functional", ok: failing.is_empty(), text }
+        Check { check: "functional".to_owned(), ok: failing.is_empty(), text }
     }
 }
 
@@ -99,9 +99,9 @@ fn age(age: Option<Duration>) -> String {
     age.map_or("never".to_owned(), |age| format!("{} ago", span(age)))
 }
 
-fn told(check: &'static str, found: Result<String, String>) -> Check {
+fn told(check: &str, found: Result<String, String>) -> Check {
     let ok = found.is_ok();
-    Check { check, ok, text: found.unwrap_or_else(|text| text) }
+    Check { check: check.to_owned(), ok, text: found.unwrap_or_else(|text| text) }
 }
 
 async fn store(kurultai: &Kurultai) -> Check {

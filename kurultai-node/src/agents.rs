@@ -82,7 +82,7 @@ impl WatchArgs {
     }
 }
 
-fn thresholds(dead_after_ms: Option<f64>, stuck_after_ms: Option<f64>) -> Result<Thresholds> {
+pub(crate) fn thresholds(dead_after_ms: Option<f64>, stuck_after_ms: Option<f64>) -> Result<Thresholds> {
     let usual = Thresholds::default();
     Ok(Thresholds {
         dead_after: maybe_millis("deadAfterMs", dead_after_ms)?.unwrap_or(usual.dead_after),

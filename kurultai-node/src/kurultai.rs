@@ -1,7 +1,7 @@
 //! The door: one team's store, opened and closed.
 
 use crate::{
-    agents::Agents,
+    agents::{Agents, thresholds},
     answer::answer,
     args::{date, maybe_millis, millis, present, read, whole},
     bridge::{Bridge, Calls, Now},
@@ -11,7 +11,7 @@ use crate::{
     tasks::{AdoptArgs, Tasks},
 };
 use kurultai_core::{
-    Clock, Config, Error, Kurultai, ManualClock, Result,
+    Clock, Config, Error, Kurultai, ManualClock, Result, Verify,
     config::{Retention, TaskDefaults},
 };
 use napi_derive::napi;
@@ -51,6 +51,21 @@ struct TaskDefaultsArgs {
 struct RetentionArgs {
     tasks_ms: Option<f64>,
     events_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct VerifyArgs {
+    strict: Option<bool>,
+    dead_after_ms: Option<f64>,
+    stuck_after_ms: Option<f64>,
+}
+
+impl VerifyArgs {
+    fn verify(&self) -> Result<Verify> {
+        let thresholds = thresholds(self.dead_after_ms, self.stuck_after_ms)?;
+        Ok(Verify { strict: self.strict.unwrap_or_default(), thresholds })
+    }
 }
 
 impl OpenArgs {
@@ -173,18 +188,12 @@ impl Team {
     }
 
     #[napi(catch_unwind)]
-    pub fn missing_schema(&self, call: u32) -> napi::Result<Now> {
+    pub fn verify(&self, call: u32, args: String) -> napi::Result<Now> {
         let kurultai = self.kurultai()?.clone();
-        Ok(self.calls.start(call, async move { answer(&kurultai.missing_schema().await?) }))
-    }
-
-    /// In milliseconds.
-    #[napi(catch_unwind)]
-    pub fn clock_difference(&self, call: u32) -> napi::Result<Now> {
-        let kurultai = self.kurultai()?.clone();
-        Ok(self
-            .calls
-            .start(call, async move { answer(&(kurultai.clock_difference().await?.as_seconds_f64() * 1e3)) }))
+        Ok(self.calls.start(call, async move {
+            let verify = read::<VerifyArgs>(&args)?.verify()?;
+            answer(&kurultai.verify(verify).await?)
+        }))
     }
 
     #[napi(catch_unwind)]

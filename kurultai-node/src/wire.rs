@@ -4,7 +4,7 @@
 use crate::failure::Failure;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Error, Json, NamespaceInfo, Result,
+    Check, Error, Json, NamespaceInfo, Result,
     agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent},
     events::{Event, EventPage},
     tasks::{
@@ -116,6 +116,7 @@ wire!(Usage { tokens => "tokens", cost => "cost", seconds => "seconds" });
 wire!(TaskError { attempt => "attempt", agent => "agent", kind => "kind", error => "error", at => "at" });
 wire!(Page { tasks => "tasks", next => "next" });
 wire!(NamespaceInfo { name => "name", tasks => "tasks", agents => "agents" });
+wire!(Check { check => "check", ok => "ok", text => "text" });
 wire!(Percentiles { p50 => "p50", p95 => "p95", p99 => "p99" });
 wire!(Explanation { id => "id", status => "status", reasons => "reasons", candidates => "candidates" });
 wire!(Prerequisite {

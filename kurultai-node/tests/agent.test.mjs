@@ -228,21 +228,22 @@ cases('what is a sign of life', async (k) => {
   const signs = {
     alive: (ctx) => ctx.alive(), signal: (ctx) => ctx.signal.aborted, draining: (ctx) => ctx.draining.aborted,
     stopReason: (ctx) => ctx.stopReason, lease: (ctx) => ctx.lease, team: (ctx) => ctx.team.namespace,
+    fencingToken: (ctx) => ctx.fencingToken, idempotencyKey: (ctx) => ctx.idempotencyKey,
     usage: (ctx) => ctx.usage({ tokens: 1 }), progress: (ctx) => ctx.progress(0.5),
   }
-  const agent = new Agent('temujin', { kurultai: k, concurrency: 10, stallAfterMs: 1000, onStall: 'release' }).on('failed', () => {})
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 20, stallAfterMs: 1000, onStall: 'release' }).on('failed', () => {})
   const working = (sign) => async (_, ctx) => {
     for (let turn = 0; turn < 20; turn++) {
       await new Promise((resolve) => setTimeout(resolve, 100))
       await sign(ctx)
     }
   }
-  for (const [name, sign] of Object.entries(signs)) agent.task(name, working(sign))
+  for (const [name, sign] of Object.entries(signs)) agent.task(name, { retries: 0 }, working(sign))
   agent.task('nothing', { retries: 0 }, working((ctx) => assert.ok(ctx.attempt && ctx.task.payload === null)))
   const tasks = await k.tasks.enqueueMany(Object.keys(signs).map((type) => ({ type })))
   const silent = await k.tasks.enqueue('nothing')
   await during(agent, async () => {
-    for (const { id } of tasks) await until('it is over', async () => (await k.tasks.get(id)).status !== 'in_progress')
+    for (const { id } of tasks) await until('it is over', async () => !['pending', 'in_progress'].includes((await k.tasks.get(id)).status))
     await ended(k, silent.id, 'dead_letter')
   })
   const got = await k.tasks.getMany(tasks)
@@ -261,19 +262,47 @@ cases('the longest run is kept by the store', async (k) => {
   assert.match(error.error, /max_runtime of 1 s/)
 })
 
-cases('a handler that blocks its thread is found by others', async (k, { url, namespace }) => {
-  const { id } = await k.tasks.enqueue('hangs')
+/** A process whose handler blocks its thread for as long as the payload says, at most a minute. */
+function hanging({ t, url, namespace }) {
   const child = spawn(process.execPath, ['--input-type=module', '-e', `
     import { Agent } from 'kurultai'
     const agent = new Agent('temujin', { url: ${JSON.stringify(url)}, open: { namespace: ${JSON.stringify(namespace)} }, stallAfterMs: 500, leaseMs: 2000 })
-    agent.task('hangs', () => { for (const end = Date.now() + 4000; Date.now() < end; ); })
+    agent.task('hangs', (ms) => {
+      for (const begun = Date.now(); Date.now() < begun + ms; ) if (Date.now() > begun + 60_000) process.exit(1)
+    })
     await agent.run()`,
-  ], { cwd: fileURLToPath(new URL('.', import.meta.url)), timeout: 30_000, stdio: ['ignore', 'inherit', 'pipe'] })
-  let said = ''
-  child.stderr.on('data', (text) => { said += text })
+  ], { cwd: fileURLToPath(new URL('.', import.meta.url)), stdio: ['ignore', 'inherit', 'pipe'] })
+  t.after(() => child.kill('SIGKILL'))
+  return child
+}
+
+async function isFound(k, id) {
   const stuck = await fares(k, 'stuck')
   assert.match(stuck.reason, new RegExp(`^the handler of task ${id} \\(hangs\\) has been silent for `))
   assert.ok(stuck.infraAgeMs < 30_000)
+}
+
+cases('a handler in a busy loop without an end is found by others', async (k, context) => {
+  const { id } = await k.tasks.enqueue('hangs', 1e9, { retry: { baseMs: 0, jitter: false } })
+  const child = hanging(context)
+  await isFound(k, id)
+  // Longer than its lease, which the process goes on renewing.
+  for (const begun = Date.now(); Date.now() < begun + 3000; ) {
+    assert.equal((await fares(k, 'stuck')).holds, 1)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  assert.deepEqual([(await k.tasks.get(id)).status, child.exitCode], ['in_progress', null])
+  child.kill('SIGKILL')
+  await ended(k, id, 'pending')
+  assert.deepEqual((await k.tasks.get(id)).errors.map(({ kind }) => kind), ['lapsed'])
+})
+
+cases('a handler that blocks its thread is found by others', async (k, context) => {
+  const { id } = await k.tasks.enqueue('hangs', 4000)
+  const child = hanging(context)
+  let said = ''
+  child.stderr.on('data', (text) => { said += text })
+  await isFound(k, id)
   await ended(k, id, 'completed')
   assert.deepEqual((await k.tasks.get(id)).errors, [])
   child.kill('SIGTERM')

@@ -122,6 +122,8 @@ cases('a wrong field is named with its value and what is allowed, in our own wor
     [k.agents.health('temujin'), "options is 'temujin'; allowed: an object"],
     [k.agents.health({ agent: 5 }), 'agent is 5; allowed: a string'],
     [k.agents.watch({ every: 5 }), 'every is no field; allowed: deadAfterMs, stuckAfterMs, signal, everyMs'],
+    [k.verify({ strict: 1 }), 'strict is 1; allowed: true or false'],
+    [k.verify({ deadAfter: 5 }), 'deadAfter is no field; allowed: strict, deadAfterMs, stuckAfterMs, signal'],
     [k.agents.update('x', { add: 'rust' }), "add is 'rust'; allowed: an array of strings"],
     [k.agents.update(5, {}), 'id is 5; allowed: a string'],
     [k.agents.deregister('x', { force: 1 }), 'force is 1; allowed: true or false'],
@@ -160,6 +162,7 @@ cases('a wrong field is named with its value and what is allowed, in our own wor
     [k.tasks.claim('temujin', { max: -1 }), 'max is -1; allowed: a whole number, 0 or more'],
     [one({ maxRuntimeMs: 500 }), 'maxRuntimeMs is "0.5 s"; allowed: 1 s or more, or nothing'],
     [k.agents.health({ deadAfterMs: 5 }), 'deadAfterMs is "0.005 s"; allowed: 1 s or more'],
+    [k.verify({ stuckAfterMs: 5 }), 'stuckAfterMs is "0.005 s"; allowed: 1 s or more'],
     [k.agents.watch({ everyMs: 0 }), 'everyMs is "0 s"; allowed: more than zero and at most half of'],
     [k.agents.update('x', { add: ['c'], remove: ['c'] }), 'remove is "c"; allowed: a capability that is not in `add`'],
     [open('memory:', { agingMs: -1 }), 'agingMs is -1; allowed: 0 or more milliseconds'],
@@ -265,8 +268,8 @@ cases('every operation throws its failure, also where it answers nothing', async
   }
   const ofAgents = { list: [], health: [], watch: [], update: ['temujin', {}] }
   assert.deepEqual(await Promise.all([
-    gone.maintain(), gone.adopt(), gone.namespaces(), gone.deleteNamespace('x'), gone.missingSchema(), gone.clockDifference(),
-  ].map(codeOf)), Array(6).fill('store.closed'))
+    gone.maintain(), gone.adopt(), gone.namespaces(), gone.deleteNamespace('x'), gone.verify(),
+  ].map(codeOf)), Array(5).fill('store.closed'))
   for (const [room, first] of [[gone.tasks, task], [gone.agents, 'temujin'], [gone.events, undefined]]) {
     for (const operation of Object.getOwnPropertyNames(Object.getPrototypeOf(room)).slice(1)) {
       const of = (room === gone.agents && ofAgents[operation]) || (given[operation] ?? (first ? [first] : []))

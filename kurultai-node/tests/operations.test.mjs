@@ -285,8 +285,6 @@ cases('the registry', async (k) => {
   assert.equal((await k.agents.get('jochi')).status, 'draining')
   await k.agents.deregister('jochi')
   assert.equal(await codeOf(k.agents.get('jochi')), 'agent.not_found')
-  assert.deepEqual(await k.missingSchema(), [])
-  assert.ok(Math.abs(await k.clockDifference()) < 60_000)
 })
 
 cases('the council, by its names in either form', async (k) => {
@@ -312,6 +310,20 @@ cases('what an agent learns and loses', async (k) => {
   jochi = await k.agents.get('jochi')
   assert.deepEqual([jochi.capabilities, jochi.metadata], [['testing', 'rust'], null])
   assert.equal(await codeOf(k.agents.update('nobody', {})), 'agent.not_found')
+})
+
+cases('what is in order after a deployment', async (k, { store, namespace }) => {
+  const words = ['store', 'schema', 'clocks', 'infra', 'functional', 'takeover']
+  const failing = (checks) => checks.filter(({ ok }) => !ok).map(({ check }) => check)
+  const checks = await k.verify()
+  assert.deepEqual([checks.map(({ check }) => check), failing(checks)], [words, ['infra']])
+  assert.ok(checks[0].text.startsWith(`${store} answers within `) && checks[0].text.includes(namespace), checks[0].text)
+  assert.ok(Object.isFrozen(checks) && Object.isFrozen(checks[0]))
+  await k.agents.register('temujin')
+  assert.deepEqual(failing(await k.verify({ deadAfterMs: 60_000, stuckAfterMs: 60_000 })), [])
+  assert.deepEqual(failing(await k.verify({ strict: true })), ['functional'])
+  // An abort leaves the scratch namespace of its rehearsal behind, or none.
+  await assert.rejects(k.verify({ signal: AbortSignal.timeout(20) }), { name: 'TimeoutError' })
 })
 
 cases('how agents fare', async (k) => {

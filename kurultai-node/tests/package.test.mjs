@@ -37,11 +37,10 @@ const has = (prototype, names) => assert.deepEqual(names.filter((name) => !(name
 
 test('an operation that the core has is here too', () => {
   has(Tasks.prototype, operations('tasks/handle.rs'))
-  // `health` takes the agent, where it is of one.
-  has(Agents.prototype, operations('agents/handle.rs').filter((name) => name !== 'healthOf'))
+  has(Agents.prototype, operations('agents/handle.rs'))
   has(Events.prototype, operations('events/handle.rs'))
   const doors = ['open', 'openWith', 'fromEnv'] // all three are `open`
-  has(Kurultai.prototype, operations('kurultai.rs').filter((name) => !doors.includes(name)))
+  has(Kurultai.prototype, operations('kurultai.rs').filter((name) => !doors.includes(name)).concat(operations('verify.rs')))
   // `stopped` is ctx.signal; the ends are what a handler returns or throws.
   const ends = ['stopped', 'end', 'complete', 'fail', 'release']
   has(Context.prototype, operations('worker/job.rs').filter((name) => !ends.includes(name)))

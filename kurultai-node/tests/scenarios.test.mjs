@@ -178,6 +178,7 @@ async function perform(k, operation, given) {
       const { task, ...filter } = args
       return call({ ...filter, taskId: task?.id ?? task })
     }
+    case 'verify':
     case 'adopt':
     case 'tasks.list':
     case 'tasks.dead_letters': return call(args)

@@ -57,10 +57,11 @@ cases('whatever a handler does, its attempt ends', async (k) => {
   assert.deepEqual(await running, { handled: attempts + here.length, stopped: 0 })
 })
 
-cases('a handler that blocks or ends its process', async (k, { url, namespace }) => {
+cases('a handler that blocks or ends its process', async (k, { t, url, namespace }) => {
   const program = fileURLToPath(new URL('torture.mjs', import.meta.url))
   const serve = (way) => {
     const child = spawn(process.execPath, [program, url, namespace, way], { stdio: 'ignore' })
+    t.after(() => child.kill('SIGKILL'))
     return Object.assign(child, { closed: once(child, 'close') })
   }
   for (const way of ways.filter(({ child }) => child)) {

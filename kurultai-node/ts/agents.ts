@@ -13,7 +13,8 @@ const AGENT: check.Fields = {
 }
 
 const BEAT: check.Fields = { create: check.flag, signal: check.anything }
-const THRESHOLDS: check.Fields = { deadAfterMs: check.ms, stuckAfterMs: check.ms, signal: check.anything }
+/** @internal */
+export const THRESHOLDS: check.Fields = { deadAfterMs: check.ms, stuckAfterMs: check.ms, signal: check.anything }
 const WATCH: check.Fields = { ...THRESHOLDS, everyMs: check.ms }
 const UPDATE: check.Fields = { add: check.texts, remove: check.texts, metadata: check.anything }
 const DEREGISTER: check.Fields = { force: check.flag, signal: check.anything }

@@ -48,13 +48,8 @@ export interface Shift {
  */
 export class Context<P = any> {
   readonly task: Claimed<P>
-  /**
-   * Grows with each claim of the task: a system that refuses a smaller number than it has seen is safe from workers
-   * that lost their lease and do not know it yet.
-   */
-  readonly fencingToken: number
-  /** The same for every attempt at this task and for no other task: for systems that do a thing once a key. */
-  readonly idempotencyKey: string
+  readonly #fencingToken: number
+  readonly #idempotencyKey: string
   readonly #jobs: NativeJobs
   readonly #job: number
   readonly #agent: string
@@ -70,8 +65,8 @@ export class Context<P = any> {
     this.#draining = shift.draining
     this.#signal = signal
     this.task = pulled.task
-    this.fencingToken = pulled.fencingToken
-    this.idempotencyKey = pulled.idempotencyKey
+    this.#fencingToken = pulled.fencingToken
+    this.#idempotencyKey = pulled.idempotencyKey
     this.#jobs = shift.jobs
     this.#job = pulled.job
     this.#lease = pulled.task.lease
@@ -103,6 +98,21 @@ export class Context<P = any> {
     const renewed = this.#jobs.lease(this.#job)
     if (renewed !== null) this.#lease = Lease.of(renewed)
     return this.#lease
+  }
+
+  /**
+   * Grows with each claim of the task: a system that refuses a smaller number than it has seen is safe from workers
+   * that lost their lease and do not know it yet.
+   */
+  get fencingToken(): number {
+    this.alive()
+    return this.#fencingToken
+  }
+
+  /** The same for every attempt at this task and for no other task: for systems that do a thing once a key. */
+  get idempotencyKey(): string {
+    this.alive()
+    return this.#idempotencyKey
   }
 
   /** 1 for the first try. */

@@ -1,6 +1,6 @@
 // The door: `open(url)`, one team's shared picture.
 
-import { Agents } from './agents'
+import { Agents, THRESHOLDS } from './agents'
 import { bridge, call } from './bridge'
 import * as check from './check'
 import { Events } from './events'
@@ -9,7 +9,7 @@ import { native, type NativeJobs, type NativeTeam } from './native'
 import { RETRY, time } from './new_task'
 import * as results from './results'
 import { Tasks } from './tasks'
-import type { AnyTasks, AdoptOptions, Adoption, NamespaceInfo, OpenOptions, Waits } from './types'
+import type { AnyTasks, AdoptOptions, Adoption, Check, NamespaceInfo, OpenOptions, VerifyOptions, Waits } from './types'
 
 const OPEN: check.Fields = {
   namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
@@ -18,6 +18,8 @@ const OPEN: check.Fields = {
   }),
   retention: check.object({ tasksMs: check.ms, eventsMs: check.ms }), signal: check.anything,
 }
+
+const VERIFY: check.Fields = { strict: check.flag, ...THRESHOLDS }
 
 /** One team on one store. */
 export class Kurultai<M extends object = AnyTasks> {
@@ -61,17 +63,18 @@ export class Kurultai<M extends object = AnyTasks> {
     results.nothing(await call((id) => this.#team.maintain(id), options.signal))
   }
 
-  /** The tables, constraints and indexes that are missing or not ready, by name: none, unless somebody has dropped them. */
-  async missingSchema(options: Waits = {}): Promise<readonly string[]> {
-    return results.simpleList(await call((id) => this.#team.missingSchema(id), options.signal))
-  }
-
   /**
-   * By how many milliseconds the store's clock is ahead of this machine's, to within the time of an answer. The store's own
-   * decides leases, heartbeats and due times, so it only matters to programs that write times of theirs.
+   * What one asks after a deployment, each with whether it is in order: `store` (it answers), `schema` (tables, constraints
+   * and indexes are there), `clocks` (the store's differs from this machine's by at most 5 s), `infra` (every agent has given
+   * a sign within `deadAfterMs`), `functional` (whoever holds a task works on it) and `takeover`: in a namespace of its
+   * own, which takes a second or two, an agent falls silent, a watcher finds it and its task goes on.
+   *
+   * Errors: `input.invalid`; `store.unavailable` where the store cannot be asked for anything. The namespace `verify-...` of
+   * an aborted call may stay behind.
    */
-  async clockDifference(options: Waits = {}): Promise<number> {
-    return results.simple(await call((id) => this.#team.clockDifference(id), options.signal))
+  async verify(options: VerifyOptions = {}): Promise<readonly Check[]> {
+    const args = encodeArgs(options, {}, VERIFY)
+    return results.simpleList(await call((id) => this.#team.verify(id, args), options.signal))
   }
 
   /**

@@ -62,8 +62,7 @@ export interface NativeTeam {
   open: Operation
   close(call: number): Now
   maintain(call: number): Now
-  missingSchema(call: number): Now
-  clockDifference(call: number): Now
+  verify: Operation
   adopt: Operation
   namespaces(call: number): Now
   deleteNamespace: Operation

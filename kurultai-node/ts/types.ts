@@ -436,6 +436,20 @@ export interface WatchOptions extends HealthOptions {
   everyMs?: number
 }
 
+export interface VerifyOptions extends HealthOptions {
+  /** Whether both signs of every agent must be younger than 60 s, whether it holds a task or not. Default false. */
+  strict?: boolean
+}
+
+/** What one check has found. */
+export interface Check {
+  readonly check: 'store' | 'schema' | 'clocks' | 'infra' | 'functional' | 'takeover'
+  /** Whether it is in order. */
+  readonly ok: boolean
+  /** What was found, in words. */
+  readonly text: string
+}
+
 /** How one agent fares, as far as this process can tell. */
 export interface AgentHealth {
   readonly agent: string

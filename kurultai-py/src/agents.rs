@@ -44,7 +44,11 @@ options! {
     WatchOptions { every: Span, dead_after: Span, stuck_after: Span }
 }
 
-fn thresholds(py: Python<'_>, dead_after: Option<Span>, stuck_after: Option<Span>) -> PyResult<Thresholds> {
+pub(crate) fn thresholds(
+    py: Python<'_>,
+    dead_after: Option<Span>,
+    stuck_after: Option<Span>,
+) -> PyResult<Thresholds> {
     let usual = Thresholds::default();
     Ok(Thresholds {
         dead_after: span(py, "dead_after", dead_after)?.unwrap_or(usual.dead_after),

@@ -43,6 +43,7 @@ fn sample(count: usize, payload: String) -> Op {
         priority: Priority::P1,
         attempt: 1,
         max_attempts: 3,
+        max_runtime: None,
         snoozes: 0,
         delegated_by: None,
         parent_id: None,

@@ -1,7 +1,7 @@
 //! `open`: one team's shared picture.
 
 use crate::{
-    agents::Agents,
+    agents::{Agents, thresholds},
     args::{Count, Names, Span, Time, count, span, word},
     errors::Raise,
     events::Events,
@@ -15,7 +15,7 @@ use crate::{
     view::view,
 };
 use kurultai_core::{
-    Clock, Config, Kurultai as Core, ManualClock as CoreClock,
+    Clock, Config, Kurultai as Core, ManualClock as CoreClock, Verify,
     config::{Retention, TaskDefaults},
     tasks::AdoptOptions,
     worker::Agent,
@@ -36,6 +36,10 @@ impl Answer for Opened {
     fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         Ok(Py::new(py, Kurultai { core: ForkSafe::new(self.0), default: None })?.into_any())
     }
+}
+
+options! {
+    VerifyOptions { strict: bool, dead_after: Span, stuck_after: Span }
 }
 
 /// Infinity is never.
@@ -110,6 +114,11 @@ impl OpenOptions {
 view! {
     /// A team of a database, and how much it has there.
     NamespaceInfo of kurultai_core::NamespaceInfo { name, tasks, agents }
+}
+
+view! {
+    /// What one check has found.
+    Check of kurultai_core::Check { check, ok, text }
 }
 
 #[pyfunction]
@@ -246,15 +255,12 @@ impl Kurultai {
         Op::new(async move { core.delete_namespace(&name).await })
     }
 
-    fn missing_schema(&self) -> Op {
+    fn verify(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let VerifyOptions { strict, dead_after, stuck_after } = VerifyOptions::of(options)?;
+        let thresholds = thresholds(py, dead_after, stuck_after)?;
+        let verify = Verify { strict: strict.unwrap_or_default(), thresholds };
         let core = self.core.clone();
-        Op::new(async move { core.missing_schema().await })
-    }
-
-    /// In seconds.
-    fn clock_difference(&self) -> Op {
-        let core = self.core.clone();
-        Op::new(async move { Ok(core.clock_difference().await?.as_seconds_f64()) })
+        Ok(Op::new(async move { core.verify(verify).await }))
     }
 
     /// Registers an agent and begins to claim for it.
@@ -299,5 +305,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Kurultai>()?;
     module.add_class::<ManualClock>()?;
     module.add_class::<NamespaceInfo>()?;
+    module.add_class::<Check>()?;
     module.add_function(pyo3::wrap_pyfunction!(open, module)?)
 }

@@ -27,6 +27,7 @@ fn restore(py: Python<'_>, kind: &str, text: &str) -> PyResult<Py<PyAny>> {
         "Percentiles" is tasks::Percentiles, "Adoption" is tasks::Adoption, "Finding" is tasks::Finding,
         "Usage" is tasks::Usage, "Explanation" is tasks::Explanation, "AgentInfo" is agents::AgentInfo,
         "AgentHealth" is agents::AgentHealth, "Event" is events::Event, "NamespaceInfo" is kurultai_core::NamespaceInfo,
+        "Check" is kurultai_core::Check,
     }
 }
 

@@ -163,7 +163,8 @@ impl Tasks {
         let default = self.default(py);
         let written = |value: Py<PyAny>| json::write_as("checkpoint", value.bind(py), default.as_ref());
         let checkpoint = checkpoint.map(written).transpose()?;
-        let request = Extend { lease: task.0, ttl: span(py, "lease", ttl)?, progress, checkpoint };
+        let ttl = span(py, "lease", ttl)?;
+        let request = Extend { ttl, progress, checkpoint, ..Extend::new(task.0) };
         Ok(op!(self, tasks => tasks.renew(request)))
     }
 

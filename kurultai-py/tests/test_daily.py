@@ -25,12 +25,12 @@ class Daily:
                 while not (await self.k.tasks.get(task)).errors:
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(0.1)
+                [reason] = (await self.k.tasks.explain(task)).reasons
         [line] = [line for line in logs.output if task.id in line]
         self.assertRegex(line, "^WARNING:kurultai.*type \"review\", attempt 1 of 3 failed: KeyError: 'pr'; again at 20")
         [started] = [line for line in logs.output if "the agent has started" in line]
         for field in ("temujin", "review", self.store, self.namespace):
             self.assertIn(field, started)
-        [reason] = (await self.k.tasks.explain(task)).reasons
         self.assertEqual((reason.reason, reason.details["error"]), ("failed", "KeyError: 'pr'"))
         self.assertRegex(str(reason), "^attempt 1 of 3 failed: KeyError: 'pr'; again at ")
 

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import asynccontextmanager
 from typing import Any
 
 import kurultai
@@ -15,14 +16,15 @@ from kurultai import Agent, Reject, Retry
 from support import on_both, serving, until
 
 
-#: A program whose handler blocks its event loop for some seconds.
+#: A program whose handler blocks its event loop for so many seconds; the system ends it after a minute.
 HANGS = """
-import sys, time, kurultai
+import signal, sys, time, kurultai
+signal.alarm(60)
 agent = kurultai.Agent("temujin", sys.argv[1], namespace=sys.argv[2], stall_after=0.5, lease=2)
 
 @agent.task("hangs")
 async def hangs(ctx, payload):
-    time.sleep(4)
+    time.sleep(payload)
 
 agent.run()
 """
@@ -352,15 +354,15 @@ class Handlers:
                 assert ctx.attempt and ctx.task.payload is None
 
         for name, sign in signs.items():
-            agent.task(name)(handler(sign, "async"))
+            agent.task(name, retries=0)(handler(sign, "async"))
         for name in ("alive", "cancelled", "team"):
-            agent.task(f"{name} in a thread")(handler(signs[name], "sync"))
+            agent.task(f"{name} in a thread", retries=0)(handler(signs[name], "sync"))
         names = [*signs, "alive in a thread", "cancelled in a thread", "team in a thread"]
         async with serving(self, agent):
             silent = await self.k.tasks.enqueue("nothing")
             added = await self.k.tasks.enqueue_many([{"type": name} for name in names])
             for name, task in zip(names, added):
-                got = await until(self, task, "completed", "pending", "dead_letter")
+                got = await until(self, task, "completed", "dead_letter")
                 self.assertEqual((name, got.status, got.errors), (name, "completed", []))
             self.assertEqual((await until(self, silent, "dead_letter")).errors[0].kind, "stalled")
 
@@ -381,19 +383,46 @@ class Handlers:
         self.assertIn("max_runtime of 1 s", got.error_message)
 
     async def test_a_handler_that_blocks_its_loop_is_found_by_others(self: Any) -> None:
-        task = await self.k.tasks.enqueue("hangs")
+        task = await self.k.tasks.enqueue("hangs", 4)
+        async with self.hanging() as child:
+            await self._found(task)
+            self.assertEqual((await until(self, task, "completed")).errors, [])
+            child.terminate()
+            _, said = await asyncio.wait_for(child.communicate(), 20)
+        self.assertIn(f"{task.id}", said.decode())
+        self.assertIn("no sign of life", said.decode())
+
+    async def test_a_handler_that_blocks_its_loop_for_ever_is_found_by_others(self: Any) -> None:
+        task = await self.k.tasks.enqueue("hangs", 1e6, retry={"base": 0, "jitter": False})
+        async with self.hanging() as child:
+            await self._found(task)
+            begun = time.monotonic()
+            while time.monotonic() < begun + 3:  # longer than its lease, which the process goes on renewing
+                self.assertEqual((await fares(self.k, "stuck")).holds, 1)
+                await asyncio.sleep(0.2)
+            self.assertEqual((await self.k.tasks.get(task)).status, "in_progress")
+            self.assertIsNone(child.returncode)
+        got = await until(self, task, "pending")
+        self.assertEqual([error.kind for error in got.errors], ["lapsed"])
+
+    async def _found(self: Any, task: Any) -> None:
+        stuck = await fares(self.k, "stuck")
+        self.assertRegex(stuck.reason, rf"^the handler of task {task.id} \(hangs\) has been silent for ")
+        self.assertLess(stuck.infra_age, 30)
+
+    @asynccontextmanager
+    async def hanging(self: Any) -> Any:
+        """A process of ``HANGS``, which is killed after the block whatever it does."""
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", HANGS, self.url, self.namespace, env=env, stderr=asyncio.subprocess.PIPE
         )
-        stuck = await fares(self.k, "stuck")
-        self.assertRegex(stuck.reason, rf"^the handler of task {task.id} \(hangs\) has been silent for ")
-        self.assertLess(stuck.infra_age, 30)
-        self.assertEqual((await until(self, task, "completed")).errors, [])
-        child.terminate()
-        _, said = await asyncio.wait_for(child.communicate(), 20)
-        self.assertIn(f"{task.id}", said.decode())
-        self.assertIn("no sign of life", said.decode())
+        try:
+            yield child
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
 
     async def test_a_handler_that_blocks_the_loop_is_a_warning(self: Any) -> None:
         agent = Agent("temujin")

@@ -144,11 +144,35 @@ class Liveness:
         with self.assertCode("lease.lost"):
             await self.k.tasks.complete(task)
 
+    async def test_what_is_in_order_after_a_deployment(self: Any) -> None:
+        def failing(checks: Any) -> list[str]:
+            return [one.check for one in checks if not one.ok]
+
+        checks = await self.k.verify()
+        self.assertEqual(
+            ([one.check for one in checks], failing(checks)),
+            (["store", "schema", "clocks", "infra", "functional", "takeover"], ["infra"]),
+        )
+        self.assertRegex(checks[0].text, rf"^{self.store} answers within .* {self.namespace}")
+        self.assertEqual((pickle.loads(pickle.dumps(checks)), checks[3].to_dict()["ok"]), (checks, False))
+        with self.assertRaises(AttributeError):
+            checks[0].ok = False
+        await self.k.agents.register("temujin")
+        self.assertEqual(failing(await self.k.verify(dead_after=timedelta(minutes=1), stuck_after=60)), [])
+        self.assertEqual(failing(await self.k.verify(strict=True)), ["functional"])
+        for wrong in (dict(dead_after=0), dict(stuck_after=0.5), dict(dead_after=float("inf"))):
+            with self.assertCode("input.invalid"):
+                await self.k.verify(**wrong)
+        with self.assertRaises(TypeError):
+            await self.k.verify(dead_after="long")
+
     async def test_a_watcher_declares_the_dead(self: Any) -> None:
         task = await self.claimed("t", agent="jochi")
         watching = asyncio.create_task(self.k.agents.watch(every=0.2, dead_after=1, stuck_after=1))
         with self.assertLogs("kurultai", "WARNING") as logs:
             await until(self, task, "pending")
+            while not logs.output:
+                await asyncio.sleep(0.01)
         self.assertIn("declared dead", logs.output[0])
         [dead] = await self.k.agents.health("jochi")
         self.assertEqual((dead.state, dead.dead_at is None), ("dead", False))
@@ -336,6 +360,8 @@ class Blocking(unittest.TestCase):
             self.assertEqual([task.type for task in team.tasks.each()], ["build", "review"])
             self.assertEqual(next(iter(team.events.each())).seq, 1)
             self.assertEqual(len(team.tasks.list()), 2)
+            self.assertEqual([one.check for one in team.verify() if not one.ok], [])
+            self.assertEqual([one.state for one in team.agents.health("temujin")], ["idle"])
             with self.assertRaises(kurultai.errors.NotFoundError):
                 team.tasks.get("nothing")
         with self.assertRaises(kurultai.KurultaiError) as closed:

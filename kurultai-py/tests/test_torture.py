@@ -399,9 +399,11 @@ class Torture:
     async def child(self: Any, way: str) -> Any:
         """A process that serves this way and the other task."""
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        return await asyncio.create_subprocess_exec(
+        child = await asyncio.create_subprocess_exec(
             sys.executable, __file__, self.url, self.namespace, way, env=env, stderr=asyncio.subprocess.DEVNULL
         )
+        self.addCleanup(lambda: child.returncode is None and child.kill())
+        return child
 
 
 class Table(unittest.TestCase):

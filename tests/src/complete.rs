@@ -11,17 +11,16 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 4] = [
+const HANDLES: [(&str, &str); 5] = [
     ("Kurultai", "kurultai.rs"),
+    ("Kurultai", "verify.rs"),
     ("Tasks", "tasks/handle.rs"),
     ("Agents", "agents/handle.rs"),
     ("Events", "events/handle.rs"),
 ];
 
-/// What another language says otherwise: `open` takes the options there, and the environment's store without a URL;
-/// `health` takes the agent, where it is of one.
-const ONLY_IN_RUST: [(&str, &str); 3] =
-    [("Kurultai", "open_with"), ("Kurultai", "from_env"), ("Agents", "health_of")];
+/// What another language says otherwise: `open` takes the options there, and the environment's store without a URL.
+const ONLY_IN_RUST: [(&str, &str); 2] = [("Kurultai", "open_with"), ("Kurultai", "from_env")];
 
 /// What has no end of its own, and so no place in a scenario.
 const ENDLESS: [&str; 1] = ["agents.watch"];

@@ -142,6 +142,7 @@ impl AgentUpdate {
     }
 
     /// It can do this from now on.
+    #[expect(clippy::should_implement_trait, reason = "an update has no sum")]
     pub fn add(mut self, capability: impl Into<String>) -> Self {
         self.add.push(capability.into());
         self

@@ -52,8 +52,24 @@ export async function main(signal: AbortSignal): Promise<void> {
   // @ts-expect-error a failure has an error
   await k.tasks.finish({ task: 'lease', outcome: 'fail' })
 
-  const agent = new Agent('temujin', { kurultai: k, capabilities: ['development'], concurrency: 4 })
-  agent.task<Review>('review', { timeoutMs: 60_000, retries: 2 }, async (payload, ctx: Context<Review>) => {
+  for (const { agent, state, reason, infraAgeMs } of await k.agents.health({ agent: 'temujin', stuckAfterMs: 60_000 })) {
+    if (state === 'stuck') console.log(agent, reason, infraAgeMs?.toFixed())
+    // @ts-expect-error a state that does not exist
+    if (state === 'zombie') console.log(agent)
+  }
+  await k.agents.update('temujin', { add: ['rust'], remove: ['go'], metadata: null })
+  await k.agents.deregister('temujin', { force: true })
+  const unknown: readonly string[] = await k.agents.beatMany(['Temüjin'], { create: true })
+  const failing = (await k.verify({ strict: true, deadAfterMs: 60_000, signal })).filter(({ ok }) => !ok)
+  console.log(unknown, failing.map(({ check, text }) => `${check}: ${text}`))
+  await k.agents.watch({ everyMs: 5000, signal })
+
+  const agent = new Agent('temujin', { kurultai: k, capabilities: ['development'], concurrency: 4, stallAfterMs: 60_000, onStall: 'release' })
+  agent.on('stalled', ({ taskId, silentMs }) => console.log(taskId, silentMs.toFixed()))
+  // @ts-expect-error neither reported nor let go
+  agent.task('odd', { onStall: 'ignore' }, async () => {})
+  agent.task<Review>('review', { timeoutMs: 60_000, retries: 2, stallAfterMs: Infinity, onStall: 'report' }, async (payload, ctx: Context<Review>) => {
+    ctx.alive()
     if (ctx.signal.aborted) throw new Retry({ afterMs: 5000 })
     if (payload.pr < 0) throw new Reject('no such pull request', { cause: ctx.attempt })
     await fetch(`https://example.org/${payload.pr}`, { signal: ctx.signal, headers: { 'idempotency-key': ctx.idempotencyKey } })

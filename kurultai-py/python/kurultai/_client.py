@@ -12,7 +12,7 @@ from . import _native
 from .agents import Agents
 from .events import Events
 from .tasks import Tasks
-from .types import Adoption, Duration, NamespaceInfo, RetryPolicy, RetryPolicyFields
+from .types import Adoption, Check, Duration, NamespaceInfo, RetryPolicy, RetryPolicyFields
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -81,24 +81,26 @@ class Kurultai:
         """
         await self._native.maintain()
 
-    async def missing_schema(self) -> list[str]:
-        """The tables, constraints and indexes that are missing or not ready, by name: none, unless somebody has dropped
-        them. Cancel safe.
+    async def verify(
+        self, *, strict: bool = False, dead_after: Duration | None = None, stuck_after: Duration | None = None
+    ) -> list[Check]:
+        """What one asks after a deployment, each with whether it is in order: ``store`` (it answers), ``schema`` (tables,
+        constraints and indexes are there), ``clocks`` (the store's differs from this machine's by at most 5 s), ``infra``
+        (every agent has given a sign within ``dead_after``), ``functional`` (whoever holds a task works on it) and
+        ``takeover``: in a namespace of its own, which takes a second or two, an agent falls silent, a watcher finds it
+        and its task goes on.
 
-        >>> await k.missing_schema()
+        ``strict``: both signs of every agent are younger than 60 seconds, whether it holds a task or not. ``dead_after``,
+        ``stuck_after``: as of ``agents.health``, 120 and 90 seconds where they are None.
+
+        Errors: ``input.invalid``; ``store.unavailable`` where the store cannot be asked for anything. Cancel safe, but the
+        namespace ``verify-...`` of a cancelled call may stay behind.
+
+        >>> await k.agents.register("temujin")
+        >>> [check.check for check in await k.verify() if not check.ok]
         []
         """
-        return await self._native.missing_schema()
-
-    async def clock_difference(self) -> float:
-        """By how many seconds the store's clock is ahead of this machine's, to within the time of an answer. The store's
-        own decides leases, heartbeats and due times, so it only matters to programs that write times of theirs. Cancel
-        safe.
-
-        >>> abs(await k.clock_difference()) < 60
-        True
-        """
-        return await self._native.clock_difference()
+        return await self._native.verify({"strict": strict, "dead_after": dead_after, "stuck_after": stuck_after})
 
     async def adopt(
         self,

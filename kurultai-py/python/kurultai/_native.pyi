@@ -36,7 +36,7 @@ _Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout", "stalled
 _Default = Callable[[Any], Any]
 
 __all__ = [
-    "Adoption", "AgentHealth", "AgentInfo", "Agents", "Bridge", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
+    "Adoption", "AgentHealth", "AgentInfo", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
     "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Release", "RetryPolicy",
     "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
@@ -80,6 +80,9 @@ class _AgentSettings(TypedDict, total=False):
 class _HealthOptions(TypedDict, total=False):
     dead_after: Duration | None
     stuck_after: Duration | None
+
+class _VerifyOptions(_HealthOptions, total=False):
+    strict: bool | None
 
 class _WatchOptions(_HealthOptions, total=False):
     every: Duration | None
@@ -182,8 +185,7 @@ class Kurultai:
     @property
     def statements(self) -> int: ...
     def maintain(self) -> Awaitable[None]: ...
-    def missing_schema(self) -> Awaitable[list[str]]: ...
-    def clock_difference(self) -> Awaitable[float]: ...
+    def verify(self, options: _VerifyOptions) -> Awaitable[list[Check]]: ...
     def adopt(self, options: _AdoptOptions) -> Awaitable[Adoption]: ...
     def namespaces(self) -> Awaitable[list[NamespaceInfo]]: ...
     def delete_namespace(self, name: str) -> Awaitable[bool]: ...
@@ -461,6 +463,16 @@ class NamespaceInfo(_Unhashable):
     name: Final[str]
     tasks: Final[int]
     agents: Final[int]
+
+@final
+class Check(_Unhashable):
+    """What one check of ``verify`` has found."""
+    check: Final[str]
+    """``store``, ``schema``, ``clocks``, ``infra``, ``functional`` or ``takeover``."""
+    ok: Final[bool]
+    """Whether it is in order."""
+    text: Final[str]
+    """What was found, in words."""
 
 @final
 class Percentiles(_Unhashable):

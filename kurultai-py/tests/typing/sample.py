@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Union
 
 from typing_extensions import assert_type
 
 import kurultai
-from kurultai import Claimed, Complete, Enqueued, Finished, KurultaiError, NewTask, Page, Postpone, Release, Task
-from kurultai.types import Status
+from kurultai import AgentHealth, Check, Claimed, Complete, Enqueued, Finished, KurultaiError, NewTask, Page, Postpone, Release, Task
+from kurultai.types import Health, Status
 
 
 async def tasks(url: str) -> None:
@@ -48,7 +48,23 @@ async def tasks(url: str) -> None:
         print((await created).wait_seconds.p50, [event.seq for event in await k.events.read(task=task)])
 
 
+async def liveness(k: kurultai.Kurultai) -> None:
+    assert_type(await k.agents.beat_many(["Temüjin"], create=True), list[str])
+    for one in await k.agents.health("temujin", dead_after=timedelta(minutes=2), stuck_after=60):
+        assert_type(one, AgentHealth)
+        assert_type(one.state, Health)
+        assert_type(one.infra_age, Union[float, None])
+    await k.agents.update("temujin", add=["rust"], remove=["go"], metadata=None)
+    await k.agents.deregister("temujin", force=True)
+    checks = await k.verify(strict=True, dead_after=timedelta(minutes=1), stuck_after=60)
+    assert_type(checks, list[Check])
+    assert_type([(one.check, one.ok, one.text) for one in checks], list[tuple[str, bool, str]])
+    await k.agents.watch(every=5)
+
+
 async def mistakes(k: kurultai.Kurultai) -> None:
+    await k.agents.health(stuck_after="long")  # type: ignore[arg-type]
+    (await k.verify())[0].ok = True  # type: ignore[misc]
     await k.tasks.list(status="odd")  # type: ignore[arg-type]
     await k.tasks.enqueue("t", typo=1)  # type: ignore[call-arg]
     await k.tasks.enqueue("t", priority="p9")  # type: ignore[arg-type]
@@ -62,14 +78,18 @@ def blocking(url: str) -> None:
         task = k.tasks.enqueue("review", {"pr": 42})
         assert_type(task, Enqueued)
         assert_type(k.tasks.claim("temujin"), list[Claimed])
+        assert_type(k.verify(), list[Check])
+        assert_type(k.agents.health(), list[AgentHealth])
         for each in k.tasks.each():
             assert_type(each, Task)
 
 
-agent = kurultai.Agent("temujin", "sqlite:team.db", capabilities=["development"], concurrency=4)
+agent = kurultai.Agent(
+    "temujin", "sqlite:team.db", capabilities=["development"], concurrency=4, stall_after=60, on_stall="release"
+)
 
 
-@agent.task("review", timeout=600, retries=2)
+@agent.task("review", timeout=600, retries=2, stall_after=timedelta(minutes=5), on_stall="report")
 async def review(ctx: kurultai.Context, payload: dict[str, int]) -> dict[str, bool]:
     await ctx.progress(0.5)
     await ctx.enqueue("lint", payload, priority="high", delay=timedelta(seconds=1), unique_key="lint-1")
@@ -84,6 +104,7 @@ async def review(ctx: kurultai.Context, payload: dict[str, int]) -> dict[str, bo
 @agent.task("build")
 def build(ctx: kurultai.blocking.Context, payload: None) -> str:
     ctx.enqueue("lint", typo=1)  # type: ignore[call-arg]
+    ctx.alive()
     if ctx.cancelled.is_set():
         raise kurultai.Reject(str(ctx.stop))
     ctx.checkpoint({"page": 7})
@@ -105,6 +126,7 @@ async def wrong(ctx: kurultai.Context, pull: PullRequest) -> None:
 
 
 agent.task("wrong", timeout="a minute")(wrong)  # type: ignore[arg-type]
+agent.task("wrong", on_stall="ignore")(wrong)  # type: ignore[arg-type]
 agent.task("wrong", tries=3)(wrong)  # type: ignore[call-arg]
 
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use kurultai_core::{
-    Json, Kurultai, Result,
+    Json, Kurultai, Result, Verify,
     agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
     tasks::{
@@ -122,6 +122,10 @@ pub(super) async fn call(
         "tasks.stats" => answer(tasks.stats().await?),
         "tasks.explain" => answer(tasks.explain(&args.id("task")).await?),
         "maintain" => answer(k.maintain().await?),
+        "verify" => {
+            let strict = args.take("strict").unwrap_or_default();
+            answer(k.verify(Verify { strict, thresholds: thresholds(args) }).await?)
+        }
         "adopt" => {
             let options = AdoptOptions {
                 dry_run: args.take("dry_run").unwrap_or_default(),

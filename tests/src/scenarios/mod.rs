@@ -139,6 +139,7 @@ scenarios! {
     suspended
     times
     updates
+    verify
     waits
 }
 
