@@ -2,7 +2,7 @@
 
 use super::{
     handlers::Handlers,
-    job::is_closed,
+    held::is_closed,
     jobs::Jobs,
     report::{Listener, Report},
     settings::{OnStall, Settings},

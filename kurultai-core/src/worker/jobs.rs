@@ -1,10 +1,13 @@
 //! The loop behind `Jobs`: one background task that claims, renews and beats.
 
 use super::{
-    job::{Held, Job, Stop, is_closed, lock},
+    held::{Held, Stop, is_closed},
+    holding::Holding,
+    job::Job,
     settings::Settings,
     stall::watch_signs,
     watch::watch,
+    workplace::Workplace,
 };
 use crate::{
     error::Result,
@@ -12,16 +15,8 @@ use crate::{
     tasks::{Claim, Outcome},
 };
 use futures::future::join_all;
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
-    runtime::Handle,
     sync::{self, OwnedSemaphorePermit, Semaphore, mpsc},
     task::AbortHandle,
     time::{sleep, timeout},
@@ -38,35 +33,23 @@ pub struct Jobs {
     background: AbortHandle,
 }
 
-/// What the loop and the jobs share.
-pub(super) struct Shared {
-    pub(super) kurultai: Kurultai,
-    pub(super) settings: Settings,
-    /// Jobs may be dropped on a thread that has no runtime.
-    pub(super) runtime: Handle,
+/// What the loop and those who pull from it share.
+struct Shared {
+    at: Arc<Workplace>,
+    holding: Holding,
     slots: Arc<Semaphore>,
-    held: Mutex<Vec<Arc<Held>>>,
-    /// Something has come to be held.
-    taken: sync::watch::Sender<()>,
-    pub(super) draining: sync::watch::Sender<bool>,
     /// The loop is over, and has said that its agent stops.
     over: sync::watch::Sender<bool>,
-    vanished: AtomicBool,
 }
 
 impl Jobs {
     pub(super) fn start(kurultai: &Kurultai, settings: Settings) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            kurultai: kurultai.clone(),
-            runtime: Handle::current(),
             slots: Arc::new(Semaphore::new(settings.concurrency)),
-            settings,
-            held: Mutex::default(),
-            taken: sync::watch::Sender::new(()),
-            draining: sync::watch::Sender::new(false),
+            at: Workplace::new(kurultai, settings),
+            holding: Holding::default(),
             over: sync::watch::Sender::new(false),
-            vanished: AtomicBool::new(false),
         });
         let background = tokio::spawn(work(shared.clone(), sender)).abort_handle();
         Jobs { shared, inbox: sync::Mutex::new(inbox), background }
@@ -81,14 +64,14 @@ impl Jobs {
         let pull = async { self.inbox.lock().await.recv().await };
         tokio::select! {
             biased;
-            () = self.shared.drained() => Ok(None),
+            () = self.shared.at.drained() => Ok(None),
             job = pull => job.transpose(),
         }
     }
 
     /// Stops claiming at once, and releases what was claimed but not pulled. Running jobs go on.
     pub fn drain(&self) {
-        self.shared.draining.send_replace(true);
+        self.shared.at.drain();
         if let Ok(mut inbox) = self.inbox.try_lock() {
             hand_back(&mut inbox);
         }
@@ -96,7 +79,7 @@ impl Jobs {
 
     /// Waits until a drain begins, or the store is closed. Cancel safe.
     pub async fn draining(&self) {
-        self.shared.drained().await;
+        self.shared.at.drained().await;
     }
 
     /// Drains and waits until every job has ended, at most the agent's grace; those that have not by then are
@@ -106,10 +89,10 @@ impl Jobs {
         self.drain();
         hand_back(&mut *self.inbox.lock().await);
         let shared = &self.shared;
-        let in_time = timeout(shared.settings.grace, shared.idle()).await.is_ok();
+        let in_time = timeout(shared.at.settings.grace, shared.idle()).await.is_ok();
         let stopped = if in_time { 0 } else { shared.stop().await };
         // Not where a handler that was stopped keeps its place.
-        if shared.slots.available_permits() == shared.settings.concurrency {
+        if shared.slots.available_permits() == shared.at.settings.concurrency {
             drop(timeout(FAREWELL, shared.over.subscribe().wait_for(|over| *over)).await);
         }
         stopped
@@ -118,7 +101,7 @@ impl Jobs {
     /// Ends as a killed process does: nothing is released, nobody is told. For demonstrations and tests.
     #[doc(hidden)]
     pub fn vanish(&self) {
-        self.shared.vanished.store(true, Ordering::SeqCst);
+        self.shared.at.vanish();
         self.background.abort();
         self.drain();
     }
@@ -133,52 +116,11 @@ fn hand_back(inbox: &mut mpsc::UnboundedReceiver<Result<Job>>) {
 }
 
 impl Shared {
-    /// How long a lease surely holds after it was asked for: its length without a margin for clocks that run apart.
-    pub(super) fn trusted(&self) -> Duration {
-        let lease = self.settings.lease;
-        lease - (lease / 10).min(Duration::from_secs(2))
-    }
-
-    pub(super) fn hold(&self, held: &Arc<Held>) {
-        lock(&self.held).push(held.clone());
-        self.taken.send_replace(());
-    }
-
-    pub(super) fn let_go(&self, held: &Held) {
-        lock(&self.held).retain(|other| !std::ptr::eq(Arc::as_ptr(other), held));
-    }
-
-    pub(super) fn vanished(&self) -> bool {
-        self.vanished.load(Ordering::SeqCst)
-    }
-
-    pub(super) async fn something_held(&self) {
-        let mut taken = self.taken.subscribe();
-        while lock(&self.held).is_empty() {
-            // An error would mean that `self` is gone.
-            drop(taken.changed().await);
-        }
-    }
-
-    pub(super) fn held(&self) -> Vec<Arc<Held>> {
-        lock(&self.held).clone()
-    }
-
-    pub(super) async fn drained(&self) {
-        // An error would mean that `self` is gone.
-        drop(self.draining.subscribe().wait_for(|draining| *draining).await);
-    }
-
-    /// Whether the store is about to be closed.
-    pub(super) fn closing(&self) -> bool {
-        self.kurultai.session().agents.is_closing()
-    }
-
     /// Stops the jobs at work and releases their tasks; returns how many those were.
     async fn stop(&self) -> usize {
-        let left = self.held();
-        left.iter().for_each(|held| held.halt(self, Stop::Drained));
-        let released = join_all(left.iter().map(|held| held.end(self, Outcome::Release))).await;
+        let left = self.holding.all();
+        left.iter().for_each(|held| held.halt(Stop::Drained));
+        let released = join_all(left.iter().map(|held| held.end(Outcome::Release))).await;
         let mut count = 0;
         for released in released {
             match released {
@@ -193,7 +135,7 @@ impl Shared {
 
     /// Waits until no job takes up a place.
     async fn idle(&self) {
-        drop(self.slots.acquire_many(self.settings.concurrency as u32).await);
+        drop(self.slots.acquire_many(self.at.settings.concurrency as u32).await);
     }
 
     /// Every free place, at least one.
@@ -208,18 +150,19 @@ impl Shared {
 
 /// Until nothing is claimed and nothing held any more.
 async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
-    let agents = &shared.kurultai.session().agents;
+    let agents = &shared.at.kurultai.session().agents;
     let Ok(_call) = agents.begin() else {
         shared.over.send_replace(true);
         return;
     };
     // Registering was the first beat.
-    let at_work = shared.kurultai.agents().at_work(&shared.settings.agent, shared.settings.heartbeat);
+    let at_work =
+        shared.at.kurultai.agents().at_work(&shared.at.settings.agent, shared.at.settings.heartbeat);
     let working = async {
         // That the store is closed ends the claim by itself, so that nothing is given to it that has to go back later.
         tokio::select! {
             biased;
-            () = shared.drained() => {}
+            () = shared.at.drained() => {}
             () = inbox.closed() => {}
             () = claim(&shared, &inbox) => {}
         }
@@ -227,7 +170,7 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
         tokio::select! {
             () = shared.idle() => {}
             () = agents.closing() => {
-                shared.draining.send_replace(true);
+                shared.at.drain();
                 shared.stop().await;
             }
         }
@@ -235,8 +178,8 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
     tokio::select! {
         () = working => {}
         () = renew(&shared) => {}
-        () = watch(&shared) => {}
-        () = watch_signs(&shared) => {}
+        () = watch(&shared.at, &shared.holding) => {}
+        () = watch_signs(&shared.holding) => {}
     }
     at_work.leave().await;
     shared.over.send_replace(true);
@@ -244,20 +187,22 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
 
 /// Until an error that no repetition mends. What a dropped claim was given is released by the queue.
 async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>) {
-    let Settings { agent, types, lease, wait, .. } = &shared.settings;
+    let Settings { agent, types, lease, wait, .. } = &shared.at.settings;
     loop {
         let mut slots = tokio::select! {
             slots = shared.free() => slots,
-            () = shared.kurultai.session().claims.closing() => return,
+            () = shared.at.kurultai.session().claims.closing() => return,
         };
         let mut claim = Claim::new(agent).max(slots.num_permits()).lease(*lease).wait(*wait).persistent(true);
         claim.types.clone_from(types);
-        match shared.kurultai.tasks().claim(claim).await {
+        match shared.at.kurultai.tasks().claim(claim).await {
             Ok(claimed) => {
                 for task in claimed {
                     let slot = slots.split(1).expect("no more tasks than were asked for");
                     // A job that nobody can pull any more is dropped here, and so released.
-                    drop(inbox.send(Ok(Job::new(shared, task, slot))));
+                    let held = Held::new(&shared.at, task, slot);
+                    shared.holding.add(&held);
+                    drop(inbox.send(Ok(Job::new(held))));
                 }
             }
             // Whoever closes the store while an agent works wants it to stop.
@@ -273,17 +218,17 @@ async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>)
 /// All leases at once, which the queue makes one statement of.
 async fn renew(shared: &Shared) {
     loop {
-        sleep(shared.settings.lease / 3).await;
-        let held = shared.held();
-        join_all(held.iter().filter(|held| held.renewable()).map(|held| held.renew(shared))).await;
+        sleep(shared.at.settings.lease / 3).await;
+        let held = shared.holding.all();
+        join_all(held.iter().filter(|held| held.renewable()).map(|held| held.renew())).await;
     }
 }
 
 impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = lock(&self.shared.held).len();
+        let held = self.shared.holding.all().len();
         f.debug_struct("Jobs")
-            .field("settings", &self.shared.settings)
+            .field("settings", &self.shared.at.settings)
             .field("held", &held)
             .finish_non_exhaustive()
     }

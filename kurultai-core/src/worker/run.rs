@@ -4,7 +4,8 @@ use super::{
     builder::Agent,
     ended::{Ended, Limits, Wish},
     handlers::{BoxError, Run, raised, returned},
-    job::{Context, Job, Stop, is_gone},
+    held::{Stop, is_gone},
+    job::{Context, Job},
     signals::Signals,
 };
 use crate::{

@@ -2,8 +2,8 @@
 
 use super::{
     ended::Ended,
-    job::{Held, Stop},
-    jobs::Shared,
+    held::{Held, Stop},
+    holding::Holding,
     settings::OnStall,
 };
 use std::{sync::Arc, time::Duration};
@@ -14,17 +14,17 @@ const SELDOM: Duration = Duration::from_secs(1);
 const OFTEN: Duration = Duration::from_millis(10);
 
 /// For ever.
-pub(super) async fn watch_signs(shared: &Arc<Shared>) {
+pub(super) async fn watch_signs(holding: &Holding) {
     loop {
-        shared.something_held().await;
+        holding.something().await;
         let mut next = SELDOM;
-        for held in shared.held() {
-            let (stall_after, then) = held.stall_limit(&shared.settings);
+        for held in holding.all() {
+            let (stall_after, then) = held.stall_limit();
             let silence = held.silence();
             if silence < stall_after {
                 next = next.min(stall_after - silence);
             } else if held.stalls() {
-                shared.runtime.spawn(stalled(shared.clone(), held, silence, then));
+                held.at.runtime.clone().spawn(stalled(held, silence, then));
             }
         }
         sleep(next.max(OFTEN)).await;
@@ -32,12 +32,12 @@ pub(super) async fn watch_signs(shared: &Arc<Shared>) {
 }
 
 /// In a task of its own: the store may not answer.
-async fn stalled(shared: Arc<Shared>, held: Arc<Held>, silence: Duration, then: OnStall) {
+async fn stalled(held: Arc<Held>, silence: Duration, then: OnStall) {
     match then {
         OnStall::Report => {
-            shared.settings.listener.stalled(&held.task, silence);
-            held.renew(&shared).await;
+            held.at.settings.listener.stalled(&held.task, silence);
+            held.renew().await;
         }
-        OnStall::Release => held.cut_short(&shared, Stop::Stalled, Ended::Stalled(silence)).await,
+        OnStall::Release => held.cut_short(Stop::Stalled, Ended::Stalled(silence)).await,
     }
 }

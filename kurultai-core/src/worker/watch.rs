@@ -2,8 +2,9 @@
 //! if later.
 
 use super::{
-    job::{Held, is_closed},
-    jobs::Shared,
+    held::{Held, is_closed},
+    holding::Holding,
+    workplace::Workplace,
 };
 use crate::{error::Result, events::Event};
 use futures::future::join_all;
@@ -18,14 +19,14 @@ const TURN: Duration = Duration::from_secs(60);
 const REQUESTS: &[&str] = &["task.cancel_requested", "task.suspend_requested"];
 
 /// For ever.
-pub(super) async fn watch(shared: &Shared) {
+pub(super) async fn watch(at: &Workplace, holding: &Holding) {
     loop {
-        shared.something_held().await;
+        holding.something().await;
         sleep(SHORT).await;
-        if long_held(shared).is_empty() {
+        if long_held(holding).is_empty() {
             continue;
         }
-        match listen(shared).await {
+        match listen(at, holding).await {
             Err(error) if is_closed(&error) => return pending().await,
             Err(error) => {
                 tracing::debug!(%error, "that a task is to stop is heard later");
@@ -37,31 +38,31 @@ pub(super) async fn watch(shared: &Shared) {
 }
 
 /// As long as something is held for long.
-async fn listen(shared: &Shared) -> Result<()> {
-    let events = shared.kurultai.events();
+async fn listen(at: &Workplace, holding: &Holding) -> Result<()> {
+    let events = at.kurultai.events();
     // First: what happens after the look is behind it.
     let mut position = events.position().await?;
-    let held = long_held(shared);
+    let held = long_held(holding);
     for held in &held {
         held.first_look();
     }
-    renew(shared, held).await;
+    renew(held).await;
     let hearing = async {
         loop {
             let page = events.next_about(REQUESTS, position, TURN * 2).await?;
             position = page.next;
-            renew(shared, named(shared, &page.events)).await;
+            renew(named(holding, &page.events)).await;
         }
     };
     // One that was asked to stop before it was held is in no event to come.
     let looking = async {
         loop {
             sleep(SHORT).await;
-            let held = long_held(shared);
+            let held = long_held(holding);
             if held.is_empty() {
                 return;
             }
-            renew(shared, held.into_iter().filter(|held| held.first_look()).collect()).await;
+            renew(held.into_iter().filter(|held| held.first_look()).collect()).await;
         }
     };
     tokio::select! {
@@ -71,16 +72,16 @@ async fn listen(shared: &Shared) -> Result<()> {
     }
 }
 
-fn long_held(shared: &Shared) -> Vec<Arc<Held>> {
-    shared.held().into_iter().filter(|held| held.since.elapsed() >= SHORT).collect()
+fn long_held(holding: &Holding) -> Vec<Arc<Held>> {
+    holding.all().into_iter().filter(|held| held.since.elapsed() >= SHORT).collect()
 }
 
-fn named(shared: &Shared, events: &[Event]) -> Vec<Arc<Held>> {
+fn named(holding: &Holding, events: &[Event]) -> Vec<Arc<Held>> {
     let named = |held: &Arc<Held>| events.iter().any(|e| e.task_id.as_deref() == Some(&held.task.id));
-    shared.held().into_iter().filter(named).collect()
+    holding.all().into_iter().filter(named).collect()
 }
 
 /// The store says what its holder should do, and why.
-async fn renew(shared: &Shared, held: Vec<Arc<Held>>) {
-    join_all(held.iter().filter(|held| held.renewable()).map(|held| held.renew(shared))).await;
+async fn renew(held: Vec<Arc<Held>>) {
+    join_all(held.iter().filter(|held| held.renewable()).map(|held| held.renew())).await;
 }

@@ -1,11 +1,10 @@
 //! Who is dead from now on, and who lives again.
 
-use super::signs;
+use super::{leases::end_leases, signs};
 use crate::{
     agents::{Declared, Says, Term, Verdict},
     error::Result,
     sqlite::{events, tx::Tx},
-    tasks::rules::NOW,
 };
 use rusqlite::params;
 
@@ -31,11 +30,4 @@ pub(super) fn declare(tx: &Tx<'_>, verdicts: &[Verdict], under: Option<&Term>) -
         events::append_one(tx, topic, Some(&agent), None, Some(verdict.told(sign, tx.now, under)))?;
     }
     Ok(declared)
-}
-
-/// Ends the leases of an agent: its tasks are due. Returns whether there were any.
-pub(super) fn end_leases(tx: &Tx<'_>, agent: &str) -> Result<bool> {
-    let sql = "update or fail task set due_at = ?4, revision = revision + 1, updated_at = ?2
-        where ns = ?1 and due_at is not null and due_at > ?2 and status = 'in_progress' and claimed_by = ?3";
-    Ok(tx.run(sql, params![tx.ns, tx.now, agent, NOW])? > 0)
 }

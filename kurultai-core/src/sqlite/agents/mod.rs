@@ -1,6 +1,7 @@
 //! The registry's statements and those of liveness.
 
 mod declare;
+mod leases;
 mod registry;
 mod signs;
 

@@ -1,6 +1,6 @@
 //! Who is there.
 
-use super::declare::end_leases;
+use super::leases::end_leases;
 use crate::{
     agents::{AgentInfo, AgentStatus, AgentUpdate, Deregistered, NewAgent},
     clock::{Micros, time},
