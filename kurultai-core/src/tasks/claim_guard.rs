@@ -25,6 +25,8 @@ impl ClaimGuard {
         finish: Arc<Finishes>,
         under_way: Option<Arc<OwnedCall>>,
     ) -> Self {
+        // With nothing in it nothing can go back, and whoever has it may wait for work.
+        let under_way = under_way.filter(|_| !claimed.is_empty());
         ClaimGuard { claimed, settled, finish, under_way, runtime: Handle::current() }
     }
 

@@ -27,6 +27,7 @@ cases![
     a_waiting_claim_hears_of_other_processes,
     a_waiting_claim_hears_of_each_capability_that_comes_elsewhere,
     a_claim_that_nobody_waits_for_any_more_is_given_back,
+    a_waiting_claim_hears_of_the_close,
     an_empty_queue_answers_at_once,
 ];
 
@@ -324,6 +325,18 @@ async fn a_claim_that_nobody_waits_for_any_more_is_given_back(team: Team) {
     let stats = team.k.tasks().stats().await.unwrap();
     assert_eq!(stats.by_status.values().sum::<u64>(), 40);
     assert_eq!(left as u64 + stats.by_status.get(&Status::Pending).copied().unwrap_or(0), 40);
+}
+
+async fn a_waiting_claim_hears_of_the_close(team: Team) {
+    team.agent("temujin", &[]).await;
+    let waiting = tokio::spawn({
+        let tasks = team.k.tasks();
+        async move { tasks.claim(Claim::new("temujin").wait(Duration::from_secs(600))).await }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let close = tokio::time::timeout(Duration::from_secs(30), team.k.clone().close());
+    close.await.expect("nobody waits for the end of the wait");
+    assert_eq!(code(waiting.await.unwrap()), "store.closed");
 }
 
 async fn an_empty_queue_answers_at_once(team: Team) {
