@@ -72,7 +72,7 @@ fn a_sidecar_says_that_it_is_ready_and_ends_gracefully() {
     assert_eq!(shell.json(&["agents", "show", "temujin"])["display_name"], "Temüjin");
     let first = shell.json(&["agents", "show", "kublai"])["infra_heartbeat"].clone();
     while shell.json(&["agents", "show", "kublai"])["infra_heartbeat"] == first {
-        thread::sleep(Duration::from_millis(50));
+        thread::yield_now();
     }
     let (code, log) = sidecar.terminate();
     assert_eq!(code, Some(0), "{log}");

@@ -70,7 +70,9 @@ mod tests {
     #[test]
     fn breaker_resets_after_60_s() {
         let (mut breaker, now) = (Breaker::new(3), monotonic());
-        (0..3).for_each(|_| drop(breaker.failed(now, 0.5)));
+        (0..3).for_each(|_| {
+            breaker.failed(now, 0.5);
+        });
         let second = Duration::from_secs(1);
         assert_eq!(breaker.pause(now + PAUSE - second), second);
         let later = now + PAUSE;
@@ -86,8 +88,8 @@ mod tests {
     fn a_success_forgets_the_failures_before() {
         let (mut breaker, now) = (Breaker::new(3), monotonic());
         for _ in 0..5 {
-            drop(breaker.failed(now, 0.5));
-            drop(breaker.failed(now, 0.5));
+            breaker.failed(now, 0.5);
+            breaker.failed(now, 0.5);
             breaker.succeeded();
         }
         assert_eq!(breaker.pause(now), Duration::ZERO);

@@ -106,11 +106,15 @@ async fn one_of_two_handlers_may_hang(team: Team) {
     team.add(task("lives").priority_weight(0.1)).await;
     let agent =
         worker().concurrency(2).stall_after(SILENCE).task("review", |ctx: Context, _: Value| async move {
-            while ctx.task.title == "lives" {
-                ctx.progress(0.5).await?;
+            if ctx.task.title == "hangs" {
+                pending::<()>().await;
+            }
+            loop {
+                if let Err(error) = ctx.progress(0.5).await {
+                    return Err::<(), BoxError>(error.into());
+                }
                 sleep(Duration::from_millis(20)).await;
             }
-            pending::<Result<(), BoxError>>().await
         });
     run(&team, agent, async {
         is(&team, Health::Stuck).await;
