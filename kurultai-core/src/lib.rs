@@ -30,6 +30,7 @@ mod extensions;
 pub mod ids;
 pub mod json;
 pub mod kurultai;
+pub mod messages;
 mod namespaces;
 #[cfg(feature = "neo4j")]
 mod neo4j;

@@ -1,0 +1,1 @@
+//! The envelope that existing teams have on the wire.
