@@ -3,6 +3,7 @@
 use crate::{
     check,
     clock::Clock,
+    messages::Identity,
     error::{Error, Kind, Result},
     tasks::RetryPolicy,
 };
@@ -15,6 +16,7 @@ pub struct Config {
     pub(crate) location: Location,
     pub(crate) namespace: String,
     pub(crate) clock: Clock,
+    pub(crate) identities: Vec<Identity>,
     pub(crate) migrate: bool,
     pub(crate) background: bool,
     pub(crate) defaults: TaskDefaults,
@@ -88,6 +90,7 @@ impl Config {
             location: location(url)?,
             namespace: "default".to_owned(),
             clock: Clock::Store,
+            identities: vec![],
             migrate: true,
             background: true,
             defaults: TaskDefaults::from_env()?,
@@ -115,6 +118,13 @@ impl Config {
         check::agent("namespace", namespace)?;
         namespace.clone_into(&mut self.namespace);
         Ok(self)
+    }
+
+    /// Whom this process speaks for: an agent, and what signs for it. Given several times, it may say each time who the
+    /// sender is.
+    pub fn identity(mut self, identity: impl Into<Identity>) -> Self {
+        self.identities.push(identity.into());
+        self
     }
 
     /// A clock that tests move.

@@ -10,6 +10,7 @@ use crate::{
     config::{Config, Location},
     error::{Error, Result},
     events::{Events, LogReader, SubscriptionManager},
+    messages::{KeyStore, Keys, Mailbox, MessageUpkeep, Messages},
     namespaces::NamespaceInfo,
     news::News,
     session::Session,
@@ -27,6 +28,9 @@ pub struct Kurultai {
     tasks: Tasks,
     task_upkeep: Arc<TaskUpkeep>,
     agents: Agents,
+    messages: Messages,
+    message_upkeep: Arc<MessageUpkeep>,
+    keys: Keys,
     events: Events,
     reader: Arc<LogReader>,
     session: Arc<Session>,
@@ -69,7 +73,7 @@ impl Kurultai {
 
     fn on<S>(store: Arc<S>, config: Config) -> Self
     where
-        S: Store + TaskQueue + HeartbeatWriter + SubscriptionManager + 'static,
+        S: Store + TaskQueue + HeartbeatWriter + Mailbox + KeyStore + SubscriptionManager + 'static,
     {
         let (news, background) = (News::new(), config.background);
         let session = Session::new(config, news.clone());
@@ -77,10 +81,17 @@ impl Kurultai {
         let events = Events::new(store.clone(), reader.clone(), session.clone());
         let (tasks, task_upkeep) =
             Tasks::new(store.clone(), store.clone(), events.clone(), store.batch_limit(), session.clone());
-        upkeep::start(news, store.clone(), vec![reader.clone(), task_upkeep.clone()], background);
+        let limit = store.batch_limit();
+        let message_upkeep = MessageUpkeep::new(store.clone(), news.clone());
+        let rooms: Vec<Arc<dyn upkeep::Upkeep>> =
+            vec![reader.clone(), task_upkeep.clone(), message_upkeep.clone()];
+        upkeep::start(news, store.clone(), rooms, background);
         Kurultai {
             tasks,
             agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone()),
+            messages: Messages::new(store.clone(), store.clone(), events.clone(), limit, session.clone()),
+            message_upkeep,
+            keys: Keys::new(store.clone(), session.clone()),
             events,
             task_upkeep,
             store,
@@ -97,6 +108,16 @@ impl Kurultai {
     /// Who is there.
     pub fn agents(&self) -> Agents {
         self.agents.clone()
+    }
+
+    /// Who said what.
+    pub fn messages(&self) -> Messages {
+        self.messages.clone()
+    }
+
+    /// By which keys the team knows its agents.
+    pub fn keys(&self) -> Keys {
+        self.keys.clone()
     }
 
     /// What happened.
@@ -129,7 +150,8 @@ impl Kurultai {
     /// CLAIMED and COMPLETED are drawn; about once a minute priorities age and old tasks and events are removed. Safe to
     /// call at any time, from any process.
     pub async fn maintain(&self) -> Result<()> {
-        self.task_upkeep.maintain().await
+        self.task_upkeep.maintain().await?;
+        self.message_upkeep.maintain().await
     }
 
     /// Takes over tasks and agents that other programs wrote under the contract's names: on Neo4j, nodes labelled

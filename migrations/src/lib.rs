@@ -4,6 +4,12 @@
 /// One step: its number, its name and the statements, separated by `;` at a line's end.
 pub type Step = (u32, &'static str, &'static str);
 
-pub const SQLITE: &[Step] = &[(1, "tasks", include_str!("../sqlite/0001_tasks.sql"))];
+pub const SQLITE: &[Step] = &[
+    (1, "tasks", include_str!("../sqlite/0001_tasks.sql")),
+    (2, "messages", include_str!("../sqlite/0002_messages.sql")),
+];
 
-pub const NEO4J: &[Step] = &[(1, "tasks", include_str!("../neo4j/0001_tasks.cypher"))];
+pub const NEO4J: &[Step] = &[
+    (1, "tasks", include_str!("../neo4j/0001_tasks.cypher")),
+    (2, "messages", include_str!("../neo4j/0002_messages.cypher")),
+];

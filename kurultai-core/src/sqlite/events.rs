@@ -37,6 +37,19 @@ pub(super) fn append_one(
     tx.run(sql, params![key(tx, before + 1), topic, task, source, payload, tx.now]).map(drop)
 }
 
+/// One event for each source, with the id of a task or of none, and a payload.
+pub(super) fn append_of(tx: &Tx<'_>, topic: &str, events: &[(&str, Option<&str>, String)]) -> Result<()> {
+    let before = take(tx, events.len())?;
+    let sql = "insert or fail into event(key, topic, task, source, data, created_at)
+        values(?1, ?2, (select n from task where ns = ?7 and id = ?3), ?4, ?5, ?6)";
+    let mut each = tx.each(sql)?;
+    for (index, (source, task, payload)) in events.iter().enumerate() {
+        let key = key(tx, before + 1 + index as i64);
+        each.run(params![key, topic, task, source, payload, tx.now, tx.ns])?;
+    }
+    Ok(())
+}
+
 /// Where the event of this number stands.
 pub(super) fn key(tx: &Tx<'_>, seq: i64) -> i64 {
     (tx.ns << 44) + seq

@@ -10,6 +10,7 @@ mod files;
 mod guard;
 mod job;
 mod jump;
+mod messages;
 mod namespaces;
 mod readers;
 mod schema;
@@ -38,7 +39,7 @@ pub(crate) use store::SqliteStore;
 impl SqliteStore {
     pub(crate) async fn open(config: &Config) -> Result<Self> {
         SqliteStore::start(config, |tx, epoch, ahead| {
-            jump::settle(tx, epoch, ahead, &[tasks::shift, agents::shift])
+            jump::settle(tx, epoch, ahead, &[tasks::shift, agents::shift, messages::shift])
         })
         .await
     }

@@ -1,0 +1,189 @@
+//! The stores' contracts for messages and keys.
+
+use super::{
+    keys::{AgentKey, KeyState},
+    types::{MessageStatus, Sent, Unread},
+    wrap::Wrapped,
+};
+pub use crate::batch::Batch;
+use crate::{clock::Micros, error::Result, store::Sealed};
+use async_trait::async_trait;
+use std::{fmt, time::Duration};
+
+/// What a store does for messages. Sealed: the library brings its stores.
+#[async_trait]
+pub trait Mailbox: Sealed + fmt::Debug + Send + Sync {
+    /// Admits messages, all of a unit in one transaction or none; each has an event `message.received`. A key that
+    /// does not verify any more, an id that was there before and a full inbox refuse the unit.
+    async fn put(&self, units: Batch<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>>;
+
+    /// Gives messages to whom they are for, urgent ones first, then the oldest; nobody else is given them until they are
+    /// visible again.
+    async fn fetch(&self, requests: Batch<Fetch>) -> Result<Vec<Result<Vec<Stored>>>>;
+
+    /// Ends deliveries, all in one transaction; each has its own answer.
+    async fn settle(&self, units: Batch<Vec<Settle>>) -> Result<Vec<Result<Vec<Result<Settled>>>>>;
+
+    /// What waits for one of these audiences.
+    async fn unread(&self, audiences: Vec<String>) -> Result<Unread>;
+
+    /// Messages in the order in which they were sent, at most `limit`.
+    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Vec<Stored>>;
+
+    /// Ends what has expired and what was delivered too often, at most `limit` of each; each has an event. Returns how
+    /// many those were.
+    async fn sweep(&self, limit: usize) -> Result<usize>;
+
+    /// Notes what was refused at the door. Returns how often the like was refused in this minute.
+    async fn refused(&self, refusal: Refusal) -> Result<u64>;
+}
+
+/// What a store does for keys. Sealed: the library brings its stores.
+#[async_trait]
+pub trait KeyStore: Sealed + fmt::Debug + Send + Sync {
+    /// The keys of an agent, or of all, in the order of their agents and ids.
+    async fn keys(&self, agent: Option<&str>) -> Result<Vec<AgentKey>>;
+
+    /// Stores new keys, and changes others where they are still in the state that is named, all in one transaction or none.
+    /// Fails with `key.conflict` where an id is taken or a state has changed.
+    async fn put(&self, new: Vec<AgentKey>, changed: Vec<(KeyState, AgentKey)>) -> Result<()>;
+
+    /// Replaces wrapped secrets, all in one transaction or none: each only where it is still wrapped as it was;
+    /// `key.conflict` where one is not.
+    async fn rewrap(&self, secrets: Vec<Rewrapped>) -> Result<()>;
+}
+
+/// A message on its way into the store. Made by signing or by verifying alone.
+#[derive(Debug, Clone)]
+pub struct Post {
+    pub(crate) id: String,
+    pub(crate) sender: String,
+    pub(crate) key_id: String,
+    pub(crate) to: String,
+    pub(crate) message_type: String,
+    pub(crate) body: String,
+    pub(crate) task_id: Option<String>,
+    pub(crate) reply_to: Option<String>,
+    pub(crate) dedupe_key: Option<String>,
+    pub(crate) urgent: bool,
+    pub(crate) expires_at: Micros,
+    pub(crate) token: String,
+    /// 2, or 1 for the legacy envelope.
+    pub(crate) version: u8,
+}
+
+impl Post {
+    /// What its event says.
+    pub(crate) fn told(&self) -> String {
+        let Post { id, to, message_type, reply_to, urgent, .. } = self;
+        let mut told = serde_json::json!({ "id": id, "to": to, "type": message_type });
+        if let Some(reply_to) = reply_to {
+            told["reply_to"] = reply_to.as_str().into();
+        }
+        if *urgent {
+            told["urgent"] = true.into();
+        }
+        told.to_string()
+    }
+}
+
+/// Who wants messages.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// Who gets them.
+    pub(crate) agent: String,
+    /// The agent, and the roles that it holds.
+    pub(crate) audiences: Vec<String>,
+    pub(crate) types: Option<Vec<String>>,
+    pub(crate) max: usize,
+    /// How long nobody else is given them.
+    pub(crate) visible: Duration,
+    /// Only the answer to this message.
+    pub(crate) reply_to: Option<String>,
+}
+
+/// A message as the store has it. What it says is in the token alone.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub(crate) id: String,
+    pub(crate) token: String,
+    pub(crate) thread: String,
+    pub(crate) urgent: bool,
+    pub(crate) status: MessageStatus,
+    pub(crate) delivery: u32,
+    pub(crate) code: Option<String>,
+    pub(crate) created_at: Micros,
+    pub(crate) expires_at: Micros,
+    /// The key that the sender's row names, as it is now.
+    pub(crate) key: Option<AgentKey>,
+    /// The store's clock.
+    pub(crate) now: Micros,
+}
+
+/// Which messages to read.
+#[derive(Debug, Clone)]
+pub enum Which {
+    /// To these audiences.
+    To(Vec<String>),
+    /// From an agent.
+    From(String),
+    /// Of a thread.
+    Thread(String),
+    /// All.
+    All,
+}
+
+/// How a delivery ends.
+#[derive(Debug, Clone)]
+pub struct Settle {
+    pub(crate) id: String,
+    /// The fence.
+    pub(crate) delivery: u32,
+    pub(crate) ending: Ending,
+}
+
+/// What becomes of a message that was delivered.
+#[derive(Debug, Clone)]
+pub enum Ending {
+    /// It is acknowledged.
+    Acknowledge,
+    /// It has failed.
+    Fail {
+        /// Why, for programs.
+        code: String,
+        /// Why, in words.
+        reason: String,
+    },
+    /// It is visible again after this time.
+    Again(Duration),
+}
+
+/// How a message stands after its delivery has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Its id.
+    pub id: String,
+    /// How it stands.
+    pub status: MessageStatus,
+    /// It had ended so before.
+    pub repeated: bool,
+}
+
+/// A wrapped secret in place of another.
+#[derive(Debug, Clone)]
+pub struct Rewrapped {
+    pub(crate) agent: String,
+    pub(crate) key_id: String,
+    pub(crate) was: Wrapped,
+    pub(crate) secret: Wrapped,
+}
+
+/// What was refused at the door.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Who it claims to be from; nobody has proved that.
+    pub(crate) sender: String,
+    pub(crate) code: &'static str,
+    /// The SHA-256 of what was refused.
+    pub(crate) hash: String,
+}

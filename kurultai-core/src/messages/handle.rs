@@ -1,0 +1,398 @@
+//! What users call: `kurultai.messages()`.
+
+use super::{
+    Identity, KeyList,
+    contract::{Ending, Fetch, KeyStore, Mailbox, Post, Refusal, Settle, Settled, Stored, Which},
+    hot::Hot,
+    opening::opened,
+    token::{self, Draft, Expect, Token},
+    types::{AgentMessage, Inbox, MessageFilter, MessagePage, NewMessage, Receipt, Sent, Unread},
+};
+use crate::{
+    check,
+    clock::{monotonic, time},
+    error::{Error, Kind, Result},
+    events::{Event, Events},
+    session::Session,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tracing::instrument;
+
+/// How often an inbox that waits looks whether something is visible again.
+const AGAIN: Duration = Duration::from_secs(10);
+const RECEIVED: &[&str] = &["message.received"];
+
+/// Signed messages between the agents of one team. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Messages {
+    mailbox: Arc<dyn Mailbox>,
+    keys: Arc<dyn KeyStore>,
+    hot: Arc<Hot>,
+    events: Events,
+    session: Arc<Session>,
+}
+
+impl Messages {
+    pub(crate) fn new(
+        mailbox: Arc<dyn Mailbox>,
+        keys: Arc<dyn KeyStore>,
+        events: Events,
+        limit: usize,
+        session: Arc<Session>,
+    ) -> Self {
+        let hot = Arc::new(Hot::new(&mailbox, limit));
+        Messages { mailbox, keys, hot, events, session }
+    }
+
+    /// Signs a message with the handle's identity and puts it into its recipient's inbox, with an event
+    /// `message.received`.
+    ///
+    /// Errors: `input.invalid`, `input.payload`; `config.identity` where the handle has no identity of the sender;
+    /// `key.unknown`, `key.revoked`, `key.expired` where the team does not know the key or no more; `limit.inbox` (retry)
+    /// where 10,000 messages wait for the recipient. After `store.outcome_unknown` repeat it with a dedupe key. Cancel
+    /// safe: a dropped call may still send.
+    pub async fn send(&self, message: NewMessage) -> Result<Sent> {
+        let mut sent = self.send_many(vec![message]).await?;
+        sent.pop().ok_or_else(|| Error::internal("a message without an answer"))
+    }
+
+    /// Sends many, all in one transaction or none. Errors as [`send`](Self::send), which name the row.
+    #[instrument(level = "debug", skip_all, fields(count = messages.len()))]
+    pub async fn send_many(&self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
+        let many = messages.len() > 1;
+        let mut posts = Vec::with_capacity(messages.len());
+        for (index, message) in messages.into_iter().enumerate() {
+            let signed = self.signed(message);
+            posts.push(signed.map_err(|error| if many { error.of_row("message", index) } else { error })?);
+        }
+        if posts.is_empty() {
+            return Ok(vec![]);
+        }
+        self.put(posts).await
+    }
+
+    fn signed(&self, message: NewMessage) -> Result<Post> {
+        let identity = self.identity(message.sender.as_deref())?;
+        if let Some(key) = &message.dedupe_key {
+            check::text("dedupe_key", key, 256)?;
+        }
+        let mut draft = Draft::new(
+            identity.agent(),
+            message.to,
+            message.message_type,
+            time(self.session.config.clock.now()),
+        )
+        .namespace(&self.session.config.namespace)
+        .body(message.body);
+        (draft.task, draft.reply_to, draft.lifetime) = (message.task_id, message.reply_to, message.ttl);
+        let token = token::sign(&draft, identity.signer())?;
+        let expires_at = token::expires_at(&draft)?.timestamp_micros();
+        Ok(Post {
+            id: draft.id,
+            sender: draft.sender,
+            key_id: identity.signer().key_id().to_owned(),
+            to: draft.audience,
+            message_type: draft.message_type,
+            body: draft.body.as_str().to_owned(),
+            task_id: draft.task,
+            reply_to: draft.reply_to,
+            dedupe_key: message.dedupe_key,
+            urgent: message.urgent,
+            expires_at,
+            token,
+            version: 2,
+        })
+    }
+
+    /// The identity of this agent, or the only one.
+    fn identity(&self, agent: Option<&str>) -> Result<&Identity> {
+        let identities = &self.session.config.identities;
+        let found = match (agent, identities.as_slice()) {
+            (Some(agent), all) => all.iter().find(|identity| identity.agent() == agent),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        found.ok_or_else(|| {
+            let message = match (agent, identities.len()) {
+                (Some(agent), _) => format!("this handle cannot sign as {agent:?}; open the team with its identity"),
+                (None, 0) => "this handle has no identity to sign with; open the team with one".to_owned(),
+                (None, count) => format!("this handle has {count} identities; say which is the sender"),
+            };
+            Error::new(Kind::Config, "config.identity", message)
+        })
+    }
+
+    async fn put(&self, posts: Vec<Post>) -> Result<Vec<Sent>> {
+        let _call = self.session.calls.begin()?;
+        let sent = self.hot.put.call(posts).await?;
+        self.session.news.announce_events();
+        Ok(sent)
+    }
+
+    /// Admits a token that came from outside, once: verifies it and puts it into its recipient's inbox. What is refused
+    /// is counted in the store, by who it claims to be from, why, and the minute.
+    ///
+    /// Errors: `sig.missing`, `sig.malformed`, `sig.algorithm`, `sig.mismatch`, `sig.expired`, `sig.from_future`,
+    /// `sig.wrong_namespace`, `sig.replayed`; `key.unknown`, `key.revoked`, `key.expired`; `limit.inbox` (retry). Cancel
+    /// safe: a dropped call may still admit it, and a repetition is `sig.replayed`.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn accept(&self, token: &str) -> Result<Sent> {
+        let admitted = async {
+            let post = self.verified(token).await?;
+            let mut sent = self.put(vec![post]).await?;
+            sent.pop().ok_or_else(|| Error::internal("a message without an answer"))
+        };
+        let admitted = admitted.await;
+        if let Err(error) = &admitted
+            && error.kind() == Kind::Denied
+        {
+            self.note(token, error).await;
+        }
+        admitted
+    }
+
+    async fn verified(&self, text: &str) -> Result<Post> {
+        let namespace = self.session.config.namespace.clone();
+        let keys = KeyList { namespace: namespace.clone(), keys: self.keys.keys(None).await? };
+        let expect = Expect { namespace, audiences: vec![], now: time(self.session.config.clock.now()) };
+        let token = token::verify(text, &keys, &expect)?.into_inner();
+        let Token { id, sender, key_id, audience, message_type, body, task, reply_to, expires_at, .. } = token;
+        Ok(Post {
+            id,
+            sender,
+            key_id,
+            to: audience,
+            message_type,
+            body: body.as_str().to_owned(),
+            task_id: task,
+            reply_to,
+            dedupe_key: None,
+            urgent: false,
+            expires_at: expires_at.timestamp_micros(),
+            token: text.to_owned(),
+            version: 2,
+        })
+    }
+
+    async fn note(&self, token: &str, error: &Error) {
+        let hash = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sender = token::claimed_sender(token).unwrap_or_default();
+        let refusal = Refusal { sender, code: error.code(), hash };
+        if let Err(error) = self.mailbox.refused(refusal).await {
+            tracing::warn!(%error, "that a message was refused was not noted");
+        }
+    }
+
+    /// Messages for an agent, urgent ones first, then the oldest. Nobody else is given them for `visible`; whoever has
+    /// them acknowledges or rejects each within that time, else it is delivered again, five times in all. What is no
+    /// longer signed by a good key, or was delivered too often, leaves the inbox as `failed`, with an event for its
+    /// sender. Where there is none it waits up to `wait` and returns as soon as one comes.
+    ///
+    /// Errors: `input.invalid`, `config.identity` where neither the request nor the handle says for whom. Cancel safe:
+    /// what a dropped call was given is visible again when its time is over.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn inbox(&self, request: Inbox) -> Result<Vec<AgentMessage>> {
+        let agent = match &request.agent {
+            Some(agent) => agent.clone(),
+            None => self.identity(None)?.agent().to_owned(),
+        };
+        check::agent("agent", &agent)?;
+        if !(1..=1000).contains(&request.max) {
+            return Err(Error::invalid("max", request.max, "1 to 1000"));
+        }
+        check::lease(request.visible)?;
+        if let Some(types) = &request.types {
+            check::names("types", types)?;
+        }
+        let deadline = monotonic() + request.wait.min(Duration::from_secs(86_400));
+        let fetch = Fetch {
+            audiences: vec![agent.clone()],
+            agent,
+            types: request.types,
+            max: request.max,
+            visible: request.visible,
+            reply_to: None,
+        };
+        self.fetch_until(fetch, deadline).await
+    }
+
+    async fn fetch_until(&self, fetch: Fetch, deadline: Instant) -> Result<Vec<AgentMessage>> {
+        loop {
+            // First: what comes after the fetch is behind it.
+            let position = if monotonic() < deadline { self.events.position().await? } else { 0 };
+            let (stored, given) = self.fetch(fetch.clone()).await?;
+            if !given.is_empty() || (stored == 0 && monotonic() >= deadline) {
+                return Ok(given);
+            }
+            if stored == 0 {
+                self.hear(&fetch.audiences, position, deadline).await?;
+            }
+        }
+    }
+
+    /// How many there were, and those that are good.
+    async fn fetch(&self, fetch: Fetch) -> Result<(usize, Vec<AgentMessage>)> {
+        let _call = self.session.calls.begin()?;
+        let audiences = fetch.audiences.clone();
+        let stored = self.hot.fetch.call(fetch).await?;
+        let count = stored.len();
+        let (mut given, mut bad) = (Vec::with_capacity(count), vec![]);
+        for stored in stored {
+            match opened(&stored, &self.session.config.namespace, &audiences) {
+                Ok(message) => given.push(message),
+                Err(error) => bad.push(failed(&stored, &error)),
+            }
+        }
+        if !bad.is_empty() {
+            drop(self.hot.settle.call(bad).await?);
+            self.session.news.announce_events();
+        }
+        Ok((count, given))
+    }
+
+    /// Until a message for one of them has come, or it is time to look again.
+    async fn hear(&self, audiences: &[String], position: i64, deadline: Instant) -> Result<()> {
+        let deadline = deadline.min(monotonic() + AGAIN);
+        let mut position = position;
+        loop {
+            let wait = deadline.saturating_duration_since(monotonic());
+            if wait.is_zero() {
+                return Ok(());
+            }
+            let page = self.events.next_about(RECEIVED, position, wait).await?;
+            position = page.next;
+            if page.events.iter().any(|event| told(event, "to").is_some_and(|to| audiences.contains(&to))) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Says that messages were taken in. A repetition has the same answer, marked `repeated`. Each has its own answer:
+    /// `lease.lost` where it was given to somebody else meanwhile or has left the inbox, `message.not_found`. Cancel
+    /// safe: a dropped call may still acknowledge.
+    #[instrument(level = "debug", skip_all, fields(count = receipts.len()))]
+    pub async fn ack(&self, receipts: &[Receipt]) -> Result<Vec<Result<Settled>>> {
+        self.settle(receipts, &Ending::Acknowledge).await
+    }
+
+    /// Refuses a message for good: it is `failed`, and its sender hears of it by the event `message.failed`. Errors as
+    /// [`ack`](Self::ack), `input.invalid`.
+    pub async fn reject(&self, receipt: &Receipt, reason: &str) -> Result<Settled> {
+        check::text("reason", reason, 1_000)?;
+        let ending = Ending::Fail { code: "message.rejected".to_owned(), reason: reason.to_owned() };
+        let mut settled = self.settle(std::slice::from_ref(receipt), &ending).await?;
+        settled.pop().unwrap_or_else(|| Err(Error::internal("a delivery without an answer")))
+    }
+
+    /// Gives a message back, to be delivered again after this time; it counts as delivered. Errors as
+    /// [`ack`](Self::ack).
+    pub async fn retry(&self, receipt: &Receipt, after: Duration) -> Result<Settled> {
+        check::span("after", after)?;
+        let mut settled = self.settle(std::slice::from_ref(receipt), &Ending::Again(after)).await?;
+        settled.pop().unwrap_or_else(|| Err(Error::internal("a delivery without an answer")))
+    }
+
+    async fn settle(&self, receipts: &[Receipt], ending: &Ending) -> Result<Vec<Result<Settled>>> {
+        if receipts.is_empty() {
+            return Ok(vec![]);
+        }
+        let settle = |receipt: &Receipt| Settle {
+            id: receipt.id.clone(),
+            delivery: receipt.delivery,
+            ending: ending.clone(),
+        };
+        let _call = self.session.calls.begin()?;
+        let settled = self.hot.settle.call(receipts.iter().map(settle).collect()).await?;
+        self.session.news.announce_events();
+        Ok(settled)
+    }
+
+    /// How many messages wait for an agent, or for the handle's identity. Errors: `config.identity`. Cancel safe.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn unread(&self, agent: Option<&str>) -> Result<Unread> {
+        let agent = match agent {
+            Some(agent) => agent.to_owned(),
+            None => self.identity(None)?.agent().to_owned(),
+        };
+        check::agent("agent", &agent)?;
+        self.mailbox.unread(vec![agent]).await
+    }
+
+    /// Everything that was said in an exchange, in the order in which it came. Errors: `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn thread(&self, id: &str) -> Result<Vec<AgentMessage>> {
+        check::text("id", id, 128)?;
+        let stored = self.mailbox.read(Which::Thread(id.to_owned()), None, 1_000).await?;
+        Ok(self.seen(&stored))
+    }
+
+    /// Messages in about the order in which they were sent, however they stand, a page at a time. Those whose signature
+    /// no longer holds are left out. Errors: `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn list(&self, filter: MessageFilter) -> Result<MessagePage> {
+        if !(1..=1000).contains(&filter.limit) {
+            return Err(Error::invalid("limit", filter.limit, "1 to 1000"));
+        }
+        let which = match (filter.to, filter.from) {
+            (Some(to), None) => Which::To(vec![to]),
+            (None, Some(from)) => Which::From(from),
+            (None, None) => Which::All,
+            (Some(_), Some(_)) => return Err(Error::invalid("from", "both", "either `to` or `from`")),
+        };
+        let stored = self.mailbox.read(which, filter.cursor, filter.limit).await?;
+        let next = stored.last().filter(|_| stored.len() == filter.limit).map(|last| last.id.clone());
+        Ok(MessagePage { messages: self.seen(&stored), next })
+    }
+
+    fn seen(&self, stored: &[Stored]) -> Vec<AgentMessage> {
+        let namespace = &self.session.config.namespace;
+        let open = |stored| match opened(stored, namespace, &[]) {
+            Ok(message) => Some(message),
+            Err(error) => {
+                tracing::warn!(%error, id = stored.id, "a stored message is not shown");
+                None
+            }
+        };
+        stored.iter().filter_map(open).collect()
+    }
+
+    /// Sends a message and waits for the answer to it, which it acknowledges.
+    ///
+    /// Errors: as [`send`](Self::send); `message.no_reply` (a retry waits for nothing that was sent before: give a
+    /// dedupe key) where none comes in time. Cancel safe: the message may be sent, and its answer is in the inbox.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn ask(&self, message: NewMessage, timeout: Duration) -> Result<AgentMessage> {
+        let deadline = monotonic() + timeout.min(Duration::from_secs(86_400));
+        let (sender, to) = (self.identity(message.sender.as_deref())?.agent().to_owned(), message.to.clone());
+        let sent = self.send(message).await?;
+        let fetch = Fetch {
+            audiences: vec![sender.clone()],
+            agent: sender,
+            types: None,
+            max: 1,
+            visible: Duration::from_secs(60),
+            reply_to: Some(sent.id.clone()),
+        };
+        let Some(answer) = self.fetch_until(fetch, deadline).await?.pop() else {
+            let message = format!("{to} has not answered message {} in {} s", sent.id, timeout.as_secs_f64());
+            return Err(Error::new(Kind::TimedOut, "message.no_reply", message));
+        };
+        for settled in self.ack(&[answer.receipt()]).await? {
+            settled?;
+        }
+        Ok(answer)
+    }
+}
+
+fn failed(stored: &Stored, error: &Error) -> Settle {
+    let ending = Ending::Fail { code: error.code().to_owned(), reason: error.message().to_owned() };
+    Settle { id: stored.id.clone(), delivery: stored.delivery, ending }
+}
+
+fn told(event: &Event, name: &str) -> Option<String> {
+    event.payload.as_ref()?.value().get(name)?.as_str().map(str::to_owned)
+}

@@ -1,0 +1,97 @@
+//! What users call: `kurultai.keys()`.
+
+use super::{
+    AgentKey, Ed25519Key, KEY_PROPAGATION, KeyState, PublicKey, contract::KeyStore,
+    rules::unknown_key,
+};
+use crate::{
+    check,
+    clock::time,
+    error::Result,
+    session::Session,
+};
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use tracing::instrument;
+
+/// The keys by which a team knows its agents. Secrets are never in it: each agent keeps its own. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    store: Arc<dyn KeyStore>,
+    session: Arc<Session>,
+}
+
+impl Keys {
+    pub(crate) fn new(store: Arc<dyn KeyStore>, session: Arc<Session>) -> Self {
+        Keys { store, session }
+    }
+
+    /// The keys of an agent, or of all. Errors: `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn list(&self, agent: Option<&str>) -> Result<Vec<AgentKey>> {
+        agent.map_or(Ok(()), |agent| check::agent("agent", agent))?;
+        self.store.keys(agent).await
+    }
+
+    /// Makes an agent's next key and tells the team its public half. The secret half is in the answer alone: write it to
+    /// a file. Where the agent had a key, the new one is `active` after 30 s, when every process knows of it, and what was
+    /// signed with the one before is verified for another 7 days.
+    ///
+    /// Errors: `input.invalid`; `key.conflict` where somebody else changes the agent's keys at the same time. Cancel safe:
+    /// a dropped call may leave a key that nobody has.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn rotate(&self, agent: &str) -> Result<Ed25519Key> {
+        check::agent("agent", agent)?;
+        let secret = Ed25519Key::generate(agent)?;
+        self.add(agent, secret.public_key()).await?;
+        Ok(secret)
+    }
+
+    /// Tells the team the public half of a key that an agent has made elsewhere, as [`rotate`](Self::rotate) does. Errors:
+    /// as there, `key.weak`. Cancel safe.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn import(&self, agent: &str, public_key: &str) -> Result<AgentKey> {
+        check::agent("agent", agent)?;
+        self.add(agent, PublicKey::from_text(public_key)?).await
+    }
+
+    async fn add(&self, agent: &str, public_key: PublicKey) -> Result<AgentKey> {
+        let (now, key_id) = (self.now(), public_key.key_id(agent));
+        let (mut changed, mut first) = (vec![], true);
+        for mut key in self.store.keys(Some(agent)).await? {
+            let state = key.state;
+            first &= key.state_at(now) != KeyState::Active;
+            key.replace(now);
+            if key.state != state {
+                changed.push((state, key));
+            }
+        }
+        let activated_at = if first { now } else { now + KEY_PROPAGATION };
+        let key = AgentKey::new(agent, key_id, public_key, now, activated_at);
+        let _call = self.session.calls.begin()?;
+        self.store.put(vec![key.clone()], changed).await?;
+        Ok(key)
+    }
+
+    /// Nothing that the key has signed counts any more, also what is in the inboxes. Where it is revoked already nothing
+    /// changes. Errors: `key.unknown`, `key.conflict`. Cancel safe: a dropped call may still revoke.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn revoke(&self, agent: &str, key_id: &str, reason: &str) -> Result<AgentKey> {
+        check::agent("agent", agent)?;
+        check::text("reason", reason, 1_000)?;
+        let keys = self.store.keys(Some(agent)).await?;
+        let key = keys.into_iter().find(|key| key.key_id == key_id);
+        let mut key = key.ok_or_else(|| unknown_key(agent, key_id))?;
+        let state = key.state;
+        key.revoke(reason);
+        if key.state != state {
+            let _call = self.session.calls.begin()?;
+            self.store.put(vec![], vec![(state, key.clone())]).await?;
+        }
+        Ok(key)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        time(self.session.config.clock.now())
+    }
+}

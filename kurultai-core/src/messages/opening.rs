@@ -1,0 +1,46 @@
+//! A stored message is believed where its signature holds now, and nowhere else.
+
+use super::{
+    KeyList, Verified, contract::Stored,
+    token::{self, Expect, Token},
+    types::{AgentMessage, Signer},
+};
+use crate::{
+    clock::time,
+    error::{Error, Kind, Result},
+};
+
+/// For whom, of which team. Without audiences it is for whoever looks on.
+pub(super) fn opened(stored: &Stored, namespace: &str, audiences: &[String]) -> Result<AgentMessage> {
+    let keys = KeyList { namespace: namespace.to_owned(), keys: stored.key.clone().into_iter().collect() };
+    // Whoever looks on sees what has expired since.
+    let now = if audiences.is_empty() { stored.created_at.min(stored.now) } else { stored.now };
+    let expect = Expect { namespace: namespace.to_owned(), audiences: audiences.to_vec(), now: time(now) };
+    let token = token::verify(&stored.token, &keys, &expect)?;
+    if token.id != stored.id {
+        let message = format!("the token of message {} is that of message {}", stored.id, token.id);
+        return Err(Error::new(Kind::Denied, "sig.malformed", message));
+    }
+    Ok(message(stored, token))
+}
+
+fn message(stored: &Stored, token: Verified<Token>) -> AgentMessage {
+    let Token { id, sender, key_id, audience, message_type, body, task, reply_to, .. } = token.into_inner();
+    AgentMessage {
+        id,
+        verified: Signer { agent: sender.clone(), key_id, version: 2 },
+        sender,
+        to: audience,
+        message_type,
+        body,
+        task_id: task,
+        reply_to,
+        thread: stored.thread.clone(),
+        urgent: stored.urgent,
+        status: stored.status,
+        delivery: stored.delivery,
+        code: stored.code.clone(),
+        created_at: time(stored.created_at),
+        expires_at: time(stored.expires_at),
+    }
+}

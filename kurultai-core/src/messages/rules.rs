@@ -1,0 +1,192 @@
+//! What becomes of a message. Pure, and the same on both stores.
+
+use super::{
+    contract::{Ending, Post, Settle},
+    keys::AgentKey,
+    types::{MAX_DELIVERIES, MAX_INBOX, MessageStatus, Recipient},
+};
+use crate::{
+    agents::{AgentStatus, Thresholds},
+    clock::{Micros, micros, time},
+    error::{Error, Kind, Result},
+};
+use std::time::Duration;
+
+/// What a store knows of a message whose delivery is to end.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) now: Micros,
+    pub(crate) status: MessageStatus,
+    pub(crate) delivery: u32,
+    pub(crate) code: Option<String>,
+}
+
+/// How a message stands from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) status: MessageStatus,
+    /// `None` where nobody is given it any more.
+    pub(crate) visible_at: Option<Micros>,
+    pub(crate) acked_at: Option<Micros>,
+    pub(crate) code: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+/// `None` where it has ended so before. Fails with `lease.lost` where the message is no longer of that delivery.
+pub(crate) fn settle(facts: &Facts, settle: &Settle) -> Result<Option<Change>> {
+    use MessageStatus::{Acknowledged, Delivered, Failed, Pending};
+    let ours = facts.delivery == settle.delivery;
+    let repeated = match &settle.ending {
+        Ending::Acknowledge => facts.status == Acknowledged,
+        Ending::Fail { code, .. } => facts.status == Failed && facts.code.as_ref() == Some(code),
+        Ending::Again(_) => facts.status == Pending,
+    };
+    if ours && repeated {
+        return Ok(None);
+    }
+    if !ours || facts.status != Delivered {
+        let why = if ours { format!("it is {}", facts.status) } else { "it was delivered again".to_owned() };
+        let message = format!(
+            "delivery {} of message {} is no longer valid: {why}; nothing was stored",
+            settle.delivery, settle.id
+        );
+        return Err(Error::new(Kind::LeaseLost, "lease.lost", message));
+    }
+    Ok(Some(match &settle.ending {
+        Ending::Acknowledge => Change { acked_at: Some(facts.now), ..ended(Acknowledged, None, None) },
+        Ending::Fail { code, reason } => ended(Failed, Some(code.clone()), Some(reason.clone())),
+        Ending::Again(after) => {
+            Change { visible_at: Some(facts.now.saturating_add(micros(*after))), ..ended(Pending, None, None) }
+        }
+    }))
+}
+
+/// How a recipient fares, by its status and the age of its last sign.
+pub(crate) fn recipient(status: AgentStatus, stopped: bool, silence: Option<Micros>) -> Recipient {
+    let alive = silence.is_some_and(|silence| silence <= micros(Thresholds::default().dead_after));
+    match status {
+        AgentStatus::Draining => Recipient::Draining,
+        AgentStatus::Offline => Recipient::Asleep,
+        _ if alive && !stopped => Recipient::Alive,
+        _ => Recipient::Asleep,
+    }
+}
+
+/// Which event tells the sender that its message has left the inbox unread, where it has.
+pub(crate) fn topic(status: MessageStatus) -> Option<&'static str> {
+    match status {
+        MessageStatus::Failed => Some("message.failed"),
+        MessageStatus::Expired => Some("message.expired"),
+        _ => None,
+    }
+}
+
+/// Whether the key that the sender's row names is there and verifies.
+pub(crate) fn holds(key: Option<&AgentKey>, post: &Post, now: Micros) -> Result<()> {
+    match key {
+        Some(key) => key.check_verifying(time(now)),
+        None if post.version == 1 => Ok(()),
+        None => Err(unknown_key(&post.sender, &post.key_id)),
+    }
+}
+
+/// The team knows no such key.
+pub(crate) fn unknown_key(agent: &str, key_id: &str) -> Error {
+    let message = format!("the team has no key {key_id:?} of agent {agent:?}; `kurultai keys import` adds it");
+    Error::new(Kind::Denied, "key.unknown", message)
+}
+
+/// Its time is over.
+pub(crate) fn expired() -> Change {
+    ended(MessageStatus::Expired, None, None)
+}
+
+/// It was delivered as often as a message is, and nobody has acknowledged it.
+pub(crate) fn spent() -> Change {
+    let reason = format!("delivered {MAX_DELIVERIES} times and never acknowledged");
+    ended(MessageStatus::Failed, Some("message.undeliverable".to_owned()), Some(reason))
+}
+
+fn ended(status: MessageStatus, code: Option<String>, reason: Option<String>) -> Change {
+    Change { status, visible_at: None, acked_at: None, code, reason }
+}
+
+/// What the event of a message that has left its inbox unread tells its sender.
+pub(crate) fn left(id: &str, from: &str, code: Option<&str>, reason: Option<&str>) -> String {
+    serde_json::json!({ "id": id, "from": from, "code": code, "reason": reason }).to_string()
+}
+
+/// Somebody else has changed keys at the same time.
+pub(crate) fn changed_meanwhile(agent: &str, key_id: &str) -> Error {
+    let message = format!("key {key_id:?} of agent {agent:?} was changed or added by somebody else; nothing was stored");
+    Error::conflict("key.conflict", message)
+}
+
+/// There is no such message.
+pub(crate) fn not_found(id: &str) -> Error {
+    Error::new(Kind::NotFound, "message.not_found", format!("there is no message {id:?}"))
+}
+
+/// So many refusals of a sender for one reason within a minute are an alert; at most 10 are none.
+pub(crate) const MANY_REFUSALS: u64 = 11;
+
+/// What that alert tells.
+pub(crate) fn forgeries(sender: &str, code: &str) -> String {
+    serde_json::json!({ "alert": "security.signature", "sender": sender, "code": code }).to_string()
+}
+
+/// It was admitted before.
+pub(crate) fn replayed(id: &str) -> Error {
+    let message = format!("message {id} was admitted before; a message counts once");
+    Error::new(Kind::Denied, "sig.replayed", message)
+}
+
+/// Whether another message may wait for its recipient.
+pub(crate) fn room(to: &str, waiting: usize) -> Result<()> {
+    if waiting < MAX_INBOX {
+        return Ok(());
+    }
+    let message = format!("{MAX_INBOX} messages wait for {to}, which is the most; it has to read some");
+    Err(Error::new(Kind::Limited, "limit.inbox", message).after(Duration::from_secs(60)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(status: MessageStatus, delivery: u32) -> Facts {
+        Facts { now: 1_000, status, delivery, code: None }
+    }
+
+    fn ack(delivery: u32) -> Settle {
+        Settle { id: "m".into(), delivery, ending: Ending::Acknowledge }
+    }
+
+    #[test]
+    fn an_acknowledgement_is_idempotent() {
+        let change = settle(&facts(MessageStatus::Delivered, 2), &ack(2)).unwrap().unwrap();
+        assert_eq!((change.status, change.visible_at, change.acked_at), (MessageStatus::Acknowledged, None, Some(1_000)));
+        assert_eq!(settle(&facts(MessageStatus::Acknowledged, 2), &ack(2)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_slow_reader_acknowledges_nothing_that_was_given_to_another() {
+        for (status, delivery) in [
+            (MessageStatus::Delivered, 3),
+            (MessageStatus::Acknowledged, 3),
+            (MessageStatus::Pending, 2),
+            (MessageStatus::Failed, 2),
+            (MessageStatus::Expired, 2),
+        ] {
+            let error = settle(&facts(status, delivery), &ack(2)).unwrap_err();
+            assert_eq!(error.code(), "lease.lost", "{status}");
+        }
+    }
+
+    #[test]
+    fn what_goes_back_is_visible_later() {
+        let again = Settle { ending: Ending::Again(Duration::from_secs(1)), ..ack(1) };
+        let change = settle(&facts(MessageStatus::Delivered, 1), &again).unwrap().unwrap();
+        assert_eq!((change.status, change.visible_at), (MessageStatus::Pending, Some(1_001_000)));
+    }
+}

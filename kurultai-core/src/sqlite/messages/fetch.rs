@@ -1,0 +1,65 @@
+//! Messages go to whom they are for.
+
+use super::read::{stored, stored_columns};
+use crate::{
+    clock::micros,
+    error::Result,
+    messages::{
+        MAX_DELIVERIES, MessageStatus,
+        contract::{Fetch, Stored},
+    },
+    sqlite::tx::{Tx, list},
+};
+use rusqlite::params;
+
+pub(super) fn fetch(tx: &Tx<'_>, requests: &[Fetch]) -> Result<Vec<Result<Vec<Stored>>>> {
+    requests.iter().map(|request| give(tx, request).map(Ok)).collect()
+}
+
+fn give(tx: &Tx<'_>, request: &Fetch) -> Result<Vec<Stored>> {
+    let mut found: Vec<(i64, bool, Stored)> = vec![];
+    for audience in &request.audiences {
+        found.extend(waiting(tx, audience, request)?);
+    }
+    // Of each audience the first come first; of several the urgent, then the oldest.
+    found.sort_by_key(|(n, urgent, _)| (!urgent, *n));
+    found.truncate(request.max);
+    let until = tx.now.saturating_add(micros(request.visible));
+    let sql = "update message set status = 'delivered', deliveries = deliveries + 1, visible_at = ?2, delivered_at = ?3,
+        delivered_to = ?4 where n = ?1";
+    let mut each = tx.each(sql)?;
+    let mut given = Vec::with_capacity(found.len());
+    for (n, _, mut message) in found {
+        each.run(params![n, until, tx.now, request.agent])?;
+        message.status = MessageStatus::Delivered;
+        message.delivery += 1;
+        given.push(message);
+    }
+    Ok(given)
+}
+
+fn waiting(tx: &Tx<'_>, audience: &str, request: &Fetch) -> Result<Vec<(i64, bool, Stored)>> {
+    let sql = concat!(
+        "select ",
+        stored_columns!(),
+        " where m.ns = ?1 and m.to_agent = ?2 and m.visible_at is not null and m.visible_at <= ?3 and m.expires_at > ?3
+            and m.deliveries < ?4 and (?5 is null or m.type in (select value from rarray(?6)))
+            and (?7 is null or m.reply_to = ?7)
+          order by m.urgent desc, m.n limit ?8"
+    );
+    let types = request.types.as_deref();
+    let params = params![
+        tx.ns,
+        audience,
+        tx.now,
+        MAX_DELIVERIES,
+        types.map(|types| types.len() as i64),
+        list(types.unwrap_or_default().iter().cloned()),
+        request.reply_to,
+        request.max as i64,
+    ];
+    tx.rows(sql, params, |row| {
+        let message = stored(tx, row)?;
+        Ok((row.get(0)?, message.urgent, message))
+    })
+}

@@ -1,0 +1,146 @@
+//! Messages come in.
+
+use super::keys;
+use crate::{
+    clock::Micros,
+    error::Result,
+    messages::{MAX_INBOX, Recipient, Sent, contract::Post, keys::AgentKey, rules},
+    sqlite::{
+        events,
+        tx::{Tx, word},
+    },
+};
+use rusqlite::params;
+use std::collections::HashMap;
+
+/// What one batch has read already.
+#[derive(Default)]
+struct Seen {
+    keys: HashMap<(String, String), Option<AgentKey>>,
+    waiting: HashMap<String, usize>,
+    recipients: HashMap<String, Recipient>,
+}
+
+pub(super) fn put(tx: &Tx<'_>, units: Vec<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>> {
+    let mut seen = Seen::default();
+    units.iter().map(|unit| admit(tx, unit, &mut seen)).collect()
+}
+
+fn admit(tx: &Tx<'_>, unit: &[Post], seen: &mut Seen) -> Result<Result<Vec<Sent>>> {
+    let mut sent = Vec::with_capacity(unit.len());
+    let mut new: Vec<&Post> = Vec::with_capacity(unit.len());
+    for post in unit {
+        match look(tx, post, &new, seen)? {
+            Ok(answer) => {
+                if !answer.deduplicated {
+                    new.push(post);
+                }
+                sent.push(answer);
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    insert(tx, &new)?;
+    for post in new {
+        *seen.waiting.entry(post.to.clone()).or_default() += 1;
+    }
+    Ok(Ok(sent))
+}
+
+/// Whether it may come in, beside those of its unit before it.
+fn look(tx: &Tx<'_>, post: &Post, before: &[&Post], seen: &mut Seen) -> Result<Result<Sent>> {
+    let recipient = seen.recipient(tx, &post.to)?;
+    if let Some(key) = &post.dedupe_key {
+        let twin = before.iter().find(|other| other.dedupe_key.as_ref() == Some(key)).map(|other| other.id.clone());
+        let sql = "select id from message where ns = ?1 and dedupe_key = ?2";
+        let id = match twin {
+            Some(id) => Some(id),
+            None => tx.one(sql, params![tx.ns, key], |row| row.get(0))?,
+        };
+        if let Some(id) = id {
+            return Ok(Ok(Sent { id, deduplicated: true, recipient }));
+        }
+    }
+    let there = "select 1 from message where ns = ?1 and id = ?2";
+    if before.iter().any(|other| other.id == post.id) || tx.one(there, params![tx.ns, post.id], |_| Ok(()))?.is_some() {
+        return Ok(Err(rules::replayed(&post.id)));
+    }
+    let key = seen.key(tx, post)?;
+    if let Err(error) = rules::holds(key, post, tx.now) {
+        return Ok(Err(error));
+    }
+    let waiting = seen.waiting(tx, &post.to)? + before.iter().filter(|other| other.to == post.to).count();
+    if let Err(error) = rules::room(&post.to, waiting) {
+        return Ok(Err(error));
+    }
+    Ok(Ok(Sent { id: post.id.clone(), deduplicated: false, recipient }))
+}
+
+impl Seen {
+    fn key(&mut self, tx: &Tx<'_>, post: &Post) -> Result<Option<&AgentKey>> {
+        let id = (post.sender.clone(), post.key_id.clone());
+        if !self.keys.contains_key(&id) {
+            let key = keys::one(tx, &post.sender, &post.key_id)?;
+            self.keys.insert(id.clone(), key);
+        }
+        Ok(self.keys.get(&id).and_then(Option::as_ref))
+    }
+
+    /// How many messages wait for this recipient, counted no further than to the most that there may be.
+    fn waiting(&mut self, tx: &Tx<'_>, to: &str) -> Result<usize> {
+        if let Some(count) = self.waiting.get(to) {
+            return Ok(*count);
+        }
+        let sql = "select count(*) from (select 1 from message where ns = ?1 and to_agent = ?2
+            and visible_at is not null limit ?3)";
+        let count: i64 = tx.one(sql, params![tx.ns, to, MAX_INBOX as i64], |row| row.get(0))?.unwrap_or(0);
+        self.waiting.insert(to.to_owned(), count as usize);
+        Ok(count as usize)
+    }
+
+    fn recipient(&mut self, tx: &Tx<'_>, to: &str) -> Result<Recipient> {
+        if let Some(recipient) = self.recipients.get(to) {
+            return Ok(*recipient);
+        }
+        let sql = "select status, stopped_at is not null, max(infra_heartbeat, coalesce(last_heartbeat, 0))
+            from agent where ns = ?1 and id = ?2";
+        let found = tx.one(sql, params![tx.ns, to], |row| {
+            let heard: Option<Micros> = row.get(2)?;
+            Ok(rules::recipient(word(row, 0)?, row.get(1)?, heard.map(|heard| tx.now - heard)))
+        })?;
+        let recipient = found.unwrap_or(Recipient::Unknown);
+        self.recipients.insert(to.to_owned(), recipient);
+        Ok(recipient)
+    }
+}
+
+fn insert(tx: &Tx<'_>, posts: &[&Post]) -> Result<()> {
+    if posts.is_empty() {
+        return Ok(());
+    }
+    let sql = "insert into message(ns, id, type, from_agent, key_id, to_agent, status, urgent, visible_at, expires_at, created_at,
+          task_id, reply_to, thread, dedupe_key, payload, token)
+        values(?1, ?2, ?3, ?4, ?14, ?5, 'pending', ?6, ?7, ?8, ?7, ?9, ?10,
+          coalesce((select thread from message where ns = ?1 and id = ?10), ?10, ?2), ?11, ?12, ?13)";
+    let mut each = tx.each(sql)?;
+    for post in posts {
+        each.run(params![
+            tx.ns,
+            post.id,
+            post.message_type,
+            post.sender,
+            post.to,
+            post.urgent,
+            tx.now,
+            post.expires_at,
+            post.task_id,
+            post.reply_to,
+            post.dedupe_key,
+            post.body,
+            post.token,
+            post.key_id,
+        ])?;
+    }
+    let told: Vec<_> = posts.iter().map(|post| (post.sender.as_str(), post.task_id.as_deref(), post.told())).collect();
+    events::append_of(tx, "message.received", &told)
+}

@@ -1,0 +1,87 @@
+//! Messages as rows.
+
+use super::keys;
+use crate::{
+    error::Result,
+    messages::{
+        Unread,
+        contract::{Stored, Which},
+    },
+    sqlite::tx::{Tx, list, word},
+};
+use rusqlite::{Row, params};
+
+/// What is read of a message `m` and of the key `k` that its row names. Whether it is the one that the token names is
+/// for whoever verifies it.
+macro_rules! stored_columns {
+    () => {
+        "m.n, m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at, k.agent_id,
+      k.key_id, k.algorithm, k.state, k.created_at, k.activated_at, k.expires_at, k.public_key, k.secret, k.wrapping_key,
+      k.reason
+    from message m left join agent_key k on k.ns = m.ns and k.agent_id = m.from_agent and k.key_id = m.key_id"
+    };
+}
+
+pub(super) use stored_columns;
+
+pub(super) fn stored(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        id: row.get(1)?,
+        token: row.get(2)?,
+        thread: row.get(3)?,
+        urgent: row.get(4)?,
+        status: word(row, 5)?,
+        delivery: row.get(6)?,
+        code: row.get(7)?,
+        created_at: row.get(8)?,
+        expires_at: row.get(9)?,
+        key: row.get::<_, Option<String>>(10)?.map(|_| keys::key(row, 10)).transpose()?,
+        now: tx.now,
+    })
+}
+
+/// In the order of their ids, which is about that in which they were sent; those of a thread in that in which they came.
+pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize) -> Result<Vec<Stored>> {
+    let (after, limit) = (after.unwrap_or_default(), limit as i64);
+    let row = |row: &Row<'_>| stored(tx, row);
+    match which {
+        Which::Thread(thread) => {
+            let sql = concat!(
+                "select ",
+                stored_columns!(),
+                " where m.ns = ?1 and m.thread = ?2
+                  and m.n > coalesce((select n from message where ns = ?1 and id = ?3), 0) order by m.n limit ?4"
+            );
+            tx.rows(sql, params![tx.ns, thread, after, limit], row)
+        }
+        Which::To(audiences) => {
+            let sql = concat!(
+                "select ",
+                stored_columns!(),
+                " where m.ns = ?1 and m.id > ?2 and m.to_agent in (select value from rarray(?3)) order by m.id limit ?4"
+            );
+            tx.rows(sql, params![tx.ns, after, list(audiences.iter().cloned()), limit], row)
+        }
+        Which::From(agent) => {
+            let sql = concat!(
+                "select ",
+                stored_columns!(),
+                " where m.ns = ?1 and m.id > ?2 and m.from_agent = ?3 order by m.id limit ?4"
+            );
+            tx.rows(sql, params![tx.ns, after, agent, limit], row)
+        }
+        Which::All => {
+            let sql = concat!("select ", stored_columns!(), " where m.ns = ?1 and m.id > ?2 order by m.id limit ?3");
+            tx.rows(sql, params![tx.ns, after, limit], row)
+        }
+    }
+}
+
+pub(super) fn unread(tx: &Tx<'_>, audiences: &[String]) -> Result<Unread> {
+    let sql = "select count(*), coalesce(sum(urgent), 0) from message
+        where ns = ?1 and to_agent in (select value from rarray(?2)) and visible_at is not null and expires_at > ?3";
+    let row = tx.one(sql, params![tx.ns, list(audiences.iter().cloned()), tx.now], |row| {
+        Ok(Unread { count: row.get::<_, i64>(0)?.unsigned_abs(), urgent: row.get::<_, i64>(1)?.unsigned_abs() })
+    })?;
+    Ok(row.unwrap_or_default())
+}

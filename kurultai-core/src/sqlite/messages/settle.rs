@@ -1,0 +1,84 @@
+//! Deliveries end.
+
+use crate::{
+    error::Result,
+    messages::{
+        contract::{Settle, Settled},
+        rules::{self, Change, Facts},
+    },
+    sqlite::{
+        events,
+        tx::{Tx, word},
+    },
+};
+use rusqlite::params;
+
+/// What is told of a message that has left its inbox unread.
+struct Left {
+    n: i64,
+    id: String,
+    from: String,
+    to: String,
+    task: Option<String>,
+}
+
+pub(super) fn settle(tx: &Tx<'_>, units: &[Vec<Settle>]) -> Result<Vec<Result<Vec<Result<Settled>>>>> {
+    let unit = |unit: &Vec<Settle>| unit.iter().map(|settle| end(tx, settle)).collect::<Result<_>>().map(Ok);
+    units.iter().map(unit).collect()
+}
+
+fn end(tx: &Tx<'_>, settle: &Settle) -> Result<Result<Settled>> {
+    let sql = "select n, from_agent, to_agent, task_id, status, deliveries, code from message where ns = ?1 and id = ?2";
+    let found = tx.one(sql, params![tx.ns, settle.id], |row| {
+        let left = Left {
+            n: row.get(0)?,
+            id: settle.id.clone(),
+            from: row.get(1)?,
+            to: row.get(2)?,
+            task: row.get(3)?,
+        };
+        Ok((left, Facts { now: tx.now, status: word(row, 4)?, delivery: row.get(5)?, code: row.get(6)? }))
+    })?;
+    let Some((left, facts)) = found else { return Ok(Err(rules::not_found(&settle.id))) };
+    let change = match rules::settle(&facts, settle) {
+        Ok(change) => change,
+        Err(error) => return Ok(Err(error)),
+    };
+    let repeated = change.is_none();
+    let status = change.as_ref().map_or(facts.status, |change| change.status);
+    if let Some(change) = change {
+        apply(tx, &left, &change)?;
+    }
+    Ok(Ok(Settled { id: left.id, status, repeated }))
+}
+
+fn apply(tx: &Tx<'_>, left: &Left, change: &Change) -> Result<()> {
+    let sql = "update message set status = ?2, visible_at = ?3, acked_at = coalesce(?4, acked_at), code = ?5, reason = ?6
+        where n = ?1";
+    let Change { status, visible_at, acked_at, code, reason } = change;
+    tx.run(sql, params![left.n, status.as_str(), visible_at, acked_at, code, reason])?;
+    let Some(topic) = rules::topic(*status) else { return Ok(()) };
+    let told = rules::left(&left.id, &left.from, code.as_deref(), reason.as_deref());
+    events::append_of(tx, topic, &[(left.to.as_str(), left.task.as_deref(), told)])
+}
+
+/// What has expired, and what was delivered too often. Returns how many those were.
+pub(super) fn sweep(tx: &Tx<'_>, limit: usize) -> Result<usize> {
+    let limit = limit as i64;
+    let left = |row: &rusqlite::Row<'_>| {
+        Ok(Left { n: row.get(0)?, id: row.get(1)?, from: row.get(2)?, to: row.get(3)?, task: row.get(4)? })
+    };
+    let sql = "select n, id, from_agent, to_agent, task_id from message
+        where ns = ?1 and visible_at is not null and expires_at <= ?2 order by expires_at limit ?3";
+    let expired = tx.rows(sql, params![tx.ns, tx.now, limit], left)?;
+    for left in &expired {
+        apply(tx, left, &rules::expired())?;
+    }
+    let sql = "select n, id, from_agent, to_agent, task_id from message
+        where ns = ?1 and visible_at is not null and deliveries >= 5 and visible_at <= ?2 order by visible_at limit ?3";
+    let spent = tx.rows(sql, params![tx.ns, tx.now, limit], left)?;
+    for left in &spent {
+        apply(tx, left, &rules::spent())?;
+    }
+    Ok(expired.len() + spent.len())
+}

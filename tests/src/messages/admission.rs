@@ -1,0 +1,116 @@
+use super::{body, events, hello, identities, inbox, two};
+use crate::{cases, fixture::{Team, code}};
+use kurultai_core::messages::{Ed25519Key, NewMessage, token::{self, Draft}};
+use std::time::Duration;
+
+cases![
+    a_token_is_admitted_once,
+    what_is_forged_or_misdirected_is_refused,
+    what_is_refused_is_counted,
+    who_has_no_identity_says_nothing,
+    a_handle_may_speak_for_several,
+    a_token_that_was_sent_here_is_not_admitted_again,
+];
+
+fn draft(team: &Team) -> Draft {
+    Draft::new("kublai", "jochi", "greeting", team.clock.now())
+        .namespace(&team.namespace)
+        .body(serde_json::json!("from outside"))
+}
+
+async fn a_token_is_admitted_once(team: Team) {
+    let [_, jochi] = two(&team).await;
+    let key = team.k.keys().rotate("kublai").await.unwrap();
+    let text = token::sign(&draft(&team), &key).unwrap();
+    let other = team.reopen(|config| config).await;
+    let accept = |i: usize| {
+        let messages = [&team.k, &other][i % 2].messages();
+        let text = text.clone();
+        async move { messages.accept(&text).await }
+    };
+    let answers = futures::future::join_all((0..50).map(accept)).await;
+    let admitted = answers.iter().filter(|answer| answer.is_ok()).count();
+    let replayed = answers.iter().filter(|answer| matches!(answer, Err(e) if e.code() == "sig.replayed")).count();
+    assert_eq!((admitted, replayed), (1, 49));
+    let got = inbox(&jochi).await;
+    assert_eq!((got.len(), body(&got[0]).as_str(), got[0].sender.as_str()), (1, "from outside", "kublai"));
+    jochi.messages().ack(&[got[0].receipt()]).await.unwrap().remove(0).unwrap();
+    team.seconds(60);
+    assert_eq!(code(team.k.messages().accept(&text).await), "sig.replayed");
+}
+
+async fn what_is_forged_or_misdirected_is_refused(team: Team) {
+    let [_, jochi] = two(&team).await;
+    let key = team.k.keys().rotate("kublai").await.unwrap();
+    let mallory = Ed25519Key::generate("kublai").unwrap();
+    let refuse = async |text: &str| code(team.k.messages().accept(text).await);
+    let good = token::sign(&draft(&team), &key).unwrap();
+    assert_eq!(refuse("").await, "sig.missing");
+    assert_eq!(refuse("a.b").await, "sig.malformed");
+    assert_eq!(refuse(&token::sign(&draft(&team), &mallory).unwrap()).await, "key.unknown");
+    let elsewhere = token::sign(&draft(&team).namespace("elsewhere"), &key).unwrap();
+    assert_eq!(refuse(&elsewhere).await, "key.unknown", "keys are known in their namespace alone");
+    let mut broken = good.clone().into_bytes();
+    let last = broken.len() - 8;
+    broken[last] = if broken[last] == b'A' { b'B' } else { b'A' };
+    assert_eq!(refuse(&String::from_utf8(broken).unwrap()).await, "sig.mismatch");
+    let mut early = draft(&team);
+    early.issued_at = team.clock.now() + chrono::TimeDelta::seconds(120);
+    assert_eq!(refuse(&token::sign(&early, &key).unwrap()).await, "sig.from_future");
+    let brief = token::sign(&draft(&team).lifetime(Duration::from_secs(10)), &key).unwrap();
+    team.seconds(11);
+    assert_eq!(refuse(&brief).await, "sig.expired");
+    assert!(inbox(&jochi).await.is_empty());
+    team.k.messages().accept(&good).await.unwrap();
+    assert_eq!(inbox(&jochi).await.len(), 1);
+}
+
+async fn what_is_refused_is_counted(team: Team) {
+    two(&team).await;
+    let mallory = Ed25519Key::generate("kublai").unwrap();
+    for _ in 0..10 {
+        let forged = token::sign(&draft(&team), &mallory).unwrap();
+        assert_eq!(code(team.k.messages().accept(&forged).await), "key.unknown");
+    }
+    assert!(events(&team.k, "alert.raised").await.is_empty());
+    for _ in 0..5 {
+        let forged = token::sign(&draft(&team), &mallory).unwrap();
+        assert_eq!(code(team.k.messages().accept(&forged).await), "key.unknown");
+    }
+    let alerts = events(&team.k, "alert.raised").await;
+    assert_eq!(alerts.len(), 1, "once a minute");
+    let told = alerts[0].payload.as_ref().unwrap().value();
+    assert_eq!((&told["alert"], &told["sender"], &told["code"]), (&"security.signature".into(), &"kublai".into(), &"key.unknown".into()));
+}
+
+async fn who_has_no_identity_says_nothing(team: Team) {
+    assert_eq!(code(team.k.messages().send(hello("hi")).await), "config.identity");
+    assert_eq!(code(team.k.messages().unread(None).await), "config.identity");
+    let stranger = team.reopen(identities([Ed25519Key::generate("kublai").unwrap()])).await;
+    assert_eq!(code(stranger.messages().send(hello("hi")).await), "key.unknown");
+    let other = NewMessage { sender: Some("jochi".into()), ..hello("hi") };
+    assert_eq!(code(stranger.messages().send(other).await), "config.identity");
+}
+
+async fn a_handle_may_speak_for_several(team: Team) {
+    let mut keys = vec![];
+    for agent in ["kublai", "jochi"] {
+        team.agent(agent, &[]).await;
+        keys.push(team.k.keys().rotate(agent).await.unwrap());
+    }
+    let both = team.reopen(identities(keys)).await;
+    assert_eq!(code(both.messages().send(hello("hi")).await), "config.identity");
+    let sender = |sender: &str| NewMessage { sender: Some(sender.into()), ..hello(sender) };
+    both.messages().send_many(vec![sender("jochi"), sender("kublai")]).await.unwrap();
+    let request = kurultai_core::messages::Inbox { agent: Some("jochi".into()), ..Default::default() };
+    let senders: Vec<_> = both.messages().inbox(request).await.unwrap().into_iter().map(|m| m.sender).collect();
+    assert_eq!(senders, ["jochi", "kublai"]);
+}
+
+async fn a_token_that_was_sent_here_is_not_admitted_again(team: Team) {
+    let key = team.k.keys().rotate("kublai").await.unwrap();
+    let text = token::sign(&draft(&team), &key).unwrap();
+    team.k.messages().accept(&text).await.unwrap();
+    let other = team.reopen(|config| config).await;
+    assert_eq!(code(other.messages().accept(&text).await), "sig.replayed");
+}

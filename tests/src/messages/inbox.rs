@@ -1,0 +1,277 @@
+use super::{all, bodies, body, events, hello, inbox, two};
+use crate::{cases, fixture::{Team, code}};
+use kurultai_core::messages::{AgentMessage, Inbox, MessageFilter, MessageStatus, NewMessage, Recipient, Unread};
+use std::time::Duration;
+
+cases![
+    a_message_reaches_its_recipient,
+    what_is_urgent_comes_first_and_then_the_oldest,
+    what_nobody_acknowledges_is_delivered_again,
+    a_slow_reader_acknowledges_nothing_that_was_given_to_another,
+    after_five_deliveries_a_message_has_failed,
+    what_expires_leaves_the_inbox_and_its_sender_hears_of_it,
+    a_rejected_message_has_failed,
+    what_goes_back_comes_again,
+    a_dedupe_key_makes_it_one,
+    all_of_a_unit_or_none,
+    a_full_inbox_refuses,
+    a_thread_has_all_that_was_said,
+    lists_come_in_pages,
+    its_sender_learns_how_the_recipient_fares,
+    only_the_types_that_are_asked_for,
+    readers_at_once_never_get_the_same_message,
+];
+
+async fn a_message_reaches_its_recipient(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let sent = kublai.messages().send(NewMessage { task_id: Some("t-1".into()), ..hello("hi") }).await.unwrap();
+    assert_eq!((sent.deduplicated, sent.recipient), (false, Recipient::Alive));
+    assert_eq!(jochi.messages().unread(None).await.unwrap(), Unread { count: 1, urgent: 0 });
+    let got = inbox(&jochi).await.remove(0);
+    let AgentMessage { sender, to, message_type, task_id, thread, delivery, status, .. } = &got;
+    assert_eq!((&got.id, sender.as_str(), to.as_str(), message_type.as_str()), (&sent.id, "kublai", "jochi", "greeting"));
+    assert_eq!((body(&got), task_id.as_deref(), thread, *delivery), ("hi".into(), Some("t-1"), &sent.id, 1));
+    assert_eq!((*status, got.verified.agent.as_str(), got.verified.version), (MessageStatus::Delivered, "kublai", 2));
+    assert!(inbox(&jochi).await.is_empty(), "it is with somebody");
+    let settled = jochi.messages().ack(&[got.receipt()]).await.unwrap().remove(0).unwrap();
+    assert_eq!((settled.status, settled.repeated), (MessageStatus::Acknowledged, false));
+    let settled = jochi.messages().ack(&[got.receipt()]).await.unwrap().remove(0).unwrap();
+    assert_eq!((settled.status, settled.repeated), (MessageStatus::Acknowledged, true));
+    assert_eq!(jochi.messages().unread(Some("jochi")).await.unwrap(), Unread::default());
+    team.seconds(120);
+    assert!(inbox(&jochi).await.is_empty());
+    let received = events(&team.k, "message.received").await.remove(0);
+    assert_eq!(received.source.as_deref(), Some("kublai"));
+    assert_eq!(received.payload.unwrap().value(), serde_json::json!({"id": sent.id, "to": "jochi", "type": "greeting"}));
+}
+
+async fn what_is_urgent_comes_first_and_then_the_oldest(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    for (text, urgent) in [("a", false), ("b", true), ("c", false), ("d", true)] {
+        kublai.messages().send(NewMessage { urgent, ..hello(text) }).await.unwrap();
+    }
+    assert_eq!(jochi.messages().unread(None).await.unwrap(), Unread { count: 4, urgent: 2 });
+    let three = Inbox { max: 3, ..Inbox::default() };
+    assert_eq!(bodies(&jochi.messages().inbox(three).await.unwrap()), ["b", "d", "a"]);
+    assert_eq!(bodies(&inbox(&jochi).await), ["c"]);
+}
+
+async fn what_nobody_acknowledges_is_delivered_again(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    let short = Inbox { visible: Duration::from_secs(5), ..Inbox::default() };
+    assert_eq!(jochi.messages().inbox(short).await.unwrap()[0].delivery, 1);
+    team.seconds(4);
+    assert!(inbox(&jochi).await.is_empty());
+    team.seconds(1);
+    let second = inbox(&jochi).await.remove(0);
+    assert_eq!((body(&second), second.delivery), ("hi".to_owned(), 2));
+    team.seconds(59);
+    assert!(inbox(&jochi).await.is_empty());
+    // It has it until somebody else has.
+    team.seconds(10);
+    jochi.messages().ack(&[second.receipt()]).await.unwrap().remove(0).unwrap();
+}
+
+async fn a_slow_reader_acknowledges_nothing_that_was_given_to_another(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    let slow = inbox(&jochi).await.remove(0);
+    team.seconds(61);
+    let quick = inbox(&jochi).await.remove(0);
+    assert_eq!(code(jochi.messages().ack(&[slow.receipt()]).await.unwrap().remove(0)), "lease.lost");
+    assert_eq!(code(jochi.messages().reject(&slow.receipt(), "no").await), "lease.lost");
+    jochi.messages().ack(&[quick.receipt()]).await.unwrap().remove(0).unwrap();
+    assert_eq!(code(jochi.messages().ack(&[slow.receipt()]).await.unwrap().remove(0)), "lease.lost");
+    let unknown = "nothing/1".parse().unwrap();
+    assert_eq!(code(jochi.messages().ack(&[unknown]).await.unwrap().remove(0)), "message.not_found");
+}
+
+async fn after_five_deliveries_a_message_has_failed(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let sent = kublai.messages().send(hello("hi")).await.unwrap();
+    for delivery in 1..=5 {
+        assert_eq!(inbox(&jochi).await[0].delivery, delivery);
+        team.k.maintain().await.unwrap();
+        team.seconds(61);
+    }
+    assert!(inbox(&jochi).await.is_empty());
+    team.k.maintain().await.unwrap();
+    let failed = events(&team.k, "message.failed").await;
+    assert_eq!((failed.len(), failed[0].source.as_deref()), (1, Some("jochi")));
+    let told = failed[0].payload.as_ref().unwrap().value();
+    assert_eq!((told["id"].as_str(), told["from"].as_str()), (Some(sent.id.as_str()), Some("kublai")));
+    assert_eq!(told["code"], "message.undeliverable");
+    let shown = team.k.messages().thread(&sent.id).await.unwrap().remove(0);
+    assert_eq!((shown.status, shown.code.as_deref()), (MessageStatus::Failed, Some("message.undeliverable")));
+    assert_eq!(jochi.messages().unread(None).await.unwrap().count, 0);
+}
+
+async fn what_expires_leaves_the_inbox_and_its_sender_hears_of_it(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let brief = NewMessage { ttl: Some(Duration::from_secs(30)), ..hello("brief") };
+    let sent = kublai.messages().send(brief).await.unwrap();
+    kublai.messages().send(hello("long")).await.unwrap();
+    team.seconds(31);
+    assert_eq!(bodies(&inbox(&jochi).await), ["long"]);
+    team.k.maintain().await.unwrap();
+    team.k.maintain().await.unwrap();
+    let expired = events(&team.k, "message.expired").await;
+    assert_eq!(expired.len(), 1);
+    assert_eq!(expired[0].payload.as_ref().unwrap().value()["id"], sent.id);
+    assert_eq!(team.k.messages().thread(&sent.id).await.unwrap()[0].status, MessageStatus::Expired);
+}
+
+async fn a_rejected_message_has_failed(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let sent = kublai.messages().send(hello("hi")).await.unwrap();
+    let got = inbox(&jochi).await.remove(0);
+    assert_eq!(code(jochi.messages().reject(&got.receipt(), "").await), "input.invalid");
+    for repeated in [false, true] {
+        let settled = jochi.messages().reject(&got.receipt(), "not for me").await.unwrap();
+        assert_eq!((settled.status, settled.repeated), (MessageStatus::Failed, repeated));
+    }
+    let told = events(&team.k, "message.failed").await.remove(0).payload.unwrap().value();
+    let want = serde_json::json!({"id": sent.id, "from": "kublai", "code": "message.rejected", "reason": "not for me"});
+    assert_eq!(told, want);
+    team.seconds(61);
+    assert!(inbox(&jochi).await.is_empty());
+}
+
+async fn what_goes_back_comes_again(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    let got = inbox(&jochi).await.remove(0);
+    let settled = jochi.messages().retry(&got.receipt(), Duration::from_secs(10)).await.unwrap();
+    assert_eq!(settled.status, MessageStatus::Pending);
+    assert!(inbox(&jochi).await.is_empty());
+    team.seconds(10);
+    assert_eq!(inbox(&jochi).await[0].delivery, 2);
+    assert_eq!(code(jochi.messages().ack(&[got.receipt()]).await.unwrap().remove(0)), "lease.lost");
+}
+
+async fn a_dedupe_key_makes_it_one(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let key = Some("task:1:jochi".to_owned());
+    let first = kublai.messages().send(NewMessage { dedupe_key: key.clone(), ..hello("one") }).await.unwrap();
+    let again = || NewMessage { dedupe_key: key.clone(), ..hello("one") };
+    let second = kublai.messages().send(again()).await.unwrap();
+    assert_eq!((second.id, second.deduplicated), (first.id.clone(), true));
+    let both = kublai.messages().send_many(vec![again(), hello("other"), again()]).await.unwrap();
+    assert_eq!(both.iter().map(|sent| sent.deduplicated).collect::<Vec<_>>(), [true, false, true]);
+    let new = Some("task:2:jochi".to_owned());
+    let pair = vec![NewMessage { dedupe_key: new.clone(), ..hello("two") }, NewMessage { dedupe_key: new, ..hello("two") }];
+    let pair = kublai.messages().send_many(pair).await.unwrap();
+    assert_eq!((pair[0].id == pair[1].id, pair[1].deduplicated), (true, true));
+    assert_eq!(bodies(&inbox(&jochi).await), ["one", "other", "two"]);
+}
+
+async fn all_of_a_unit_or_none(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let unit = vec![hello("a"), NewMessage { to: "No Body".into(), ..hello("b") }];
+    assert_eq!(code(kublai.messages().send_many(unit).await), "input.invalid");
+    assert!(inbox(&jochi).await.is_empty());
+    assert!(kublai.messages().send_many(vec![]).await.unwrap().is_empty());
+}
+
+async fn a_full_inbox_refuses(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    for _ in 0..10 {
+        kublai.messages().send_many((0..1_000).map(|i| hello(&i.to_string())).collect()).await.unwrap();
+    }
+    let full = kublai.messages().send(hello("one more")).await.unwrap_err();
+    assert_eq!((full.code(), full.retryable(), full.retry_after().is_some()), ("limit.inbox", true, true));
+    let elsewhere = NewMessage { to: "kublai".into(), ..hello("to myself") };
+    kublai.messages().send(elsewhere).await.unwrap();
+    let one = inbox(&jochi).await.remove(0);
+    jochi.messages().ack(&[one.receipt()]).await.unwrap().remove(0).unwrap();
+    assert_eq!(code(kublai.messages().send_many(vec![hello("a"), hello("b")]).await), "limit.inbox");
+    kublai.messages().send(hello("one more")).await.unwrap();
+}
+
+async fn a_thread_has_all_that_was_said(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let first = kublai.messages().send(hello("who?")).await.unwrap();
+    kublai.messages().send(hello("aside")).await.unwrap();
+    let answer = NewMessage { to: "kublai".into(), reply_to: Some(first.id.clone()), ..hello("me") };
+    let second = jochi.messages().send(answer).await.unwrap();
+    kublai.messages().send(NewMessage { reply_to: Some(second.id), ..hello("ah") }).await.unwrap();
+    let thread = team.k.messages().thread(&first.id).await.unwrap();
+    assert_eq!(bodies(&thread), ["who?", "me", "ah"]);
+    assert!(thread.iter().all(|message| message.thread == first.id));
+    assert!(team.k.messages().thread("nothing").await.unwrap().is_empty());
+}
+
+async fn lists_come_in_pages(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    for i in 0..5 {
+        kublai.messages().send(hello(&i.to_string())).await.unwrap();
+        jochi.messages().send(NewMessage { to: "kublai".into(), ..hello("back") }).await.unwrap();
+    }
+    let mut seen = vec![];
+    let mut filter = MessageFilter { to: Some("jochi".into()), limit: 2, ..MessageFilter::default() };
+    loop {
+        let page = team.k.messages().list(filter.clone()).await.unwrap();
+        seen.extend(bodies(&page.messages));
+        filter.cursor = page.next;
+        if filter.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["0", "1", "2", "3", "4"]);
+    let from = MessageFilter { from: Some("jochi".into()), ..MessageFilter::default() };
+    assert_eq!(team.k.messages().list(from).await.unwrap().messages.len(), 5);
+    assert_eq!(team.k.messages().list(MessageFilter::default()).await.unwrap().messages.len(), 10);
+    assert_eq!(code(team.k.messages().list(MessageFilter { limit: 0, ..MessageFilter::default() }).await), "input.invalid");
+}
+
+async fn its_sender_learns_how_the_recipient_fares(team: Team) {
+    let [kublai, _] = two(&team).await;
+    let to = |to: &str| NewMessage { to: to.into(), ..hello("hi") };
+    let fares = async |name: &str| kublai.messages().send(to(name)).await.unwrap().recipient;
+    assert_eq!((fares("nobody").await, fares("jochi").await), (Recipient::Unknown, Recipient::Alive));
+    team.k.agents().drain("jochi").await.unwrap();
+    assert_eq!(fares("jochi").await, Recipient::Draining);
+    team.agent("jochi", &[]).await;
+    team.seconds(121);
+    assert_eq!((fares("jochi").await, fares("role:router").await), (Recipient::Asleep, Recipient::Unknown));
+}
+
+async fn only_the_types_that_are_asked_for(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    for kind in ["a", "b", "c"] {
+        kublai.messages().send(NewMessage { message_type: kind.into(), ..hello(kind) }).await.unwrap();
+    }
+    let some = Inbox { types: Some(vec!["c".into(), "a".into()]), ..Inbox::default() };
+    assert_eq!(bodies(&jochi.messages().inbox(some).await.unwrap()), ["a", "c"]);
+    assert_eq!(bodies(&inbox(&jochi).await), ["b"]);
+    for wrong in [Inbox { max: 0, ..Inbox::default() }, Inbox { visible: Duration::ZERO, ..Inbox::default() }] {
+        assert_eq!(code(jochi.messages().inbox(wrong).await), "input.invalid");
+    }
+}
+
+async fn readers_at_once_never_get_the_same_message(team: Team) {
+    let handles = all(&team, &["kublai", "jochi"]).await;
+    let (kublai, jochi) = (&handles[0], &handles[1]);
+    kublai.messages().send_many((0..200).map(|i| hello(&i.to_string())).collect()).await.unwrap();
+    let other = team.reopen(|config| config).await;
+    let read = |i: usize| {
+        let k = if i % 2 == 0 { jochi.clone() } else { other.clone() };
+        async move {
+            let request = Inbox { agent: Some("jochi".into()), max: 7, ..Inbox::default() };
+            let mut got = vec![];
+            loop {
+                let messages = k.messages().inbox(request.clone()).await.unwrap();
+                if messages.is_empty() {
+                    return got;
+                }
+                let receipts: Vec<_> = messages.iter().map(AgentMessage::receipt).collect();
+                k.messages().ack(&receipts).await.unwrap().into_iter().for_each(|settled| drop(settled.unwrap()));
+                got.extend(messages.into_iter().map(|message| message.id));
+            }
+        }
+    };
+    let got = futures::future::join_all((0..8).map(read)).await.concat();
+    let distinct: std::collections::HashSet<_> = got.iter().collect();
+    assert_eq!((got.len(), distinct.len()), (200, 200));
+}

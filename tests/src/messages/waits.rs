@@ -1,0 +1,68 @@
+use super::{bodies, body, hello, two};
+use crate::{cases, fixture::{Team, code}};
+use kurultai_core::messages::{Inbox, NewMessage};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+cases![
+    an_inbox_that_waits_hears_of_a_message,
+    an_inbox_that_waits_in_vain_is_empty,
+    an_answer_is_waited_for,
+    who_is_not_answered_is_told,
+    an_inbox_that_waits_hears_of_the_close,
+];
+
+const LONG: Duration = Duration::from_secs(60);
+
+async fn an_inbox_that_waits_hears_of_a_message(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    // Of this process, and of what another one has opened.
+    for (from, text) in [(&kublai, "a"), (&kublai, "b")] {
+        let messages = jochi.messages();
+        let waiting = tokio::spawn(async move { messages.inbox(Inbox { wait: LONG, ..Inbox::default() }).await });
+        sleep(Duration::from_millis(100)).await;
+        from.messages().send(NewMessage { to: "kublai".into(), ..hello("for somebody else") }).await.unwrap();
+        from.messages().send(hello(text)).await.unwrap();
+        let got = timeout(Duration::from_secs(20), waiting).await.expect("long before the wait ends");
+        assert_eq!(bodies(&got.unwrap().unwrap()), [text]);
+    }
+}
+
+async fn an_inbox_that_waits_in_vain_is_empty(team: Team) {
+    let [_, jochi] = two(&team).await;
+    let brief = Inbox { wait: Duration::from_millis(50), ..Inbox::default() };
+    assert!(jochi.messages().inbox(brief).await.unwrap().is_empty());
+}
+
+async fn an_answer_is_waited_for(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let answering = async {
+        let asked = jochi.messages().inbox(Inbox { wait: LONG, ..Inbox::default() }).await.unwrap().remove(0);
+        assert_eq!(body(&asked), "who?");
+        let to_kublai = |text: &str, reply_to| NewMessage { to: "kublai".into(), reply_to, ..hello(text) };
+        jochi.messages().send(to_kublai("something else", None)).await.unwrap();
+        jochi.messages().send(to_kublai("me", Some(asked.id.clone()))).await.unwrap();
+        jochi.messages().ack(&[asked.receipt()]).await.unwrap().remove(0).unwrap();
+    };
+    let asking = async { kublai.messages().ask(hello("who?"), LONG).await.unwrap() };
+    let (answer, ()) = tokio::join!(asking, answering);
+    assert_eq!(body(&answer), "me");
+    let left = kublai.messages().inbox(Inbox::default()).await.unwrap();
+    assert_eq!(bodies(&left), ["something else"], "the answer is acknowledged, the rest waits");
+}
+
+async fn who_is_not_answered_is_told(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let error = kublai.messages().ask(hello("who?"), Duration::from_millis(100)).await.unwrap_err();
+    assert_eq!((error.code(), error.retryable()), ("message.no_reply", true));
+    assert_eq!(jochi.messages().unread(None).await.unwrap().count, 1, "it is there all the same");
+}
+
+async fn an_inbox_that_waits_hears_of_the_close(team: Team) {
+    let [_, jochi] = two(&team).await;
+    let messages = jochi.messages();
+    let waiting = tokio::spawn(async move { messages.inbox(Inbox { wait: LONG, ..Inbox::default() }).await });
+    sleep(Duration::from_millis(100)).await;
+    timeout(Duration::from_secs(20), jochi.close()).await.expect("nobody waits for the end of the wait");
+    assert_eq!(code(waiting.await.unwrap()), "store.closed");
+}
