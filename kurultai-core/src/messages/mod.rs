@@ -9,10 +9,15 @@
 //!    secrets.
 //! 6. [`legacy`]: the envelope that existing teams have on the wire.
 
+mod jws;
+mod keys;
 pub mod legacy;
 mod private;
+mod secret;
 mod signer;
 mod strict;
 pub mod wrap;
 
+pub use keys::{AgentKey, KEY_LIFETIME, KEY_OVERLAP, KEY_PROPAGATION, KeyList, KeyState, Keys, PublicKey};
+pub use secret::Ed25519Key;
 pub use signer::{Algorithm, MessageSigner, Signature};
