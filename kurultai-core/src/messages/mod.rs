@@ -9,6 +9,8 @@
 //!    secrets.
 //! 6. [`legacy`]: the envelope that existing teams have on the wire.
 
+mod claims;
+mod draft;
 mod jws;
 mod keys;
 pub mod legacy;
@@ -16,8 +18,11 @@ mod private;
 mod secret;
 mod signer;
 mod strict;
+pub mod token;
+mod verified;
 pub mod wrap;
 
 pub use keys::{AgentKey, KEY_LIFETIME, KEY_OVERLAP, KEY_PROPAGATION, KeyList, KeyState, Keys, PublicKey};
 pub use secret::Ed25519Key;
 pub use signer::{Algorithm, MessageSigner, Signature};
+pub use verified::Verified;
