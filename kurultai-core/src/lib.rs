@@ -3,7 +3,8 @@
 //!
 //! Reading order:
 //! 1. [`kurultai`]: `Kurultai::open(url)`, the door; [`config`] says what it can be told.
-//! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`].
+//! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`];
+//!    [`messages`], of which the pure half is there.
 //! 3. [`worker`]: an agent's loop, from which jobs are pulled or handlers called.
 //!    `verify`: whether everything is in order.
 //! 4. What the rooms share: `session` (one opened store), `batch` (how concurrent calls become one transaction), `news` (how
@@ -53,6 +54,7 @@ pub use error::{Error, Kind, Result};
 pub use events::{Events, SubscriptionManager};
 pub use json::Json;
 pub use kurultai::Kurultai;
+pub use messages::MessageSigner;
 pub use namespaces::NamespaceInfo;
 #[cfg(all(feature = "neo4j", feature = "testing"))]
 pub use neo4j::hot_statements as neo4j_statements;

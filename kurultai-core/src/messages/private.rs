@@ -1,0 +1,120 @@
+//! Files that only their owner can read, and the secrets in them.
+
+use super::strict;
+use crate::error::{Error, Kind, Result};
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::Path,
+};
+use zeroize::Zeroizing;
+
+/// More than any file of ours has.
+const MOST_BYTES: usize = 4096;
+
+/// 32 bytes of a secret.
+pub(super) type Secret = Zeroizing<[u8; 32]>;
+
+pub(super) fn wrong(message: impl Into<String>) -> Error {
+    Error::new(Kind::Config, "config.key", message)
+}
+
+/// The same, with where it was.
+pub(super) fn within(what: impl fmt::Display, error: &Error) -> Error {
+    Error::new(error.kind(), error.code(), format!("{what}: {}", error.message()))
+}
+
+pub(super) fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::fill(&mut *bytes)
+        .map_err(|e| Error::internal(format!("the system gives no random bytes: {e}")))?;
+    Ok(bytes)
+}
+
+/// From base64url. No refusal shows any of it.
+pub(super) fn secret(text: &str) -> Result<Secret> {
+    let decoded = strict::base64url(text).map(Zeroizing::new).ok();
+    let Some(decoded) = decoded.filter(|bytes| bytes.len() == 32) else {
+        let hexadecimal = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hint =
+            if hexadecimal { "; 64 hexadecimal digits are a secret of the legacy envelope" } else { "" };
+        return Err(wrong(format!(
+            "a secret is 32 bytes in base64url without padding, which are 43 characters; this one has {}{hint}",
+            text.len()
+        )));
+    };
+    let mut bytes = Zeroizing::new([0; 32]);
+    bytes.copy_from_slice(&decoded);
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Err(Error::new(Kind::Denied, "key.weak", "a secret of nothing but zeros is none"));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn to_text(secret: &[u8; 32]) -> Zeroizing<String> {
+    Zeroizing::new(strict::to_base64url(secret))
+}
+
+pub(super) fn read(path: &Path) -> Result<Zeroizing<String>> {
+    let failed = |e: io::Error| wrong(format!("the key file {} cannot be read", path.display())).caused_by(e);
+    let mut file = File::open(path).map_err(failed)?;
+    // Of what was opened, so that it cannot be exchanged in between.
+    check_permissions(path, &file.metadata().map_err(failed)?)?;
+    // No growth, which would leave a part behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES + 1));
+    (&mut file).take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > MOST_BYTES {
+        return Err(wrong(format!("the key file {} has more than {MOST_BYTES} bytes", path.display())));
+    }
+    let text = std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.trim().to_owned()));
+    text.map_err(|_| wrong(format!("the key file {} is no UTF-8", path.display())))
+}
+
+#[cfg(unix)]
+fn check_permissions(path: &Path, file: &fs::Metadata) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let mode = file.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let path = path.display();
+    let message = format!("others may use the key file {path}: its mode is {mode:04o}; run chmod 600 {path}");
+    Err(Error::new(Kind::Config, "key.permissions", message))
+}
+
+#[cfg(not(unix))]
+fn check_permissions(_: &Path, _: &fs::Metadata) -> Result<()> {
+    Ok(())
+}
+
+/// Makes the file; one that is there stays as it is. It is on the disk when this returns.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let failed = |e: io::Error| {
+        let there = e.kind() == io::ErrorKind::AlreadyExists;
+        let why = if there { "exists already and is not overwritten" } else { "cannot be written" };
+        wrong(format!("the key file {} {why}", path.display())).caused_by(e)
+    };
+    let mut file = options.open(path).map_err(failed)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
+    written.map_err(|e| {
+        // Half a key is of no use to anybody.
+        let _ = fs::remove_file(path);
+        failed(e)
+    })
+}
+
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
