@@ -3,8 +3,8 @@
 use crate::{
     check,
     clock::Clock,
-    messages::Identity,
     error::{Error, Kind, Result},
+    messages::Identity,
     tasks::RetryPolicy,
 };
 use percent_encoding::percent_decode_str;

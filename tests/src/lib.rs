@@ -18,6 +18,8 @@ mod events;
 pub(crate) mod fixture;
 pub mod history;
 #[cfg(test)]
+mod messages;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod namespaces;

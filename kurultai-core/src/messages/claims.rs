@@ -50,6 +50,11 @@ pub(super) fn write(draft: &Draft) -> Result<String> {
         .map_err(|e| Error::internal(format!("the payload cannot be written: {e}")))
 }
 
+pub(super) fn wrong_namespace(namespace: &str, expect: &Expect) -> Error {
+    let message = format!("the message is for namespace {namespace:?}, not {:?}", expect.namespace);
+    Error::new(Kind::Denied, "sig.wrong_namespace", message)
+}
+
 /// What a payload says before anything of it is believed: whose key to look for.
 pub(super) struct Claimed<'a> {
     members: Members<'a>,
@@ -75,9 +80,7 @@ impl<'a> Claimed<'a> {
         let said = Said::read(&self.members).map_err(|why| malformed(format!("the payload: {why}")))?;
         let id = shown(&said.id);
         if self.namespace != expect.namespace {
-            let message =
-                format!("message {id:?} is for namespace {:?}, not {:?}", self.namespace, expect.namespace);
-            return Err(Error::new(Kind::Denied, "sig.wrong_namespace", message));
+            return Err(wrong_namespace(&self.namespace, expect));
         }
         if !expect.audiences.is_empty() && !expect.audiences.contains(&said.audience) {
             let (to, ours) = (shown(&said.audience), expect.audiences.join(" or "));

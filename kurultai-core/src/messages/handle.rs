@@ -90,7 +90,7 @@ impl Messages {
         .body(message.body);
         (draft.task, draft.reply_to, draft.lifetime) = (message.task_id, message.reply_to, message.ttl);
         let token = token::sign(&draft, identity.signer())?;
-        let expires_at = token::expires_at(&draft)?.timestamp_micros();
+        let expires_at = draft.expires_at()?.timestamp_micros();
         Ok(Post {
             id: draft.id,
             sender: draft.sender,
@@ -118,7 +118,9 @@ impl Messages {
         };
         found.ok_or_else(|| {
             let message = match (agent, identities.len()) {
-                (Some(agent), _) => format!("this handle cannot sign as {agent:?}; open the team with its identity"),
+                (Some(agent), _) => {
+                    format!("this handle cannot sign as {agent:?}; open the team with its identity")
+                }
                 (None, 0) => "this handle has no identity to sign with; open the team with one".to_owned(),
                 (None, count) => format!("this handle has {count} identities; say which is the sender"),
             };
@@ -160,7 +162,8 @@ impl Messages {
         let keys = KeyList { namespace: namespace.clone(), keys: self.keys.keys(None).await? };
         let expect = Expect { namespace, audiences: vec![], now: time(self.session.config.clock.now()) };
         let token = token::verify(text, &keys, &expect)?.into_inner();
-        let Token { id, sender, key_id, audience, message_type, body, task, reply_to, expires_at, .. } = token;
+        let Token { id, sender, key_id, audience, message_type, body, task, reply_to, expires_at, .. } =
+            token;
         Ok(Post {
             id,
             sender,

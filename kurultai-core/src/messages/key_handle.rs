@@ -1,15 +1,9 @@
 //! What users call: `kurultai.keys()`.
 
 use super::{
-    AgentKey, Ed25519Key, KEY_PROPAGATION, KeyState, PublicKey, contract::KeyStore,
-    rules::unknown_key,
+    AgentKey, Ed25519Key, KEY_PROPAGATION, KeyState, PublicKey, contract::KeyStore, rules::unknown_key,
 };
-use crate::{
-    check,
-    clock::time,
-    error::Result,
-    session::Session,
-};
+use crate::{check, clock::time, error::Result, session::Session};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use tracing::instrument;

@@ -229,7 +229,7 @@ fn after(time: DateTime<Utc>, span: TimeDelta) -> DateTime<Utc> {
 }
 
 /// Where keys are looked up: what a process remembers of its store, or a plain list.
-pub trait Keys: Send + Sync {
+pub trait KeyLookup: Send + Sync {
     /// The key of this id that is this agent's, whatever its state; `None` where there is none.
     fn key(&self, namespace: &str, agent: &str, key_id: &str) -> Option<AgentKey>;
 }
@@ -243,7 +243,7 @@ pub struct KeyList {
     pub keys: Vec<AgentKey>,
 }
 
-impl Keys for KeyList {
+impl KeyLookup for KeyList {
     fn key(&self, namespace: &str, agent: &str, key_id: &str) -> Option<AgentKey> {
         if self.namespace != namespace {
             return None;

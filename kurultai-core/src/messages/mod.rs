@@ -1,28 +1,52 @@
-//! Who said what: signed messages between agents, and their keys. Pure: no store, no clock, no network.
+//! Who said what: signed messages between agents, and their keys.
 //!
 //! Reading order:
-//! 1. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a token a [`Verified`] message.
-//! 2. [`MessageSigner`]: whatever holds a secret key; [`Ed25519Key`] holds it in this process.
-//! 3. [`AgentKey`], [`Keys`]: what a team knows of its agents' keys, and in which state a key is.
-//! 4. [`wrap`]: a secret that the store may keep.
-//! 5. `strict`, `jws`, `private`: JSON and base64url that can be read in one way only; the parts of a token; files of
+//! 1. `types` -> `contract` -> `handle` with its `rules`: what is sent, what a store does with it, what users call. `opening`:
+//!    what is stored is believed where its signature holds now. `identity`: who this process speaks for. `hot`: how
+//!    concurrent calls become one transaction. `upkeep`: the background. `key_handle`: the keys of a team.
+//! 2. What follows is pure: no store, no clock, no network. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a token a [`Verified`] message.
+//! 3. [`MessageSigner`]: whatever holds a secret key; [`Ed25519Key`] holds it in this process.
+//! 4. [`AgentKey`], [`KeyLookup`]: what a team knows of its agents' keys, and in which state a key is.
+//! 5. [`wrap`]: a secret that the store may keep.
+//! 6. `strict`, `jws`, `private`: JSON and base64url that can be read in one way only; the parts of a token; files of
 //!    secrets.
-//! 6. [`legacy`]: the envelope that existing teams have on the wire.
+//! 7. [`legacy`]: the envelope that existing teams have on the wire.
 
 mod claims;
+pub(crate) mod contract;
 mod draft;
+mod handle;
+mod hot;
+mod identity;
 mod jws;
-mod keys;
+mod key_handle;
+pub(crate) mod keys;
 pub mod legacy;
+mod opening;
 mod private;
+pub(crate) mod rules;
 mod secret;
 mod signer;
 mod strict;
 pub mod token;
+mod types;
+mod upkeep;
 mod verified;
 pub mod wrap;
 
-pub use keys::{AgentKey, KEY_LIFETIME, KEY_OVERLAP, KEY_PROPAGATION, KeyList, KeyState, Keys, PublicKey};
+pub use contract::{KeyStore, Mailbox, Settled};
+pub use handle::Messages;
+pub use identity::Identity;
+pub use key_handle::Keys;
+
+pub use keys::{
+    AgentKey, KEY_LIFETIME, KEY_OVERLAP, KEY_PROPAGATION, KeyList, KeyLookup, KeyState, PublicKey,
+};
 pub use secret::Ed25519Key;
 pub use signer::{Algorithm, MessageSigner, Signature};
+pub use types::{
+    AgentMessage, Inbox, MAX_DELIVERIES, MAX_INBOX, MessageFilter, MessagePage, MessageStatus, NewMessage,
+    Receipt, Recipient, Sent, Signer, Unread,
+};
+pub(crate) use upkeep::MessageUpkeep;
 pub use verified::Verified;

@@ -1,7 +1,8 @@
 //! A stored message is believed where its signature holds now, and nowhere else.
 
 use super::{
-    KeyList, Verified, contract::Stored,
+    KeyList, Verified,
+    contract::Stored,
     token::{self, Expect, Token},
     types::{AgentMessage, Signer},
 };

@@ -55,9 +55,10 @@ pub(crate) fn settle(facts: &Facts, settle: &Settle) -> Result<Option<Change>> {
     Ok(Some(match &settle.ending {
         Ending::Acknowledge => Change { acked_at: Some(facts.now), ..ended(Acknowledged, None, None) },
         Ending::Fail { code, reason } => ended(Failed, Some(code.clone()), Some(reason.clone())),
-        Ending::Again(after) => {
-            Change { visible_at: Some(facts.now.saturating_add(micros(*after))), ..ended(Pending, None, None) }
-        }
+        Ending::Again(after) => Change {
+            visible_at: Some(facts.now.saturating_add(micros(*after))),
+            ..ended(Pending, None, None)
+        },
     }))
 }
 
@@ -92,7 +93,8 @@ pub(crate) fn holds(key: Option<&AgentKey>, post: &Post, now: Micros) -> Result<
 
 /// The team knows no such key.
 pub(crate) fn unknown_key(agent: &str, key_id: &str) -> Error {
-    let message = format!("the team has no key {key_id:?} of agent {agent:?}; `kurultai keys import` adds it");
+    let message =
+        format!("the team has no key {key_id:?} of agent {agent:?}; `kurultai keys import` adds it");
     Error::new(Kind::Denied, "key.unknown", message)
 }
 
@@ -118,7 +120,9 @@ pub(crate) fn left(id: &str, from: &str, code: Option<&str>, reason: Option<&str
 
 /// Somebody else has changed keys at the same time.
 pub(crate) fn changed_meanwhile(agent: &str, key_id: &str) -> Error {
-    let message = format!("key {key_id:?} of agent {agent:?} was changed or added by somebody else; nothing was stored");
+    let message = format!(
+        "key {key_id:?} of agent {agent:?} was changed or added by somebody else; nothing was stored"
+    );
     Error::conflict("key.conflict", message)
 }
 
@@ -165,7 +169,10 @@ mod tests {
     #[test]
     fn an_acknowledgement_is_idempotent() {
         let change = settle(&facts(MessageStatus::Delivered, 2), &ack(2)).unwrap().unwrap();
-        assert_eq!((change.status, change.visible_at, change.acked_at), (MessageStatus::Acknowledged, None, Some(1_000)));
+        assert_eq!(
+            (change.status, change.visible_at, change.acked_at),
+            (MessageStatus::Acknowledged, None, Some(1_000))
+        );
         assert_eq!(settle(&facts(MessageStatus::Acknowledged, 2), &ack(2)).unwrap(), None);
     }
 

@@ -8,7 +8,7 @@ pub use super::draft::{CONTROL_LIFETIME, Draft, LONGEST_LIFETIME, TASK_LIFETIME,
 use super::{
     claims::{self, Claimed},
     jws::{self, Jws},
-    keys::Keys,
+    keys::KeyLookup,
     signer::{Algorithm, MessageSigner},
     verified::Verified,
 };
@@ -91,7 +91,7 @@ pub fn sign(draft: &Draft, signer: &dyn MessageSigner) -> Result<String> {
 /// `sig.algorithm`; `key.unknown`, `key.revoked`, `key.expired`; `sig.algorithm` of the key; `sig.mismatch`; then of the
 /// payload `sig.malformed` (its members), `sig.wrong_namespace`, `sig.wrong_audience`, `sig.from_future`, `sig.expired`, and
 /// `sig.malformed` (lifetime, texts, body).
-pub fn verify(text: &str, keys: &dyn Keys, expect: &Expect) -> Result<Verified<Token>> {
+pub fn verify(text: &str, keys: &dyn KeyLookup, expect: &Expect) -> Result<Verified<Token>> {
     let jws = Jws::read(text, MAX_BYTES)?;
     let key_id = jws.key_id()?;
     let claimed = Claimed::read(&jws.payload)?;
@@ -100,11 +100,20 @@ pub fn verify(text: &str, keys: &dyn Keys, expect: &Expect) -> Result<Verified<T
     // Whatever a look-up answers, a key proves only that its own agent has signed.
     let own = found.filter(|key| key.agent_id == *sender && key.key_id == key_id);
     let key = own.ok_or_else(|| {
+        if *namespace != expect.namespace {
+            return claims::wrong_namespace(namespace, expect);
+        }
         let message = format!("agent {sender:?} has no key {key_id:?} in namespace {namespace:?}");
         Error::new(Kind::Denied, "key.unknown", message)
     })?;
     key.check_signature(jws.signed, &jws.signature, expect.now)?;
     claimed.token(key_id, expect).map(Verified::new)
+}
+
+/// Who a token claims to be from; nobody has proved that.
+pub(super) fn claimed_sender(text: &str) -> Option<String> {
+    let jws = Jws::read(text, MAX_BYTES).ok()?;
+    Claimed::read(&jws.payload).ok().map(|claimed| claimed.sender)
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 use super::{all, bodies, body, events, hello, inbox, two};
-use crate::{cases, fixture::{Team, code}};
-use kurultai_core::messages::{AgentMessage, Inbox, MessageFilter, MessageStatus, NewMessage, Recipient, Unread};
+use crate::{
+    cases,
+    fixture::{Team, code},
+};
+use kurultai_core::messages::{
+    AgentMessage, Inbox, MessageFilter, MessageStatus, NewMessage, Recipient, Unread,
+};
 use std::time::Duration;
 
 cases![
@@ -24,14 +29,21 @@ cases![
 
 async fn a_message_reaches_its_recipient(team: Team) {
     let [kublai, jochi] = two(&team).await;
-    let sent = kublai.messages().send(NewMessage { task_id: Some("t-1".into()), ..hello("hi") }).await.unwrap();
+    let sent =
+        kublai.messages().send(NewMessage { task_id: Some("t-1".into()), ..hello("hi") }).await.unwrap();
     assert_eq!((sent.deduplicated, sent.recipient), (false, Recipient::Alive));
     assert_eq!(jochi.messages().unread(None).await.unwrap(), Unread { count: 1, urgent: 0 });
     let got = inbox(&jochi).await.remove(0);
     let AgentMessage { sender, to, message_type, task_id, thread, delivery, status, .. } = &got;
-    assert_eq!((&got.id, sender.as_str(), to.as_str(), message_type.as_str()), (&sent.id, "kublai", "jochi", "greeting"));
+    assert_eq!(
+        (&got.id, sender.as_str(), to.as_str(), message_type.as_str()),
+        (&sent.id, "kublai", "jochi", "greeting")
+    );
     assert_eq!((body(&got), task_id.as_deref(), thread, *delivery), ("hi".into(), Some("t-1"), &sent.id, 1));
-    assert_eq!((*status, got.verified.agent.as_str(), got.verified.version), (MessageStatus::Delivered, "kublai", 2));
+    assert_eq!(
+        (*status, got.verified.agent.as_str(), got.verified.version),
+        (MessageStatus::Delivered, "kublai", 2)
+    );
     assert!(inbox(&jochi).await.is_empty(), "it is with somebody");
     let settled = jochi.messages().ack(&[got.receipt()]).await.unwrap().remove(0).unwrap();
     assert_eq!((settled.status, settled.repeated), (MessageStatus::Acknowledged, false));
@@ -42,7 +54,10 @@ async fn a_message_reaches_its_recipient(team: Team) {
     assert!(inbox(&jochi).await.is_empty());
     let received = events(&team.k, "message.received").await.remove(0);
     assert_eq!(received.source.as_deref(), Some("kublai"));
-    assert_eq!(received.payload.unwrap().value(), serde_json::json!({"id": sent.id, "to": "jochi", "type": "greeting"}));
+    assert_eq!(
+        received.payload.unwrap().value(),
+        serde_json::json!({"id": sent.id, "to": "jochi", "type": "greeting"})
+    );
 }
 
 async fn what_is_urgent_comes_first_and_then_the_oldest(team: Team) {
@@ -160,7 +175,10 @@ async fn a_dedupe_key_makes_it_one(team: Team) {
     let both = kublai.messages().send_many(vec![again(), hello("other"), again()]).await.unwrap();
     assert_eq!(both.iter().map(|sent| sent.deduplicated).collect::<Vec<_>>(), [true, false, true]);
     let new = Some("task:2:jochi".to_owned());
-    let pair = vec![NewMessage { dedupe_key: new.clone(), ..hello("two") }, NewMessage { dedupe_key: new, ..hello("two") }];
+    let pair = vec![
+        NewMessage { dedupe_key: new.clone(), ..hello("two") },
+        NewMessage { dedupe_key: new, ..hello("two") },
+    ];
     let pair = kublai.messages().send_many(pair).await.unwrap();
     assert_eq!((pair[0].id == pair[1].id, pair[1].deduplicated), (true, true));
     assert_eq!(bodies(&inbox(&jochi).await), ["one", "other", "two"]);
@@ -222,7 +240,10 @@ async fn lists_come_in_pages(team: Team) {
     let from = MessageFilter { from: Some("jochi".into()), ..MessageFilter::default() };
     assert_eq!(team.k.messages().list(from).await.unwrap().messages.len(), 5);
     assert_eq!(team.k.messages().list(MessageFilter::default()).await.unwrap().messages.len(), 10);
-    assert_eq!(code(team.k.messages().list(MessageFilter { limit: 0, ..MessageFilter::default() }).await), "input.invalid");
+    assert_eq!(
+        code(team.k.messages().list(MessageFilter { limit: 0, ..MessageFilter::default() }).await),
+        "input.invalid"
+    );
 }
 
 async fn its_sender_learns_how_the_recipient_fares(team: Team) {
@@ -245,7 +266,8 @@ async fn only_the_types_that_are_asked_for(team: Team) {
     let some = Inbox { types: Some(vec!["c".into(), "a".into()]), ..Inbox::default() };
     assert_eq!(bodies(&jochi.messages().inbox(some).await.unwrap()), ["a", "c"]);
     assert_eq!(bodies(&inbox(&jochi).await), ["b"]);
-    for wrong in [Inbox { max: 0, ..Inbox::default() }, Inbox { visible: Duration::ZERO, ..Inbox::default() }] {
+    for wrong in [Inbox { max: 0, ..Inbox::default() }, Inbox { visible: Duration::ZERO, ..Inbox::default() }]
+    {
         assert_eq!(code(jochi.messages().inbox(wrong).await), "input.invalid");
     }
 }
@@ -266,7 +288,12 @@ async fn readers_at_once_never_get_the_same_message(team: Team) {
                     return got;
                 }
                 let receipts: Vec<_> = messages.iter().map(AgentMessage::receipt).collect();
-                k.messages().ack(&receipts).await.unwrap().into_iter().for_each(|settled| drop(settled.unwrap()));
+                k.messages()
+                    .ack(&receipts)
+                    .await
+                    .unwrap()
+                    .into_iter()
+                    .for_each(|settled| drop(settled.unwrap()));
                 got.extend(messages.into_iter().map(|message| message.id));
             }
         }

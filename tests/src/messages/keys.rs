@@ -1,5 +1,8 @@
 use super::{bodies, events, hello, inbox, two};
-use crate::{cases, fixture::{Team, code}};
+use crate::{
+    cases,
+    fixture::{Team, code},
+};
 use kurultai_core::messages::{Ed25519Key, KeyState};
 
 cases![
@@ -63,7 +66,8 @@ async fn a_public_key_is_imported(team: Team) {
     assert_eq!((key.agent_id.as_str(), key.state_at(team.clock.now())), ("kublai", KeyState::Active));
     let public = mine.public_key().to_string();
     assert_eq!(code(team.k.keys().import("kublai", &public).await), "key.conflict");
-    for weak in ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+    for weak in ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+    {
         assert_eq!(code(team.k.keys().import("kublai", weak).await), "key.weak");
     }
     let kublai = team.reopen(|config| config.identity(mine)).await;
@@ -80,7 +84,10 @@ async fn two_who_rotate_at_once_leave_one_that_signs(team: Team) {
     };
     let answers = futures::future::join_all((0..8).map(rotate)).await;
     let made = answers.iter().filter(|answer| answer.is_ok()).count();
-    assert!(answers.iter().all(|answer| !matches!(answer, Err(e) if e.code() != "key.conflict")), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| !matches!(answer, Err(e) if e.code() != "key.conflict")),
+        "{answers:?}"
+    );
     assert!(made >= 1);
     team.seconds(31);
     let active = states(&team, "kublai").await.into_iter().filter(|state| *state == KeyState::Active).count();

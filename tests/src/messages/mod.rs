@@ -50,6 +50,8 @@ async fn events(k: &Kurultai, topic: &str) -> Vec<Event> {
 }
 
 /// Speaks for several agents.
-fn identities(keys: impl IntoIterator<Item = impl Into<Identity>>) -> impl FnOnce(kurultai_core::Config) -> kurultai_core::Config {
+fn identities(
+    keys: impl IntoIterator<Item = impl Into<Identity>>,
+) -> impl FnOnce(kurultai_core::Config) -> kurultai_core::Config {
     |config| keys.into_iter().fold(config, |config, key| config.identity(key))
 }

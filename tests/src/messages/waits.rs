@@ -1,5 +1,8 @@
 use super::{bodies, body, hello, two};
-use crate::{cases, fixture::{Team, code}};
+use crate::{
+    cases,
+    fixture::{Team, code},
+};
 use kurultai_core::messages::{Inbox, NewMessage};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -19,7 +22,8 @@ async fn an_inbox_that_waits_hears_of_a_message(team: Team) {
     // Of this process, and of what another one has opened.
     for (from, text) in [(&kublai, "a"), (&kublai, "b")] {
         let messages = jochi.messages();
-        let waiting = tokio::spawn(async move { messages.inbox(Inbox { wait: LONG, ..Inbox::default() }).await });
+        let waiting =
+            tokio::spawn(async move { messages.inbox(Inbox { wait: LONG, ..Inbox::default() }).await });
         sleep(Duration::from_millis(100)).await;
         from.messages().send(NewMessage { to: "kublai".into(), ..hello("for somebody else") }).await.unwrap();
         from.messages().send(hello(text)).await.unwrap();

@@ -127,7 +127,7 @@ fn a_key_proves_only_its_own_agent() {
     assert_eq!(verify(&text, &keys, &expect(&[])).unwrap().sender, "jochi");
     // A look-up that answers with anybody's key is not believed.
     struct Careless(AgentKey);
-    impl Keys for Careless {
+    impl KeyLookup for Careless {
         fn key(&self, _: &str, _: &str, _: &str) -> Option<AgentKey> {
             Some(self.0.clone())
         }

@@ -9,7 +9,8 @@ use crate::{
 use rusqlite::{Row, params};
 
 /// What is read of a key `k`, from this column on.
-pub(super) const KEY: &str = "k.agent_id, k.key_id, k.algorithm, k.state, k.created_at, k.activated_at, k.expires_at,
+pub(super) const KEY: &str =
+    "k.agent_id, k.key_id, k.algorithm, k.state, k.created_at, k.activated_at, k.expires_at,
       k.public_key, k.secret, k.wrapping_key, k.reason";
 
 pub(super) fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<AgentKey> {
@@ -39,7 +40,8 @@ pub(super) fn one(tx: &Tx<'_>, agent: &str, key_id: &str) -> Result<Option<Agent
 pub(super) fn keys(tx: &Tx<'_>, agent: Option<&str>) -> Result<Vec<AgentKey>> {
     match agent {
         Some(agent) => {
-            let sql = format!("select {KEY} from agent_key k where ns = ?1 and agent_id = ?2 order by key_id");
+            let sql =
+                format!("select {KEY} from agent_key k where ns = ?1 and agent_id = ?2 order by key_id");
             tx.rows(&sql, params![tx.ns, agent], |row| key(row, 0))
         }
         None => {

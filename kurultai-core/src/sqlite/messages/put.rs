@@ -51,7 +51,8 @@ fn admit(tx: &Tx<'_>, unit: &[Post], seen: &mut Seen) -> Result<Result<Vec<Sent>
 fn look(tx: &Tx<'_>, post: &Post, before: &[&Post], seen: &mut Seen) -> Result<Result<Sent>> {
     let recipient = seen.recipient(tx, &post.to)?;
     if let Some(key) = &post.dedupe_key {
-        let twin = before.iter().find(|other| other.dedupe_key.as_ref() == Some(key)).map(|other| other.id.clone());
+        let twin =
+            before.iter().find(|other| other.dedupe_key.as_ref() == Some(key)).map(|other| other.id.clone());
         let sql = "select id from message where ns = ?1 and dedupe_key = ?2";
         let id = match twin {
             Some(id) => Some(id),
@@ -62,7 +63,9 @@ fn look(tx: &Tx<'_>, post: &Post, before: &[&Post], seen: &mut Seen) -> Result<R
         }
     }
     let there = "select 1 from message where ns = ?1 and id = ?2";
-    if before.iter().any(|other| other.id == post.id) || tx.one(there, params![tx.ns, post.id], |_| Ok(()))?.is_some() {
+    if before.iter().any(|other| other.id == post.id)
+        || tx.one(there, params![tx.ns, post.id], |_| Ok(()))?.is_some()
+    {
         return Ok(Err(rules::replayed(&post.id)));
     }
     let key = seen.key(tx, post)?;
@@ -141,6 +144,7 @@ fn insert(tx: &Tx<'_>, posts: &[&Post]) -> Result<()> {
             post.key_id,
         ])?;
     }
-    let told: Vec<_> = posts.iter().map(|post| (post.sender.as_str(), post.task_id.as_deref(), post.told())).collect();
+    let told: Vec<_> =
+        posts.iter().map(|post| (post.sender.as_str(), post.task_id.as_deref(), post.told())).collect();
     events::append_of(tx, "message.received", &told)
 }

@@ -71,7 +71,11 @@ pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize
             tx.rows(sql, params![tx.ns, after, agent, limit], row)
         }
         Which::All => {
-            let sql = concat!("select ", stored_columns!(), " where m.ns = ?1 and m.id > ?2 order by m.id limit ?3");
+            let sql = concat!(
+                "select ",
+                stored_columns!(),
+                " where m.ns = ?1 and m.id > ?2 order by m.id limit ?3"
+            );
             tx.rows(sql, params![tx.ns, after, limit], row)
         }
     }
@@ -81,7 +85,10 @@ pub(super) fn unread(tx: &Tx<'_>, audiences: &[String]) -> Result<Unread> {
     let sql = "select count(*), coalesce(sum(urgent), 0) from message
         where ns = ?1 and to_agent in (select value from rarray(?2)) and visible_at is not null and expires_at > ?3";
     let row = tx.one(sql, params![tx.ns, list(audiences.iter().cloned()), tx.now], |row| {
-        Ok(Unread { count: row.get::<_, i64>(0)?.unsigned_abs(), urgent: row.get::<_, i64>(1)?.unsigned_abs() })
+        Ok(Unread {
+            count: row.get::<_, i64>(0)?.unsigned_abs(),
+            urgent: row.get::<_, i64>(1)?.unsigned_abs(),
+        })
     })?;
     Ok(row.unwrap_or_default())
 }
