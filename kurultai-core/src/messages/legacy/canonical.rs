@@ -184,7 +184,7 @@ impl Walk<'_> {
         self.take();
         loop {
             let rest = &self.text[self.at..];
-            let plain = rest.bytes().take_while(|byte| text::is_plain(*byte)).count();
+            let plain = text::plain_run(rest.as_bytes());
             self.out.push_str(&rest[..plain]);
             self.at += plain;
             match rest[plain..].chars().next() {

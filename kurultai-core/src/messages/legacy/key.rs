@@ -54,7 +54,7 @@ impl LegacyKey {
 
     /// `agent` is folded.
     pub(super) fn is_of(&self, agent: &str, key_id: &str) -> bool {
-        self.key_id == key_id && ids::fold(&self.agent_id) == agent
+        self.key_id == key_id && (self.agent_id == agent || ids::fold(&self.agent_id) == agent)
     }
 
     /// The HMAC key, unless the key is revoked, expired or weak.

@@ -49,7 +49,7 @@ impl<'a> Message<'a> {
         Ok(message)
     }
 
-    pub(super) fn body(&self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn body(&self) -> impl Iterator<Item = &'a str> + Clone {
         self.before.iter().chain(&self.after).copied()
     }
 
@@ -152,8 +152,10 @@ pub(super) fn plain(value: &str) -> Option<Cow<'_, str>> {
     if inside.contains('\\') { serde_json::from_str(value).ok().map(Cow::Owned) } else { Some(inside.into()) }
 }
 
-pub(super) fn in_braces<'a>(members: impl IntoIterator<Item = &'a str>) -> String {
-    let mut text = String::from("{");
+pub(super) fn in_braces<'a>(members: impl Iterator<Item = &'a str> + Clone) -> String {
+    let size = members.clone().map(|member| member.len() + 1).sum::<usize>();
+    let mut text = String::with_capacity(size + 2);
+    text.push('{');
     for member in members {
         if text.len() > 1 {
             text.push(',');

@@ -57,6 +57,10 @@ fn shortest(double: f64) -> String {
     let shortest = format!("{double:e}");
     let mantissa = shortest.split('e').next().unwrap_or_default();
     let digits = mantissa.bytes().filter(u8::is_ascii_digit).count();
+    // Two numbers of so few digits are never the same double.
+    if digits <= 15 {
+        return shortest;
+    }
     let rounded = format!("{double:.*e}", digits - 1);
     let is_same = rounded.parse().is_ok_and(|read: f64| read.to_bits() == double.to_bits());
     if is_same { rounded } else { shortest }

@@ -1,12 +1,17 @@
 //! Times as Python's `datetime.now(timezone.utc).isoformat()` writes them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 
 /// `2026-02-09T12:00:00.123456+00:00`; no fraction where the microseconds are 0. What is below them is cut off.
 pub(super) fn write(time: DateTime<Utc>) -> String {
-    let form =
-        if time.timestamp_subsec_micros() == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.6f" };
-    format!("{}+00:00", time.format(form))
+    // Not by chrono's format, which reads its pattern each time.
+    let (year, month, day) = (time.year(), time.month(), time.day());
+    let (hour, minute, second) = (time.hour(), time.minute(), time.second());
+    let seconds = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    match time.timestamp_subsec_micros() {
+        0 => format!("{seconds}+00:00"),
+        micros => format!("{seconds}.{micros:06}+00:00"),
+    }
 }
 
 /// A date, `T`, a time and an offset, `Z` or as `+08:00`. `None` for anything else, so where the offset is missing too.
