@@ -16,6 +16,7 @@ mod events;
 mod finish;
 mod jobs;
 mod json;
+mod legacy;
 mod logs;
 mod new_task;
 mod op;
@@ -49,5 +50,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     agents::register(module)?;
     events::register(module)?;
     jobs::register(module)?;
+    legacy::register(module)?;
     bench::register(module)
 }

@@ -1,10 +1,11 @@
 """A shared, durable picture for a team of AI agents: who is alive, what must be done, what happened.
 
 ``kurultai.open(url)`` gives a team on one file or on Neo4j; ``kurultai.blocking`` has the same names without
-``await``; ``kurultai.Agent`` runs decorated functions on tasks; ``kurultai.errors`` says what can go wrong.
+``await``; ``kurultai.Agent`` runs decorated functions on tasks; ``kurultai.errors`` says what can go wrong;
+``kurultai.legacy`` has the signed messages of older teams.
 """
 
-from . import blocking, errors
+from . import blocking, errors, legacy
 from ._client import Kurultai, Retention, TaskDefaults, open
 from ._native import __version__, council, matches
 from .agent import Agent, Context, Reject, Retry, Snooze
@@ -94,6 +95,7 @@ __all__ = [
     "blocking",
     "council",
     "errors",
+    "legacy",
     "matches",
     "open",
 ]

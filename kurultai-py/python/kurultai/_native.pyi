@@ -34,13 +34,14 @@ from .types import (
 _T = TypeVar("_T")
 _Stop = Literal["lost", "cancelled", "suspended", "drained", "timeout", "stalled"]
 _Default = Callable[[Any], Any]
+_LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
     "Adoption", "AgentHealth", "AgentInfo", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
     "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Release", "RetryPolicy",
-    "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit",
-    "hop", "kinds", "matches", "open", "provoke", "ready", "restore", "run", "sample",
+    "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit", "fold",
+    "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample",
 ]
 __version__: str
 
@@ -134,6 +135,9 @@ class _EventFilter(TypedDict, total=False):
 
 def open(url: str | None, options: _OpenOptions) -> Awaitable[Kurultai]: ...
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T: ...
+def legacy_seal(text: str, by: _LegacyKey, now: datetime) -> tuple[str, str]: ...
+def legacy_verify(text: str, by: _LegacyKey | None, audiences: list[str], now: datetime) -> None: ...
+def fold(name: str) -> str: ...
 def restore(kind: str, text: str) -> Any: ...
 def emit() -> None: ...
 def kinds() -> list[str]: ...
