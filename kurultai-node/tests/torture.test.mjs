@@ -50,7 +50,10 @@ cases('whatever a handler does, its attempt ends', async (k) => {
     check(way, await over(k, way.way, task, ofNode(way.attempts)))
     await doesAnother(k)
     // What a handler does after its time counts for nothing.
-    check(way, await k.tasks.get(task))
+    const after = await k.tasks.get(task)
+    check(way, after)
+    // Another attempt would count too, where the rest takes long.
+    if (after.status === 'pending') await k.tasks.cancel(task)
   }
   stop.abort()
   const attempts = here.reduce((sum, way) => sum + (ofNode(way.attempts) ?? 1) + (way.snoozes ?? 0), 0)

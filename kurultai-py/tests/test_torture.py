@@ -376,7 +376,11 @@ class Torture:
             self.check(way, await self.over(way["way"], task, of_python(way.get("attempts", 1))))
             await self.does_another()
             # What a handler does after its time counts for nothing.
-            self.check(way, await self.k.tasks.get(task))
+            after = await self.k.tasks.get(task)
+            self.check(way, after)
+            if after.status == "pending":
+                # Another attempt would count too, where the rest takes long.
+                await self.k.tasks.cancel(task)
         stop.set()
         attempts = sum(of_python(way.get("attempts", 1)) + way.get("snoozes", 0) for way in ways)
         self.assertEqual(await asyncio.wait_for(serving, 20), attempts + len(ways))

@@ -157,7 +157,11 @@ async fn serve(context: Context, payload: Json) -> Result {
 
 async fn hold(context: Context, _payload: Json) -> Result {
     say(&format!("took {} {}", context.task.id, context.fencing_token()))?;
-    std::future::pending().await
+    // Whoever was thought dead learns by it that the task is another's.
+    while !context.progress(0.5).await.is_err_and(|error| error.code() == "lease.lost") {
+        sleep(Duration::from_millis(500)).await;
+    }
+    Ok(())
 }
 
 async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {

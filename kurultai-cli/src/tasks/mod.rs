@@ -1,21 +1,27 @@
 //! `kurultai tasks`: an agent that lives in a shell is a full member.
 
+mod claim;
+mod enqueue;
+mod list;
+mod show;
+
 use crate::{
     change::{Matching, Update},
-    output::{Done, remark, say, say_all, say_json, table, text, whole},
-    status::{name, numbers},
+    output::{Done, say, say_all, say_json},
+    status::numbers,
     stdin,
-    text::{clean, count, duration, natural, now, span, utc, word},
+    text::{clean, count, duration, natural, utc, word},
 };
-use chrono::{DateTime, Utc};
+use claim::Take;
+use enqueue::Enqueue;
 use kurultai_core::{
     Error, Json, Kind, Kurultai, Tasks,
     tasks::{
-        Cancel, Claim, Claimed, Expiry, Extend, Extended, Failure, Filter, Finished, Lease, NewTask, Outcome,
-        Priority, Start, Status, Task, Usage,
+        Cancel, Extend, Extended, Failure, Filter, Finished, Lease, Outcome, Priority, Status, Task, Usage,
     },
 };
-use serde::Serialize;
+use list::{List, listed};
+use show::shown;
 use std::time::Duration;
 
 #[derive(Debug, clap::Subcommand)]
@@ -165,100 +171,7 @@ pub(crate) enum Command {
     Stats,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Enqueue {
-    #[arg(value_name = "TYPE")]
-    task_type: String,
-    /// JSON, or - for stdin
-    #[arg(value_parser = stdin::text, allow_negative_numbers = true)]
-    payload: Option<String>,
-    #[arg(long, default_value = "")]
-    title: String,
-    /// P0 (critical, urgent), P1 (high), P2 (normal, medium) or P3 (low, backlog)
-    #[arg(long, default_value = "P2", value_parser = word::<Priority>)]
-    priority: Priority,
-    /// 0 to 1, higher first within a priority
-    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
-    weight: f64,
-    /// Capabilities that its claimer must have
-    #[arg(long, value_delimiter = ',')]
-    requires: Vec<String>,
-    /// Capabilities whose owners take it first
-    #[arg(long, value_delimiter = ',')]
-    prefers: Vec<String>,
-    /// The only agent that may claim it
-    #[arg(long)]
-    assign: Option<String>,
-    #[arg(long)]
-    delegated_by: Option<String>,
-    #[arg(long, value_name = "ID")]
-    parent: Option<String>,
-    /// What its chain of work is known by; default the parent's, or its own id
-    #[arg(long, value_name = "ID")]
-    correlation_id: Option<String>,
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
-    depends_on: Vec<String>,
-    /// A second task of this key is not made
-    #[arg(long)]
-    key: Option<String>,
-    #[arg(long, allow_hyphen_values = true, value_parser = duration, conflicts_with = "run_at")]
-    delay: Option<Duration>,
-    /// As 2026-03-01T09:00:00Z
-    #[arg(long, value_name = "TIME")]
-    run_at: Option<DateTime<Utc>>,
-    /// How long it may wait to be claimed, or `never`
-    #[arg(long, allow_hyphen_values = true, value_parser = expiry)]
-    expires: Option<Expiry>,
-    #[arg(long, allow_negative_numbers = true, value_parser = natural::<u32>)]
-    max_attempts: Option<u32>,
-    /// How long an attempt may take, however often it is extended
-    #[arg(long, allow_hyphen_values = true, value_parser = duration)]
-    max_runtime: Option<Duration>,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Take {
-    agent: String,
-    #[arg(long, default_value_t = 1, allow_negative_numbers = true, value_parser = natural::<usize>)]
-    max: usize,
-    /// Only these task types
-    #[arg(long, value_delimiter = ',')]
-    types: Vec<String>,
-    /// How long the claim lasts without `extend`; default 30s
-    #[arg(long, allow_hyphen_values = true, value_parser = duration)]
-    lease: Option<Duration>,
-    /// How long to wait for work
-    #[arg(long, allow_hyphen_values = true, value_parser = duration, default_value = "0s")]
-    wait: Duration,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct List {
-    #[arg(long, value_parser = word::<Status>)]
-    status: Option<Status>,
-    #[arg(long = "type", value_name = "TYPE")]
-    task_type: Option<String>,
-    #[arg(long, value_name = "AGENT")]
-    assigned_to: Option<String>,
-    #[arg(long, value_name = "AGENT")]
-    claimed_by: Option<String>,
-    #[arg(long, value_name = "ID")]
-    parent: Option<String>,
-    #[arg(long, default_value_t = 100, allow_negative_numbers = true, value_parser = natural::<usize>)]
-    limit: usize,
-    /// What the page before ended with
-    #[arg(long)]
-    cursor: Option<String>,
-}
-
-fn expiry(text: &str) -> Result<Expiry, String> {
-    match text {
-        "never" => Ok(Expiry::Never),
-        text => duration(text).map(Expiry::After).map_err(|e| format!("{e}, or never")),
-    }
-}
-
-fn document(text: Option<String>) -> kurultai_core::Result<Json> {
+pub(super) fn document(text: Option<String>) -> kurultai_core::Result<Json> {
     text.map_or(Ok(Json::default()), Json::text)
 }
 
@@ -371,87 +284,6 @@ impl Command {
     }
 }
 
-impl Enqueue {
-    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
-        let task = NewTask {
-            title: self.title,
-            payload: document(self.payload)?,
-            priority: self.priority,
-            priority_weight: self.weight,
-            required_capabilities: self.requires,
-            preferred_capabilities: self.prefers,
-            assigned_to: self.assign,
-            delegated_by: self.delegated_by,
-            parent_id: self.parent,
-            correlation_id: self.correlation_id,
-            unique_key: self.key,
-            start: match (self.delay, self.run_at) {
-                (Some(delay), _) => Start::After(delay),
-                (None, Some(time)) => Start::At(time),
-                (None, None) => Start::Now,
-            },
-            expiry: self.expires.unwrap_or_default(),
-            max_attempts: self.max_attempts,
-            max_runtime: self.max_runtime,
-            ..NewTask::new(self.task_type).depends_on(self.depends_on)
-        };
-        let enqueued = kurultai.tasks().enqueue(task).await?;
-        if json {
-            return say_json(&enqueued);
-        }
-        if enqueued.deduplicated {
-            remark("it was there already; nothing was added");
-        }
-        say(enqueued.id)
-    }
-}
-
-/// A claimed task with the string that ends it.
-#[derive(Debug, Serialize)]
-struct Taken<'a> {
-    lease: String,
-    task: &'a Claimed,
-}
-
-impl Take {
-    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
-        let mut claim = Claim::new(self.agent).max(self.max).wait(self.wait);
-        claim.lease = self.lease;
-        if !self.types.is_empty() {
-            claim = claim.types(self.types);
-        }
-        let claimed = kurultai.tasks().claim(claim).await?;
-        if json {
-            let taken = claimed.iter().map(|task| Taken { lease: task.lease.to_string(), task });
-            return say_json(&taken.collect::<Vec<_>>());
-        }
-        if claimed.is_empty() {
-            return say("nothing to claim");
-        }
-        claimed.iter().try_for_each(taken)
-    }
-}
-
-fn taken(task: &Claimed) -> Done {
-    let left = (task.lease.expires_at - now()).as_seconds_f64().max(0.0);
-    say(format!("{}  {}  {}", task.priority, clean(&task.task_type), clean(&task.title)))?;
-    say(format!("  id          {}", clean(&task.id)))?;
-    say(format!("  attempt     {} of {}", task.attempt, task.max_attempts))?;
-    say(format!("  yours until {}, {} from now", utc(task.lease.expires_at), span(left)))?;
-    if !task.description.is_empty() {
-        say(format!("  text        {}", clean(&task.description)))?;
-    }
-    say(format!("  payload     {}", task.payload))?;
-    if let Some(checkpoint) = &task.checkpoint {
-        say(format!("  checkpoint  {checkpoint}"))?;
-    }
-    for p in &task.prerequisites {
-        let results = p.results.as_ref().map_or("null", |r| r.as_str());
-        say(format!("  after       {} ({}): {results}", clean(&p.id), p.status))?;
-    }
-    say(format!("LEASE {}", task.lease))
-}
-
 fn finished(finished: &Finished, json: bool) -> Done {
     if json {
         return say_json(finished);
@@ -490,91 +322,4 @@ fn paused(task_type: Option<&str>, paused: bool, json: bool) -> Done {
     }
     let what = task_type.map_or("everything".to_owned(), |t| format!("the type {}", clean(t)));
     say(format!("{what} {}", if paused { "is paused" } else { "goes on" }))
-}
-
-impl List {
-    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
-        let filter = Filter {
-            status: self.status,
-            task_type: self.task_type,
-            assigned_to: self.assigned_to,
-            claimed_by: self.claimed_by,
-            parent_id: self.parent,
-            cursor: self.cursor,
-            limit: self.limit,
-        };
-        let page = kurultai.tasks().list(filter).await?;
-        if json { say_json(&page) } else { listed(&page.tasks, page.next.as_deref()) }
-    }
-}
-
-fn listed(tasks: &[Task], next: Option<&str>) -> Done {
-    if tasks.is_empty() {
-        return say("no task");
-    }
-    let rows: Vec<Vec<String>> = tasks
-        .iter()
-        .map(|task| {
-            let agent = task.claimed_by.as_ref().or(task.assigned_to.as_ref());
-            vec![
-                task.id.clone(),
-                task.status.to_string(),
-                task.priority.to_string(),
-                task.task_type.clone(),
-                agent.cloned().unwrap_or_default(),
-                name(task),
-            ]
-        })
-        .collect();
-    let columns = [whole("ID"), whole("STATUS"), whole("PR"), text("TYPE"), text("AGENT"), text("TITLE")];
-    say_all(&table(&columns, &rows))?;
-    next.map_or(Ok(()), |next| say(format!("there are more: --cursor {next}")))
-}
-
-fn shown(task: &Task, json: bool) -> Done {
-    if json { say_json(task) } else { show(task) }
-}
-
-fn show(task: &Task) -> Done {
-    let mut lines: Vec<(&str, String)> = vec![
-        ("type", task.task_type.clone()),
-        ("status", task.status.to_string()),
-        ("priority", format!("{}, weight {}", task.priority, task.priority_weight)),
-    ];
-    let mut add = |name, value: Option<String>| lines.extend(value.map(|value| (name, value)));
-    let list = |names: &[String]| (!names.is_empty()).then(|| names.join(", "));
-    let document = |json: &Option<Json>| json.as_ref().map(|json| json.as_str().to_owned());
-    add("text", (!task.description.is_empty()).then(|| task.description.clone()));
-    add("payload", Some(task.payload.as_str().to_owned()));
-    add("requires", list(&task.required_capabilities));
-    add("prefers", list(&task.preferred_capabilities));
-    add("assigned to", task.assigned_to.clone());
-    add("delegated by", task.delegated_by.clone());
-    add("parent", task.parent_id.clone());
-    add("correlation", (task.correlation_id != task.id).then(|| task.correlation_id.clone()));
-    add("key", task.unique_key.clone());
-    add("depends on", list(&task.depends_on));
-    add("not before", task.run_at.map(utc));
-    add("expires", task.expires_at.map(utc));
-    add("attempts", Some(format!("{} of {}", task.attempts, task.max_attempts)));
-    add("may take", task.max_runtime.map(|longest| span(longest.as_secs_f64())));
-    add("snoozes", (task.snoozes > 0).then(|| task.snoozes.to_string()));
-    add("claimed by", task.claimed_by.clone());
-    add("claimed at", task.claimed_at.map(utc));
-    add("lease ends", task.lease_expires_at.map(utc));
-    add("progress", task.progress.map(|p| format!("{:.0} %", p * 100.0)));
-    add("checkpoint", document(&task.checkpoint));
-    add("result", document(&task.results));
-    add("usage", task.usage.map(|u| format!("{} tokens, cost {}, {}", u.tokens, u.cost, span(u.seconds))));
-    add("created", Some(utc(task.created_at)));
-    add("completed", task.completed_at.map(utc));
-    for e in &task.errors {
-        let agent = e.agent.as_deref().unwrap_or("nobody");
-        add(
-            "error",
-            Some(format!("attempt {} by {agent} {}, {}: {}", e.attempt, e.kind, utc(e.at), e.error)),
-        );
-    }
-    say(format!("{}  {}", clean(&task.id), clean(&task.title)))?;
-    lines.iter().try_for_each(|(name, value)| say(format!("  {name:<12}  {}", clean(value))))
 }
