@@ -5,7 +5,7 @@ use super::{
     types::{MessageStatus, Sent, Unread},
     wrap::Wrapped,
 };
-pub use crate::batch::Batch;
+pub(crate) use crate::batch::Batch;
 use crate::{clock::Micros, error::Result, store::Sealed};
 use async_trait::async_trait;
 use std::{fmt, time::Duration};

@@ -2,6 +2,7 @@
 
 use super::{
     Identity, KeyList,
+    claims::wrong_namespace,
     contract::{Ending, Fetch, KeyStore, Mailbox, Post, Refusal, Settle, Settled, Stored, Which},
     hot::Hot,
     opening::opened,
@@ -161,7 +162,14 @@ impl Messages {
         let namespace = self.session.config.namespace.clone();
         let keys = KeyList { namespace: namespace.clone(), keys: self.keys.keys(None).await? };
         let expect = Expect { namespace, audiences: vec![], now: time(self.session.config.clock.now()) };
-        let token = token::verify(text, &keys, &expect)?.into_inner();
+        let token = token::verify(text, &keys, &expect).map_err(|error| match token::claimed(text) {
+            // Their keys are theirs to know.
+            Some((namespace, _)) if error.code() == "key.unknown" && namespace != expect.namespace => {
+                wrong_namespace(&namespace, &expect)
+            }
+            _ => error,
+        })?;
+        let token = token.into_inner();
         let Token { id, sender, key_id, audience, message_type, body, task, reply_to, expires_at, .. } =
             token;
         Ok(Post {
@@ -183,7 +191,7 @@ impl Messages {
 
     async fn note(&self, token: &str, error: &Error) {
         let hash = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let sender = token::claimed_sender(token).unwrap_or_default();
+        let (_, sender) = token::claimed(token).unwrap_or_default();
         let refusal = Refusal { sender, code: error.code(), hash };
         if let Err(error) = self.mailbox.refused(refusal).await {
             tracing::warn!(%error, "that a message was refused was not noted");

@@ -13,7 +13,7 @@
 //! 7. [`legacy`]: the envelope that existing teams have on the wire.
 
 mod claims;
-pub(crate) mod contract;
+pub mod contract;
 mod draft;
 mod handle;
 mod hot;

@@ -1,11 +1,11 @@
 MATCH (ns:Namespace {namespace: $ns, made: $made})
 WITH now, datetime({epochSeconds: now / 1000000, nanosecond: now % 1000000 * 1000}) AS at
 // Each group is a subquery of its own, so that the next one sees what it took. A group is [id, agent, audiences, types,
-// answers, how many, for how long, bytes].
+// answers, how many, after how many that others are taking, for how long, bytes].
 CALL (now, at) { UNWIND $groups AS g
   CALL (now, at, g) {
     CALL (at, g) { UNWIND g[2] AS audience
-      // As in a claim: the ORDER BY names the whole index, and there is no OR. What the same fetch has taken already is
+      // As in a claim: the ORDER BY names the whole index, and there is no OR. What this fetch has taken already is
       // there for its repetition.
       CALL (at, g, audience) { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
         WHERE m.namespace = $ns AND m.to_agent = audience AND m.inbox_key > -1
@@ -14,22 +14,28 @@ CALL (now, at) { UNWIND $groups AS g
           AND coalesce(m.reply_to = g[4], g[4] IS NULL)
         WITH m ORDER BY m.namespace, m.to_agent, m.inbox_key LIMIT $n RETURN m }
       WITH m ORDER BY m.inbox_key LIMIT $n RETURN collect(m) AS heads }
-    WITH now, at, g, heads[..g[5]] AS heads
+    WITH now, at, g, heads, CASE WHEN size(heads) < g[5] THEN 0 WHEN size(heads) - g[5] < g[6] THEN size(heads) - g[5]
+      ELSE g[6] END AS skip
+    WITH now, at, g, heads[skip..skip + g[5]] AS heads
     WITH now, at, g, CASE WHEN size(heads) <= 16 THEN heads ELSE heads[..reduce(fit = [0, 0], m IN heads |
-      CASE WHEN fit[1] >= g[7] THEN fit ELSE [fit[0] + 1, fit[1] + size(m.token)] END)[0]] END AS heads
+      CASE WHEN fit[1] >= g[8] THEN fit ELSE [fit[0] + 1, fit[1] + size(m.token)] END)[0]] END AS heads
     UNWIND heads AS m
     // Removing a property that is not there locks the message, and only then it is certain how it stands.
     REMOVE m._lock
     WITH now, at, g, m, properties(m) AS p
     WITH now, at, g, m, p, coalesce(p.fetch_id = g[0], false) AS again
-    WITH at, g, m, p, again, now + g[6] AS until, CASE WHEN again THEN p.deliveries ELSE p.deliveries + 1 END AS delivery,
+    WITH at, g, m, p, again, now + g[7] AS until, CASE WHEN again THEN p.deliveries ELSE p.deliveries + 1 END AS delivery,
       p.inbox_key IS NOT NULL AND (again OR p.visible_at <= at AND p.deliveries < $most) AS ours
     FOREACH (x IN CASE WHEN ours THEN [m] ELSE [] END | SET x += {status: 'delivered', deliveries: delivery,
       delivered_to: g[1], delivered_at: at, fetch_id: g[0],
       visible_at: CASE WHEN again THEN p.visible_at ELSE
         datetime({epochSeconds: until / 1000000, nanosecond: until % 1000000 * 1000}) END,
       due_at: CASE WHEN delivery >= $most AND until < p.due_at THEN until ELSE p.due_at END})
-    WITH g, p, ours, delivery
-    OPTIONAL MATCH (k:AgentKey {namespace: $ns, agent_id: p.from_agent, key_id: p.key_id})
-      USING INDEX SEEK k:AgentKey(namespace, agent_id, key_id)
-    WITH g, ours, [p.inbox_key, p.id, p.token, p.thread, p.urgent, 'delivered', delivery, p.code, p.created_at, p.expires_at,
+    RETURN collect(CASE WHEN ours THEN [p.inbox_key, p.id, p.token, p.thread, p.urgent, 'delivered', delivery, p.code,
+        p.created_at, p.expires_at, p.from_agent, p.key_id] END) AS messages,
+      count(CASE WHEN NOT ours THEN 1 END) AS lost }
+  RETURN collect([lost, messages]) AS given }
+CALL (given) { UNWIND given AS g UNWIND g[1] AS message WITH DISTINCT message[10] AS agent, message[11] AS key
+  MATCH (k:AgentKey {namespace: $ns, agent_id: agent, key_id: key})
+    USING INDEX SEEK k:AgentKey(namespace, agent_id, key_id)
+  RETURN collect([
