@@ -1,0 +1,137 @@
+//! Keys as nodes.
+
+use crate::{
+    error::{Error, Result},
+    messages::{AgentKey, KeyState, PublicKey, contract::Rewrapped, rules::changed_meanwhile, wrap::Wrapped},
+    neo4j::{
+        Neo4jStore,
+        bolt::{Cells, cells, list, map},
+        cypher::lock,
+        statement::Statement,
+        verdict::CONSTRAINT,
+    },
+};
+use neo4rs::BoltType;
+
+/// Every part of the index, so that its order is used.
+const OF_ALL: Statement = Statement::plain(concat!(
+    "CYPHER 5
+MATCH (k:AgentKey) USING INDEX SEEK k:AgentKey(namespace, agent_id, key_id)
+WHERE k.namespace = $ns AND k.agent_id >= '' AND k.key_id >= ''
+WITH k ORDER BY k.namespace, k.agent_id, k.key_id RETURN [
+",
+    include_str!("cypher/key.cypher"),
+    "] AS row"
+));
+const OF_ONE: Statement = Statement::plain(concat!(
+    "CYPHER 5
+MATCH (k:AgentKey) USING INDEX SEEK k:AgentKey(namespace, agent_id, key_id)
+WHERE k.namespace = $ns AND k.agent_id = $agent AND k.key_id >= ''
+WITH k ORDER BY k.namespace, k.agent_id, k.key_id RETURN [
+",
+    include_str!("cypher/key.cypher"),
+    "] AS row"
+));
+
+const PUT: Statement = Statement::locking(concat!(lock!(), include_str!("cypher/put_keys.cypher"))).once();
+const REWRAP: Statement = Statement::locking(concat!(lock!(), include_str!("cypher/rewrap.cypher"))).once();
+
+/// `None` where there is none.
+pub(super) fn key(mut row: Cells) -> Result<Option<AgentKey>> {
+    let Some(agent_id) = row.next()? else { return Ok(None) };
+    let (key_id, algorithm, state) = (row.next()?, row.next::<String>()?, row.next::<String>()?);
+    let (created_at, activated_at, expires_at) = (row.next()?, row.next()?, row.next()?);
+    let (public, secret): (Option<String>, Option<String>) = (row.next()?, row.next()?);
+    let wrapping: Option<String> = row.next()?;
+    Ok(Some(AgentKey {
+        agent_id,
+        key_id,
+        algorithm: algorithm.parse()?,
+        state: state.parse()?,
+        created_at,
+        activated_at,
+        expires_at,
+        // What is none verifies nothing.
+        public_key: public.and_then(|text| PublicKey::from_text(&text).ok()),
+        secret: wrapping.zip(secret).and_then(|(wrapping, text)| Wrapped::from_text(wrapping, &text).ok()),
+        reason: row.next()?,
+    }))
+}
+
+pub(super) async fn keys(store: &Neo4jStore, agent: Option<&str>) -> Result<Vec<AgentKey>> {
+    let query = match agent {
+        Some(agent) => store.query(OF_ONE).param("agent", agent),
+        None => store.query(OF_ALL),
+    };
+    let rows = store.exec(query).await?;
+    rows.into_iter().filter_map(|row| key(row).transpose()).collect()
+}
+
+pub(super) async fn put(
+    store: &Neo4jStore,
+    mut new: Vec<AgentKey>,
+    mut changed: Vec<(KeyState, AgentKey)>,
+) -> Result<()> {
+    // As everybody locks agents.
+    new.sort_by(|a, b| a.agent_id.cmp(&b.agent_id));
+    changed.sort_by(|(_, a), (_, b)| a.agent_id.cmp(&b.agent_id));
+    let row = |(state, key): &(KeyState, AgentKey)| {
+        cells![key.agent_id.as_str(), key.key_id.as_str(), state.as_str(), map(standing(key))]
+    };
+    let query = store
+        .query(PUT)
+        .param("changed", list(changed.iter().map(row)))
+        .param("new", list(new.iter().map(|key| map(standing(key).into_iter().chain(made(key))))));
+    let all = changed.iter().map(|(_, key)| key).chain(&new);
+    match store.one(query).await {
+        Ok(mut row) => refuse_first(row.next()?, all.map(|key| (&key.agent_id, &key.key_id))),
+        // Twice the same new key, or one by a program that does not lock the namespace.
+        Err(error) if error.code() == CONSTRAINT => {
+            refuse_first(Some(0), new.iter().map(|key| (&key.agent_id, &key.key_id)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What of a key changes.
+fn standing(key: &AgentKey) -> [(&'static str, BoltType); 5] {
+    [
+        ("state", key.state.as_str().into()),
+        ("activated_at", key.activated_at.into()),
+        ("expires_at", key.expires_at.into()),
+        ("reason", key.reason.as_deref().into()),
+        ("revoked", (key.state == KeyState::Revoked).into()),
+    ]
+}
+
+/// What of a key stays.
+fn made(key: &AgentKey) -> [(&'static str, BoltType); 7] {
+    [
+        ("agent_id", key.agent_id.as_str().into()),
+        ("key_id", key.key_id.as_str().into()),
+        ("algorithm", key.algorithm.as_str().into()),
+        ("created_at", key.created_at.into()),
+        ("public_key", key.public_key.as_ref().map(ToString::to_string).into()),
+        ("secret", key.secret.as_ref().map(Wrapped::text).into()),
+        ("wrapping_key", key.secret.as_ref().map(Wrapped::wrapping_key).into()),
+    ]
+}
+
+fn refuse_first<'a>(
+    place: Option<u64>,
+    mut keys: impl Iterator<Item = (&'a String, &'a String)>,
+) -> Result<()> {
+    let Some(place) = place else { return Ok(()) };
+    let key = keys.nth(place as usize);
+    let (agent, key_id) = key.ok_or_else(|| Error::internal("a key that nobody named was refused"))?;
+    Err(changed_meanwhile(agent, key_id))
+}
+
+pub(super) async fn rewrap(store: &Neo4jStore, secrets: &[Rewrapped]) -> Result<()> {
+    let row = |Rewrapped { agent, key_id, was, secret }: &Rewrapped| {
+        cells![agent.as_str(), key_id.as_str(), was.text(), secret.text(), secret.wrapping_key()]
+    };
+    let query = store.query(REWRAP).param("secrets", list(secrets.iter().map(row)));
+    let place = store.one(query).await?.next()?;
+    refuse_first(place, secrets.iter().map(|secret| (&secret.agent, &secret.key_id)))
+}

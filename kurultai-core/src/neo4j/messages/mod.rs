@@ -1,0 +1,73 @@
+//! The statements of messages and of keys. Same files and names as in `sqlite`.
+
+mod fetch;
+mod keys;
+mod put;
+mod read;
+mod refused;
+mod settle;
+
+use super::Neo4jStore;
+use crate::{
+    error::Result,
+    messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*},
+};
+use async_trait::async_trait;
+
+#[async_trait]
+impl Mailbox for Neo4jStore {
+    async fn put(&self, units: Batch<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>> {
+        self.call(async {
+            let (_turn, units) = self.turn(units).await?;
+            put::put(self, &units).await
+        })
+        .await
+    }
+
+    async fn fetch(&self, requests: Batch<Fetch>) -> Result<Vec<Result<Vec<Stored>>>> {
+        self.call(async {
+            let (_turn, requests) = self.turn(requests).await?;
+            fetch::fetch(self, &requests).await
+        })
+        .await
+    }
+
+    async fn settle(&self, units: Batch<Vec<Settle>>) -> Result<Vec<Result<Vec<Result<Settled>>>>> {
+        self.call(async {
+            let (_turn, units) = self.turn(units).await?;
+            settle::settle(self, &units).await
+        })
+        .await
+    }
+
+    async fn unread(&self, audiences: Vec<String>) -> Result<Unread> {
+        read::unread(self, audiences).await
+    }
+
+    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Vec<Stored>> {
+        read::read(self, which, after, limit).await
+    }
+
+    async fn sweep(&self, limit: usize) -> Result<usize> {
+        self.call(settle::sweep(self, limit)).await
+    }
+
+    async fn refused(&self, refusal: Refusal) -> Result<u64> {
+        self.call(refused::refused(self, refusal)).await
+    }
+}
+
+#[async_trait]
+impl KeyStore for Neo4jStore {
+    async fn keys(&self, agent: Option<&str>) -> Result<Vec<AgentKey>> {
+        keys::keys(self, agent).await
+    }
+
+    async fn put(&self, new: Vec<AgentKey>, changed: Vec<(KeyState, AgentKey)>) -> Result<()> {
+        keys::put(self, new, changed).await
+    }
+
+    async fn rewrap(&self, secrets: Vec<Rewrapped>) -> Result<()> {
+        keys::rewrap(self, &secrets).await
+    }
+}

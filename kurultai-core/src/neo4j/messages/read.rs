@@ -1,0 +1,116 @@
+//! Messages as nodes.
+
+use super::keys;
+use crate::{
+    clock::Micros,
+    error::Result,
+    messages::{
+        AgentKey, Unread,
+        contract::{Stored, Which},
+    },
+    neo4j::{
+        Neo4jStore,
+        bolt::{Cells, count},
+        cypher::clock,
+        statement::Statement,
+    },
+};
+use chrono::{DateTime, Utc};
+
+/// The end of each: the message `m`, and the key that its node names. Whether it is the one that the token names is for
+/// whoever verifies it.
+macro_rules! read {
+    ($($which:literal),*) => {
+        Statement::plain(concat!(
+            clock!(),
+            $($which,)*
+            include_str!("cypher/read.cypher"),
+            include_str!("cypher/key.cypher"),
+            "]] AS row"
+        ))
+    };
+}
+
+const THREAD: Statement = read!(
+    "CALL () { OPTIONAL MATCH (m:AgentMessage {namespace: $ns, id: $after}) RETURN coalesce(m.seq, 0) AS after }
+MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, thread, seq)
+WHERE m.namespace = $ns AND m.thread = $of AND m.seq > after
+WITH now, m ORDER BY m.namespace, m.thread, m.seq LIMIT $limit
+"
+);
+const TO: Statement = read!(
+    "MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, id)
+WHERE m.namespace = $ns AND m.id > $after AND m.to_agent IN $of
+WITH now, m ORDER BY m.namespace, m.id LIMIT $limit
+"
+);
+const FROM: Statement = read!(
+    "MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, id)
+WHERE m.namespace = $ns AND m.id > $after AND m.from_agent = $of
+WITH now, m ORDER BY m.namespace, m.id LIMIT $limit
+"
+);
+const ALL: Statement = read!(
+    "MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, id)
+WHERE m.namespace = $ns AND m.id > $after
+WITH now, m ORDER BY m.namespace, m.id LIMIT $limit
+"
+);
+
+const UNREAD: Statement = Statement::plain(concat!(
+    clock!(),
+    "MATCH (ns:Namespace {namespace: $ns, made: $made})
+CALL (now) { UNWIND $audiences AS audience
+  MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
+  WHERE m.namespace = $ns AND m.to_agent = audience AND m.inbox_key > -1
+    AND m.expires_at.epochSeconds * 1000000 + m.expires_at.microsecond > now
+  RETURN count(*) AS count, count(CASE WHEN m.urgent THEN 1 END) AS urgent }
+RETURN [count, urgent] AS row"
+));
+
+/// What follows the columns that the caller has read.
+pub(super) fn stored(mut row: Cells, now: Micros, key: Option<AgentKey>) -> Result<Stored> {
+    let (id, token, thread, urgent) = (row.next()?, row.next()?, row.next()?, row.next()?);
+    let (status, delivery, code) = (row.next::<String>()?.parse()?, row.next()?, row.next()?);
+    let (created_at, expires_at): (DateTime<Utc>, DateTime<Utc>) = (row.next()?, row.next()?);
+    Ok(Stored {
+        id,
+        token,
+        thread,
+        urgent,
+        status,
+        delivery,
+        code,
+        created_at: created_at.timestamp_micros(),
+        expires_at: expires_at.timestamp_micros(),
+        key,
+        now,
+    })
+}
+
+/// In the order of their ids, which is about that in which they were sent; those of a thread in that in which they came.
+pub(super) async fn read(
+    store: &Neo4jStore,
+    which: Which,
+    after: Option<String>,
+    limit: usize,
+) -> Result<Vec<Stored>> {
+    let query = match which {
+        Which::Thread(thread) => store.query(THREAD).param("of", thread),
+        Which::To(audiences) => store.query(TO).param("of", audiences),
+        Which::From(agent) => store.query(FROM).param("of", agent),
+        Which::All => store.query(ALL),
+    };
+    let query = query.param("after", after.unwrap_or_default()).param("limit", count(limit));
+    let message = |mut row: Cells| {
+        let now = row.next()?;
+        let key = keys::key(Cells::of(row.last()?)?)?;
+        stored(row, now, key)
+    };
+    store.exec(query).await?.into_iter().map(message).collect()
+}
+
+pub(super) async fn unread(store: &Neo4jStore, audiences: Vec<String>) -> Result<Unread> {
+    let mut row = store.one(store.query(UNREAD).param("audiences", audiences)).await?;
+    Ok(Unread { count: row.next()?, urgent: row.next()? })
+}
