@@ -49,7 +49,7 @@ test('an operation that the core has is here too', () => {
 test('what the core calls a word is a word here', () => {
   const { default: words } = { default: {
     'tasks/types.rs': ['Status', 'Signal', 'DependencyType', 'FailureKind'], 'tasks/new_task.rs': ['OnPrerequisiteFailure'],
-    'agents/types.rs': ['AgentStatus'], 'agents/health.rs': ['Health'], 'worker/settings.rs': ['OnStall'], 'worker/job.rs': ['Stop'],
+    'agents/types.rs': ['AgentStatus'], 'agents/health.rs': ['Health'], 'worker/settings.rs': ['OnStall'], 'worker/held.rs': ['Stop'],
   } }
   const types = read('../ts/types.ts') + read('../ts/context.ts').replace('StopReason =', 'Stop =')
   for (const [path, names] of Object.entries(words)) {
