@@ -5,6 +5,8 @@ mod change;
 mod demo;
 mod events;
 mod heartbeat;
+mod keys;
+mod messages;
 mod migrate;
 mod namespaces;
 mod output;
@@ -78,6 +80,12 @@ enum Command {
     /// The registry
     #[command(subcommand)]
     Agents(agents::Command),
+    /// Who said what: signed messages between agents
+    #[command(subcommand)]
+    Messages(messages::Command),
+    /// By which keys the team knows its agents
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// What happened
     #[command(subcommand)]
     Events(events::Command),
@@ -132,13 +140,19 @@ async fn run(mut cli: Cli) -> Done {
         Command::Heartbeat(heartbeat) => return heartbeat.run(place).await,
         _ => {}
     }
-    let kurultai = Kurultai::open_with(place.config()?).await?;
+    let config = match &cli.command {
+        Command::Messages(command) => command.identified(place.config()?)?,
+        _ => place.config()?,
+    };
+    let kurultai = Kurultai::open_with(config).await?;
     let done = match cli.command {
         Command::Status(status) => status.run(&kurultai, place.json).await,
         Command::Verify(verify) => verify.run(&kurultai, place.json).await,
         Command::Watch(watch) => watch.run(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
+        Command::Messages(command) => command.run(&kurultai, place.json).await,
+        Command::Keys(command) => command.run(&kurultai, place.json).await,
         Command::Events(command) => command.run(&kurultai, place.json).await,
         Command::Namespaces(command) => command.run(&kurultai, place.json).await,
         Command::Run(run) => run.run(&kurultai, place.json).await,

@@ -11,6 +11,7 @@ mod connections;
 mod cypher;
 mod events;
 mod exec;
+mod messages;
 mod namespaces;
 mod running;
 mod schema;

@@ -125,3 +125,50 @@ async fn a_token_that_was_sent_here_is_not_admitted_again(team: Team) {
     let other = team.reopen(|config| config).await;
     assert_eq!(code(other.messages().accept(&text).await), "sig.replayed");
 }
+
+/// Whoever writes to the database can take messages away, and make none.
+mod tampered {
+    use super::super::{bodies, events, hello, inbox, two};
+    use crate::fixture::Team;
+    use rusqlite::Connection;
+
+    async fn after(change: &str) -> (Vec<String>, Vec<String>) {
+        let team = Team::sqlite().await;
+        let [kublai, jochi] = two(&team).await;
+        kublai.messages().send(hello("one")).await.unwrap();
+        kublai.messages().send(hello("two")).await.unwrap();
+        let path = team.url.trim_start_matches("sqlite:").split('?').next().unwrap().to_owned();
+        Connection::open(path).unwrap().execute_batch(change).unwrap();
+        let got = inbox(&jochi).await;
+        assert!(got.iter().all(|message| message.sender == "kublai"
+            && message.to == "jochi"
+            && message.message_type == "greeting"));
+        let told = events(&team.k, "message.failed").await;
+        let codes =
+            told.into_iter().map(|event| event.payload.unwrap().value()["code"].as_str().unwrap().to_owned());
+        (bodies(&got), codes.collect())
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_was_changed_is_not_believed() {
+        let both = || vec!["one".to_owned(), "two".to_owned()];
+        // What is beside the token is not read.
+        let beside =
+            "update message set payload = '\"pay\"', type = 'payment', task_id = 'x', reply_to = 'y'";
+        assert_eq!(after(beside).await, (both(), vec![]));
+        let one = vec!["two".to_owned()];
+        let first = "where n = (select min(n) from message)";
+        for (change, code) in [
+            ("from_agent = 'jochi'", "key.unknown"),
+            ("token = token || 'A'", "sig.mismatch"),
+            ("token = (select token from message order by n desc limit 1)", "sig.malformed"),
+            ("token = ''", "sig.missing"),
+        ] {
+            let change = format!("update message set {change} {first}");
+            assert_eq!(after(&change).await, (one.clone(), vec![code.to_owned()]), "{change}");
+        }
+        let other_key =
+            "update agent_key set public_key = (select public_key from agent_key where agent_id = 'jochi')";
+        assert_eq!(after(other_key).await, (vec![], vec!["sig.mismatch".to_owned(); 2]));
+    }
+}

@@ -278,7 +278,7 @@ async fn readers_at_once_never_get_the_same_message(team: Team) {
     kublai.messages().send_many((0..200).map(|i| hello(&i.to_string())).collect()).await.unwrap();
     let other = team.reopen(|config| config).await;
     let read = |i: usize| {
-        let k = if i % 2 == 0 { jochi.clone() } else { other.clone() };
+        let k = if i.is_multiple_of(2) { jochi.clone() } else { other.clone() };
         async move {
             let request = Inbox { agent: Some("jochi".into()), max: 7, ..Inbox::default() };
             let mut got = vec![];

@@ -17,16 +17,18 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 
-/// The end of each: the message `m`, and the key that its node names. Whether it is the one that the token names is for
+/// The message `m`, and the key that its node names. Whether it is the one that the token names is for
 /// whoever verifies it.
 macro_rules! read {
     ($($which:literal),*) => {
         Statement::plain(concat!(
             clock!(),
             $($which,)*
-            include_str!("cypher/read.cypher"),
+            "OPTIONAL MATCH (k:AgentKey {namespace: $ns, agent_id: m.from_agent, key_id: m.key_id})
+RETURN [now, [
+",
             include_str!("cypher/key.cypher"),
-            "]] AS row"
+            "  ], m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at] AS row"
         ))
     };
 }
@@ -68,7 +70,7 @@ CALL (now) { UNWIND $audiences AS audience
 RETURN [count, urgent] AS row"
 ));
 
-/// What follows the columns that the caller has read.
+/// What is left of a row.
 pub(super) fn stored(mut row: Cells, now: Micros, key: Option<AgentKey>) -> Result<Stored> {
     let (id, token, thread, urgent) = (row.next()?, row.next()?, row.next()?, row.next()?);
     let (status, delivery, code) = (row.next::<String>()?.parse()?, row.next()?, row.next()?);
@@ -104,7 +106,7 @@ pub(super) async fn read(
     let query = query.param("after", after.unwrap_or_default()).param("limit", count(limit));
     let message = |mut row: Cells| {
         let now = row.next()?;
-        let key = keys::key(Cells::of(row.last()?)?)?;
+        let key = keys::key(Cells::of(row.next()?)?)?;
         stored(row, now, key)
     };
     store.exec(query).await?.into_iter().map(message).collect()

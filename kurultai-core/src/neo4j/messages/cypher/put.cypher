@@ -1,5 +1,5 @@
 WITH ns, now, at, ns.event_seq AS base
-// What speaks against the rows. Of each name: whether a row has it, or how many rows.
+// What speaks against the rows. A name is [name, whether a row has it].
 CALL () { UNWIND $ids AS x
   MATCH (m:AgentMessage {namespace: $ns, id: x[0]}) USING INDEX SEEK m:AgentMessage(namespace, id)
   RETURN collect(x[0]) AS there, count(CASE WHEN x[1] THEN 1 END) AS replayed }

@@ -1,9 +1,12 @@
     ]) AS keys, count(CASE WHEN x[2] AND NOT CASE WHEN k IS NULL THEN x[3]
       ELSE coalesce(NOT k.state IN ['expired', 'revoked'] AND k.expires_at > at, false) END THEN 1 END) AS unsigned }
-CALL () { UNWIND $inboxes AS x
-  CALL (x) { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
+// An inbox is [recipient, how many rows are for it, up to which event there is certainly room].
+CALL (base) { UNWIND $inboxes AS x
+  CALL (base, x) { UNWIND CASE WHEN base + x[1] > x[2] THEN [1] ELSE [] END AS look
+    MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
     WHERE m.namespace = $ns AND m.to_agent = x[0] AND m.inbox_key > -1
-    WITH m LIMIT $most RETURN count(*) AS waiting }
+    WITH m LIMIT $most RETURN count(*) AS found }
+  WITH x, CASE WHEN base + x[1] > x[2] THEN found END AS waiting
   OPTIONAL MATCH (a:Agent {namespace: $ns, id: x[0]}) USING INDEX SEEK a:Agent(namespace, id)
   RETURN collect([x[0], waiting, a IS NOT NULL, a.status, a.stopped_at, a.infra_heartbeat, a.last_heartbeat]) AS inboxes,
     count(CASE WHEN x[1] > 0 AND waiting + x[1] > $most THEN 1 END) AS full }
@@ -23,4 +26,4 @@ CALL (at, base, fits) { UNWIND CASE WHEN fits THEN range(1, size($rows)) ELSE []
     correlation_id: t.correlation_id, payload: r[15], created_at: at})
   RETURN count(*) AS added }
 FOREACH (x IN CASE WHEN fits THEN [ns] ELSE [] END | SET x.event_seq = base + added)
-RETURN [fits, now, inboxes, there, twins, CASE WHEN fits THEN [] ELSE keys END] AS row
+RETURN [fits, now, base, inboxes, there, twins, CASE WHEN fits THEN [] ELSE keys END] AS row

@@ -1,12 +1,12 @@
 // Row by row, so that the next one sees what this one did. A row is [place, id, status and delivery that it must have,
-// status, visible after, whether it is acknowledged, code, reason, topic, what its event tells].
+// status, visible after, whether it is acknowledged, code, reason, topic, what its event tells, whether it must be due].
 CALL (now, at) { UNWIND $rows AS r
   CALL (now, at, r) {
     MATCH (m:AgentMessage {namespace: $ns, id: r[1]}) USING INDEX SEEK m:AgentMessage(namespace, id)
     REMOVE m._lock
     WITH now, at, r, m, properties(m) AS p
     WITH at, r, m, p, now + r[5] AS visible, p.expires_at.epochSeconds * 1000000 + p.expires_at.microsecond AS expires,
-      p.status = r[2] AND p.deliveries = r[3] AS held
+      p.status = r[2] AND p.deliveries = r[3] AND (NOT r[11] OR coalesce(p.due_at <= now, false)) AS held
     FOREACH (x IN CASE WHEN held THEN [m] ELSE [] END | SET x += {status: r[4], code: r[7], reason: r[8],
       acked_at: CASE WHEN r[6] THEN at ELSE p.acked_at END,
       inbox_key: CASE WHEN visible IS NOT NULL THEN p.inbox_key END,

@@ -1,0 +1,219 @@
+//! `kurultai messages`: who said what. Whoever sends names a key file.
+
+use crate::{
+    output::{Done, say, say_all, say_json, table, text, whole},
+    stdin,
+    text::{clean, count, duration, natural, utc, word},
+};
+use kurultai_core::{
+    Config, Error, Json, Kurultai,
+    messages::{AgentMessage, Identity, Inbox, MessageFilter, NewMessage, Receipt},
+};
+use std::{path::PathBuf, time::Duration};
+
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// Sign a message and put it into its recipient's inbox; prints its id
+    Send(Box<Send>),
+    /// Admit a token that came from outside, - for stdin; prints the message's id
+    Accept {
+        #[arg(value_parser = stdin::text)]
+        token: String,
+    },
+    /// Messages for an agent; prints each with a line `RECEIPT <string>`
+    Inbox {
+        agent: String,
+        #[arg(long, default_value_t = 10, allow_negative_numbers = true, value_parser = natural::<usize>)]
+        max: usize,
+        /// Only these types
+        #[arg(long, value_delimiter = ',')]
+        types: Vec<String>,
+        /// How long to wait for the first
+        #[arg(long, allow_hyphen_values = true, value_parser = duration, default_value = "0s")]
+        wait: Duration,
+        /// How long nobody else is given them
+        #[arg(long, allow_hyphen_values = true, value_parser = duration, default_value = "60s")]
+        visible: Duration,
+    },
+    /// Say that messages were taken in
+    Ack {
+        #[arg(required = true, value_parser = word::<Receipt>)]
+        receipts: Vec<Receipt>,
+    },
+    /// Refuse a message for good; its sender hears of it
+    Reject {
+        #[arg(value_parser = word::<Receipt>)]
+        receipt: Receipt,
+        #[arg(long)]
+        reason: String,
+    },
+    /// How many messages wait for an agent
+    Unread { agent: String },
+    /// Everything that was said in an exchange
+    Thread { id: String },
+    /// Messages, however they stand
+    List {
+        #[arg(long)]
+        to: Option<String>,
+        #[arg(long, conflicts_with = "to")]
+        from: Option<String>,
+        #[arg(long, default_value_t = 100, allow_negative_numbers = true, value_parser = natural::<usize>)]
+        limit: usize,
+        /// What the page before ended with
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Send {
+    /// An agent's id, or role:NAME
+    to: String,
+    #[arg(value_name = "TYPE")]
+    message_type: String,
+    /// JSON, or - for stdin
+    #[arg(value_parser = stdin::text, allow_negative_numbers = true)]
+    body: Option<String>,
+    /// The sender's key file
+    #[arg(long, value_name = "FILE", required_unless_present = "key_of")]
+    key: Option<PathBuf>,
+    /// The sender, whose key is in the environment: AGENT_KEY_<ID>
+    #[arg(long, value_name = "AGENT", conflicts_with = "key")]
+    key_of: Option<String>,
+    /// The task that it is about
+    #[arg(long, value_name = "ID")]
+    task: Option<String>,
+    /// The message that it answers
+    #[arg(long, value_name = "ID")]
+    reply_to: Option<String>,
+    /// A second message of this key is not sent
+    #[arg(long, value_name = "KEY")]
+    dedupe_key: Option<String>,
+    /// How long it may wait
+    #[arg(long, allow_hyphen_values = true, value_parser = duration)]
+    ttl: Option<Duration>,
+    /// Before all that are not
+    #[arg(long)]
+    urgent: bool,
+    /// Wait so long for the answer, and print it
+    #[arg(long, allow_hyphen_values = true, value_parser = duration)]
+    ask: Option<Duration>,
+}
+
+impl Command {
+    /// Who sends opens the team with a key.
+    pub(crate) fn identified(&self, config: Config) -> kurultai_core::Result<Config> {
+        let Command::Send(send) = self else { return Ok(config) };
+        let identity = match (&send.key, &send.key_of) {
+            (Some(path), _) => Identity::read(path)?,
+            (None, Some(agent)) => Identity::from_env(agent)?,
+            (None, None) => return Ok(config),
+        };
+        Ok(config.identity(identity))
+    }
+
+    pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+        let messages = kurultai.messages();
+        match self {
+            Command::Send(send) => send.run(kurultai, json).await,
+            Command::Accept { token } => {
+                let sent = messages.accept(&token).await?;
+                if json { say_json(&sent) } else { say(sent.id) }
+            }
+            Command::Inbox { agent, max, types, wait, visible } => {
+                let types = (!types.is_empty()).then_some(types);
+                let got = messages.inbox(Inbox { agent: Some(agent), max, types, wait, visible }).await?;
+                if json {
+                    let given = |message| serde_json::json!({"receipt": AgentMessage::receipt(message).to_string(), "message": message});
+                    return say_json(&got.iter().map(given).collect::<Vec<_>>());
+                }
+                got.iter().try_for_each(given)
+            }
+            Command::Ack { receipts } => {
+                let settled =
+                    messages.ack(&receipts).await?.into_iter().collect::<Result<Vec<_>, Error>>()?;
+                let said = count(settled.len(), "message");
+                if json { say_json(&settled) } else { say(format!("{said} acknowledged")) }
+            }
+            Command::Reject { receipt, reason } => {
+                let settled = messages.reject(&receipt, &reason).await?;
+                if json {
+                    say_json(&settled)
+                } else {
+                    say(format!("{} is {}", clean(&settled.id), settled.status))
+                }
+            }
+            Command::Unread { agent } => {
+                let unread = messages.unread(Some(&agent)).await?;
+                if json {
+                    say_json(&unread)
+                } else {
+                    say(format!("{} unread, {} urgent", unread.count, unread.urgent))
+                }
+            }
+            Command::Thread { id } => listed(&messages.thread(&id).await?, None, json),
+            Command::List { to, from, limit, cursor } => {
+                let page = messages.list(MessageFilter { to, from, limit, cursor }).await?;
+                if json { say_json(&page) } else { listed(&page.messages, page.next.as_deref(), false) }
+            }
+        }
+    }
+}
+
+impl Send {
+    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+        let body = self.body.map_or(Ok(Json::default()), Json::text)?;
+        let message = NewMessage {
+            task_id: self.task,
+            reply_to: self.reply_to,
+            dedupe_key: self.dedupe_key,
+            ttl: self.ttl,
+            urgent: self.urgent,
+            ..NewMessage::new(self.to, self.message_type, body)
+        };
+        if let Some(timeout) = self.ask {
+            let answer = kurultai.messages().ask(message, timeout).await?;
+            return if json { say_json(&answer) } else { say(clean(answer.body.as_str())) };
+        }
+        let sent = kurultai.messages().send(message).await?;
+        if json { say_json(&sent) } else { say(sent.id) }
+    }
+}
+
+fn given(message: &AgentMessage) -> Done {
+    let urgent = if message.urgent { ", urgent" } else { "" };
+    let (sender, key) = (clean(&message.verified.agent), clean(&message.verified.key_id));
+    say(format!(
+        "{}  {} from {sender}{urgent}, signed with {key}",
+        clean(&message.id),
+        clean(&message.message_type)
+    ))?;
+    if let Some(task) = &message.task_id {
+        say(format!("  task    {}", clean(task)))?;
+    }
+    say(format!("  body    {}", clean(message.body.as_str())))?;
+    say(format!("  RECEIPT {}", message.receipt()))
+}
+
+fn listed(messages: &[AgentMessage], next: Option<&str>, json: bool) -> Done {
+    if json {
+        return say_json(&messages);
+    }
+    if messages.is_empty() {
+        return say("no message");
+    }
+    let row = |message: &AgentMessage| {
+        vec![
+            utc(message.created_at),
+            message.sender.clone(),
+            message.to.clone(),
+            message.status.to_string(),
+            message.message_type.clone(),
+            message.body.as_str().to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = messages.iter().map(row).collect();
+    let columns = [whole("SENT"), whole("FROM"), whole("TO"), whole("STATUS"), text("TYPE"), text("BODY")];
+    say_all(&table(&columns, &rows))?;
+    next.map_or(Ok(()), |next| say(format!("there are more: --cursor {next}")))
+}
