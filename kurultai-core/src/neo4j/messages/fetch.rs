@@ -71,6 +71,10 @@ pub(super) async fn fetch(store: &Neo4jStore, requests: &[Fetch]) -> Result<Vec<
             }
         }
     }
+    for messages in &mut each {
+        // Those of a later round may be older.
+        messages.sort_by_key(|message| (!message.urgent, message.created_at));
+    }
     Ok(each.into_iter().map(Ok).collect())
 }
 
