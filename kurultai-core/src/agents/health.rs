@@ -150,13 +150,16 @@ fn state(
         let (silent, declared) = (span(silence), span(now - at));
         return (Health::Dead, format!("silent for {silent}; declared dead {declared} ago"));
     }
+    if silence > micros(dead_after) && !sign.has_started() {
+        return (Health::Unknown, format!("registered {} ago, and not heard of since", span(silence)));
+    }
     if silence > micros(dead_after) {
         let silent = format!("silent for {}", span(silence));
         if unheard_for > dead_after {
             return (Health::Dead, format!("{silent}, more than {}", span(micros(dead_after))));
         }
-        let watched = span(micros(watched_for));
-        let why = format!("{silent}, but watched for {watched} only, and no watcher has declared it dead");
+        let why =
+            format!("{silent}; not watched for long enough to call it dead ({})", span(micros(watched_for)));
         return (Health::Unknown, why);
     }
     if let Some(stalled) = &sign.stalled {
@@ -262,7 +265,7 @@ mod tests {
 
     #[test]
     fn silence_is_death_only_for_who_has_watched_it() {
-        let silent = Sign { infra: ago(121), ..Sign::default() };
+        let silent = Sign { infra: ago(121), sequence: 1, ..Sign::default() };
         assert_eq!(seen(silent.clone(), 0).0, Health::Unknown);
         assert_eq!(seen(silent.clone(), 120).0, Health::Unknown);
         assert_eq!(seen(silent.clone(), 121).0, Health::Dead);
@@ -270,6 +273,15 @@ mod tests {
         // Or where a watcher has said so, and nothing was heard since.
         assert_eq!(seen(Sign { dead_at: ago(0), ..silent.clone() }, 0).0, Health::Dead);
         assert_eq!(seen(Sign { dead_at: ago(300), infra: ago(10), ..silent }, 0).0, Health::Idle);
+    }
+
+    #[test]
+    fn who_was_registered_alone_is_not_dead() {
+        let (state, reason) = seen(Sign { infra: ago(600), ..Sign::default() }, 600);
+        assert_eq!(
+            (state, reason.as_str()),
+            (Health::Unknown, "registered 10 min ago, and not heard of since")
+        );
     }
 
     #[test]

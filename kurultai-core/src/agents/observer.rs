@@ -91,6 +91,9 @@ impl Observer {
     /// Who is to be declared dead or recovered after that look.
     pub(super) fn judge(&self, signs: &Signs, thresholds: Thresholds) -> Judgement {
         let dead_after = micros(thresholds.dead_after);
+        // Those that fall silent at once gave their last signs up to an interval apart, which is a third of the threshold
+        // at most.
+        let at_once = dead_after / 3;
         let silent_for = |sign: &Sign, least: Micros| {
             let old = sign.last().is_some_and(|last| signs.now - last > least);
             old && self.unheard(sign) > least
@@ -101,25 +104,28 @@ impl Observer {
             if sign.dead_at.is_some() && !sign.is_dead() {
                 judgement.verdicts.push(verdict(sign, Says::Recovered));
             }
-            if sign.is_dead() || sign.has_stopped() {
+            if sign.is_dead() || sign.has_stopped() || !sign.has_started() {
                 continue;
             }
             if silent_for(sign, dead_after) {
                 silent.push(sign);
             }
-            // Beats of agents that fall silent together lie up to a quarter apart: one of four.
             if self.seen.get(&sign.agent).is_some_and(|seen| seen.lively) {
                 lively += 1;
-                quiet.extend(silent_for(sign, dead_after - dead_after / 4).then_some(&sign.agent));
+                quiet.extend(silent_for(sign, dead_after - at_once).then_some(sign));
             }
         }
-        let suspect = lively >= CROWD && quiet.len() * 2 > lively;
-        if suspect {
-            silent.retain(|sign| !quiet.contains(&&sign.agent));
-            judgement.suspects = quiet.into_iter().cloned().collect();
-        }
+        let with = |one: &Sign, other: &Sign| (self.unheard(one) - self.unheard(other)).abs() <= at_once;
+        let in_a_crowd = |sign: &Sign| {
+            let together = quiet.iter().filter(|other| with(sign, other)).count();
+            lively >= CROWD && together * 2 > lively
+        };
+        let (crowd, alone): (Vec<&Sign>, Vec<&Sign>) = silent.into_iter().partition(|sign| in_a_crowd(sign));
+        let is_suspect = |sign: &&Sign| crowd.iter().any(|other| with(sign, other));
+        judgement.suspects =
+            quiet.iter().copied().filter(is_suspect).map(|sign| sign.agent.clone()).collect();
         let dead = Says::Dead(thresholds.dead_after);
-        judgement.verdicts.extend(silent.into_iter().map(|sign| verdict(sign, dead)));
+        judgement.verdicts.extend(alone.into_iter().map(|sign| verdict(sign, dead)));
         judgement
     }
 
@@ -275,6 +281,40 @@ mod tests {
         world.silent.retain(|agent| *agent != 2);
         let dead: Vec<String> = world.watch(60 * SECOND).into_iter().map(|(id, _)| id).collect();
         assert_eq!(dead, ["a0", "a3"]);
+    }
+
+    #[test]
+    fn who_dies_later_than_a_crowd_is_found() {
+        let mut world = World::of(5);
+        world.watch(300 * SECOND);
+        world.silent = vec![0, 1, 2];
+        world.watch(100 * SECOND);
+        world.silent.push(3);
+        let dead: Vec<String> = world.watch(200 * SECOND).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(dead, ["a3"]);
+        assert_eq!(world.look().suspects, ["a0", "a1", "a2"]);
+    }
+
+    #[test]
+    fn who_was_registered_and_never_heard_of_hides_nobody_and_is_not_dead() {
+        let mut world = World::of(9);
+        world.silent = (0..6).collect();
+        world.signs.agents[..6].iter_mut().for_each(|sign| sign.sequence = 0);
+        world.watch(300 * SECOND);
+        world.silent.push(7);
+        let dead: Vec<String> = world.watch(300 * SECOND).into_iter().map(|(id, _)| id).collect();
+        assert_eq!((dead, world.look().suspects), (vec!["a7".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn who_holds_a_task_has_not_stopped_whatever_one_of_its_processes_said() {
+        let mut world = World::of(3);
+        world.watch(300 * SECOND);
+        world.silent.push(1);
+        world.signs.agents[1].stopped_at = Some(world.signs.now);
+        assert_eq!(world.watch(300 * SECOND), []);
+        world.signs.agents[1].holds = 1;
+        assert_eq!(world.watch(30 * SECOND).len(), 1);
     }
 
     #[test]

@@ -54,9 +54,15 @@ impl Sign {
         self.infra.max(self.functional)
     }
 
-    /// Whether its last process said that it stops, and nothing has been heard of the agent since.
+    /// Whether its last process said that it stops, and nothing has been heard of the agent since. While it holds tasks
+    /// another process works for it, which has said nothing of the kind.
     pub fn has_stopped(&self) -> bool {
-        self.stopped_at.is_some() && self.stopped_at >= self.last()
+        self.holds == 0 && self.stopped_at.is_some() && self.stopped_at >= self.last()
+    }
+
+    /// Whether it was ever heard of, beyond that somebody has registered it.
+    pub(super) fn has_started(&self) -> bool {
+        self.sequence > 0
     }
 
     /// Another program says of an agent that has stopped that it is `offline`, and not since when.

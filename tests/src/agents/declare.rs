@@ -22,6 +22,8 @@ cases![
     two_watchers_declare_once,
     who_works_is_not_dead,
     who_has_stopped_is_not_declared,
+    who_was_registered_and_never_started_is_not_declared,
+    one_of_two_processes_that_stops_does_not_speak_for_the_other,
     a_verdict_of_many_agents_moves_the_tasks_of_each,
 ];
 
@@ -165,6 +167,34 @@ async fn who_has_stopped_is_not_declared(team: Team) {
     let mut watcher = watcher(&team.k).await;
     watcher.check().await.unwrap();
     let dead = watch(&team, &mut watcher, &["jochi", "kublai"], 300).await;
+    assert_eq!(dead, [("temujin".to_owned(), 130)]);
+}
+
+async fn who_was_registered_and_never_started_is_not_declared(team: Team) {
+    at_work(&team).await;
+    for agent in ["ogedei", "chagatai", "x", "y", "z"] {
+        team.agent(agent, &[]).await;
+    }
+    let mut watcher = watcher(&team.k).await;
+    watcher.check().await.unwrap();
+    let dead = watch(&team, &mut watcher, ALIVE, 300).await;
+    assert_eq!(dead, [("temujin".to_owned(), 130)]);
+    let ogedei = health(&team, "ogedei").await;
+    assert_eq!(ogedei.state, Health::Unknown);
+    assert!(ogedei.reason.contains("not heard of since"), "{}", ogedei.reason);
+}
+
+async fn one_of_two_processes_that_stops_does_not_speak_for_the_other(team: Team) {
+    at_work(&team).await;
+    let other = team.reopen(|config| config).await;
+    let agent = kurultai_core::Agent::new("temujin").types(["none"]).wait(Duration::from_secs(60));
+    let jobs = agent.start(&other).await.unwrap();
+    jobs.drain();
+    jobs.finished().await;
+    assert_eq!(health(&team, "temujin").await.state, Health::Alive, "it holds a task");
+    let mut watcher = watcher(&team.k).await;
+    watcher.check().await.unwrap();
+    let dead = watch(&team, &mut watcher, ALIVE, 300).await;
     assert_eq!(dead, [("temujin".to_owned(), 130)]);
 }
 

@@ -7,5 +7,7 @@ CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, due_at)
   RETURN collect([agent, holds, oldest, stalled]) AS held }
 CALL () { MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $ns AND a.id >= ''
   WITH a ORDER BY a.namespace, a.id
-  RETURN collect([a.id, a.infra_heartbeat, a.last_heartbeat, coalesce(a.infra_seq, 0) + coalesce(a.func_seq, 0),
+  // Zero is who was registered and never heard of: other programs beat without a number.
+  RETURN collect([a.id, a.infra_heartbeat, a.last_heartbeat, coalesce(a.infra_seq, 0) + coalesce(a.func_seq, 0)
+      + CASE WHEN a.infra_heartbeat = a.created_at THEN 0 ELSE 1 END,
     a.stopped_at, a.dead_at, a.status,
