@@ -45,9 +45,9 @@ pub trait KeyStore: Sealed + fmt::Debug + Send + Sync {
     /// The keys of an agent, or of all, in the order of their agents and ids.
     async fn keys(&self, agent: Option<&str>) -> Result<Vec<AgentKey>>;
 
-    /// Stores new keys, and changes others where they are still in the state that is named, all in one transaction or none.
-    /// Fails with `key.conflict` where an id is taken or a state has changed.
-    async fn put(&self, new: Vec<AgentKey>, changed: Vec<(KeyState, AgentKey)>) -> Result<()>;
+    /// Stores keys of one agent, new ones and changed ones, in one transaction, where the agent's keys are still those that
+    /// the caller knows, each in the state that it knows; `key.conflict` otherwise.
+    async fn put(&self, agent: &str, known: Vec<(String, KeyState)>, keys: Vec<AgentKey>) -> Result<()>;
 
     /// Replaces wrapped secrets, all in one transaction or none: each only where it is still wrapped as it was;
     /// `key.conflict` where one is not.

@@ -3,7 +3,12 @@
 use super::{
     AgentKey, Ed25519Key, KEY_PROPAGATION, KeyState, PublicKey, contract::KeyStore, rules::unknown_key,
 };
-use crate::{check, clock::time, error::Result, session::Session};
+use crate::{
+    check,
+    clock::time,
+    error::{Error, Result},
+    session::Session,
+};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use tracing::instrument;
@@ -51,19 +56,25 @@ impl Keys {
 
     async fn add(&self, agent: &str, public_key: PublicKey) -> Result<AgentKey> {
         let (now, key_id) = (self.now(), public_key.key_id(agent));
-        let (mut changed, mut first) = (vec![], true);
-        for mut key in self.store.keys(Some(agent)).await? {
+        let keys = self.store.keys(Some(agent)).await?;
+        let (known, mut changed, mut first) = (known(&keys), vec![], true);
+        for mut key in keys {
+            if key.key_id == key_id {
+                let message = format!("the team knows key {key_id:?} of agent {agent:?} already");
+                return Err(Error::conflict("key.conflict", message));
+            }
             let state = key.state;
             first &= key.state_at(now) != KeyState::Active;
             key.replace(now);
             if key.state != state {
-                changed.push((state, key));
+                changed.push(key);
             }
         }
         let activated_at = if first { now } else { now + KEY_PROPAGATION };
         let key = AgentKey::new(agent, key_id, public_key, now, activated_at);
+        changed.push(key.clone());
         let _call = self.session.calls.begin()?;
-        self.store.put(vec![key.clone()], changed).await?;
+        self.store.put(agent, known, changed).await?;
         Ok(key)
     }
 
@@ -74,13 +85,13 @@ impl Keys {
         check::agent("agent", agent)?;
         check::text("reason", reason, 1_000)?;
         let keys = self.store.keys(Some(agent)).await?;
+        let known = known(&keys);
         let key = keys.into_iter().find(|key| key.key_id == key_id);
         let mut key = key.ok_or_else(|| unknown_key(agent, key_id))?;
-        let state = key.state;
-        key.revoke(reason);
-        if key.state != state {
+        if key.state != KeyState::Revoked {
+            key.revoke(reason);
             let _call = self.session.calls.begin()?;
-            self.store.put(vec![], vec![(state, key.clone())]).await?;
+            self.store.put(agent, known, vec![key.clone()]).await?;
         }
         Ok(key)
     }
@@ -88,4 +99,8 @@ impl Keys {
     fn now(&self) -> DateTime<Utc> {
         time(self.session.config.clock.now())
     }
+}
+
+fn known(keys: &[AgentKey]) -> Vec<(String, KeyState)> {
+    keys.iter().map(|key| (key.key_id.clone(), key.state)).collect()
 }

@@ -119,10 +119,9 @@ pub(crate) fn left(id: &str, from: &str, code: Option<&str>, reason: Option<&str
 }
 
 /// Somebody else has changed keys at the same time.
-pub(crate) fn changed_meanwhile(agent: &str, key_id: &str) -> Error {
-    let message = format!(
-        "key {key_id:?} of agent {agent:?} was changed or added by somebody else; nothing was stored"
-    );
+pub(crate) fn changed_meanwhile(agent: &str) -> Error {
+    let message =
+        format!("the keys of agent {agent:?} were changed by somebody else meanwhile; nothing was stored");
     Error::conflict("key.conflict", message)
 }
 

@@ -194,8 +194,9 @@ async fn one_of_two_processes_that_stops_does_not_speak_for_the_other(team: Team
     assert_eq!(health(&team, "temujin").await.state, Health::Alive, "it holds a task");
     let mut watcher = watcher(&team.k).await;
     watcher.check().await.unwrap();
+    // Its last word may come a little later.
     let dead = watch(&team, &mut watcher, ALIVE, 300).await;
-    assert_eq!(dead, [("temujin".to_owned(), 130)]);
+    assert!(matches!(&dead[..], [(agent, 130 | 140)] if agent == "temujin"), "{dead:?}");
 }
 
 async fn a_verdict_of_many_agents_moves_the_tasks_of_each(team: Team) {
@@ -285,11 +286,14 @@ mod in_between {
     #[tokio::test]
     async fn who_is_called_offline_has_stopped() {
         let team = Team::neo4j().await;
-        let id = at_work(&team).await.id;
-        write(&team, "MATCH (a:Agent {namespace: $ns, id: 'temujin'}) SET a.status = 'offline'").await;
+        at_work(&team).await;
+        write(&team, "MATCH (a:Agent {namespace: $ns, id: 'mongke'}) SET a.status = 'offline'").await;
         let mut watcher = watcher(&team.k).await;
-        assert_eq!(watch(&team, &mut watcher, ALIVE, 300).await, []);
-        assert_eq!(team.status(&id).await, Status::InProgress);
-        assert!(health(&team, "temujin").await.reason.contains("stopped"));
+        watcher.check().await.unwrap();
+        // But not who holds a task and gives no sign.
+        write(&team, "MATCH (a:Agent {namespace: $ns, id: 'temujin'}) SET a.status = 'offline'").await;
+        let dead = watch(&team, &mut watcher, &["jochi", "kublai"], 300).await;
+        assert_eq!(dead, [("temujin".to_owned(), 130)]);
+        assert!(health(&team, "mongke").await.reason.contains("stopped"));
     }
 }

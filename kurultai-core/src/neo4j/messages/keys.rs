@@ -1,14 +1,13 @@
 //! Keys as nodes.
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     messages::{AgentKey, KeyState, PublicKey, contract::Rewrapped, rules::changed_meanwhile, wrap::Wrapped},
     neo4j::{
         Neo4jStore,
         bolt::{Cells, cells, list, map},
         cypher::lock,
         statement::Statement,
-        verdict::CONSTRAINT,
     },
 };
 use neo4rs::BoltType;
@@ -69,27 +68,19 @@ pub(super) async fn keys(store: &Neo4jStore, agent: Option<&str>) -> Result<Vec<
 
 pub(super) async fn put(
     store: &Neo4jStore,
-    mut new: Vec<AgentKey>,
-    mut changed: Vec<(KeyState, AgentKey)>,
+    agent: &str,
+    known: &[(String, KeyState)],
+    keys: &[AgentKey],
 ) -> Result<()> {
-    // As everybody locks agents.
-    new.sort_by(|a, b| a.agent_id.cmp(&b.agent_id));
-    changed.sort_by(|(_, a), (_, b)| a.agent_id.cmp(&b.agent_id));
-    let row = |(state, key): &(KeyState, AgentKey)| {
-        cells![key.agent_id.as_str(), key.key_id.as_str(), state.as_str(), map(standing(key))]
-    };
+    let row = |key: &AgentKey| cells![key.key_id.as_str(), map(made(key)), map(standing(key))];
     let query = store
         .query(PUT)
-        .param("changed", list(changed.iter().map(row)))
-        .param("new", list(new.iter().map(|key| map(standing(key).into_iter().chain(made(key))))));
-    let all = changed.iter().map(|(_, key)| key).chain(&new);
-    match store.one(query).await {
-        Ok(mut row) => refuse_first(row.next()?, all.map(|key| (&key.agent_id, &key.key_id))),
-        // Twice the same new key, or one by a program that does not lock the namespace.
-        Err(error) if error.code() == CONSTRAINT => {
-            refuse_first(Some(0), new.iter().map(|key| (&key.agent_id, &key.key_id)))
-        }
-        Err(error) => Err(error),
+        .param("agent", agent)
+        .param("known", list(known.iter().map(|(id, state)| cells![id.as_str(), state.as_str()])))
+        .param("keys", list(keys.iter().map(row)));
+    match store.one(query).await?.next()? {
+        true => Ok(()),
+        false => Err(changed_meanwhile(agent)),
     }
 }
 
@@ -105,10 +96,8 @@ fn standing(key: &AgentKey) -> [(&'static str, BoltType); 5] {
 }
 
 /// What of a key stays.
-fn made(key: &AgentKey) -> [(&'static str, BoltType); 7] {
+fn made(key: &AgentKey) -> [(&'static str, BoltType); 5] {
     [
-        ("agent_id", key.agent_id.as_str().into()),
-        ("key_id", key.key_id.as_str().into()),
         ("algorithm", key.algorithm.as_str().into()),
         ("created_at", key.created_at.into()),
         ("public_key", key.public_key.as_ref().map(ToString::to_string).into()),
@@ -117,21 +106,13 @@ fn made(key: &AgentKey) -> [(&'static str, BoltType); 7] {
     ]
 }
 
-fn refuse_first<'a>(
-    place: Option<u64>,
-    mut keys: impl Iterator<Item = (&'a String, &'a String)>,
-) -> Result<()> {
-    let Some(place) = place else { return Ok(()) };
-    let key = keys.nth(place as usize);
-    let (agent, key_id) = key.ok_or_else(|| Error::internal("a key that nobody named was refused"))?;
-    Err(changed_meanwhile(agent, key_id))
-}
-
 pub(super) async fn rewrap(store: &Neo4jStore, secrets: &[Rewrapped]) -> Result<()> {
     let row = |Rewrapped { agent, key_id, was, secret }: &Rewrapped| {
         cells![agent.as_str(), key_id.as_str(), was.text(), secret.text(), secret.wrapping_key()]
     };
     let query = store.query(REWRAP).param("secrets", list(secrets.iter().map(row)));
-    let place = store.one(query).await?.next()?;
-    refuse_first(place, secrets.iter().map(|secret| (&secret.agent, &secret.key_id)))
+    match store.one(query).await?.next::<Option<u64>>()?.and_then(|place| secrets.get(place as usize)) {
+        None => Ok(()),
+        Some(wrong) => Err(changed_meanwhile(&wrong.agent)),
+    }
 }

@@ -63,8 +63,8 @@ impl KeyStore for Neo4jStore {
         keys::keys(self, agent).await
     }
 
-    async fn put(&self, new: Vec<AgentKey>, changed: Vec<(KeyState, AgentKey)>) -> Result<()> {
-        keys::put(self, new, changed).await
+    async fn put(&self, agent: &str, known: Vec<(String, KeyState)>, keys: Vec<AgentKey>) -> Result<()> {
+        keys::put(self, agent, &known, &keys).await
     }
 
     async fn rewrap(&self, secrets: Vec<Rewrapped>) -> Result<()> {

@@ -51,30 +51,20 @@ pub(super) fn keys(tx: &Tx<'_>, agent: Option<&str>) -> Result<Vec<AgentKey>> {
     }
 }
 
-/// All or none: a job that fails is undone.
-pub(super) fn put(tx: &Tx<'_>, new: &[AgentKey], changed: &[(KeyState, AgentKey)]) -> Result<()> {
-    for (state, key) in changed {
-        let sql = "update agent_key set state = ?4, activated_at = ?5, expires_at = ?6, reason = ?7
-            where ns = ?1 and agent_id = ?2 and key_id = ?3 and state = ?8";
-        let (activated, expires) = times(key);
-        let params = params![
-            tx.ns,
-            key.agent_id,
-            key.key_id,
-            key.state.as_str(),
-            activated,
-            expires,
-            key.reason,
-            state.as_str()
-        ];
-        if tx.run(sql, params)? == 0 {
-            return Err(changed_meanwhile(&key.agent_id, &key.key_id));
-        }
+pub(super) fn put(tx: &Tx<'_>, agent: &str, known: &[(String, KeyState)], keys: &[AgentKey]) -> Result<()> {
+    let sql = "select key_id, state from agent_key where ns = ?1 and agent_id = ?2 order by key_id";
+    let there =
+        tx.rows(sql, params![tx.ns, agent], |row| Ok((row.get::<_, String>(0)?, word::<KeyState>(row, 1)?)))?;
+    if there != known {
+        return Err(changed_meanwhile(agent));
     }
-    for key in new {
-        let sql = "insert into agent_key(ns, agent_id, key_id, algorithm, state, created_at, activated_at, expires_at,
-              public_key, secret, wrapping_key, reason)
-            values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) on conflict do nothing";
+    let sql =
+        "insert into agent_key(ns, agent_id, key_id, algorithm, state, created_at, activated_at, expires_at,
+          public_key, secret, wrapping_key, reason)
+        values(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        on conflict do update set state = excluded.state, activated_at = excluded.activated_at,
+          expires_at = excluded.expires_at, reason = excluded.reason";
+    for key in keys {
         let (activated, expires) = times(key);
         let params = params![
             tx.ns,
@@ -90,9 +80,7 @@ pub(super) fn put(tx: &Tx<'_>, new: &[AgentKey], changed: &[(KeyState, AgentKey)
             key.secret.as_ref().map(Wrapped::wrapping_key),
             key.reason,
         ];
-        if tx.run(sql, params)? == 0 {
-            return Err(changed_meanwhile(&key.agent_id, &key.key_id));
-        }
+        tx.run(sql, params)?;
     }
     Ok(())
 }
@@ -107,7 +95,7 @@ pub(super) fn rewrap(tx: &Tx<'_>, secrets: &[Rewrapped]) -> Result<()> {
     for Rewrapped { agent, key_id, was, secret } in secrets {
         let params = params![tx.ns, agent, key_id, secret.text(), secret.wrapping_key(), was.text()];
         if tx.run(sql, params)? == 0 {
-            return Err(changed_meanwhile(agent, key_id));
+            return Err(changed_meanwhile(agent));
         }
     }
     Ok(())

@@ -70,8 +70,9 @@ impl KeyStore for SqliteStore {
         self.query(move |tx| keys::keys(tx, agent.as_deref())).await
     }
 
-    async fn put(&self, new: Vec<AgentKey>, changed: Vec<(KeyState, AgentKey)>) -> Result<()> {
-        self.write(move |tx| keys::put(tx, &new, &changed)).await
+    async fn put(&self, agent: &str, known: Vec<(String, KeyState)>, keys: Vec<AgentKey>) -> Result<()> {
+        let agent = agent.to_owned();
+        self.write(move |tx| keys::put(tx, &agent, &known, &keys)).await
     }
 
     async fn rewrap(&self, secrets: Vec<Rewrapped>) -> Result<()> {

@@ -105,7 +105,9 @@ impl Seen {
         if let Some(recipient) = self.recipients.get(to) {
             return Ok(*recipient);
         }
-        let sql = "select status, stopped_at is not null, max(infra_heartbeat, coalesce(last_heartbeat, 0))
+        let sql =
+            "select status, coalesce(stopped_at >= max(infra_heartbeat, coalesce(last_heartbeat, 0)), false),
+              max(infra_heartbeat, coalesce(last_heartbeat, 0))
             from agent where ns = ?1 and id = ?2";
         let found = tx.one(sql, params![tx.ns, to], |row| {
             let heard: Option<Micros> = row.get(2)?;
