@@ -14,6 +14,15 @@ use crate::{
 };
 use async_trait::async_trait;
 
+/// For the test of their plans.
+#[cfg(feature = "testing")]
+pub(super) const HOT: [(&str, &str); 4] = [
+    ("put", put::PUT.text),
+    ("fetch", fetch::FETCH.text),
+    ("settle", settle::SETTLE.text),
+    ("leave", settle::LEAVE.text),
+];
+
 #[async_trait]
 impl Mailbox for Neo4jStore {
     async fn put(&self, units: Batch<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>> {

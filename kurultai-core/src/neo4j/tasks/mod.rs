@@ -17,7 +17,7 @@ mod update;
 mod upkeep;
 
 #[cfg(feature = "testing")]
-use crate::neo4j::{agents, catalog, watch};
+use crate::neo4j::{agents, catalog, messages, watch};
 use crate::{
     error::Result,
     neo4j::{Neo4jStore, cypher::lock, statement::Statement},
@@ -42,8 +42,8 @@ const PAUSED: Statement = Statement::plain(
 
 /// For the test of their plans.
 #[cfg(feature = "testing")]
-pub fn hot_statements() -> [(&'static str, &'static str); 10] {
-    [
+pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
+    let of_tasks = [
         ("enqueue", insert::INSERT.text),
         ("claim", claim::CLAIM.text),
         ("extend", extend::EXTEND.text),
@@ -54,7 +54,8 @@ pub fn hot_statements() -> [(&'static str, &'static str); 10] {
         ("pulse", watch::PULSE.text),
         ("beat", agents::BEAT.text),
         ("signs", agents::SIGNS.text),
-    ]
+    ];
+    of_tasks.into_iter().chain(messages::HOT).collect()
 }
 
 #[async_trait]
