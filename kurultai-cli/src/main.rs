@@ -9,6 +9,7 @@ mod migrate;
 mod namespaces;
 mod output;
 mod plan;
+mod service;
 mod status;
 mod stdin;
 mod tasks;
@@ -108,9 +109,11 @@ async fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let json = cli.place.json;
+    // It has something to remove first.
+    let ends_itself = matches!(cli.command, Command::Verify(_));
     let ended = tokio::select! {
         ended = run(cli) => ended,
-        _ = tokio::signal::ctrl_c() => Err(Stop::Exit(130)),
+        _ = tokio::signal::ctrl_c(), if !ends_itself => Err(Stop::Exit(130)),
     };
     match ended {
         Ok(()) | Err(Stop::Unread) => ExitCode::SUCCESS,
@@ -130,19 +133,23 @@ async fn run(mut cli: Cli) -> Done {
         Command::Migrate(migrate) => return migrate.run(place).await,
         Command::Demo(demo) => return demo.run(place).await,
         Command::Heartbeat(heartbeat) => return heartbeat.run(place).await,
+        Command::Watch(watch) => return watch.run(place).await,
+        Command::Verify(verify) => return verify.run(place).await,
         _ => {}
     }
     let kurultai = Kurultai::open_with(place.config()?).await?;
     let done = match cli.command {
         Command::Status(status) => status.run(&kurultai, place.json).await,
-        Command::Verify(verify) => verify.run(&kurultai, place.json).await,
-        Command::Watch(watch) => watch.run(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
         Command::Events(command) => command.run(&kurultai, place.json).await,
         Command::Namespaces(command) => command.run(&kurultai, place.json).await,
         Command::Run(run) => run.run(&kurultai, place.json).await,
-        Command::Migrate(_) | Command::Demo(_) | Command::Heartbeat(_) => Ok(()),
+        Command::Migrate(_)
+        | Command::Demo(_)
+        | Command::Heartbeat(_)
+        | Command::Watch(_)
+        | Command::Verify(_) => Ok(()),
     };
     kurultai.close().await;
     done
