@@ -1,12 +1,12 @@
 //! `kurultai agents`.
 
 use crate::{
-    output::{Done, number, say, say_all, say_json, table, text, whole},
+    output::{Done, number, say, say_all, say_json, table, text, whole, wrapped},
     text::{ago, clean, natural, now, utc},
     watch::Silences,
 };
 use kurultai_core::{
-    Json, Kurultai, Result,
+    Error, Json, Kurultai, Result,
     agents::{AgentHealth, AgentInfo, AgentStatus, AgentUpdate, Health, NewAgent, Thresholds, council},
 };
 use serde::Serialize;
@@ -90,7 +90,7 @@ impl Command {
         match self {
             Command::Register(register) => register.run(kurultai, json).await,
             Command::List => {
-                let seen = seen(kurultai).await?;
+                let seen = seen(kurultai, Thresholds::default()).await?;
                 if json {
                     return say_json(&seen);
                 }
@@ -110,7 +110,7 @@ impl Command {
                 if json { say_json(&health) } else { say_all(&reasons(&health)) }
             }
             Command::Update(Update { id, add, remove, metadata }) => {
-                let metadata = metadata.map(Json::text).transpose()?;
+                let metadata = metadata.map(object).transpose()?;
                 agents.update(&id, AgentUpdate { add, remove, metadata }).await?;
                 said(json, &id, "is updated")
             }
@@ -144,7 +144,7 @@ impl Register {
             Some(id) => vec![NewAgent {
                 display_name: self.name,
                 role: self.role,
-                metadata: self.metadata.map(Json::text).transpose()?.unwrap_or_default(),
+                metadata: self.metadata.map(object).transpose()?.unwrap_or_default(),
                 ..NewAgent::new(id).capabilities(self.capabilities).aliases(self.aliases)
             }],
             None => council(),
@@ -158,6 +158,15 @@ impl Register {
             return say_json(&serde_json::json!({"registered": ids}));
         }
         say(format!("registered {}", ids.join(", ")))
+    }
+}
+
+/// Metadata; the library itself sees to how long it is.
+fn object(text: String) -> Result<Json> {
+    let json = Json::text(text).map_err(|error| error.about("metadata"))?;
+    match json.as_str().trim() {
+        "null" => Err(Error::invalid("metadata", "null", "a JSON object of at most 16384 bytes")),
+        _ => Ok(json),
     }
 }
 
@@ -177,9 +186,9 @@ pub(crate) struct Seen {
     health: AgentHealth,
 }
 
-pub(crate) async fn seen(kurultai: &Kurultai) -> Result<Vec<Seen>> {
+pub(crate) async fn seen(kurultai: &Kurultai, thresholds: Thresholds) -> Result<Vec<Seen>> {
     let agents = kurultai.agents().list().await?;
-    let mut health = kurultai.agents().health(None, Thresholds::default()).await?;
+    let mut health = kurultai.agents().health(None, thresholds).await?;
     // Somebody may have come or gone between the two.
     let both = |agent: AgentInfo| {
         let at = health.iter().position(|health| health.agent == agent.id)?;
@@ -229,7 +238,7 @@ fn list(seen: &[Seen]) -> Vec<String> {
 
 /// With how they fare.
 pub(crate) fn lines(seen: &[Seen]) -> Vec<String> {
-    let columns = [text("AGENT"), whole("STATE"), number("LOAD"), whole("LAST SIGN"), text("WHY")];
+    let columns = [text("AGENT"), whole("STATE"), number("LOAD"), whole("LAST SIGN"), wrapped("WHY")];
     let row = |seen: &Seen| {
         let state = seen.state().to_owned();
         vec![seen.agent.id.clone(), state, seen.load(), seen.last_sign(), seen.health.reason.clone()]
@@ -239,7 +248,7 @@ pub(crate) fn lines(seen: &[Seen]) -> Vec<String> {
 
 fn reasons(health: &[AgentHealth]) -> Vec<String> {
     let row = |h: &AgentHealth| vec![h.agent.clone(), h.state.to_string(), h.reason.clone()];
-    table(&[text("AGENT"), whole("STATE"), text("WHY")], &health.iter().map(row).collect::<Vec<_>>())
+    table(&[text("AGENT"), whole("STATE"), wrapped("WHY")], &health.iter().map(row).collect::<Vec<_>>())
 }
 
 fn show(seen: &Seen) -> Done {

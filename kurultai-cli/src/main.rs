@@ -11,6 +11,7 @@ mod migrate;
 mod namespaces;
 mod output;
 mod plan;
+mod service;
 mod status;
 mod stdin;
 mod tasks;
@@ -116,9 +117,11 @@ async fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let json = cli.place.json;
+    // It has something to remove first.
+    let ends_itself = matches!(cli.command, Command::Verify(_));
     let ended = tokio::select! {
         ended = run(cli) => ended,
-        _ = tokio::signal::ctrl_c() => Err(Stop::Exit(130)),
+        _ = tokio::signal::ctrl_c(), if !ends_itself => Err(Stop::Exit(130)),
     };
     match ended {
         Ok(()) | Err(Stop::Unread) => ExitCode::SUCCESS,
@@ -138,6 +141,8 @@ async fn run(mut cli: Cli) -> Done {
         Command::Migrate(migrate) => return migrate.run(place).await,
         Command::Demo(demo) => return demo.run(place).await,
         Command::Heartbeat(heartbeat) => return heartbeat.run(place).await,
+        Command::Watch(watch) => return watch.run(place).await,
+        Command::Verify(verify) => return verify.run(place).await,
         _ => {}
     }
     let config = match &cli.command {
@@ -147,8 +152,6 @@ async fn run(mut cli: Cli) -> Done {
     let kurultai = Kurultai::open_with(config).await?;
     let done = match cli.command {
         Command::Status(status) => status.run(&kurultai, place.json).await,
-        Command::Verify(verify) => verify.run(&kurultai, place.json).await,
-        Command::Watch(watch) => watch.run(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
         Command::Messages(command) => command.run(&kurultai, place.json).await,
@@ -156,7 +159,11 @@ async fn run(mut cli: Cli) -> Done {
         Command::Events(command) => command.run(&kurultai, place.json).await,
         Command::Namespaces(command) => command.run(&kurultai, place.json).await,
         Command::Run(run) => run.run(&kurultai, place.json).await,
-        Command::Migrate(_) | Command::Demo(_) | Command::Heartbeat(_) => Ok(()),
+        Command::Migrate(_)
+        | Command::Demo(_)
+        | Command::Heartbeat(_)
+        | Command::Watch(_)
+        | Command::Verify(_) => Ok(()),
     };
     kurultai.close().await;
     done

@@ -1,6 +1,6 @@
 //! How answers and errors leave the program: lines, JSON, tables.
 
-use crate::text::{clean, short, width};
+use crate::text::{clean, short, width, wrap};
 use kurultai_core::{Error, Kind};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -95,6 +95,9 @@ fn hint(error: &Error) -> &'static str {
         (code, Kind::Config) if code.starts_with("key.") || code == "config.key" => "look at the key file",
         ("limit.inbox", _) => "its recipient has to read first; repeat it later",
         (_, Kind::Input) => "mend the call and repeat it",
+        ("config.env", _) => "mend the variable, or unset it",
+        ("config.invalid", _) => "mend the options",
+        ("config.log_file", _) => "name a file that can be written",
         (_, Kind::Config) => "give --url or set KURULTAI_URL",
         (_, Kind::NotFound) => "look it up first",
         (_, Kind::Conflict) => "look at it again and decide",
@@ -116,22 +119,31 @@ pub(crate) struct Column {
     head: &'static str,
     right: bool,
     whole: bool,
+    wraps: bool,
 }
 
 /// Shortened where the table is too wide.
 pub(crate) const fn text(head: &'static str) -> Column {
-    Column { head, right: false, whole: false }
+    Column { head, right: false, whole: false, wraps: false }
+}
+
+/// On several lines where the table is too wide.
+pub(crate) const fn wrapped(head: &'static str) -> Column {
+    Column { head, right: false, whole: false, wraps: true }
 }
 
 /// Never shortened.
 pub(crate) const fn whole(head: &'static str) -> Column {
-    Column { head, right: false, whole: true }
+    Column { head, right: false, whole: true, wraps: false }
 }
 
 /// To the right, never shortened.
 pub(crate) const fn number(head: &'static str) -> Column {
-    Column { head, right: true, whole: true }
+    Column { head, right: true, whole: true, wraps: false }
 }
+
+/// What wraps is made no narrower than that as long as another column can give way.
+const WRAPPED: usize = 30;
 
 /// Lines of at most [`WIDTH`] columns: the widest texts give way.
 pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
@@ -144,22 +156,33 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
     let mut widths: Vec<usize> = (0..columns.len()).map(widest).collect();
     let gaps = 2 * columns.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > WIDTH {
-        let widest =
-            (0..columns.len()).filter(|i| !columns[*i].whole && widths[*i] > 3).max_by_key(|i| widths[*i]);
+        // What wraps loses nothing.
+        let wraps = (0..columns.len()).find(|i| columns[*i].wraps && widths[*i] > WRAPPED);
+        let widest = wraps.or_else(|| {
+            (0..columns.len()).filter(|i| !columns[*i].whole && widths[*i] > 3).max_by_key(|i| widths[*i])
+        });
         match widest {
             Some(i) => widths[i] -= 1,
             None => break,
         }
     }
-    let line = |row: &Vec<String>| {
+    let lines = |row: &Vec<String>| {
         let cells = row.iter().zip(columns).zip(&widths).map(|((cell, column), most)| {
-            let cell = short(cell, *most);
-            let pad = " ".repeat(most.saturating_sub(width(&cell)));
-            if column.right { pad + &cell } else { cell + &pad }
+            if column.wraps { wrap(cell, *most) } else { vec![short(cell, *most)] }
         });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        let cells: Vec<Vec<String>> = cells.collect();
+        let line = |n: usize| {
+            let cells = cells.iter().zip(columns).zip(&widths).map(|((cell, column), most)| {
+                let cell = cell.get(n).map_or("", String::as_str);
+                let pad = " ".repeat(most.saturating_sub(width(cell)));
+                if column.right { pad + cell } else { cell.to_owned() + &pad }
+            });
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        let height = cells.iter().map(Vec::len).max().unwrap_or(0);
+        (0..height).map(line).collect::<Vec<_>>()
     };
-    rows.iter().map(line).collect()
+    rows.iter().flat_map(lines).collect()
 }
 
 #[cfg(test)]
@@ -172,5 +195,15 @@ mod tests {
         let lines = table(&[whole("ID"), text("NAME"), number("N")], &[row("Möngke"), row(&"蒙".repeat(90))]);
         assert!(lines.iter().all(|line| width(line) <= WIDTH), "{lines:#?}");
         assert_eq!(width(&lines[1]), width(&lines[2]));
+    }
+
+    #[test]
+    fn what_wraps_is_whole() {
+        let why = "the handler of task 0193aaaa-bbbb-7ccc-8ddd-eeeeeeeeeeee (review) is silent for 11 min";
+        let row = |why: &str| vec!["a".repeat(30), why.to_owned()];
+        let lines = table(&[whole("AGENT"), wrapped("WHY")], &[row(why), row("short")]);
+        assert!(lines.len() == 4 && lines.iter().all(|line| width(line) <= WIDTH), "{lines:#?}");
+        let words = lines[1..3].iter().flat_map(|line| line[30..].split_whitespace());
+        assert_eq!(words.collect::<Vec<_>>().join(" "), why);
     }
 }

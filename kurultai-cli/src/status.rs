@@ -4,6 +4,7 @@ use crate::{
     agents,
     output::{Done, WIDTH, number, say_json, table, text, whole, write},
     text::{clean, now, short, span, utc},
+    watch::Silences,
 };
 use kurultai_core::{
     Kurultai,
@@ -18,6 +19,8 @@ pub(crate) struct Status {
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2", allow_negative_numbers = true,
         value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
+    #[command(flatten)]
+    silences: Silences,
 }
 
 const DEAD_LETTERS: usize = 5;
@@ -37,7 +40,7 @@ impl Status {
     pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
         let clear = if std::io::stdout().is_terminal() { "\x1b[H\x1b[2J" } else { "" };
         loop {
-            let seen = agents::seen(kurultai).await?;
+            let seen = agents::seen(kurultai, self.silences.thresholds()).await?;
             let stats = kurultai.tasks().stats().await?;
             let dead = match stats.by_status.get(&TaskStatus::DeadLetter) {
                 None | Some(0) => vec![],

@@ -94,6 +94,31 @@ pub(crate) fn short(text: &str, most: usize) -> String {
     kept
 }
 
+/// Lines of at most `most` columns, broken between words where that goes.
+pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
+    let (mut lines, mut line, mut used) = (vec![], String::new(), 0);
+    for word in text.split(' ') {
+        if used > 0 && used + 1 + width(word) > most {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        } else if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        for c in word.chars() {
+            let columns = c.width().unwrap_or(0);
+            if used > 0 && used + columns > most {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            line.push(c);
+            used += columns;
+        }
+    }
+    lines.push(line);
+    lines
+}
+
 /// `count` things: `1 task`, `2 tasks`.
 pub(crate) fn count(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
@@ -122,6 +147,14 @@ mod tests {
         assert_eq!(short("蒙哥蒙哥", 5), "蒙哥…");
         assert!(width(&short("蒙哥蒙哥", 4)) <= 4);
         assert_eq!(clean("a\x1b[2J\nb"), "a [2J b");
+    }
+
+    #[test]
+    fn texts_are_wrapped_between_words() {
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a longword", 4), ["a", "long", "word"]);
+        assert_eq!(wrap("蒙哥 蒙", 3), ["蒙", "哥", "蒙"]);
     }
 
     #[test]

@@ -1,16 +1,20 @@
 //! `kurultai watch`: declares agents dead, and says how the team fares.
 
 use crate::{
-    heartbeat::terminated,
-    output::{Done, say, say_json},
-    text::{clean, duration, now, utc},
+    Place,
+    output::{Done, Stop, remark, say, say_json},
+    service::{misconfigured, opened, terminated},
+    text::{clean, count, duration, now, utc},
 };
 use kurultai_core::{
-    Error, Kind, Kurultai,
+    Error, Kurultai,
     agents::{AgentHealth, Health, Thresholds, Watch as Plan, Watched},
 };
-use std::{collections::HashMap, time::Duration};
-use tokio::time::{MissedTickBehavior, interval};
+use std::{collections::HashMap, pin::pin, time::Duration};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+/// How long it waits at the end until the store has let go.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// From which silence on an agent is dead or stuck.
 #[derive(Debug, clap::Args)]
@@ -39,28 +43,35 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Until the process is asked to end.
-    pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+    /// Until the process is asked to end. Only a bad configuration ends it before.
+    pub(crate) async fn run(self, place: &Place) -> Done {
+        let store = place.config().map_err(misconfigured)?;
+        let mut told = Told { json: place.json, ..Told::default() };
+        let mut terminated = pin!(terminated());
+        let kurultai = tokio::select! {
+            opened = opened(store, |error, _| told.lost(error)) => opened?,
+            () = &mut terminated => return Ok(()),
+        };
+        let ended = tokio::select! {
+            ended = self.watch(&kurultai, &mut told) => ended,
+            () = &mut terminated => Ok(()),
+        };
+        drop(timeout(FAREWELL, kurultai.close()).await);
+        ended
+    }
+
+    async fn watch(&self, kurultai: &Kurultai, told: &mut Told) -> Done {
         let plan = Plan::default().every(self.every).thresholds(self.silences.thresholds());
-        let mut watcher = kurultai.agents().watcher(plan)?;
-        let mut told = Told::default();
+        let mut watcher = kurultai.agents().watcher(plan).map_err(misconfigured)?;
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let watching = async {
-            loop {
-                ticks.tick().await;
-                match watcher.check().await {
-                    Ok(watched) => told.tell(watched, json)?,
-                    Err(error) if !error.retryable() && error.kind() != Kind::Storage => {
-                        return Err(error.into());
-                    }
-                    Err(error) => told.lost(&error, json)?,
-                }
+        loop {
+            ticks.tick().await;
+            match watcher.check().await {
+                Ok(watched) => told.tell(watched)?,
+                // Whatever it was, the next check may be answered.
+                Err(error) => told.lost(&error)?,
             }
-        };
-        tokio::select! {
-            ended = watching => ended,
-            () = terminated() => Ok(()),
         }
     }
 }
@@ -68,28 +79,40 @@ impl Watch {
 /// What was said last, so that only what is new is said.
 #[derive(Default)]
 struct Told {
+    json: bool,
     states: HashMap<String, Health>,
     suspects: Vec<String>,
-    /// Whether the store could be read at the last check; `None` before the first.
-    watching: Option<bool>,
+    store: Store,
+}
+
+/// How the store fared at the last look.
+#[derive(Default, PartialEq)]
+enum Store {
+    #[default]
+    Unknown,
+    Answered,
+    /// With the error's code.
+    Failed(&'static str),
 }
 
 impl Told {
-    fn tell(&mut self, watched: Watched, json: bool) -> Done {
-        if self.watching.replace(true) != Some(true) {
-            self.say(json, "watching", "", &format!("{} agents", watched.health.len()))?;
+    fn tell(&mut self, watched: Watched) -> Done {
+        if self.is_new(Store::Answered) {
+            self.say("watching", "", &count(watched.health.len(), "agent"))?;
         }
         for agent in &watched.dead {
             self.states.insert(agent.clone(), Health::Dead);
-            self.say(json, "declared dead", agent, "its tasks are in the queue again")?;
+            let held = watched.health.iter().any(|health| health.agent == *agent && health.holds > 0);
+            let what = if held { "its tasks are in the queue again" } else { "it held no task" };
+            self.say("declared dead", agent, what)?;
         }
         for agent in &watched.recovered {
-            self.say(json, "recovered", agent, "it was declared dead before")?;
+            self.say("recovered", agent, "it was declared dead before")?;
         }
         if watched.suspects != self.suspects {
             if !watched.suspects.is_empty() {
                 let who = watched.suspects.join(", ");
-                self.say(json, "suspect", "", &format!("{who} fell silent at once; none is declared dead"))?;
+                self.say("suspect", "", &format!("{who} fell silent at once; none is declared dead"))?;
             }
             self.suspects = watched.suspects;
         }
@@ -97,25 +120,40 @@ impl Told {
             // What was just declared was read before.
             let declared = watched.dead.contains(&agent);
             if !declared && self.states.insert(agent.clone(), state) != Some(state) {
-                self.say(json, state.as_str(), &agent, &reason)?;
+                self.say(state.as_str(), &agent, &reason)?;
             }
         }
         Ok(())
     }
 
     /// The store cannot be read.
-    fn lost(&mut self, error: &Error, json: bool) -> Done {
-        if self.watching.replace(false) != Some(false) {
-            self.say(json, "unwatched", "", error.message())?;
+    fn lost(&mut self, error: &Error) -> Done {
+        if self.is_new(Store::Failed(error.code())) {
+            self.say("unwatched", "", error.message())?;
         }
         Ok(())
     }
 
-    fn say(&self, json: bool, what: &str, agent: &str, text: &str) -> Done {
-        if json {
+    fn is_new(&mut self, store: Store) -> bool {
+        let new = self.store != store;
+        self.store = store;
+        new
+    }
+
+    /// A disk that takes no line is no reason to stop watching.
+    fn say(&self, what: &str, agent: &str, text: &str) -> Done {
+        let said = if self.json {
             let agent = (!agent.is_empty()).then_some(agent);
-            return say_json(&serde_json::json!({"at": now(), "what": what, "agent": agent, "text": text}));
+            say_json(&serde_json::json!({"at": now(), "what": what, "agent": agent, "text": text}))
+        } else {
+            say(format!("{}  {what:<13}  {agent:<16}  {}", utc(now()), clean(text)))
+        };
+        match said {
+            Err(Stop::Failed(error)) => {
+                remark(error.message());
+                Ok(())
+            }
+            said => said,
         }
-        say(format!("{}  {what:<13}  {agent:<16}  {}", utc(now()), clean(text)))
     }
 }

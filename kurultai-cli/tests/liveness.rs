@@ -16,6 +16,9 @@ use std::{
 /// Only a test that fails waits so long.
 const LONG: Duration = Duration::from_secs(30);
 
+/// Nobody listens there.
+const DOWN: &str = "neo4j://neo4j:password@127.0.0.1:1/neo4j";
+
 /// A program that goes on until it is told to end, and the lines that it says.
 struct Running {
     child: Child,
@@ -24,9 +27,13 @@ struct Running {
 
 impl Running {
     fn start(command: &mut Command) -> Running {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let out = child.stdout.take().expect("a pipe");
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        Running::of(child)
+    }
+
+    fn of(mut child: Child) -> Running {
         let (send, lines) = channel();
+        let Some(out) = child.stdout.take() else { return Running { child, lines } };
         thread::spawn(move || {
             BufReader::new(out).lines().map_while(Result::ok).try_for_each(|l| send.send(l))
         });
@@ -76,7 +83,10 @@ fn a_sidecar_says_that_it_is_ready_and_ends_gracefully() {
     }
     let (code, log) = sidecar.terminate();
     assert_eq!(code, Some(0), "{log}");
-    assert!(log.lines().count() >= 2 && log.lines().all(|l| l.contains("INFO 2 agents beat in ")), "{log}");
+    let lines: Vec<&str> = log.lines().collect();
+    let (end, beats) = lines.split_last().expect("lines");
+    assert!(beats.len() >= 2 && beats.iter().all(|l| l.contains("INFO 2 agents beat in ")), "{log}");
+    assert!(end.contains("INFO asked to end"), "{log}");
 }
 
 #[test]
@@ -97,33 +107,136 @@ fn a_sidecar_of_the_preset_logs_to_a_file() {
 #[test]
 fn only_a_bad_configuration_ends_a_sidecar() {
     let shell = Shell::new();
+    // Nobody listens there, and nobody is waited for.
     let code = |name: &str, value: &str, args: &[&str]| {
-        let mut command = shell.command(args);
-        let output = command.env(name, value).output().expect("the program starts");
+        let mut command = shell.command(&[&["heartbeat"], args].concat());
+        let output = command.env("KURULTAI_URL", DOWN).env(name, value).output().expect("the program starts");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
-    let beat = ["heartbeat", "--agents", "a"];
-    for (name, value) in
-        [("KURULTAI_URL", "mysql:x"), ("HEARTBEAT_INTERVAL", "often"), ("CIRCUIT_BREAKER_THRESHOLD", "-1")]
-    {
-        let (code, said) = code(name, value, &beat);
+    for (name, value, names) in [
+        ("KURULTAI_URL", "mysql:x", "give --url"),
+        ("HEARTBEAT_INTERVAL", "often", "HEARTBEAT_INTERVAL"),
+        ("HEARTBEAT_INTERVAL", "0", "from 1 to 86400"),
+        ("HEARTBEAT_INTERVAL", "-1", "from 1 to 86400"),
+        ("AGENT_HEARTBEAT_SECONDS", "86401", "AGENT_HEARTBEAT_SECONDS"),
+        ("CIRCUIT_BREAKER_THRESHOLD", "-1", "CIRCUIT_BREAKER_THRESHOLD"),
+    ] {
+        let (code, said) = code(name, value, &["--agents", "a"]);
         assert_eq!(code, Some(7), "{said}");
-        assert!(said.contains("config."), "{said}");
+        assert!(said.contains("config.") && said.contains(names), "{said}");
+        assert!(name == "KURULTAI_URL" || !said.contains("--url"), "{said}");
     }
-    assert_eq!(code("KURULTAI_URL", "sqlite:x.db", &["heartbeat", "--agents", "x y"]).0, Some(2));
-    assert_eq!(code("KURULTAI_URL", "sqlite:x.db", &["heartbeat"]).0, Some(2));
+    let all: [&[&str]; 12] = [
+        &["--agents", "a b"],
+        &["--agents", "a,,b"],
+        &["--agents", " a "],
+        &["--agents", ""],
+        &["--agents="],
+        &["--agents", "a", "--interval", "0"],
+        &["--agents", "a", "--interval", "-1"],
+        &["--agents", "a", "--interval", "often"],
+        &["--agents", "a", "--interval", "25h"],
+        &["--agents", "a", "--interval", "0s"],
+        &["--agents", "a", "--log-file", "/no/such/folder/log"],
+        &["--agents", "a", "--namespace", "A B"],
+    ];
+    for args in all {
+        let (code, said) = code("X", "", args);
+        assert_eq!(code, Some(7), "{args:?}: {said}");
+        assert!(!said.contains("--url"), "{said}");
+    }
+    assert_eq!(code("X", "", &[]).0, Some(2));
+}
+
+#[test]
+fn an_agent_that_is_named_twice_beats_once() {
+    let shell = Shell::new();
+    let names = ["heartbeat", "--agents", "Temüjin,temujin,Temu\u{308}jin"];
+    let sidecar = Running::start(&mut shell.command(&names));
+    assert!(sidecar.line().starts_with("ready: Temüjin beats every 30 s"));
+    let (_, log) = sidecar.terminate();
+    assert!(log.contains("INFO 1 agent beats in "), "{log}");
+}
+
+#[test]
+fn a_log_that_was_moved_is_begun_anew() {
+    let shell = Shell::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (log, old) = (folder.path().join("log"), folder.path().join("log.1"));
+    let path = log.to_str().expect("text");
+    let args = ["heartbeat", "--agents", "a", "--interval", "100ms", "--log-file", path];
+    let sidecar = Running::start(&mut shell.command(&args));
+    sidecar.line();
+    fs::rename(&log, &old).expect("it is moved");
+    while !log.exists() {
+        thread::yield_now();
+    }
+    sidecar.terminate();
+    for log in [old, log] {
+        assert!(fs::read_to_string(log).expect("a log").contains("INFO 1 agent beats"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_under_stdout_ends_neither_sidecar_nor_watcher() {
+    let shell = Shell::new();
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    let path = log.path().to_str().expect("text");
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+    let start = |args: &[&str]| {
+        let mut command = shell.command(args);
+        let child = command.stdout(full()).stderr(Stdio::piped()).spawn().expect("it starts");
+        Running::of(child)
+    };
+    let sidecar = start(&["heartbeat", "--agents", "a", "--interval", "100ms", "--log-file", path]);
+    let watcher = start(&["watch", "--every", "250ms", "--dead-after", "1s"]);
+    let beats = || fs::read_to_string(path).expect("a log").matches("INFO 1 agent beats").count();
+    while beats() < 5 {
+        thread::yield_now();
+    }
+    let log = fs::read_to_string(path).expect("a log");
+    assert!(log.contains("WARN ready, which stdout did not take: the output failed"), "{log}");
+    assert_eq!(sidecar.terminate(), (Some(0), String::new()));
+    while state(&shell, "a") != "dead" {
+        thread::yield_now();
+    }
+    let (code, said) = watcher.terminate();
+    assert!(code == Some(0) && said.contains("the output failed"), "{said}");
 }
 
 #[test]
 fn a_sidecar_waits_for_a_store_that_is_down() {
     let shell = Shell::new();
-    // Nobody listens there.
     let mut command = shell.command(&["heartbeat", "--agents", "a"]);
-    let sidecar = Running::start(command.env("KURULTAI_URL", "neo4j://neo4j:password@127.0.0.1:1/neo4j"));
+    let sidecar = Running::start(command.env("KURULTAI_URL", DOWN));
     assert!(sidecar.lines.recv_timeout(Duration::from_secs(3)).is_err(), "it is not ready");
     let (code, log) = sidecar.terminate();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("WARN") && log.contains("trying again in 1 s"), "{log}");
+}
+
+#[test]
+fn a_watcher_waits_for_a_store_that_is_down() {
+    let shell = Shell::new();
+    let watcher = Running::start(shell.command(&["watch"]).env("KURULTAI_URL", DOWN));
+    assert!(watcher.line().contains("unwatched"));
+    assert!(watcher.lines.recv_timeout(Duration::from_secs(3)).is_err(), "it is said once");
+    assert_eq!(watcher.terminate().0, Some(0));
+}
+
+#[test]
+fn a_watcher_outlives_what_its_store_does() {
+    let shell = Shell::new();
+    shell.out(&["agents", "beat", "--create", "temujin"]);
+    let watcher = Running::start(&mut shell.command(&["watch", "--every", "250ms", "--dead-after", "1s"]));
+    watcher.line_with(&["watching", "1 agent"]);
+    let (here, away) = (shell.path("team.db"), shell.path("away.db"));
+    fs::rename(&here, &away).expect("it is moved");
+    watcher.line_with(&["unwatched"]);
+    fs::rename(&away, &here).expect("it is back");
+    watcher.line_with(&["watching"]);
+    assert_eq!(watcher.terminate().0, Some(0));
 }
 
 #[test]
@@ -135,15 +248,16 @@ fn a_watcher_finds_a_death() {
     let watch = ["watch", "--every", "250ms", "--dead-after", "1s", "--stuck-after", "1s"];
     let watcher = Running::start(&mut shell.command(&watch));
     assert!(watcher.line().contains("watching"));
-    watcher.line_with(&["declared dead", "temujin"]);
+    watcher.line_with(&["declared dead", "temujin", "its tasks are in the queue again"]);
     assert_eq!(state(&shell, "temujin"), "dead");
     assert_eq!(shell.json(&["tasks", "list"])["tasks"][0]["status"], "pending");
     shell.out(&["agents", "beat", "temujin"]);
     watcher.line_with(&["recovered", "temujin"]);
+    watcher.line_with(&["declared dead", "temujin", "it held no task"]);
     assert_eq!(watcher.terminate().0, Some(0));
     assert_eq!(
         shell.error(&["watch", "--every", "5s", "--dead-after", "5s"]),
-        (2, "input.invalid".to_owned())
+        (7, "config.invalid".to_owned())
     );
 }
 
@@ -160,6 +274,11 @@ fn verify_says_what_is_wrong() {
         (output.status.code(), failed)
     };
     assert_eq!(verify(&[]), (Some(1), vec!["infra".to_owned()]), "nobody is registered");
+    let text = String::from_utf8(shell.run(&["verify"]).stdout).expect("text");
+    assert!(text.contains("functional  nobody is registered"), "{text}");
+    assert_eq!(verify(&["--url", DOWN]), (Some(1), vec!["store".to_owned()]));
+    let text = String::from_utf8(shell.run(&["verify", "--url", DOWN]).stdout).expect("text");
+    assert!(text.starts_with("FAIL  store  ") && text.lines().count() == 1, "{text}");
     shell.out(&["agents", "beat", "--create", "temujin"]);
     assert_eq!(verify(&[]), (Some(0), vec![]));
     assert_eq!(verify(&["--strict"]), (Some(1), vec!["functional".to_owned()]), "it has never worked");
@@ -171,6 +290,58 @@ fn verify_says_what_is_wrong() {
     assert!(lines.len() == 6 && lines.iter().all(|line| line.starts_with("ok    ")), "{text}");
     let names = shell.json(&["namespaces", "list"]);
     assert!(!names.to_string().contains("verify-"), "the rehearsal leaves nothing: {names}");
+}
+
+#[test]
+fn what_an_interrupted_rehearsal_leaves_is_removed() {
+    let shell = Shell::new();
+    let rehearsals = || {
+        let listed = shell.json(&["namespaces", "list"]);
+        let names = listed.as_array().expect("a list").iter().filter_map(|team| team["name"].as_str());
+        names.filter(|name| name.starts_with("verify-")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // One that was left long ago, and two teams that only look like it.
+    let left = "verify-01890000-0000-7000-8000-000000000000";
+    for team in [left, "verify-prod", "verify-01890000-0000-4000-8000-000000000000"] {
+        shell.out(&["agents", "beat", "--create", "a", "--namespace", team]);
+    }
+    let verify = Running::start(&mut shell.command(&["verify"]));
+    while rehearsals().len() < 3 || rehearsals().iter().any(|name| name == left) {
+        thread::yield_now();
+    }
+    let (code, said) = verify.terminate();
+    assert_eq!((code, said.as_str()), (Some(143), ""));
+    assert_eq!(rehearsals(), ["verify-01890000-0000-4000-8000-000000000000", "verify-prod"]);
+}
+
+#[test]
+fn why_somebody_is_stuck_is_told_to_the_end() {
+    let shell = Shell::new();
+    let name = "a-shell-agent-with-a-rather-long-name";
+    shell.out(&["agents", "beat", "--create", name]);
+    shell.out(&["tasks", "enqueue", "review"]);
+    shell.out(&["tasks", "claim", name, "--lease", "1h"]);
+    for table in [&["status"][..], &["agents", "health"]] {
+        let words = shell.out(table).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(" of work ") && words.contains(" ago") && !words.contains('…'), "{words}");
+    }
+    while shell.json(&["status", "--stuck-after", "1s"])["agents"][0]["health"]["state"] != "stuck" {
+        thread::yield_now();
+    }
+    assert_eq!(shell.json(&["status"])["agents"][0]["health"]["state"], "alive");
+}
+
+#[test]
+fn metadata_is_an_object() {
+    let shell = Shell::new();
+    shell.out(&["agents", "register", "temujin"]);
+    for command in ["register", "update"] {
+        for (metadata, code) in [("null", "invalid"), ("[]", "invalid"), ("x", "payload"), ("{", "payload")] {
+            let (exit, said) = shell.complaint(&["agents", command, "temujin", "--metadata", metadata]);
+            assert_eq!(exit, 2, "{said}");
+            assert!(said.contains("metadata") && said.contains(&format!("[input.{code}]")), "{said}");
+        }
+    }
 }
 
 #[test]

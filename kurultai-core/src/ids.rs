@@ -1,5 +1,9 @@
 //! Where ids are made and names compared.
 
+use crate::{
+    check,
+    error::{Error, Result},
+};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// A new UUIDv7: sortable by the time it was made.
@@ -18,6 +22,15 @@ pub fn fold(name: &str) -> String {
         !(mark && plain)
     });
     kept.nfc().collect::<String>().to_lowercase()
+}
+
+/// The id of the agent that a sidecar calls so: the name's folded form. Errors: `input.invalid`.
+pub fn agent(name: &str) -> Result<String> {
+    let id = fold(name);
+    match check::agent("agent", &id) {
+        Ok(()) => Ok(id),
+        Err(_) => Err(Error::invalid("agent", name, "a name that folds to [a-z0-9][a-z0-9_-]{0,63}")),
+    }
 }
 
 /// Whether two names are the same but for how their accents are encoded.

@@ -2,20 +2,24 @@
 
 use crate::{
     agents::{AgentHealth, NewAgent, Thresholds, Watch},
-    clock::{Clock, monotonic},
+    clock::{Clock, Micros, machine_now, micros, monotonic},
     error::Result,
     ids,
     kurultai::Kurultai,
     tasks::{Claim, NewTask},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{future::pending, time::Duration};
 use tokio::time::sleep;
 
 /// By more than that, times that other programs write are no use.
 const CLOCKS: Duration = Duration::from_secs(5);
 /// How old the last sign of either tier may be where the check is strict.
 const STRICT: Duration = Duration::from_secs(60);
+/// What the namespaces of rehearsals begin with; then comes an id, which tells their time.
+const REHEARSAL: &str = "verify-";
+/// No rehearsal takes so long: whoever began this one has not come to its end.
+const LEFT: Duration = Duration::from_secs(3_600);
 
 /// How to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -43,8 +47,13 @@ impl Kurultai {
     /// agent falls silent, a watcher finds it, its task goes on. What is not in order is said in its check.
     ///
     /// Errors: `input.invalid`; `store.unavailable` where the store cannot be asked for anything. Cancel safe, but the
-    /// rehearsal's namespace `verify-...` may be left behind.
+    /// rehearsal's namespace `verify-...` may be left behind; the next call that comes after an hour or later removes it.
     pub async fn verify(&self, verify: Verify) -> Result<Vec<Check>> {
+        self.verify_until(verify, pending()).await
+    }
+
+    /// The same, but `stop` ends the rehearsal: what it has made is removed at once, and its check has failed.
+    pub async fn verify_until(&self, verify: Verify, stop: impl Future<Output = ()>) -> Result<Vec<Check>> {
         let health = self.agents().health(None, verify.thresholds).await?;
         Ok(vec![
             store(self).await,
@@ -52,7 +61,7 @@ impl Kurultai {
             clocks(self).await,
             verify.infra(&health),
             verify.functional(&health),
-            takeover(self).await,
+            takeover(self, stop).await,
         ])
     }
 }
@@ -86,6 +95,8 @@ impl Verify {
         let idle: Vec<String> = health.iter().filter(|h| !asked(h)).map(|h| h.agent.clone()).collect();
         let text = if !failing.is_empty() {
             format!("no sign of work for more than {}: {}", span(most), failing.join("; "))
+        } else if health.is_empty() {
+            "nobody is registered".to_owned()
         } else if idle.is_empty() {
             "everybody works".to_owned()
         } else {
@@ -137,13 +148,45 @@ async fn clocks(kurultai: &Kurultai) -> Check {
 }
 
 /// An agent dies in a namespace of its own, a watcher finds it, and its task moves on.
-async fn takeover(kurultai: &Kurultai) -> Check {
-    let namespace = format!("verify-{}", ids::new_id());
-    let found = rehearse(kurultai, &namespace).await;
+async fn takeover(kurultai: &Kurultai, stop: impl Future<Output = ()>) -> Check {
+    let left = clear(kurultai).await;
+    let namespace = format!("{REHEARSAL}{}", ids::new_id());
+    let found = tokio::select! {
+        biased;
+        () = stop => Ok(Err("the rehearsal was interrupted".to_owned())),
+        found = rehearse(kurultai, &namespace) => found,
+    };
     // Also after a rehearsal that has failed.
     let gone = kurultai.delete_namespace(&namespace).await;
     let found = found.map_err(|error| error.to_string()).flatten();
+    let found = match left {
+        Ok(0) => found,
+        Ok(count) => found.map(|text| format!("{text}; removed what {count} interrupted before had left")),
+        Err(error) => Err(format!("what was left of a rehearsal before was not removed: {error}")),
+    };
     told("takeover", gone.map_err(|error| format!("{namespace} was not removed: {error}")).and(found))
+}
+
+/// Removes what rehearsals have left that were interrupted; returns how many it were.
+async fn clear(kurultai: &Kurultai) -> Result<usize> {
+    let (mut count, before) = (0, machine_now() - micros(LEFT));
+    for namespace in kurultai.namespaces().await? {
+        let left = begun(&namespace.name).is_some_and(|at| at < before);
+        if left
+            && namespace.name != kurultai.namespace()
+            && kurultai.delete_namespace(&namespace.name).await?
+        {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+/// When the rehearsal of this namespace began; nothing where it is a team's.
+fn begun(namespace: &str) -> Option<Micros> {
+    let id = uuid::Uuid::try_parse(namespace.strip_prefix(REHEARSAL)?).ok()?;
+    let (seconds, nanos) = id.get_timestamp().filter(|_| id.get_version_num() == 7)?.to_unix();
+    i64::try_from(seconds).ok()?.checked_mul(1_000_000)?.checked_add(i64::from(nanos / 1_000))
 }
 
 async fn rehearse(kurultai: &Kurultai, namespace: &str) -> Result<Result<String, String>> {
@@ -185,5 +228,19 @@ fn span(span: Duration) -> String {
         s if s < 1.0 => format!("{:.0} ms", s * 1_000.0),
         s if s < 120.0 => format!("{s:.1} s"),
         s => format!("{:.0} min", s / 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_rehearsal_has_a_time() {
+        let now = begun(&format!("{REHEARSAL}{}", ids::new_id())).expect("the time of the id");
+        assert!((machine_now() - now).abs() < micros(LEFT));
+        for team in ["verify-prod", "verify-", "default", "verify-6ba7b810-9dad-11d1-80b4-00c04fd430c8"] {
+            assert_eq!(begun(team), None, "{team}");
+        }
     }
 }

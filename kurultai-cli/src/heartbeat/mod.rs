@@ -5,20 +5,24 @@ mod breaker;
 use crate::{
     Place,
     output::{Done, Stop, say, say_json},
-    text::{clean, duration, now},
+    service::{invalid, misconfigured, opened, terminated},
+    text::{clean, count, duration, now},
 };
 use breaker::{Breaker, Failed};
-use kurultai_core::{Config, Error, Kind, Kurultai, Result, agents::council, clock::monotonic, config};
+use kurultai_core::{Error, Kind, Kurultai, Result, agents::council, clock::monotonic, config, ids};
 use std::{
+    collections::HashSet,
+    env,
     fs::{File, OpenOptions},
-    io::Write,
-    path::PathBuf,
+    io::{self, Write},
+    path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::time::sleep;
 
-/// The longest wait for a store that is down at the start.
-const LONGEST: Duration = Duration::from_secs(30);
+/// The time from one beat to the next where nobody says it, and the longest.
+const INTERVAL: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Heartbeat {
@@ -28,64 +32,82 @@ pub(crate) struct Heartbeat {
     /// A ready-made team
     #[arg(long, value_parser = ["council", "kurultai"])]
     preset: Option<String>,
-    /// The time from one beat to the next. Default HEARTBEAT_INTERVAL or AGENT_HEARTBEAT_SECONDS, else 30s
-    #[arg(long, value_name = "DURATION", value_parser = interval)]
-    interval: Option<Duration>,
-    /// Where its lines go instead of stderr; they are appended
+    /// The time from one beat to the next, at most a day. Default HEARTBEAT_INTERVAL or AGENT_HEARTBEAT_SECONDS, else
+    /// 30s
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    interval: Option<String>,
+    /// Where its lines go instead of stderr; they are appended, also after somebody has moved the file
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
 }
 
 /// A bare number is seconds, as the variables have it.
-fn interval(text: &str) -> std::result::Result<Duration, String> {
-    let interval = text.parse().map(Duration::from_secs).or_else(|_| duration(text))?;
-    if interval.is_zero() { Err("more than zero".to_owned()) } else { Ok(interval) }
+fn interval(text: &str) -> Result<Duration> {
+    let interval = text.parse().map(Duration::from_secs).or_else(|_| duration(text));
+    interval.ok().filter(|interval| !interval.is_zero() && *interval <= LONGEST).ok_or_else(|| {
+        invalid(format!(
+            "--interval is {text:?}; allowed: more than zero and at most a day, as 30, 500ms, 5m or 2h"
+        ))
+    })
+}
+
+/// As the environment has it.
+fn usual_interval() -> Result<Duration> {
+    let set = |name| env::var_os(name).filter(|text| !text.is_empty()).map(|text| (name, text));
+    let Some((name, text)) = set("HEARTBEAT_INTERVAL").or_else(|| set("AGENT_HEARTBEAT_SECONDS")) else {
+        return Ok(INTERVAL);
+    };
+    let text = text.to_string_lossy();
+    let seconds = text.trim().parse().ok().filter(|seconds| (1..=LONGEST.as_secs()).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        let allowed = format!("a whole number of seconds from 1 to {}", LONGEST.as_secs());
+        let message = format!("the environment variable {name} is {text:?}; allowed: {allowed}");
+        Error::new(Kind::Config, "config.env", message)
+    })
+}
+
+/// Each agent once, under the first name that is given.
+fn team(names: Vec<String>) -> Result<Vec<String>> {
+    let (mut team, mut seen) = (vec![], HashSet::new());
+    for name in names {
+        let id = ids::agent(&name).map_err(|error| invalid(format!("--agents: {}", error.message())))?;
+        if seen.insert(id) {
+            team.push(name);
+        }
+    }
+    Ok(team)
 }
 
 impl Heartbeat {
     /// Until the process is asked to end. Only a bad configuration ends it before.
     pub(crate) async fn run(self, place: &Place) -> Done {
-        let store = place.config()?;
+        let store = place.config().map_err(misconfigured)?;
         let interval = match self.interval {
-            Some(interval) => interval,
-            None => config::heartbeat_interval()?,
+            Some(text) => interval(&text)?,
+            None => usual_interval()?,
+        };
+        let agents = match self.preset {
+            Some(_) => council().into_iter().filter_map(|agent| agent.display_name).collect(),
+            None => team(self.agents)?,
         };
         let mut breaker = Breaker::new(config::number("CIRCUIT_BREAKER_THRESHOLD", 3)? as u32);
-        let mut log = Log::open(self.log_file)?;
-        let agents = if self.preset.is_some() {
-            council().into_iter().filter_map(|agent| agent.display_name).collect()
-        } else {
-            self.agents
-        };
+        let log = Log::open(self.log_file)?;
         let beating = async {
-            let kurultai = opened(store, &mut log).await?;
-            let sidecar = Sidecar { kurultai, agents, interval };
-            sidecar.beat(&mut breaker, &mut log, place.json).await
-        };
-        tokio::select! {
-            ended = beating => ended,
-            () = terminated() => Ok(()),
-        }
-    }
-}
-
-/// Whether no waiting mends it.
-fn is_bad_configuration(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Config | Kind::Denied | Kind::Input)
-}
-
-/// Waits for a store that is down.
-async fn opened(store: Config, log: &mut Log) -> Result<Kurultai> {
-    let mut pause = Duration::from_secs(1);
-    loop {
-        match Kurultai::open_with(store.clone()).await {
-            Err(error) if !is_bad_configuration(&error) => {
+            let kurultai = opened(store, |error, pause| {
                 log.line("WARN", &format!("{error}; trying again in {} s", pause.as_secs()));
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST);
-            }
-            opened => return opened,
-        }
+                Ok(())
+            });
+            let sidecar = Sidecar { kurultai: kurultai.await?, agents, interval };
+            sidecar.beat(&mut breaker, &log, place.json).await
+        };
+        let ended: Option<Done> = tokio::select! {
+            ended = beating => Some(ended),
+            () = terminated() => None,
+        };
+        ended.unwrap_or_else(|| {
+            log.line("INFO", "asked to end: no further beat");
+            Ok(())
+        })
     }
 }
 
@@ -96,8 +118,9 @@ struct Sidecar {
 }
 
 impl Sidecar {
-    async fn beat(&self, breaker: &mut Breaker, log: &mut Log, json: bool) -> Done {
+    async fn beat(&self, breaker: &mut Breaker, log: &Log, json: bool) -> Done {
         let names: Vec<&str> = self.agents.iter().map(String::as_str).collect();
+        let who = count(names.len(), "agent") + if names.len() == 1 { " beats" } else { " beat" };
         let mut ready = false;
         loop {
             let begun = monotonic();
@@ -106,15 +129,18 @@ impl Sidecar {
                     if breaker.succeeded() {
                         log.line("INFO", "the store answers again");
                     }
-                    log.line(
-                        "INFO",
-                        &format!("{} agents beat in {} ms", names.len(), begun.elapsed().as_millis()),
-                    );
-                    if !std::mem::replace(&mut ready, true) {
-                        self.say_ready(json)?;
+                    log.line("INFO", &format!("{who} in {} ms", begun.elapsed().as_millis()));
+                    // Whoever waited for it may have gone, or his disk is full.
+                    if !std::mem::replace(&mut ready, true)
+                        && let Err(stop) = self.say_ready(json)
+                    {
+                        let why = match &stop {
+                            Stop::Failed(error) => error.message(),
+                            Stop::Unread | Stop::Exit(_) => "nobody reads it",
+                        };
+                        log.line("WARN", &format!("ready, which stdout did not take: {why}"));
                     }
                 }
-                Err(error) if error.kind() == Kind::Input => return Err(Stop::Failed(error)),
                 Err(error) => match breaker.failed(monotonic(), fastrand::f64()) {
                     Failed::Counted(count) => log.line("WARN", &format!("no beat, failure {count}: {error}")),
                     Failed::Opened(pause) => {
@@ -139,40 +165,36 @@ impl Sidecar {
             }));
         }
         let agents: Vec<String> = self.agents.iter().map(|agent| clean(agent)).collect();
-        say(format!("ready: {} beat every {seconds} s on {store}, team {namespace}", agents.join(", ")))
+        let beat = if agents.len() == 1 { "beats" } else { "beat" };
+        say(format!("ready: {} {beat} every {seconds} s on {store}, team {namespace}", agents.join(", ")))
     }
 }
 
 /// Lines for whoever looks after it.
-struct Log(Option<File>);
+struct Log(Option<PathBuf>);
 
 impl Log {
     fn open(path: Option<PathBuf>) -> Result<Self> {
-        let open = |path: PathBuf| {
-            OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
+        if let Some(path) = &path {
+            appended(path).map_err(|error| {
                 let message = format!("the log file {} cannot be opened: {error}", path.display());
                 Error::new(Kind::Config, "config.log_file", message)
-            })
-        };
-        Ok(Log(path.map(open).transpose()?))
+            })?;
+        }
+        Ok(Log(path))
     }
 
-    /// A line that cannot be written is no reason to stop beating.
-    fn line(&mut self, level: &str, text: &str) {
+    /// A line that cannot be written is no reason to stop beating. The file is opened for each, since somebody may have
+    /// moved it away.
+    fn line(&self, level: &str, text: &str) {
         let line = format!("{} {level} {}\n", now().format("%FT%T%.3fZ"), clean(text));
-        drop(match &mut self.0 {
-            Some(file) => file.write_all(line.as_bytes()),
-            None => std::io::stderr().write_all(line.as_bytes()),
+        drop(match &self.0 {
+            Some(path) => appended(path).and_then(|mut file| file.write_all(line.as_bytes())),
+            None => io::stderr().write_all(line.as_bytes()),
         });
     }
 }
 
-/// SIGTERM; the program itself looks after Ctrl-C.
-pub(crate) async fn terminated() {
-    #[cfg(unix)]
-    if let Ok(mut signal) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        signal.recv().await;
-        return;
-    }
-    std::future::pending::<()>().await;
+fn appended(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }

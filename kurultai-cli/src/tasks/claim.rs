@@ -19,7 +19,7 @@ pub(crate) struct Take {
     /// Only these task types
     #[arg(long, value_delimiter = ',')]
     types: Vec<String>,
-    /// How long the claim lasts without `extend`; default 30s
+    /// How long the claim lasts without `extend`; default 30s. Longer than 120s needs a sign of life in between
     #[arg(long, allow_hyphen_values = true, value_parser = duration)]
     lease: Option<Duration>,
     /// How long to wait for work

@@ -29,6 +29,10 @@ pub(crate) enum Command {
     /// Add a task; prints its id
     Enqueue(Box<Enqueue>),
     /// Take tasks for an agent; prints each with a line `LEASE <string>`
+    ///
+    /// Whatever the lease: where somebody watches the team, an agent of which nothing is heard for 120 s (`dead_after` of
+    /// `kurultai watch`) is declared dead and loses what it holds. `tasks extend`, `agents beat` or a running `kurultai
+    /// heartbeat` is such a sign.
     Claim(Take),
     /// End a task well
     Complete {

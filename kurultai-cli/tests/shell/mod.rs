@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::{
     ffi::OsStr,
     io::Write,
+    path::PathBuf,
     process::{Command, Output, Stdio},
 };
 
@@ -17,8 +18,12 @@ impl Shell {
         Shell { folder: tempfile::tempdir().expect("a folder") }
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub(crate) fn url(&self) -> String {
-        format!("sqlite:{}?durability=process", self.folder.path().join("team.db").display())
+        format!("sqlite:{}?durability=process", self.path("team.db").display())
     }
 
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
