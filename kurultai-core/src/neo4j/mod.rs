@@ -11,6 +11,7 @@ mod connections;
 mod cypher;
 mod events;
 mod exec;
+mod stub;
 mod namespaces;
 mod running;
 mod schema;
