@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import pathlib
+from typing import TypeGuard
 
 PACKAGE = pathlib.Path(__file__).parent / "python" / "kurultai"
 HEAD = '''"""Generated from the asynchronous names by stubs.py."""
@@ -14,21 +15,23 @@ HEAD = '''"""Generated from the asynchronous names by stubs.py."""
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, List, Literal, Tuple, Union
+from typing import Any, List, Literal, Tuple, Union, overload
 
 from typing_extensions import Unpack
 
-from . import _client, _context, _native, agents, events, tasks
+from . import _client, _context, _native, agents, events, keys, messages, tasks
 from ._client import Retention, TaskDefaults
 from ._context import Stop
 from .errors import KurultaiError
 from .types import *
-from .types import DependencyFields, NewAgentFields, NewTaskFields, RetryPolicyFields, TaskFields, UsageFields
+from .types import DependencyFields, NewAgentFields, NewMessageFields, NewTaskFields, RetryPolicyFields, TaskFields, UsageFields
 '''
 CLASSES = (
     ("tasks", "Tasks"),
     ("agents", "Agents"),
     ("events", "Events"),
+    ("messages", "Messages"),
+    ("keys", "Keys"),
     ("_context", "Draining"),
     ("_context", "Context"),
     ("_client", "Kurultai"),
@@ -47,11 +50,19 @@ def stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     return f"{decorators}def {function.name}({ast.unparse(function.args)}) -> {returns}: ..."
 
 
+def is_overload(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
+    decorated = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    return decorated and any(ast.unparse(one) == "overload" for one in node.decorator_list)
+
+
 def proxy(path: str, name: str) -> str:
     node = definition(path, name, ast.ClassDef)
     assert isinstance(node, ast.ClassDef)
     lines = [f"def __init__(self, inner: {path}.{name}) -> None: ..."]
+    overloaded = {member.name for member in node.body if is_overload(member)}
     for member in node.body:
+        if getattr(member, "name", None) in overloaded and not is_overload(member):
+            continue  # A stub has the overloads alone.
         if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
             kept = f"@property\ndef {member.target.id}(self) -> {ast.unparse(member.annotation)}: ..."
             lines.append(ast.unparse(member) if name == "Kurultai" else kept)
@@ -71,7 +82,7 @@ def text() -> str:
     opening = definition("_client", "open", ast.FunctionDef)
     assert isinstance(opening, ast.FunctionDef)
     opening.returns = ast.Name("Kurultai")
-    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Kurultai", "Tasks", "open"))
+    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "Messages", "Tasks", "open"))
     parts = [HEAD, f"__all__ = [{names}]\n", *(proxy(*one) for one in CLASSES), stub(opening) + "\n"]
     return "\n".join(parts)
 
