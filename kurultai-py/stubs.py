@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import pathlib
-from typing import TypeGuard
 
 PACKAGE = pathlib.Path(__file__).parent / "python" / "kurultai"
 HEAD = '''"""Generated from the asynchronous names by stubs.py."""
@@ -43,33 +42,32 @@ def definition(path: str, name: str, kind: type) -> ast.AST:
     return next(node for node in tree.body if isinstance(node, kind) and getattr(node, "name", "") == name)
 
 
-def stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+def stub(function: ast.FunctionDef | ast.AsyncFunctionDef, comment: str = "") -> str:
     decorators = "".join(f"@{ast.unparse(decorator)}\n" for decorator in function.decorator_list)
     assert function.returns is not None
     returns = ast.unparse(function.returns).replace("AsyncIterator[", "Iterator[")
-    return f"{decorators}def {function.name}({ast.unparse(function.args)}) -> {returns}: ..."
-
-
-def is_overload(node: ast.AST) -> TypeGuard[ast.FunctionDef | ast.AsyncFunctionDef]:
-    decorated = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    return decorated and any(ast.unparse(one) == "overload" for one in node.decorator_list)
+    return f"{decorators}def {function.name}({ast.unparse(function.args)}) -> {returns}: ...{comment}"
 
 
 def proxy(path: str, name: str) -> str:
     node = definition(path, name, ast.ClassDef)
     assert isinstance(node, ast.ClassDef)
     lines = [f"def __init__(self, inner: {path}.{name}) -> None: ..."]
-    overloaded = {member.name for member in node.body if is_overload(member)}
+    overloads: list[str] = []
     for member in node.body:
-        if getattr(member, "name", None) in overloaded and not is_overload(member):
-            continue  # A stub has the overloads alone.
         if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
             kept = f"@property\ndef {member.target.id}(self) -> {ast.unparse(member.annotation)}: ..."
             lines.append(ast.unparse(member) if name == "Kurultai" else kept)
         elif isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
             not member.name.startswith("_") or member.name == "__bool__"
         ):
-            lines.append(stub(member))
+            if any(ast.unparse(decorator) == "overload" for decorator in member.decorator_list):
+                # A text is iterable too, and comes first.
+                comment = "" if member.name in overloads else "  # type: ignore[overload-overlap]"
+                lines.append(stub(member, comment))
+                overloads.append(member.name)
+            elif member.name not in overloads:
+                lines.append(stub(member))
     if name == "Context":
         lines.append("def _hand_over(self) -> None: ...")
     if name == "Kurultai":

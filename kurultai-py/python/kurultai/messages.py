@@ -151,8 +151,9 @@ class Messages:
             {"agent": agent, "max": max, "types": types, "wait": wait, "visible": visible}
         )
 
+    # A text is iterable too, and comes first.
     @overload
-    async def ack(self, messages: ReceiptLike) -> Settled: ...
+    async def ack(self, messages: ReceiptLike) -> Settled: ...  # type: ignore[overload-overlap]
     @overload
     async def ack(self, messages: Iterable[ReceiptLike]) -> List[Union[Settled, KurultaiError]]: ...
     async def ack(
