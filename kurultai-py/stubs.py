@@ -14,21 +14,23 @@ HEAD = '''"""Generated from the asynchronous names by stubs.py."""
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, List, Literal, Tuple, Union
+from typing import Any, List, Literal, Tuple, Union, overload
 
 from typing_extensions import Unpack
 
-from . import _client, _context, _native, agents, events, tasks
+from . import _client, _context, _native, agents, events, keys, messages, tasks
 from ._client import Retention, TaskDefaults
 from ._context import Stop
 from .errors import KurultaiError
 from .types import *
-from .types import DependencyFields, NewAgentFields, NewTaskFields, RetryPolicyFields, TaskFields, UsageFields
+from .types import DependencyFields, NewAgentFields, NewMessageFields, NewTaskFields, RetryPolicyFields, TaskFields, UsageFields
 '''
 CLASSES = (
     ("tasks", "Tasks"),
     ("agents", "Agents"),
     ("events", "Events"),
+    ("messages", "Messages"),
+    ("keys", "Keys"),
     ("_context", "Draining"),
     ("_context", "Context"),
     ("_client", "Kurultai"),
@@ -40,17 +42,18 @@ def definition(path: str, name: str, kind: type) -> ast.AST:
     return next(node for node in tree.body if isinstance(node, kind) and getattr(node, "name", "") == name)
 
 
-def stub(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+def stub(function: ast.FunctionDef | ast.AsyncFunctionDef, comment: str = "") -> str:
     decorators = "".join(f"@{ast.unparse(decorator)}\n" for decorator in function.decorator_list)
     assert function.returns is not None
     returns = ast.unparse(function.returns).replace("AsyncIterator[", "Iterator[")
-    return f"{decorators}def {function.name}({ast.unparse(function.args)}) -> {returns}: ..."
+    return f"{decorators}def {function.name}({ast.unparse(function.args)}) -> {returns}: ...{comment}"
 
 
 def proxy(path: str, name: str) -> str:
     node = definition(path, name, ast.ClassDef)
     assert isinstance(node, ast.ClassDef)
     lines = [f"def __init__(self, inner: {path}.{name}) -> None: ..."]
+    overloads: list[str] = []
     for member in node.body:
         if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name):
             kept = f"@property\ndef {member.target.id}(self) -> {ast.unparse(member.annotation)}: ..."
@@ -58,7 +61,13 @@ def proxy(path: str, name: str) -> str:
         elif isinstance(member, (ast.FunctionDef, ast.AsyncFunctionDef)) and (
             not member.name.startswith("_") or member.name == "__bool__"
         ):
-            lines.append(stub(member))
+            if any(ast.unparse(decorator) == "overload" for decorator in member.decorator_list):
+                # A text is iterable too, and comes first.
+                comment = "" if member.name in overloads else "  # type: ignore[overload-overlap]"
+                lines.append(stub(member, comment))
+                overloads.append(member.name)
+            elif member.name not in overloads:
+                lines.append(stub(member))
     if name == "Context":
         lines.append("def _hand_over(self) -> None: ...")
     if name == "Kurultai":
@@ -71,7 +80,7 @@ def text() -> str:
     opening = definition("_client", "open", ast.FunctionDef)
     assert isinstance(opening, ast.FunctionDef)
     opening.returns = ast.Name("Kurultai")
-    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Kurultai", "Tasks", "open"))
+    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "Messages", "Tasks", "open"))
     parts = [HEAD, f"__all__ = [{names}]\n", *(proxy(*one) for one in CLASSES), stub(opening) + "\n"]
     return "\n".join(parts)
 

@@ -22,7 +22,7 @@ pub(crate) enum Command {
         out: Option<PathBuf>,
     },
     /// Tell the team the public half of a key that an agent has made elsewhere
-    Import {
+    Add {
         agent: String,
         /// 32 bytes in base64url, or a key file, of which the public half alone is used
         #[arg(value_name = "PUBLIC|FILE")]
@@ -57,7 +57,7 @@ impl Command {
                 // First the file: a key that nobody has cannot be used, and one that the team does not know can be imported.
                 let secret = Ed25519Key::generate(&agent)?;
                 secret.write(&path)?;
-                let key = keys.import(&agent, &secret.public_key().to_string()).await?;
+                let key = keys.add(&agent, &secret.public_key().to_string()).await?;
                 if json {
                     return say_json(&shown(&key));
                 }
@@ -68,13 +68,13 @@ impl Command {
                     clean(&path.display().to_string())
                 ))
             }
-            Command::Import { agent, key } => {
+            Command::Add { agent, key } => {
                 let public = match PublicKey::from_text(&key) {
                     Ok(public) => public,
                     Err(error) if key.len() == 43 => return Err(error.into()),
                     Err(_) => Ed25519Key::read(&key)?.public_key(),
                 };
-                let key = keys.import(&agent, &public.to_string()).await?;
+                let key = keys.add(&agent, &public.to_string()).await?;
                 if json {
                     say_json(&shown(&key))
                 } else {

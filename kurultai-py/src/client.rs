@@ -7,6 +7,8 @@ use crate::{
     events::Events,
     jobs::Started,
     json,
+    keys::{Identities, Keys},
+    messages::Messages,
     new_task::retry_policy,
     op::{Answer, Op},
     options::options,
@@ -51,6 +53,7 @@ options! {
     OpenOptions {
         namespace: String, migrate: bool, background: bool, task_defaults: TaskDefaultsOptions,
         retention: RetentionOptions, aging: Span, max_depth: Count, clock: Py<ManualClock>,
+        identity: Identities,
     }
 }
 
@@ -64,8 +67,17 @@ options! {
 
 impl OpenOptions {
     fn config(self, py: Python<'_>, url: Option<&str>) -> PyResult<Config> {
-        let OpenOptions { namespace, migrate, background, task_defaults, retention, aging, max_depth, clock } =
-            self;
+        let OpenOptions {
+            namespace,
+            migrate,
+            background,
+            task_defaults,
+            retention,
+            aging,
+            max_depth,
+            clock,
+            identity,
+        } = self;
         let mut config = url.map_or_else(Config::from_env, Config::new).raise(py)?;
         if let Some(namespace) = namespace {
             config = config.namespace(&namespace).raise(py)?;
@@ -107,7 +119,8 @@ impl OpenOptions {
         if let Some(clock) = clock {
             config = config.clock(Clock::Manual(clock.get().0.clone()));
         }
-        Ok(config)
+        let identities = identity.map_or_else(Vec::new, |identities| identities.0);
+        Ok(identities.into_iter().fold(config, Config::identity))
     }
 }
 
@@ -214,6 +227,16 @@ impl Kurultai {
     #[getter]
     fn events(&self) -> Events {
         Events::new(self.core.events())
+    }
+
+    #[getter]
+    fn messages(&self, py: Python<'_>) -> Messages {
+        Messages::new(self.core.messages(), self.default.as_ref().map(|default| default.clone_ref(py)))
+    }
+
+    #[getter]
+    fn keys(&self) -> Keys {
+        Keys::new(self.core.keys())
     }
 
     #[getter]

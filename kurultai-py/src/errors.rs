@@ -9,7 +9,14 @@ static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// A field of the core as Python's callers write it.
 fn in_python(field: &str) -> String {
-    if field == "expiry" { "expires_in".to_owned() } else { field.to_owned() }
+    let name = match field {
+        "expiry" => "expires_in",
+        "lifetime" => "ttl",
+        "message type" => "type",
+        "public key" => "public_key",
+        same => same,
+    };
+    name.to_owned()
 }
 
 /// The exception as a value, for calls that answer each item.

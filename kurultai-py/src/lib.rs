@@ -16,14 +16,17 @@ mod events;
 mod finish;
 mod jobs;
 mod json;
+mod keys;
 mod legacy;
 mod logs;
+mod messages;
 mod new_task;
 mod op;
 mod options;
 mod runtime;
 mod task_types;
 mod tasks;
+mod tokens;
 mod update;
 mod view;
 
@@ -50,6 +53,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     agents::register(module)?;
     events::register(module)?;
     jobs::register(module)?;
+    messages::register(module)?;
+    keys::register(module)?;
+    tokens::register(module)?;
     legacy::register(module)?;
     bench::register(module)
 }

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Result,
     agents::{AgentStatus, Health},
+    messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient},
     tasks::{DependencyType, FailureKind, FindingKind, Priority, Signal, Status},
     worker::Stop,
 };
@@ -37,7 +38,7 @@ macro_rules! by_pyo3 {
     };
 }
 by_pyo3!(
-    bool as "bool", u32 as "int", u64 as "int", i64 as "int", f64 as "float", String as "str",
+    bool as "bool", u8 as "int", u32 as "int", u64 as "int", i64 as "int", f64 as "float", String as "str",
     DateTime<Utc> as "datetime"
 );
 
@@ -55,7 +56,21 @@ macro_rules! by_word {
         })+
     };
 }
-by_word!(Status, Priority, Signal, DependencyType, AgentStatus, FailureKind, FindingKind, Stop, Health);
+by_word!(
+    Status,
+    Priority,
+    Signal,
+    DependencyType,
+    AgentStatus,
+    FailureKind,
+    FindingKind,
+    Stop,
+    Health,
+    MessageStatus,
+    Recipient,
+    Algorithm,
+    KeyState
+);
 
 /// Seconds.
 impl Show for Duration {
@@ -65,6 +80,16 @@ impl Show for Duration {
 
     fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.as_secs_f64().show(py)
+    }
+}
+
+impl Show for PublicKey {
+    fn annotation() -> String {
+        String::annotation()
+    }
+
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.to_string().show(py)
     }
 }
 
@@ -116,11 +141,12 @@ impl Show for BTreeMap<Status, u64> {
     }
 }
 
-/// A class that shows a struct of the core, every field of it: a field that is added there fails the build here.
+/// A class that shows a struct of the core, every field of it but those that it `hides`: a field that is added there fails
+/// the build here.
 macro_rules! view {
     (
         $(#[$doc:meta])*
-        $name:ident of $core:path { $($field:ident $(as $python:literal)?),+ $(,)? }
+        $name:ident of $core:path { $($field:ident $(as $python:literal)?),+ $(,)? $(; hides $($hidden:ident),+)? }
         $($extra:tt)*
     ) => {
         $(#[$doc])*
@@ -132,7 +158,7 @@ macro_rules! view {
 
         impl From<$core> for $name {
             fn from(inner: $core) -> Self {
-                let $core { $($field: _),+ } = &inner;
+                let $core { $($field: _,)+ $($($hidden: _),+)? } = &inner;
                 $name { inner, $($field: pyo3::sync::PyOnceLock::new(),)+ }
             }
         }

@@ -34,9 +34,12 @@ def modules() -> list[types.ModuleType]:
 
 
 async def run(test: doctest.DocTest) -> list[str]:
-    """Runs the examples as ``python -m asyncio`` would, with a fresh team as ``k``; returns what differs."""
+    """Runs the examples as ``python -m asyncio`` would, with a fresh team as ``k``, which speaks for temujin;
+    returns what differs."""
     checker, wrong = doctest.OutputChecker(), []
-    async with kurultai.open("memory:") as k:
+    me = kurultai.Identity.generate("temujin")
+    async with kurultai.open("memory:", identity=me) as k:
+        await k.keys.add("temujin", me.public_key)
         names = {"kurultai": kurultai, "asyncio": asyncio, "k": k}
         for example in test.examples:
             out = io.StringIO()
@@ -67,7 +70,14 @@ class Docstrings(unittest.TestCase):
         self.assertGreater(count, 40)
 
     def test_every_operation_has_an_example(self) -> None:
-        for room in (kurultai.Tasks, kurultai.Agents, kurultai.Events, kurultai.Kurultai):
+        for room in (
+            kurultai.Tasks,
+            kurultai.Agents,
+            kurultai.Events,
+            kurultai.Messages,
+            kurultai.Keys,
+            kurultai.Kurultai,
+        ):
             for name, member in vars(room).items():
                 if inspect.isfunction(member) and not name.startswith("_"):
                     self.assertIn(">>>", member.__doc__ or "", f"{room.__name__}.{name}")

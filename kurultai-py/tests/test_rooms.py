@@ -337,7 +337,7 @@ class Opening(Team):
 
 class Blocking(unittest.TestCase):
     def test_the_same_names(self) -> None:
-        for name in ("Tasks", "Agents", "Events", "Kurultai"):
+        for name in ("Tasks", "Agents", "Events", "Messages", "Keys", "Kurultai"):
             face, proxy = getattr(kurultai, name), getattr(kurultai.blocking, name)
             public = {n for n, member in vars(face).items() if not n.startswith("_") and callable(member)}
             self.assertGreater(len(public), 0)

@@ -19,9 +19,9 @@ TIMES = {"run_at", "expires_at", "since"}
 class Replay:
     """One scenario on one store."""
 
-    def __init__(self, case: Any, k: kurultai.Kurultai, clock: kurultai.ManualClock) -> None:
+    def __init__(self, case: Any, k: kurultai.Kurultai, clock: kurultai.ManualClock, identities: dict[str, Any]) -> None:
         self.case, self.k, self.clock = case, k, clock
-        self.kept: dict[str, Any] = {}
+        self.kept: dict[str, Any] = dict(identities)
 
     async def step(self, step: dict[str, Any]) -> None:
         unknown = set(step) - {"do", "with", "as", "expect", "error", "advance"}
@@ -46,6 +46,9 @@ class Replay:
             return await self.k.tasks.finish(ending(arguments["finish"]))
         if name == "finish_many":
             answers = await self.k.tasks.finish_many([ending(finish) for finish in arguments["finishes"]])
+            return [{"error": one.code} if isinstance(one, KurultaiError) else one for one in answers]
+        if operation == "messages.ack":
+            answers = await self.k.messages.ack(arguments["messages"])
             return [{"error": one.code} if isinstance(one, KurultaiError) else one for one in answers]
         if name == "enqueue_many":
             arguments = {"tasks": [given(task) for task in arguments["tasks"]]}
@@ -103,6 +106,8 @@ def given(arguments: dict[str, Any]) -> dict[str, Any]:
     for key in TIMES & made.keys():
         if made[key] is not None:
             made[key] = START + timedelta(seconds=made[key])
+    if "from" in made:
+        made["from_"] = made.pop("from")
     if isinstance(made.get("wait_for"), dict):
         made["wait_for"] = made["wait_for"]["quorum"]
     return made
@@ -118,9 +123,12 @@ def replay(name: str) -> Any:
         clock = kurultai.ManualClock(START)
         # Not the namespace of `self.k`, whose background goes by the real time.
         namespace = f"{self.namespace}-s"
-        async with kurultai.open(self.url, namespace=namespace, clock=clock, background=False) as k:
-            run = Replay(self, k, clock)
-            for number, step in enumerate(json.loads((FOLDER / f"{name}.json").read_text())["steps"], 1):
+        scenario = json.loads((FOLDER / f"{name}.json").read_text())
+        identities = {agent: kurultai.Identity.generate(agent) for agent in scenario.get("identities", ())}
+        options: Any = {"clock": clock, "background": False, "identity": identities.values()}
+        async with kurultai.open(self.url, namespace=namespace, **options) as k:
+            run = Replay(self, k, clock, identities)
+            for number, step in enumerate(scenario["steps"], 1):
                 with self.subTest(f"{name}.json, step {number} ({step.get('do', 'advance')})"):
                     await run.step(step)
 

@@ -6,13 +6,15 @@ import asyncio
 import math
 from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
-from typing import Any, NoReturn, TypedDict
+from typing import Any, NoReturn, TypedDict, Union
 
 from . import _native
 from .agents import Agents
 from .events import Events
+from .keys import Keys
+from .messages import Messages
 from .tasks import Tasks
-from .types import Adoption, Check, Duration, NamespaceInfo, RetryPolicy, RetryPolicyFields
+from .types import Adoption, Check, Duration, IdentityLike, NamespaceInfo, RetryPolicy, RetryPolicyFields
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -39,24 +41,28 @@ class Retention(TypedDict, total=False):
 
 
 class Kurultai:
-    """One team on one store. ``open`` makes it; ``tasks``, ``agents`` and ``events`` are its rooms.
+    """One team on one store. ``open`` makes it; ``tasks``, ``agents``, ``events``, ``messages`` and ``keys`` are its rooms.
 
     >>> async with kurultai.open("memory:", namespace="council") as team:
     ...     print(team)
     <Kurultai 'council' on sqlite>
     """
 
-    __slots__ = ("_native", "agents", "events", "tasks")
+    __slots__ = ("_native", "agents", "events", "keys", "messages", "tasks")
 
     tasks: Tasks
     agents: Agents
     events: Events
+    messages: Messages
+    keys: Keys
 
     def __init__(self, native: _native.Kurultai) -> None:
         self._native = native
         self.tasks = Tasks(native.tasks)
         self.agents = Agents(native.agents)
         self.events = Events(native.events)
+        self.messages = Messages(native.messages)
+        self.keys = Keys(native.keys)
 
     @property
     def namespace(self) -> str:
@@ -221,6 +227,7 @@ def open(
     url: str | None = None,
     *,
     namespace: str = "default",
+    identity: Union[IdentityLike, Iterable[IdentityLike], None] = None,
     migrate: bool = True,
     background: bool = True,
     task_defaults: TaskDefaults | None = None,
@@ -235,13 +242,15 @@ def open(
     ``url`` is ``memory:``, ``sqlite:PATH?durability=full|process`` or ``neo4j://user:password@host:7687/database``;
     without it KURULTAI_URL counts, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.
 
-    ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
+    ``identity``: whom this process speaks for in ``messages``: the path of a key file, an ``Identity``, or a list of them,
+    where each call says who the sender is. ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
     leases and overdue tasks to ``maintain()``. ``aging``: a task rises one rank for each such span since
     it can be claimed, and after a further one as P0 comes before every weight; None for never. ``max_depth``: how many
     tasks a task may have above it. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for; dataclasses and pydantic models need none. ``clock`` is for tests.
 
     Errors: ``config.url``, ``config.env``, ``store.auth``, ``store.unavailable`` (retryable), ``store.schema_newer``,
     ``store.schema_conflict`` (the file holds another program's things under our names), ``store.read_only``,
+    ``config.key`` and ``key.permissions`` (the key file cannot be read, or others can read it too),
     ``store.tls`` (only one side wants TLS, or the server's certificate is not trusted).
 
     >>> async with kurultai.open("memory:") as k:
@@ -258,6 +267,7 @@ def open(
         "aging": _never(aging),
         "max_depth": max_depth,
         "clock": clock,
+        "identity": identity,
     }
     return Opening(url, options, default)
 

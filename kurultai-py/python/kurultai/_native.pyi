@@ -4,7 +4,8 @@ from asyncio import AbstractEventLoop
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextvars import Context
 from datetime import datetime
-from typing import Any, ClassVar, Final, Literal, TypedDict, TypeVar, final
+from os import PathLike
+from typing import Any, ClassVar, Final, Literal, NoReturn, TypedDict, TypeVar, final
 
 from typing_extensions import Self
 
@@ -12,18 +13,26 @@ from ._client import Retention, TaskDefaults
 from .errors import KurultaiError
 from .types import (
     AgentStatus,
+    Algorithm,
     DependencyFields,
     DependencyType,
     Duration,
     FindingKind,
     Health,
+    IdentityLike,
+    KeyState,
     LeaseLike,
+    MessageLike,
+    MessageStatus,
     NewAgentFields,
+    NewMessageFields,
     NewTaskFields,
     OnPrerequisiteFailure,
     OnStall,
     Priority,
     PriorityWord,
+    ReceiptLike,
+    Recipient,
     RetryPolicyFields,
     Signal,
     Status,
@@ -37,11 +46,12 @@ _Default = Callable[[Any], Any]
 _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
-    "Adoption", "AgentHealth", "AgentInfo", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
-    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Job", "Jobs", "Kurultai", "Lease",
-    "ManualClock", "NamespaceInfo", "NewAgent", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Release", "RetryPolicy",
-    "Stats", "Task", "TaskError", "Tasks", "Usage", "__version__", "council", "emit", "fold",
-    "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample",
+    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
+    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "Job", "Jobs", "Keys", "Kurultai", "Lease",
+    "ManualClock", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy",
+    "Sent", "Settled", "Signer", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "__version__", "council", "emit", "fold",
+    "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
+    "token_verify",
 ]
 __version__: str
 
@@ -54,6 +64,7 @@ class _OpenOptions(TypedDict, total=False):
     aging: Duration | None
     max_depth: int | None
     clock: ManualClock | None
+    identity: IdentityLike | Iterable[IdentityLike] | None
 
 class _AdoptOptions(TypedDict, total=False):
     dry_run: bool | None
@@ -132,11 +143,35 @@ class _EventFilter(TypedDict, total=False):
     limit: int | None
     wait: Duration | None
 
+class _InboxOptions(TypedDict, total=False):
+    agent: str | None
+    max: int | None
+    types: Iterable[str] | None
+    wait: Duration | None
+    visible: Duration | None
+
+_MessageFilter = TypedDict(
+    "_MessageFilter", {"to": str | None, "from": str | None, "limit": int | None, "cursor": str | None}, total=False
+)
+
+class _DraftOptions(TypedDict, total=False):
+    audience: str
+    type: str
+    namespace: str | None
+    task: TaskLike | None
+    reply_to: MessageLike | None
+    ttl: Duration | None
+    id: str | None
+    default: _Default | None
 
 def open(url: str | None, options: _OpenOptions) -> Awaitable[Kurultai]: ...
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T: ...
 def legacy_seal(text: str, by: _LegacyKey, now: datetime) -> tuple[str, str]: ...
 def legacy_verify(text: str, by: _LegacyKey | None, audiences: list[str], now: datetime) -> None: ...
+def token_sign(body: Any, identity: Identity, issued_at: datetime, options: _DraftOptions) -> str: ...
+def token_verify(
+    token: str, keys: list[AgentKey | tuple[str, str]], namespace: str, audiences: list[str], now: datetime
+) -> VerifiedMessage: ...
 def fold(name: str) -> str: ...
 def restore(kind: str, text: str) -> Any: ...
 def emit() -> None: ...
@@ -182,6 +217,10 @@ class Kurultai:
     def agents(self) -> Agents: ...
     @property
     def events(self) -> Events: ...
+    @property
+    def messages(self) -> Messages: ...
+    @property
+    def keys(self) -> Keys: ...
     @property
     def namespace(self) -> str: ...
     @property
@@ -261,6 +300,27 @@ class Events:
     def read(self, filter: _EventFilter) -> Awaitable[EventPage]: ...
     def follow(self, filter: _EventFilter) -> Follow: ...
     def last_seq(self) -> Awaitable[int]: ...
+
+@final
+class Messages:
+    def send(self, message: NewMessage | NewMessageFields) -> Awaitable[Sent]: ...
+    def send_many(self, all: Iterable[NewMessage | NewMessageFields]) -> Awaitable[_list[Sent]]: ...
+    def accept(self, token: str) -> Awaitable[Sent]: ...
+    def inbox(self, options: _InboxOptions) -> Awaitable[_list[AgentMessage]]: ...
+    def ack(self, receipts: _list[ReceiptLike]) -> Awaitable[_list[Settled | KurultaiError]]: ...
+    def reject(self, message: ReceiptLike, reason: str) -> Awaitable[Settled]: ...
+    def retry(self, message: ReceiptLike, after: Duration) -> Awaitable[Settled]: ...
+    def unread(self, agent: str | None) -> Awaitable[Unread]: ...
+    def thread(self, id: MessageLike) -> Awaitable[_list[AgentMessage]]: ...
+    def list(self, filter: _MessageFilter) -> Awaitable[MessagePage]: ...
+    def ask(self, message: NewMessage | NewMessageFields, timeout: Duration) -> Awaitable[AgentMessage]: ...
+
+@final
+class Keys:
+    def list(self, agent: str | None) -> Awaitable[_list[AgentKey]]: ...
+    def rotate(self, agent: str) -> Awaitable[Identity]: ...
+    def add(self, agent: str, public_key: str) -> Awaitable[AgentKey]: ...
+    def revoke(self, agent: str, key_id: str, reason: str) -> Awaitable[AgentKey]: ...
 
 @final
 class Follow:
@@ -598,6 +658,183 @@ class Reason:
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
     def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class AgentMessage(_View):
+    """A message as its recipient gets it. What it says is what its signature covers."""
+    id: Final[str]
+    sender: Final[str]
+    to: Final[str]
+    """An agent, or ``role:NAME``."""
+    type: Final[str]
+    body: Final[Any]
+    task_id: Final[str | None]
+    reply_to: Final[str | None]
+    thread: Final[str]
+    """The message that the exchange began with."""
+    urgent: Final[bool]
+    status: Final[MessageStatus]
+    delivery: Final[int]
+    """How often it was delivered."""
+    code: Final[str | None]
+    """Why it has failed."""
+    created_at: Final[datetime]
+    expires_at: Final[datetime]
+    verified: Final[Signer]
+    @property
+    def receipt(self) -> Receipt:
+        """With what this delivery of it is ended."""
+
+@final
+class Receipt(_View):
+    """One delivery of a message: who has a later one can end it, who has an earlier one cannot. ``str(receipt)`` is its
+    one-string form, which every call takes in its place."""
+    id: Final[str]
+    delivery: Final[int]
+    @staticmethod
+    def parse(text: str) -> Receipt: ...
+
+@final
+class Signer(_Unhashable):
+    """Who signed, as it was verified when the message was read."""
+    agent: Final[str]
+    key_id: Final[str]
+    version: Final[int]
+
+@final
+class Sent(_View):
+    """What became of a message that was sent."""
+    id: Final[str]
+    deduplicated: Final[bool]
+    """One of its dedupe key was there already, and this is its id."""
+    recipient: Final[Recipient]
+
+@final
+class Settled(_Unhashable):
+    """How a message stands after its delivery has ended; ``repeated`` where it had ended so before."""
+    id: Final[str]
+    status: Final[MessageStatus]
+    repeated: Final[bool]
+
+@final
+class Unread(_Unhashable):
+    """How many messages nobody has acknowledged, and how many of them are urgent."""
+    count: Final[int]
+    urgent: Final[int]
+
+@final
+class MessagePage:
+    """A page of a list; give ``next`` as the cursor for the next one."""
+
+    @property
+    def messages(self) -> list[AgentMessage]: ...
+    @property
+    def next(self) -> str | None: ...
+    def __iter__(self) -> Iterator[AgentMessage]: ...
+    def __len__(self) -> int: ...
+
+@final
+class AgentKey(_Unhashable):
+    """What a team knows of a key: never its secret."""
+    agent_id: Final[str]
+    key_id: Final[str]
+    algorithm: Final[Algorithm]
+    state: Final[KeyState]
+    """As it was when it was read; ``state_at`` has it at another time."""
+    created_at: Final[datetime]
+    activated_at: Final[datetime | None]
+    """From when on every process knows it."""
+    expires_at: Final[datetime]
+    """From when on nothing that it has signed counts."""
+    public_key: Final[str | None]
+    """32 bytes in base64url without padding."""
+    reason: Final[str | None]
+    """Why it was revoked."""
+    def state_at(self, at: datetime) -> KeyState:
+        """What it may be used for at that time."""
+
+@final
+class VerifiedMessage(_View):
+    """What a token says, as ``verify`` has found it."""
+    id: Final[str]
+    namespace: Final[str]
+    sender: Final[str]
+    key_id: Final[str]
+    audience: Final[str]
+    type: Final[str]
+    body: Final[Any]
+    task_id: Final[str | None]
+    reply_to: Final[str | None]
+    issued_at: Final[datetime]
+    """By the sender's clock."""
+    expires_at: Final[datetime]
+
+@final
+class Identity:
+    """An agent and its secret key, which nothing shows. Whoever has it can sign as that agent, so it is not pickled; give
+    another process the key file. Give it to ``open(identity=...)`` or to ``sign``.
+
+    >>> me = kurultai.Identity.generate("temujin")
+    >>> me.agent
+    'temujin'
+    """
+
+    @staticmethod
+    def read(path: str | PathLike[str]) -> Identity:
+        """From a key file. Errors: ``key.permissions`` where group or others may read it; ``config.key`` where it cannot
+        be read or is no key; ``key.weak``."""
+
+    @staticmethod
+    def env(agent: str) -> Identity:
+        """From the environment: AGENT_KEY_TEMUJIN, or with the display name AGENT_KEY_TEMÜJIN, has the text of a key file
+        or a bare secret, 32 bytes in base64url. Errors: ``config.env`` where none is set, or two that differ;
+        ``config.key``, ``key.weak``, ``input.invalid``."""
+
+    @staticmethod
+    def generate(agent: str) -> Identity:
+        """A new key from the system's random numbers; tell the team of it by ``keys.add``. Errors: ``input.invalid``."""
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Writes the key file, which only its owner may read (mode 0600), and never over another. Errors: ``config.key``
+        where there is a file, or it cannot be written."""
+
+    @property
+    def agent(self) -> str: ...
+    @property
+    def key_id(self) -> str:
+        """Under which the team knows the key: ``temujin-3f2a9c1b``."""
+
+    @property
+    def public_key(self) -> str:
+        """The half that everybody may know: 32 bytes in base64url without padding."""
+
+    def __copy__(self) -> Identity: ...
+    def __deepcopy__(self, _memo: Any, /) -> Identity: ...
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class NewMessage:
+    """A message to be sent; its fields are those of ``Messages.send``. ``default`` is asked for what JSON has no form
+    for."""
+
+    def __new__(
+        cls,
+        to: str,
+        type: str,
+        body: Any = None,
+        *,
+        sender: str | None = None,
+        task: TaskLike | None = None,
+        reply_to: MessageLike | None = None,
+        dedupe_key: str | None = None,
+        ttl: Duration | None = None,
+        urgent: bool = False,
+        default: _Default | None = None,
+    ) -> NewMessage: ...
+    @property
+    def to(self) -> str: ...
+    @property
+    def type(self) -> str: ...
 
 @final
 class NewTask:

@@ -20,9 +20,11 @@ from ._context import Context as AsyncContext
 from ._context import Draining as AsyncDraining
 from .agents import Agents as AsyncAgents
 from .events import Events as AsyncEvents
+from .keys import Keys as AsyncKeys
+from .messages import Messages as AsyncMessages
 from .tasks import Tasks as AsyncTasks
 
-__all__ = ["Agents", "Context", "Events", "Kurultai", "Tasks", "open"]
+__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Messages", "Tasks", "open"]
 
 
 def _blocking(cls: type) -> Callable[[type], type]:
@@ -95,15 +97,27 @@ class Events(_Proxy):
     __slots__ = ()
 
 
+@_blocking(AsyncMessages)
+class Messages(_Proxy):
+    __slots__ = ()
+
+
+@_blocking(AsyncKeys)
+class Keys(_Proxy):
+    __slots__ = ()
+
+
 @_blocking(_client.Kurultai)
 class Kurultai(_Proxy):
-    __slots__ = ("agents", "events", "tasks")
+    __slots__ = ("agents", "events", "keys", "messages", "tasks")
 
     def __init__(self, inner: _client.Kurultai) -> None:
         super().__init__(inner)
         self.tasks = Tasks(inner.tasks)
         self.agents = Agents(inner.agents)
         self.events = Events(inner.events)
+        self.messages = Messages(inner.messages)
+        self.keys = Keys(inner.keys)
 
     def __enter__(self) -> Kurultai:
         return self

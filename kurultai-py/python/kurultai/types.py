@@ -9,6 +9,7 @@ when it is first looked at.
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol, TypedDict, Union
@@ -17,6 +18,8 @@ from ._native import (
     Adoption,
     AgentHealth,
     AgentInfo,
+    AgentKey,
+    AgentMessage,
     Check,
     Claimed,
     Complete,
@@ -29,22 +32,31 @@ from ._native import (
     Fail,
     Finding,
     Finished,
+    Identity,
     Lease,
     ManualClock,
+    MessagePage,
     NamespaceInfo,
     NewAgent,
+    NewMessage,
     NewTask,
     Page,
     Percentiles,
     Postpone,
     Prerequisite,
     Reason,
+    Receipt,
     Release,
     RetryPolicy,
+    Sent,
+    Settled,
+    Signer,
     Stats,
     Task,
     TaskError,
+    Unread,
     Usage,
+    VerifiedMessage,
 )
 
 __all__ = [
@@ -52,7 +64,10 @@ __all__ = [
     "Adoption",
     "AgentHealth",
     "AgentInfo",
+    "AgentKey",
+    "AgentMessage",
     "AgentStatus",
+    "Algorithm",
     "Check",
     "Claimed",
     "Complete",
@@ -70,12 +85,20 @@ __all__ = [
     "Finished",
     "HasId",
     "HasLease",
+    "HasReceipt",
     "Health",
+    "Identity",
+    "IdentityLike",
+    "KeyState",
     "Lease",
     "LeaseLike",
     "ManualClock",
+    "MessageLike",
+    "MessagePage",
+    "MessageStatus",
     "NamespaceInfo",
     "NewAgent",
+    "NewMessage",
     "NewTask",
     "OnPrerequisiteFailure",
     "OnStall",
@@ -86,16 +109,24 @@ __all__ = [
     "Priority",
     "PriorityWord",
     "Reason",
+    "Receipt",
+    "ReceiptLike",
+    "Recipient",
     "Release",
     "RetryPolicy",
+    "Sent",
+    "Settled",
     "Signal",
+    "Signer",
     "Stats",
     "Status",
     "Task",
     "TaskError",
     "TaskLike",
     "Unchanged",
+    "Unread",
     "Usage",
+    "VerifiedMessage",
 ]
 
 
@@ -128,6 +159,14 @@ AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
 Health = Literal["alive", "idle", "stuck", "dead", "unknown"]
 FindingKind = Literal["read", "guessed", "suspended", "dropped", "unresolved", "left_out"]
 DependencyType = Literal["blocks", "feeds_into", "parallel_ok"]
+#: How a message stands.
+MessageStatus = Literal["pending", "delivered", "acknowledged", "failed", "expired"]
+#: How the recipient of a message fared when it was sent; a role is unknown.
+Recipient = Literal["alive", "asleep", "draining", "unknown"]
+#: How a key signs; HMAC-SHA256 is of older teams alone.
+Algorithm = Literal["EdDSA", "HMAC-SHA256"]
+#: What a key may be used for: before every process knows it, to sign and to verify, to verify, or for nothing.
+KeyState = Literal["pending", "active", "verify_only", "expired", "revoked"]
 OnPrerequisiteFailure = Literal["block", "cancel", "continue"]
 #: What becomes of an attempt whose handler has shown no sign of life for too long.
 OnStall = Literal["report", "release"]
@@ -144,12 +183,25 @@ class HasLease(Protocol):
 
 
 class HasId(Protocol):
-    """A task in any form."""
+    """A task or a message in any form."""
 
     @property
     def id(self) -> str: ...
 
 
+class HasReceipt(Protocol):
+    """A message in any form."""
+
+    @property
+    def receipt(self) -> Receipt: ...
+
+
+#: What every call that ends the delivery of a message takes; the string is ``str(message.receipt)``.
+ReceiptLike = Union[AgentMessage, Receipt, HasReceipt, str]
+#: What every call that needs a message takes.
+MessageLike = Union[str, HasId]
+#: An ``Identity``, or the path of a key file.
+IdentityLike = Union[Identity, str, "os.PathLike[str]"]
 #: What every call that needs a lease takes; the string is ``str(lease)``.
 LeaseLike = Union[Claimed, Lease, HasLease, str]
 #: What every call that needs a task takes.
@@ -234,3 +286,20 @@ class NewTaskFields(_NewTaskOf, TaskFields, total=False):
 
     payload: Any
     parent: Union[TaskLike, None]
+
+
+class _NewMessageOf(TypedDict):
+    to: str
+    type: str
+
+
+class NewMessageFields(_NewMessageOf, total=False):
+    """``NewMessage`` as a dict."""
+
+    body: Any
+    sender: Union[str, None]
+    task: Union[TaskLike, None]
+    reply_to: Union[MessageLike, None]
+    dedupe_key: Union[str, None]
+    ttl: Union[Duration, None]
+    urgent: bool

@@ -11,8 +11,25 @@ from typing import Any, Union
 from typing_extensions import assert_type
 
 import kurultai
-from kurultai import AgentHealth, Check, Claimed, Complete, Enqueued, Finished, KurultaiError, NewTask, Page, Postpone, Release, Task
-from kurultai.types import Health, Status
+from kurultai import (
+    AgentHealth,
+    AgentMessage,
+    Check,
+    Claimed,
+    Complete,
+    Enqueued,
+    Finished,
+    KurultaiError,
+    NewMessage,
+    NewTask,
+    Page,
+    Postpone,
+    Release,
+    Sent,
+    Settled,
+    Task,
+)
+from kurultai.types import Health, KeyState, Status
 
 
 async def tasks(url: str) -> None:
@@ -62,6 +79,36 @@ async def liveness(k: kurultai.Kurultai) -> None:
     await k.agents.watch(every=5)
 
 
+async def messages(url: str) -> None:
+    me = kurultai.Identity.read("temujin.key")
+    assert_type((me.agent, me.key_id, me.public_key), tuple[str, str, str])
+    async with kurultai.open(url, identity=me) as k:
+        assert_type(await k.keys.rotate("temujin"), kurultai.Identity)
+        key = await k.keys.add("temujin", me.public_key)
+        assert_type(key.state, KeyState)
+        sent = await k.messages.send("jochi", "review", {"pr": 42}, ttl=timedelta(minutes=5), urgent=True)
+        assert_type(sent, Sent)
+        await k.messages.send_many([NewMessage("jochi", "a", reply_to=sent), {"to": "jochi", "type": "b"}])
+        inbox = await k.messages.inbox(max=5, types=["review"], wait=5, visible=timedelta(seconds=30))
+        assert_type(inbox, list[AgentMessage])
+        assert_type(await k.messages.ack(inbox[0]), Settled)
+        assert_type(await k.messages.ack(str(inbox[0].receipt)), Settled)
+        assert_type(await k.messages.ack(inbox), list[Union[Settled, KurultaiError]])
+        assert_type(await k.messages.ack([inbox[0].receipt]), list[Union[Settled, KurultaiError]])
+        await k.messages.reject(inbox[0].receipt, "not mine")
+        assert_type([one.body for one in await k.messages.list(from_="temujin")], list[Any])
+        assert_type((await k.messages.ask("jochi", "question", timeout=5)).verified.agent, str)
+        token = kurultai.sign({"pr": 42}, me, audience="jochi", type="review")
+        kurultai.verify(token, await k.keys.list(), audience=["jochi", "role:router"])
+        assert_type(kurultai.verify(token, [("temujin", me.public_key)], audience="jochi").type, str)
+        kurultai.verify(token, [])  # type: ignore[call-arg]
+        kurultai.sign(1, "temujin", audience="jochi", type="x")  # type: ignore[arg-type]
+        await k.messages.ack(5)  # type: ignore[call-overload]
+        await k.messages.send("jochi", "review", typo=1)  # type: ignore[call-arg]
+    kurultai.open(url, identity=["temujin.key", me])
+    kurultai.open(url, identity=5)  # type: ignore[arg-type]
+
+
 async def mistakes(k: kurultai.Kurultai) -> None:
     await k.agents.health(stuck_after="long")  # type: ignore[arg-type]
     (await k.verify())[0].ok = True  # type: ignore[misc]
@@ -80,6 +127,7 @@ def blocking(url: str) -> None:
         assert_type(k.tasks.claim("temujin"), list[Claimed])
         assert_type(k.verify(), list[Check])
         assert_type(k.agents.health(), list[AgentHealth])
+        assert_type(k.messages.ack(k.messages.inbox()[0]), Settled)
         for each in k.tasks.each():
             assert_type(each, Task)
 

@@ -83,7 +83,7 @@ pub(super) fn text(text: &str) -> Vec<u8> {
 }
 
 fn map(fields: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut bytes = vec![0xa0 + fields.len() as u8];
+    let mut bytes = vec![0xd8, fields.len() as u8];
     for (key, value) in fields {
         bytes.extend(text(key));
         bytes.extend(value);
