@@ -42,11 +42,16 @@ pub(crate) fn names(field: &str, names: &[String]) -> Result<()> {
 
 /// Shorter than 100 ms no renewal can keep up with; longer than a day nobody notices a death.
 pub(crate) fn lease(ttl: Duration) -> Result<()> {
+    held("lease", ttl)
+}
+
+/// How long somebody alone has something.
+pub(crate) fn held(field: &str, ttl: Duration) -> Result<()> {
     let allowed = Duration::from_millis(100)..=Duration::from_secs(86_400);
     if allowed.contains(&ttl) {
         return Ok(());
     }
-    Err(Error::invalid("lease", format!("{} s", ttl.as_secs_f64()), "0.1 to 86,400 seconds"))
+    Err(Error::invalid(field, format!("{} s", ttl.as_secs_f64()), "0.1 to 86,400 seconds"))
 }
 
 /// A time that every language and both stores hold.

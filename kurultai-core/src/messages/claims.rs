@@ -164,7 +164,7 @@ impl<'a> Said<'a> {
     fn check_texts(&self) -> Result<()> {
         draft::message_type(&self.message_type)?;
         draft::id(&self.id)?;
-        draft::audience(&self.audience)?;
+        draft::audience("audience", &self.audience)?;
         [("task", &self.task), ("reply_to", &self.reply_to)].iter().try_for_each(|(field, text)| {
             text.as_deref().map_or(Ok(()), |text| check::text(field, text, 128))
         })

@@ -8,6 +8,7 @@ use super::{
 pub(crate) use crate::batch::Batch;
 use crate::{clock::Micros, error::Result, store::Sealed};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use std::{fmt, time::Duration};
 
 /// What a store does for messages. Sealed: the library brings its stores.
@@ -159,7 +160,7 @@ pub enum Ending {
 }
 
 /// How a message stands after its delivery has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
     /// Its id.
     pub id: String,

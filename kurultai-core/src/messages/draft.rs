@@ -105,7 +105,7 @@ impl Draft {
     pub(super) fn check(&self) -> Result<()> {
         check::agent("namespace", &self.namespace)?;
         check::agent("sender", &self.sender)?;
-        audience(&self.audience)?;
+        audience("audience", &self.audience)?;
         message_type(&self.message_type)?;
         id(&self.id)?;
         [("task", &self.task), ("reply_to", &self.reply_to)].iter().try_for_each(|(field, text)| {
@@ -145,10 +145,10 @@ pub fn longest_lifetime(message_type: &str) -> Duration {
     }
 }
 
-pub(super) fn audience(text: &str) -> Result<()> {
+pub(super) fn audience(field: &str, text: &str) -> Result<()> {
     match text.strip_prefix("role:") {
         Some(role) => check::text("role", role, 128),
-        None => check::agent("audience", text),
+        None => check::agent(field, text),
     }
 }
 

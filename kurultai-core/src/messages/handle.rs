@@ -4,6 +4,7 @@ use super::{
     Identity, KeyList,
     claims::wrong_namespace,
     contract::{Ending, Fetch, KeyStore, Mailbox, Post, Refusal, Settle, Settled, Stored, Which},
+    draft,
     hot::Hot,
     opening::opened,
     token::{self, Draft, Expect, Token},
@@ -78,6 +79,7 @@ impl Messages {
 
     fn signed(&self, message: NewMessage) -> Result<Post> {
         let identity = self.identity(message.sender.as_deref())?;
+        draft::audience("to", &message.to)?;
         if let Some(key) = &message.dedupe_key {
             check::text("dedupe_key", key, 256)?;
         }
@@ -215,7 +217,7 @@ impl Messages {
         if !(1..=1000).contains(&request.max) {
             return Err(Error::invalid("max", request.max, "1 to 1000"));
         }
-        check::lease(request.visible)?;
+        check::held("visible", request.visible)?;
         if let Some(types) = &request.types {
             check::names("types", types)?;
         }

@@ -20,11 +20,12 @@ impl Keys {
         Keys { store, session }
     }
 
-    /// The keys of an agent, or of all. Errors: `input.invalid`. Cancel safe.
+    /// The keys of an agent, or of all, each with the state that it is in now. Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip(self))]
     pub async fn list(&self, agent: Option<&str>) -> Result<Vec<AgentKey>> {
         agent.map_or(Ok(()), |agent| check::agent("agent", agent))?;
-        self.store.keys(agent).await
+        let keys = self.store.keys(agent).await?;
+        Ok(keys.into_iter().map(|key| self.seen(key)).collect())
     }
 
     /// Makes an agent's next key and tells the team its public half. The secret half is in the answer alone: write it to
@@ -37,19 +38,19 @@ impl Keys {
     pub async fn rotate(&self, agent: &str) -> Result<Ed25519Key> {
         check::agent("agent", agent)?;
         let secret = Ed25519Key::generate(agent)?;
-        self.add(agent, secret.public_key()).await?;
+        self.put(agent, secret.public_key()).await?;
         Ok(secret)
     }
 
     /// Tells the team the public half of a key that an agent has made elsewhere, as [`rotate`](Self::rotate) does. Errors:
-    /// as there, `key.weak`. Cancel safe.
+    /// as there, `key.weak`, and `key.conflict` where the team knows it already. Cancel safe: a dropped call may still add it.
     #[instrument(level = "debug", skip(self))]
-    pub async fn import(&self, agent: &str, public_key: &str) -> Result<AgentKey> {
+    pub async fn add(&self, agent: &str, public_key: &str) -> Result<AgentKey> {
         check::agent("agent", agent)?;
-        self.add(agent, PublicKey::from_text(public_key)?).await
+        self.put(agent, PublicKey::from_text(public_key)?).await
     }
 
-    async fn add(&self, agent: &str, public_key: PublicKey) -> Result<AgentKey> {
+    async fn put(&self, agent: &str, public_key: PublicKey) -> Result<AgentKey> {
         let (now, key_id) = (self.now(), public_key.key_id(agent));
         let (mut changed, mut first) = (vec![], true);
         for mut key in self.store.keys(Some(agent)).await? {
@@ -64,7 +65,7 @@ impl Keys {
         let key = AgentKey::new(agent, key_id, public_key, now, activated_at);
         let _call = self.session.calls.begin()?;
         self.store.put(vec![key.clone()], changed).await?;
-        Ok(key)
+        Ok(self.seen(key))
     }
 
     /// Nothing that the key has signed counts any more, also what is in the inboxes. Where it is revoked already nothing
@@ -83,6 +84,10 @@ impl Keys {
             self.store.put(vec![], vec![(state, key.clone())]).await?;
         }
         Ok(key)
+    }
+
+    fn seen(&self, key: AgentKey) -> AgentKey {
+        AgentKey { state: key.state_at(self.now()), ..key }
     }
 
     fn now(&self) -> DateTime<Utc> {

@@ -5,6 +5,7 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::{Signature, VerifyingKey};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -29,8 +30,9 @@ words! {
     }
 }
 
-/// The public half of an Ed25519 key: one that is no trap.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// The public half of an Ed25519 key: one that is no trap. Its JSON is its text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct PublicKey(VerifyingKey);
 
 impl PublicKey {
@@ -82,6 +84,20 @@ impl PublicKey {
     }
 }
 
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for PublicKey {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        PublicKey::from_text(&text)
+    }
+}
+
 impl From<VerifyingKey> for PublicKey {
     /// Of a secret key that was checked.
     fn from(key: VerifyingKey) -> Self {
@@ -101,8 +117,8 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// What a team knows of a key.
-#[derive(Debug, Clone, PartialEq)]
+/// What a team knows of a key. Its JSON has everything but the secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentKey {
     /// Whose it is.
     pub agent_id: String,
@@ -121,6 +137,7 @@ pub struct AgentKey {
     /// What it is verified with, if it is one of Ed25519.
     pub public_key: Option<PublicKey>,
     /// The secret of a key that the team shares; the agent's own is never in a store.
+    #[serde(skip)]
     pub secret: Option<Wrapped>,
     /// Why it was revoked.
     pub reason: Option<String>,

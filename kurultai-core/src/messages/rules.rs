@@ -93,8 +93,7 @@ pub(crate) fn holds(key: Option<&AgentKey>, post: &Post, now: Micros) -> Result<
 
 /// The team knows no such key.
 pub(crate) fn unknown_key(agent: &str, key_id: &str) -> Error {
-    let message =
-        format!("the team has no key {key_id:?} of agent {agent:?}; `kurultai keys import` adds it");
+    let message = format!("the team has no key {key_id:?} of agent {agent:?}; `keys.add` tells it");
     Error::new(Kind::Denied, "key.unknown", message)
 }
 

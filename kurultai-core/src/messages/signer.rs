@@ -1,4 +1,5 @@
 use crate::{error::Result, words::words};
+use std::sync::Arc;
 
 words! {
     /// How a key signs.
@@ -32,4 +33,19 @@ pub trait MessageSigner: Send + Sync {
 
     /// Signs exactly these bytes, unhashed.
     fn sign(&self, input: &[u8]) -> Result<Signature>;
+}
+
+/// Of whoever shows more of the key than how it signs.
+impl<S: MessageSigner + ?Sized> MessageSigner for Arc<S> {
+    fn key_id(&self) -> &str {
+        (**self).key_id()
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        (**self).algorithm()
+    }
+
+    fn sign(&self, input: &[u8]) -> Result<Signature> {
+        (**self).sign(input)
+    }
 }

@@ -118,6 +118,7 @@ pub struct AgentMessage {
     /// To whom: an agent or `role:NAME`.
     pub to: String,
     /// What kind of message it is.
+    #[serde(rename = "type")]
     pub message_type: String,
     /// What it says.
     pub body: Json,

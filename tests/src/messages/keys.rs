@@ -9,7 +9,7 @@ cases![
     a_rotation_overlaps,
     what_a_revoked_key_has_signed_is_not_delivered,
     a_key_expires,
-    a_public_key_is_imported,
+    a_public_key_is_added,
     two_who_rotate_at_once_leave_one_that_signs,
 ];
 
@@ -59,16 +59,16 @@ async fn a_key_expires(team: Team) {
     assert_eq!(code(kublai.messages().send(hello("hi")).await), "key.expired");
 }
 
-async fn a_public_key_is_imported(team: Team) {
+async fn a_public_key_is_added(team: Team) {
     team.agent("kublai", &[]).await;
     let mine = Ed25519Key::generate("kublai").unwrap();
-    let key = team.k.keys().import("kublai", &mine.public_key().to_string()).await.unwrap();
+    let key = team.k.keys().add("kublai", &mine.public_key().to_string()).await.unwrap();
     assert_eq!((key.agent_id.as_str(), key.state_at(team.clock.now())), ("kublai", KeyState::Active));
     let public = mine.public_key().to_string();
-    assert_eq!(code(team.k.keys().import("kublai", &public).await), "key.conflict");
+    assert_eq!(code(team.k.keys().add("kublai", &public).await), "key.conflict");
     for weak in ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
     {
-        assert_eq!(code(team.k.keys().import("kublai", weak).await), "key.weak");
+        assert_eq!(code(team.k.keys().add("kublai", weak).await), "key.weak");
     }
     let kublai = team.reopen(|config| config.identity(mine)).await;
     kublai.messages().send(hello("hi")).await.unwrap();
