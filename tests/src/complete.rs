@@ -11,12 +11,14 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 5] = [
+const HANDLES: [(&str, &str); 7] = [
     ("Kurultai", "kurultai.rs"),
     ("Kurultai", "verify.rs"),
     ("Tasks", "tasks/handle.rs"),
     ("Agents", "agents/handle.rs"),
     ("Events", "events/handle.rs"),
+    ("Messages", "messages/handle.rs"),
+    ("Keys", "messages/key_handle.rs"),
 ];
 
 /// What another language says otherwise: `open` takes the options there, and the environment's store without a URL.

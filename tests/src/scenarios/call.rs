@@ -5,6 +5,7 @@ use kurultai_core::{
     Json, Kurultai, Result, Verify,
     agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
+    messages::{Ed25519Key, Inbox, MessageFilter, MessageSigner, NewMessage, Receipt},
     tasks::{
         AdoptOptions, Cancel, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask,
         Outcome, RetryPolicy, Start, TaskUpdate, Usage, WaitFor,
@@ -21,6 +22,7 @@ pub(super) async fn call(
     with: Map<String, Value>,
 ) -> Result<Value> {
     let (tasks, agents, events) = (k.tasks(), k.agents(), k.events());
+    let (messages, keys) = (k.messages(), k.keys());
     let mut with = Args { with, start };
     let args = &mut with;
     let answer = match operation {
@@ -178,6 +180,58 @@ pub(super) async fn call(
             answer(events.read(filter).await?)
         }
         "events.last_seq" => answer(events.last_seq().await?),
+        "messages.send" => answer(messages.send(new_message(args)).await?),
+        "messages.send_many" => answer(messages.send_many(args.many("messages", new_message)).await?),
+        "messages.ask" => {
+            let timeout = args.span("timeout").unwrap_or_default();
+            answer(messages.ask(new_message(args), timeout).await?)
+        }
+        "messages.accept" => answer(messages.accept(&args.need::<String>("token")).await?),
+        "messages.inbox" => {
+            let usual = Inbox::default();
+            let request = Inbox {
+                agent: args.take("agent"),
+                max: args.take("max").unwrap_or(usual.max),
+                types: args.take("types"),
+                visible: args.span("visible").unwrap_or(usual.visible),
+                ..usual
+            };
+            answer(messages.inbox(request).await?)
+        }
+        "messages.ack" => {
+            let each = messages.ack(&args.need::<Vec<Receipt>>("messages")).await?;
+            let each = each.into_iter().map(|one| one.map_or_else(|e| json!({"error": e.code()}), answer));
+            each.collect()
+        }
+        "messages.reject" => {
+            let reason: String = args.need("reason");
+            answer(messages.reject(&args.need("message"), &reason).await?)
+        }
+        "messages.retry" => {
+            let after = args.span("after").expect("after");
+            answer(messages.retry(&args.need("message"), after).await?)
+        }
+        "messages.unread" => answer(messages.unread(args.take::<String>("agent").as_deref()).await?),
+        "messages.thread" => answer(messages.thread(&args.id("id")).await?),
+        "messages.list" => {
+            let filter = MessageFilter {
+                to: args.take("to"),
+                from: args.take("from"),
+                limit: args.take("limit").unwrap_or(100),
+                cursor: args.take("cursor"),
+            };
+            answer(messages.list(filter).await?)
+        }
+        "keys.list" => answer(keys.list(args.take::<String>("agent").as_deref()).await?),
+        "keys.rotate" => identity(&keys.rotate(&args.need::<String>("agent")).await?),
+        "keys.add" => {
+            let (agent, public_key): (String, String) = (args.need("agent"), args.need("public_key"));
+            answer(keys.add(&agent, &public_key).await?)
+        }
+        "keys.revoke" => {
+            let [agent, key_id, reason] = ["agent", "key_id", "reason"].map(|name| args.need::<String>(name));
+            answer(keys.revoke(&agent, &key_id, &reason).await?)
+        }
         unknown => panic!("no operation {unknown}"),
     };
     with.done();
@@ -246,6 +300,11 @@ fn answer(value: impl Serialize) -> Value {
     answer
 }
 
+/// What everybody may know of it.
+pub(super) fn identity(key: &Ed25519Key) -> Value {
+    json!({"agent": key.agent(), "key_id": key.key_id(), "public_key": key.public_key().to_string()})
+}
+
 /// The leases in it, whose JSON is their string.
 fn take_apart(answer: &mut Value) {
     if let Some(lease) = answer.get_mut("lease")
@@ -312,6 +371,20 @@ fn new_task(args: &mut Args) -> NewTask {
         given.done();
     }
     task
+}
+
+fn new_message(args: &mut Args) -> NewMessage {
+    NewMessage {
+        to: args.need("to"),
+        message_type: args.need("type"),
+        body: args.take("body").unwrap_or_default(),
+        sender: args.take("sender"),
+        task_id: args.take("task").map(id),
+        reply_to: args.take("reply_to").map(id),
+        dedupe_key: args.take("dedupe_key"),
+        ttl: args.span("ttl"),
+        urgent: args.take("urgent").unwrap_or_default(),
+    }
 }
 
 fn thresholds(args: &mut Args) -> Thresholds {

@@ -5,15 +5,19 @@ mod call;
 
 use crate::fixture::Team;
 use answer::{Known, fits};
+use kurultai_core::{Config, messages::Ed25519Key};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scenario {
     #[serde(rename = "why")]
     _why: String,
+    /// The agents for which the team is opened.
+    #[serde(default)]
+    identities: Vec<String>,
     steps: Vec<Step>,
 }
 
@@ -60,8 +64,15 @@ fn read(name: &str) -> Scenario {
 
 async fn replay(name: &str, team: Team) {
     let start = team.clock.now();
-    let mut known = Known { run: team.namespace.clone(), kept: BTreeMap::new() };
-    for (number, step) in read(name).steps.into_iter().enumerate() {
+    let Scenario { identities, steps, .. } = read(name);
+    let keys: Vec<_> = identities.iter().map(|agent| Ed25519Key::generate(agent).unwrap()).collect();
+    let kept = keys.iter().map(|key| (key.agent().to_owned(), call::identity(key))).collect();
+    let mut known = Known { run: team.namespace.clone(), kept };
+    let k = match keys.is_empty() {
+        true => team.k.clone(),
+        false => team.reopen(|config| keys.into_iter().fold(config, Config::identity)).await,
+    };
+    for (number, step) in steps.into_iter().enumerate() {
         let call = match step {
             Step::Advance(Advance { advance }) => {
                 team.seconds(advance);
@@ -71,7 +82,7 @@ async fn replay(name: &str, team: Team) {
         };
         let here = format!("{name}.json, step {} ({})", number + 1, call.operation);
         let with = call.with.into_iter().map(|(key, value)| (key, known.resolve(value))).collect();
-        let answer = match (call::call(&team.k, start, &call.operation, with).await, call.error) {
+        let answer = match (call::call(&k, start, &call.operation, with).await, call.error) {
             (Ok(answer), None) => answer,
             (Err(error), Some(code)) => {
                 assert_eq!(error.code(), code, "{here}: {error}");
@@ -131,6 +142,7 @@ scenarios! {
     liveness
     lost_leases
     many
+    messages
     pauses
     priorities
     registry
