@@ -38,12 +38,16 @@ fn in_node(field: &str) -> String {
         "every" => "every_ms",
         "expiry" => "expires_in_ms",
         "lease" => "lease_ms",
+        "lifetime" => "ttl_ms",
+        "message type" => "type",
         "max_runtime" => "max_runtime_ms",
+        "public key" => "public_key",
         "retry.base" => "retry.base_ms",
         "retry.cap" => "retry.cap_ms",
         "retry_after" => "retry_after_ms",
         "stall_after" => "stall_after_ms",
         "stuck_after" => "stuck_after_ms",
+        "visible" => "visible_ms",
         named => named,
     };
     let mut words = named.split('_');

@@ -6,17 +6,23 @@ use crate::{
     args::{date, maybe_millis, millis, present, read, whole},
     bridge::{Bridge, Calls, Now},
     events::Events,
+    failure::Failure,
+    identity::Identity,
     jobs::Jobs,
+    keys::Keys,
+    messages::Messages,
     new_task::RetryArgs,
     tasks::{AdoptArgs, Tasks},
 };
+use kurultai_bridge::lock;
 use kurultai_core::{
     Clock, Config, Error, Kurultai, ManualClock, Result, Verify,
     config::{Retention, TaskDefaults},
+    messages,
 };
 use napi_derive::napi;
 use serde::Deserialize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -142,20 +148,39 @@ pub struct Team {
     calls: Arc<Calls>,
     opened: Arc<OnceLock<Kurultai>>,
     clock: Arc<OnceLock<ManualClock>>,
+    /// Until it is opened.
+    identities: Mutex<Vec<messages::Identity>>,
 }
 
 #[napi]
 impl Team {
     #[napi(constructor, catch_unwind)]
     pub fn new(bridge: &Bridge) -> Self {
-        Team { calls: bridge.calls.clone(), opened: Arc::default(), clock: Arc::default() }
+        Team {
+            calls: bridge.calls.clone(),
+            opened: Arc::default(),
+            clock: Arc::default(),
+            identities: Mutex::default(),
+        }
+    }
+
+    /// One whom it will speak for; before `open`.
+    #[napi(catch_unwind)]
+    pub fn identify(&self, identity: &Identity) -> Option<Failure> {
+        match identity.identity() {
+            Ok(identity) => lock(&self.identities).push(identity),
+            Err(error) => return Some((&error).into()),
+        }
+        None
     }
 
     #[napi(catch_unwind)]
     pub fn open(&self, call: u32, args: String) -> Now {
         let (opened, clock) = (self.opened.clone(), self.clock.clone());
+        let identities = std::mem::take(&mut *lock(&self.identities));
         self.calls.start(call, async move {
             let config = read::<OpenArgs>(&args)?.config(&clock)?;
+            let config = identities.into_iter().fold(config, Config::identity);
             opened.set(Kurultai::open_with(config).await?).map_err(|_| Error::internal("opened twice"))?;
             answer(&())
         })
@@ -216,6 +241,16 @@ impl Team {
     #[napi(catch_unwind)]
     pub fn agents(&self) -> napi::Result<Agents> {
         Ok(Agents::new(self.calls.clone(), self.kurultai()?.agents()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn messages(&self) -> napi::Result<Messages> {
+        Ok(Messages::new(self.calls.clone(), self.kurultai()?.messages()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn keys(&self) -> napi::Result<Keys> {
+        Ok(Keys::new(self.calls.clone(), self.kurultai()?.keys()))
     }
 
     #[napi(catch_unwind)]

@@ -1,8 +1,9 @@
 //! kurultai for Node, the native half. `ts/` is the half that people see.
 //!
 //! Reading order: [`bridge`] (how a call starts, waits and is answered), [`kurultai`] (the door), the rooms
-//! [`tasks`], [`agents`], [`events`], the worker's [`jobs`], then [`args`], [`wire`] and [`answer`]: what comes in and
-//! what goes out is JSON text, read and written off the JavaScript thread where that is possible.
+//! [`tasks`], [`agents`], [`messages`], [`keys`] with [`identity`], [`events`], the worker's [`jobs`], then [`args`],
+//! [`wire`] and [`answer`]: what comes in and what goes out is JSON text, read and written off the JavaScript thread where
+//! that is possible.
 #![allow(unsafe_code, reason = "what #[napi] expands to; there is none written by hand")]
 
 mod agents;
@@ -11,8 +12,11 @@ mod args;
 mod bridge;
 mod events;
 mod failure;
+mod identity;
 mod jobs;
+mod keys;
 mod kurultai;
+mod messages;
 mod new_task;
 mod tasks;
 mod wire;

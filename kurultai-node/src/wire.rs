@@ -7,6 +7,10 @@ use kurultai_core::{
     Check, Error, Json, NamespaceInfo, Result,
     agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent},
     events::{Event, EventPage},
+    messages::{
+        AgentKey, AgentMessage, Algorithm, KeyState, MessagePage, MessageStatus, Recipient, Sent, Settled,
+        Signer, Unread, token::Token,
+    },
     tasks::{
         Adoption, Claimed, DependencyType, Enqueued, Explanation, Extended, FailureKind, Finding,
         FindingKind, Finished, Lease, Page, Percentiles, Prerequisite, Priority, Reason, Signal, Stats,
@@ -165,6 +169,65 @@ wire!(Event {
 });
 
 wire!(EventPage { events => "events", next => "next" });
+wire!(Sent { id => "id", deduplicated => "deduplicated", recipient => "recipient" });
+wire!(Signer { agent => "agent", key_id => "keyId", version => "version" });
+wire!(Settled { id => "id", status => "status", repeated => "repeated" });
+wire!(Unread { count => "count", urgent => "urgent" });
+wire!(MessagePage { messages => "messages", next => "next" });
+wire!(AgentMessage {
+    id => "id", sender => "sender", to => "to", message_type => "type", body => "body", task_id => "taskId",
+    reply_to => "replyTo", thread => "thread", urgent => "urgent", status => "status", delivery => "delivery",
+    code => "code", created_at => "createdAt", expires_at => "expiresAt", verified => "verified",
+});
+
+/// Without the secret of one that the team shares.
+impl Wire for AgentKey {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let AgentKey {
+            agent_id,
+            key_id,
+            algorithm,
+            state,
+            created_at,
+            activated_at,
+            expires_at,
+            public_key,
+            secret: _,
+            reason,
+        } = self;
+        let fields: [(&str, &dyn Wire); 9] = [
+            ("agentId", agent_id),
+            ("keyId", key_id),
+            ("algorithm", algorithm),
+            ("state", state),
+            ("createdAt", created_at),
+            ("activatedAt", activated_at),
+            ("expiresAt", expires_at),
+            ("publicKey", &public_key.map(|key| key.to_string())),
+            ("reason", reason),
+        ];
+        object(&fields, out);
+    }
+}
+
+impl Wire for Token {
+    fn wire(&self, out: &mut Vec<u8>) {
+        let fields: [(&str, &dyn Wire); 11] = [
+            ("id", &self.id),
+            ("namespace", &self.namespace),
+            ("sender", &self.sender),
+            ("keyId", &self.key_id),
+            ("audience", &self.audience),
+            ("type", &self.message_type),
+            ("body", &self.body),
+            ("taskId", &self.task),
+            ("replyTo", &self.reply_to),
+            ("issuedAt", &self.issued_at),
+            ("expiresAt", &self.expires_at),
+        ];
+        object(&fields, out);
+    }
+}
 
 /// In its compact form, which has all its fields and is what comes back.
 impl Wire for Lease {
@@ -338,8 +401,9 @@ macro_rules! as_serde {
         }
     )+ };
 }
-as_serde!(String, str, bool, f64, u32, u64, usize, i64);
+as_serde!(String, str, bool, f64, u8, u32, u64, usize, i64);
 as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, Health, FailureKind, FindingKind);
+as_serde!(MessageStatus, Recipient, Algorithm, KeyState);
 
 /// Nothing to say but that it is done.
 impl Wire for () {

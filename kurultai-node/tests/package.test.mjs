@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import { Agents, Context, Events, Kurultai, Tasks } from 'kurultai'
+import { Agents, Context, Events, Keys, Kurultai, Messages, Tasks } from 'kurultai'
 
 const require = createRequire(import.meta.url)
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
@@ -38,6 +38,8 @@ const has = (prototype, names) => assert.deepEqual(names.filter((name) => !(name
 test('an operation that the core has is here too', () => {
   has(Tasks.prototype, operations('tasks/handle.rs'))
   has(Agents.prototype, operations('agents/handle.rs'))
+  has(Messages.prototype, operations('messages/handle.rs'))
+  has(Keys.prototype, operations('messages/key_handle.rs'))
   has(Events.prototype, operations('events/handle.rs'))
   const doors = ['open', 'openWith', 'fromEnv'] // all three are `open`
   has(Kurultai.prototype, operations('kurultai.rs').filter((name) => !doors.includes(name)).concat(operations('verify.rs')))
@@ -50,14 +52,15 @@ test('what the core calls a word is a word here', () => {
   const { default: words } = { default: {
     'tasks/types.rs': ['Status', 'Signal', 'DependencyType', 'FailureKind'], 'tasks/new_task.rs': ['OnPrerequisiteFailure'],
     'agents/types.rs': ['AgentStatus'], 'agents/health.rs': ['Health'], 'worker/settings.rs': ['OnStall'], 'worker/held.rs': ['Stop'],
+    'messages/types.rs': ['MessageStatus', 'Recipient'], 'messages/keys.rs': ['KeyState'], 'messages/signer.rs': ['Algorithm'],
   } }
   const types = read('../ts/types.ts') + read('../ts/context.ts').replace('StopReason =', 'Stop =')
   for (const [path, names] of Object.entries(words)) {
     for (const name of names) {
       const [, body] = read(`../../kurultai-core/src/${path}`).match(new RegExp(`\\b${name}, "[^"]+" \\{([^}]*)\\}`))
-      const rust = [...body.matchAll(/= "(\w+)"/g)].map(([, word]) => word)
+      const rust = [...body.matchAll(/= "([\w-]+)"/g)].map(([, word]) => word)
       const [, union] = types.match(new RegExp(`export type ${name} =([^;/]*?)\\n(?:export|/\\*\\*|\\n)`))
-      assert.deepEqual([...union.matchAll(/'(\w+)'/g)].map(([, word]) => word).sort(), rust.sort(), name)
+      assert.deepEqual([...union.matchAll(/'([\w-]+)'/g)].map(([, word]) => word).sort(), rust.sort(), name)
     }
   }
 })

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
-import { KurultaiError, Lease } from 'kurultai'
+import { Identity, KurultaiError, Lease } from 'kurultai'
 import { cases } from './fixture.mjs'
 
 const folder = new URL('../../tests/scenarios/', import.meta.url)
@@ -11,13 +11,13 @@ const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
 assert.ok(files.length > 0)
 
 for (const file of files) {
-  const { steps } = JSON.parse(readFileSync(new URL(file, folder)))
-  const body = (k, { namespace }) => replay(k, file, steps, namespace)
-  cases(`scenario ${file.replace('.json', '')}`, body, { clock: start, background: false })
+  const { identities = [], steps } = JSON.parse(readFileSync(new URL(file, folder)))
+  const made = identities.map((agent) => Identity.generate(agent))
+  const body = (k, { namespace }) => replay(k, file, steps, namespace, new Map(made.map((one) => [one.agent, one])))
+  cases(`scenario ${file.replace('.json', '')}`, body, { clock: start, background: false, identity: made })
 }
 
-async function replay(k, file, steps, run) {
-  const known = new Map()
+async function replay(k, file, steps, run, known) {
   for (const [at, { advance, do: operation, with: given = {}, as, error, ...step }] of steps.entries()) {
     const here = `${file}, step ${at + 1} (${operation})`
     if (advance !== undefined) {
@@ -82,11 +82,11 @@ function fits(expected, answer, path) {
 const units = {
   delay: ['delayMs', 1000], expires_in: ['expiresInMs', 1000], lease: ['leaseMs', 1000], ttl: ['leaseMs', 1000],
   retry_after: ['retryAfterMs', 1000], after: ['afterMs', 1000], timeout: ['timeoutMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
-  max_runtime: ['maxRuntimeMs', 1000], dead_after: ['deadAfterMs', 1000], stuck_after: ['stuckAfterMs', 1000],
+  visible: ['visibleMs', 1000], max_runtime: ['maxRuntimeMs', 1000], dead_after: ['deadAfterMs', 1000], stuck_after: ['stuckAfterMs', 1000],
 }
 const dates = ['run_at', 'expires_at', 'since']
 /** What is stored is not translated. */
-const payloads = ['payload', 'results', 'checkpoint', 'metadata']
+const payloads = ['payload', 'results', 'checkpoint', 'metadata', 'body']
 
 function translate(fields) {
   if (Array.isArray(fields)) return fields.map(translate)
@@ -106,9 +106,17 @@ function finish(tagged) {
   return { outcome, ...translate(fields) }
 }
 
+/** A `ttl` is a lease's but of a message. */
+function said(message) {
+  if (!('leaseMs' in message)) return
+  message.ttlMs = message.leaseMs
+  delete message.leaseMs
+}
+
 async function perform(k, operation, given) {
   const [name, room] = operation.split('.').reverse()
   const args = translate(given)
+  if (/^messages\.(send|ask)/.test(operation)) for (const one of args.messages ?? [args]) said(one)
   const { task, ...rest } = args
   const method = camel(name)
   const handle = room ? k[room] : k
@@ -178,6 +186,26 @@ async function perform(k, operation, given) {
       const { task, ...filter } = args
       return call({ ...filter, taskId: task?.id ?? task })
     }
+    case 'messages.send': case 'messages.ask': {
+      const { to, type, body, task, ...options } = args
+      return call(to, type, body, { task, ...options })
+    }
+    case 'messages.send_many': return call(args.messages)
+    case 'messages.accept': return call(args.token)
+    case 'messages.ack': {
+      const each = await call(args.messages)
+      return each.map((one) => (one instanceof KurultaiError ? { error: one.code } : one))
+    }
+    case 'messages.reject': return call(args.message, args.reason)
+    case 'messages.retry': {
+      const { message, ...options } = args
+      return call(message, options)
+    }
+    case 'messages.thread': return call(args.id)
+    case 'messages.unread': case 'keys.list': case 'keys.rotate': return call(args.agent)
+    case 'keys.add': return call(args.agent, args.publicKey)
+    case 'keys.revoke': return call(args.agent, args.keyId, args.reason)
+    case 'messages.inbox': case 'messages.list':
     case 'verify':
     case 'adopt':
     case 'tasks.list':

@@ -62,6 +62,18 @@ export const objects = list('an array', row)
 export const taskLike: Check = (value) =>
   typeof (typeof value === 'object' && value !== null ? value.id : value) === 'string' ? undefined : ofType('a task or its id')
 
+export const messageLike: Check = (value) =>
+  typeof (typeof value === 'object' && value !== null ? value.id : value) === 'string' ? undefined : ofType('a message or its id')
+
+export const receiptLike: Check = (value) =>
+  typeof (typeof value === 'object' && value !== null ? value.receipt : value) === 'string' ? undefined : ofType('a message or its receipt')
+
+export const textOrTexts: Check = (value) => {
+  if (typeof value === 'string') return undefined
+  if (!Array.isArray(value)) return ofType('a string or an array of strings')
+  return value.length === 0 ? ofValue('at least one') : texts(value)
+}
+
 export const anything: Check = () => undefined
 
 /** An object with these fields. */

@@ -3,8 +3,12 @@
 import { Agents, THRESHOLDS } from './agents'
 import { bridge, call } from './bridge'
 import * as check from './check'
+import { toError } from './errors'
 import { Events } from './events'
+import { identitiesOf } from './identity'
 import { encodeArgs } from './json'
+import { Keys } from './keys'
+import { Messages } from './messages'
 import { native, type NativeJobs, type NativeTeam } from './native'
 import { RETRY, time } from './new_task'
 import * as results from './results'
@@ -12,7 +16,7 @@ import { Tasks } from './tasks'
 import type { AnyTasks, AdoptOptions, Adoption, Check, NamespaceInfo, OpenOptions, VerifyOptions, Waits } from './types'
 
 const OPEN: check.Fields = {
-  namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
+  identity: check.anything, namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
   taskDefaults: check.object({
     maxAttempts: check.count, maxSnoozes: check.count, expiresInMs: check.ms, leaseMs: check.ms, retry: check.object(RETRY),
   }),
@@ -25,6 +29,8 @@ const VERIFY: check.Fields = { strict: check.flag, ...THRESHOLDS }
 export class Kurultai<M extends object = AnyTasks> {
   readonly tasks: Tasks<M>
   readonly agents: Agents
+  readonly messages: Messages
+  readonly keys: Keys
   readonly events: Events
   readonly #team: NativeTeam
 
@@ -33,6 +39,8 @@ export class Kurultai<M extends object = AnyTasks> {
     this.#team = team
     this.tasks = new Tasks(team.tasks())
     this.agents = new Agents(team.agents())
+    this.messages = new Messages(team.messages())
+    this.keys = new Keys(team.keys())
     this.events = new Events(team.events())
   }
 
@@ -133,12 +141,19 @@ export class Kurultai<M extends object = AnyTasks> {
  *
  * Errors: `config.url`, `config.env`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`,
  * `store.schema_conflict` (the file holds another program's things under our names), `store.read_only`,
- * `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
+ * `store.tls` (only one side wants TLS, or the server's certificate is not trusted); of a key file those of
+ * `Identity.read`.
  */
 export async function open<M extends object = AnyTasks>(url?: string, options: OpenOptions = {}): Promise<Kurultai<M>> {
   const team = new native.Team(bridge)
   if (url !== undefined && url !== null) check.checkOne('url', url, check.text)
-  const args = encodeArgs(options, { url, clock: time(options.clock) }, OPEN)
+  check.checkFields(options, OPEN)
+  const { identity, ...rest } = options
+  for (const one of identitiesOf(identity)) {
+    const failure = team.identify(one)
+    if (failure !== null) throw toError(failure)
+  }
+  const args = encodeArgs(rest, { url, clock: time(options.clock) })
   results.nothing(await call((id) => team.open(id, args), options.signal))
   return new Kurultai<M>(team)
 }

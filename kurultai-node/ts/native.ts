@@ -27,6 +27,23 @@ export interface NativeAgents extends Record<
   | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watch' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
   | 'deregister', Operation> {}
 
+export interface NativeMessages extends Record<
+  'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {}
+
+export interface NativeKeys extends Record<'list' | 'rotate' | 'add' | 'revoke', Operation> {
+  take(number: number): NativeIdentity | null
+}
+
+export interface NativeIdentity {
+  agent(): string
+  keyId(): string
+  publicKey(): string
+  write(path: string): Failure | null
+}
+
+/** An identity, or why not. */
+export type Made = NativeIdentity | Failure
+
 export interface NativeEvents {
   read: Operation
   lastSeq(call: number): Now
@@ -59,6 +76,7 @@ export interface NativeJobs {
 }
 
 export interface NativeTeam {
+  identify(identity: NativeIdentity): Failure | null
   open: Operation
   close(call: number): Now
   maintain(call: number): Now
@@ -68,6 +86,8 @@ export interface NativeTeam {
   deleteNamespace: Operation
   tasks(): NativeTasks
   agents(): NativeAgents
+  messages(): NativeMessages
+  keys(): NativeKeys
   events(): NativeEvents
   jobs(): NativeJobs
   namespace(): string
@@ -82,6 +102,11 @@ export interface Native {
   newId(): string
   version(): string
   council(): string
+  identityRead(path: string): Made
+  identityEnv(agent: string): Made
+  identityGenerate(agent: string): Made
+  sign(identity: NativeIdentity, args: string): Outcome
+  verify(args: string): Outcome
   oneFailureOfEachKind(): Failure[]
 }
 

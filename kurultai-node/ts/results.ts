@@ -5,7 +5,10 @@ import { decode } from './json'
 import { Lease } from './lease'
 import type { Outcome } from './native'
 import type { Failed, Stalled } from './heard'
-import type { Adoption, AgentHealth, AgentInfo, Claimed, Each, Event, EventPage, Explanation, Extended, Finished, Page, Prerequisite, Stats, Task } from './types'
+import type {
+  Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
+  MessagePage, Page, Prerequisite, Settled, Stats, Task, VerifiedMessage,
+} from './types'
 
 type Raw = any
 
@@ -26,6 +29,12 @@ export function value(outcome: Outcome): any {
 /** Of a call that answers nothing. */
 export function nothing(outcome: Outcome): asserts outcome is string {
   if (typeof outcome !== 'string') throw toError(outcome)
+}
+
+/** As it is: no JSON. */
+export function text(outcome: Outcome): string {
+  nothing(outcome)
+  return outcome
 }
 
 export function simple<T>(outcome: Outcome): T {
@@ -200,6 +209,60 @@ export function health(outcome: Outcome): readonly AgentHealth[] {
   const list: Raw[] = value(outcome)
   for (const raw of list) raw.deadAt = date(raw.deadAt)
   return frozen(list)
+}
+
+function toMessage(raw: Raw): AgentMessage {
+  raw.createdAt = date(raw.createdAt)
+  raw.expiresAt = date(raw.expiresAt)
+  raw.receipt = `${raw.id}/${raw.delivery}`
+  Object.freeze(raw.verified)
+  return Object.freeze(raw)
+}
+
+export function message(outcome: Outcome): AgentMessage {
+  return toMessage(value(outcome))
+}
+
+export function messages(outcome: Outcome): readonly AgentMessage[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) toMessage(raw)
+  return Object.freeze(list)
+}
+
+export function messagePage(outcome: Outcome): MessagePage {
+  const page: Raw = value(outcome)
+  for (const raw of page.messages) toMessage(raw)
+  Object.freeze(page.messages)
+  return Object.freeze(page)
+}
+
+export function settledList(outcome: Outcome): readonly Each<Settled>[] {
+  const list: Raw[] = value(outcome)
+  return Object.freeze(list.map((raw) => (raw.error ? toError(raw.error) : Object.freeze(raw))))
+}
+
+export function verifiedMessage(outcome: Outcome): VerifiedMessage {
+  const raw = value(outcome)
+  raw.issuedAt = date(raw.issuedAt)
+  raw.expiresAt = date(raw.expiresAt)
+  return Object.freeze(raw)
+}
+
+function toKey(raw: Raw): AgentKey {
+  raw.createdAt = date(raw.createdAt)
+  raw.activatedAt = date(raw.activatedAt)
+  raw.expiresAt = date(raw.expiresAt)
+  return Object.freeze(raw)
+}
+
+export function key(outcome: Outcome): AgentKey {
+  return toKey(value(outcome))
+}
+
+export function keys(outcome: Outcome): readonly AgentKey[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) toKey(raw)
+  return Object.freeze(list)
 }
 
 export function eventPage(outcome: Outcome): EventPage {

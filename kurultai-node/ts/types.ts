@@ -1,6 +1,7 @@
 // The words of the rooms, as TypeScript sees them. Absent is null. Every result is frozen.
 
 import type { KurultaiError } from './errors'
+import type { Identity } from './identity'
 import type { Payload } from './json'
 import type { Lease, LeaseLike } from './lease'
 
@@ -492,6 +493,218 @@ export interface AgentInfo {
   readonly metadata: any
 }
 
+/** How a message stands. */
+export type MessageStatus = 'pending' | 'delivered' | 'acknowledged' | 'failed' | 'expired'
+/** How the recipient of a message fared when it was sent; `unknown` where no agent of this name is registered. */
+export type Recipient = 'alive' | 'asleep' | 'draining' | 'unknown'
+/** What a key may be used for. */
+export type KeyState = 'pending' | 'active' | 'verify_only' | 'expired' | 'revoked'
+/** How a key signs. */
+export type Algorithm = 'EdDSA' | 'HMAC-SHA256'
+
+/** The path of a key file, or what was read from it. */
+export type IdentityLike = string | Identity
+/** A message by its id, or anything that has one. */
+export type MessageLike = string | { readonly id: string; readonly thread?: string }
+/** Whatever names one delivery: a message of the inbox, or its receipt. */
+export type ReceiptLike = string | { readonly receipt: string }
+
+export interface MessageOptions {
+  /** Who says it; the handle's identity unless it has several. */
+  sender?: string
+  /** The task that it is about. */
+  task?: TaskLike
+  /** The message that it answers. */
+  replyTo?: MessageLike
+  /** A second message of this key is not sent: the first one's id is the answer. */
+  dedupeKey?: string
+  /**
+   * How long it may wait, in whole seconds. Default, and most: 5 minutes of a type `agent.*` or `control.*`, 24 hours of one
+   * that begins with `task_`, else 7 days.
+   */
+  ttlMs?: number
+  /** It is delivered before those that are not. Default false. */
+  urgent?: boolean
+}
+
+/** A message to be sent. */
+export interface NewMessage extends MessageOptions {
+  /** An agent's id, or `role:NAME` for whoever holds the role when it is fetched. */
+  to: string
+  /** What kind of message it is, 1 to 128 characters. */
+  type: string
+  /** Any JSON. Default null. */
+  body?: unknown
+}
+
+export interface AskOptions extends MessageOptions, Waits {
+  /** How long to wait for the answer, at most a day. Default 30,000. */
+  timeoutMs?: number
+}
+
+/** What became of a message that was sent. */
+export interface Sent {
+  readonly id: string
+  /** True where one of its dedupe key was there already; nothing was sent, and this is its id. */
+  readonly deduplicated: boolean
+  /** How its recipient fares; `unknown` where it is a role. */
+  readonly recipient: Recipient
+}
+
+export interface InboxOptions extends Waits {
+  /** Whose; default the handle's identity. */
+  agent?: string
+  /** 1 to 1,000. Default 10. */
+  max?: number
+  /** Default every type. */
+  types?: readonly string[]
+  /** How long to wait where there is none. Default 0. */
+  waitMs?: number
+  /** How long nobody else is given them, 100 or more. Default 60,000. */
+  visibleMs?: number
+}
+
+/** A message as its recipient gets it. What it says is what its signature covers. */
+export interface AgentMessage<B = any> {
+  readonly id: string
+  /** Who said it. */
+  readonly sender: string
+  /** An agent or `role:NAME`. */
+  readonly to: string
+  readonly type: string
+  readonly body: B
+  /** The task that it is about. */
+  readonly taskId: string | null
+  /** The message that it answers. */
+  readonly replyTo: string | null
+  /** The message that the exchange began with. */
+  readonly thread: string
+  readonly urgent: boolean
+  readonly status: MessageStatus
+  /** How often it was delivered; of a fetched message also the fence, with which it is acknowledged. */
+  readonly delivery: number
+  /** The delivery as text, `ID/DELIVERY`: with it another process can acknowledge the message. */
+  readonly receipt: string
+  /** Why it has failed. */
+  readonly code: string | null
+  /** When it was sent, by the store's clock. */
+  readonly createdAt: Date
+  /** Until when it may wait. */
+  readonly expiresAt: Date
+  /** Who signed it, as it was verified when the message was read. */
+  readonly verified: { readonly agent: string; readonly keyId: string; readonly version: number }
+}
+
+/** How a message stands after its delivery has ended. */
+export interface Settled {
+  readonly id: string
+  readonly status: MessageStatus
+  /** It had ended so before. */
+  readonly repeated: boolean
+}
+
+/** What waits for an agent. */
+export interface Unread {
+  /** How many messages nobody has acknowledged. */
+  readonly count: number
+  /** How many of them are urgent. */
+  readonly urgent: number
+}
+
+/** Either `to` or `from`, or neither. */
+export interface MessageFilter extends Waits {
+  /** To an agent or a role. */
+  to?: string
+  /** From an agent. */
+  from?: string
+  /** 1 to 1,000. Default 100. */
+  limit?: number
+  /** `next` of the page before. */
+  cursor?: string | null
+}
+
+export interface MessagePage {
+  readonly messages: readonly AgentMessage[]
+  /** The cursor of the next page. */
+  readonly next: string | null
+}
+
+/** What a team knows of a key; never its secret. */
+export interface AgentKey {
+  readonly agentId: string
+  /** Unique among the agent's. */
+  readonly keyId: string
+  readonly algorithm: Algorithm
+  readonly state: KeyState
+  /** When the team heard of it. */
+  readonly createdAt: Date
+  /** From when on it may sign. */
+  readonly activatedAt: Date | null
+  /** From when on nothing that it has signed counts. */
+  readonly expiresAt: Date
+  /** 32 bytes in base64url; null of a key that the team shares. */
+  readonly publicKey: string | null
+  /** Why it was revoked. */
+  readonly reason: string | null
+}
+
+/** What `verify` takes as a key: one of `k.keys.list()`, its parts, an identity, or an agent and its public key. */
+export type KeyLike =
+  | Identity | readonly [agent: string, publicKey: string]
+  | (Pick<AgentKey, 'agentId' | 'keyId' | 'publicKey'> & Partial<AgentKey>)
+
+export interface SignOptions {
+  /** The agent that is told, or `role:NAME`. */
+  audience: string
+  /** What kind of message it is, 1 to 128 characters. */
+  type: string
+  /** The team. Default `default`. */
+  namespace?: string
+  /** A UUIDv7, under which the message is admitted once. Default a new one. */
+  id?: string
+  /** The task that it is about. */
+  task?: TaskLike
+  /** The message that it answers. */
+  replyTo?: MessageLike
+  /** How long it is good for, in whole seconds; default the longest that its type allows. */
+  ttlMs?: number
+  /** When it is signed. Default now, by this machine's clock. */
+  issuedAt?: Date
+}
+
+export interface VerifyMessageOptions {
+  /**
+   * Who we are: an agent, and `role:NAME` for each role that it holds. `null` only for whoever passes messages on, and takes
+   * those for anybody.
+   */
+  audience: string | readonly string[] | null
+  /** The team. Default `default`. */
+  namespace?: string
+  /** Default now, by this machine's clock. */
+  at?: Date
+}
+
+/** What a token says, as `verify` has found it. It was said by `sender`. */
+export interface VerifiedMessage<B = any> {
+  /** The message's id, under which it is admitted once. */
+  readonly id: string
+  readonly namespace: string
+  readonly sender: string
+  readonly keyId: string
+  /** The agent that it is for, or `role:NAME`. */
+  readonly audience: string
+  readonly type: string
+  readonly body: B
+  /** The task that it is about. */
+  readonly taskId: string | null
+  /** The message that it answers. */
+  readonly replyTo: string | null
+  /** When it was signed, by the sender's clock. */
+  readonly issuedAt: Date
+  /** From when on it is refused. */
+  readonly expiresAt: Date
+}
+
 /** The topics of this library's own events. */
 export type Topic =
   | 'task.enqueued' | 'task.unblocked' | 'task.claimed' | 'task.progress' | 'task.released' | 'task.snoozed'
@@ -499,6 +712,7 @@ export type Topic =
   | 'task.waiting' | 'task.suspended' | 'task.resumed' | 'task.requeued' | 'task.discarded' | 'task.blocked'
   | 'task.cancel_requested' | 'task.suspend_requested' | 'task.updated' | 'task.reprioritized' | 'task.assigned'
   | 'task.adopted' | 'agent.registered' | 'agent.adopted' | 'agent.stuck' | 'agent.dead' | 'agent.recovered'
+  | 'message.received' | 'message.failed' | 'message.expired' | 'alert.raised'
 
 export interface Event {
   /** Grows in commit order within the namespace, without a gap. */
@@ -526,7 +740,7 @@ export interface EventPage {
 export interface EventFilter extends Waits {
   afterSeq?: number
   /** Dotted; `*` is one word, `**` any number: `task.*`. */
-  topic?: Topic | 'task.*' | 'agent.*' | (string & {})
+  topic?: Topic | 'task.*' | 'agent.*' | 'message.*' | (string & {})
   source?: string
   taskId?: string
   /** Only those about tasks of this type. */
@@ -540,6 +754,11 @@ export interface EventFilter extends Waits {
 }
 
 export interface OpenOptions extends Waits {
+  /**
+   * Whom this process speaks for: the path of a key file, an `Identity`, or an array of these, of which each message names its
+   * sender. Without one nothing is sent.
+   */
+  identity?: IdentityLike | readonly IdentityLike[] | null
   /** The team. Two namespaces of one database never see each other. Default `default`. */
   namespace?: string
   /** Whether the schema is brought up to date. Default true. */

@@ -21,8 +21,10 @@ const HANDLES: [(&str, &str); 7] = [
     ("Keys", "messages/key_handle.rs"),
 ];
 
-/// What another language says otherwise: `open` takes the options there, and the environment's store without a URL.
-const ONLY_IN_RUST: [(&str, &str); 2] = [("Kurultai", "open_with"), ("Kurultai", "from_env")];
+/// What another language says otherwise: `open` takes the options there, and the environment's store without a URL, and
+/// a call is ended by its language's own means.
+const ONLY_IN_RUST: [(&str, &str); 3] =
+    [("Kurultai", "open_with"), ("Kurultai", "from_env"), ("Kurultai", "verify_until")];
 
 /// What has no end of its own, and so no place in a scenario.
 const ENDLESS: [&str; 1] = ["agents.watch"];

@@ -106,6 +106,9 @@ impl Keys {
     }
 }
 
+/// In the order of their ids, as the stores compare them.
 fn known(keys: &[AgentKey]) -> Vec<(String, KeyState)> {
-    keys.iter().map(|key| (key.key_id.clone(), key.state)).collect()
+    let mut known: Vec<_> = keys.iter().map(|key| (key.key_id.clone(), key.state)).collect();
+    known.sort();
+    known
 }

@@ -1,6 +1,9 @@
 // A program that must pass `tsc --strict` on the package's declarations; a line marked @ts-expect-error must not.
 
-import { Agent, type Claimed, type Context, KurultaiError, LeaseLostError, NewTask, type Page, Reject, Retry, open } from 'kurultai'
+import {
+  Agent, type AgentKey, type AgentMessage, type Claimed, type Context, Identity, KurultaiError, LeaseLostError, NewTask, type Page, Reject,
+  Retry, type VerifiedMessage, open, sign, verify,
+} from 'kurultai'
 
 interface Review { pr: number }
 
@@ -78,6 +81,54 @@ export async function main(signal: AbortSignal): Promise<void> {
   })
   const { handled, stopped } = await agent.run({ signal })
   console.log(handled + stopped)
+}
+
+/** Signed messages and keys. */
+export async function talk(signal: AbortSignal): Promise<void> {
+  const me: Identity = Identity.read('temujin.key')
+  await using k = await open('sqlite:council.db', { identity: [me, 'jochi.key', Identity.env('ogedei')] })
+  const { agent, keyId, publicKey }: { agent: string; keyId: string; publicKey: string } = me
+  const sent = await k.messages.send('jochi', 'review', { pr: 42, at: new Date(), n: 3n }, { sender: agent, task: { id: 't' }, ttlMs: 60_000, urgent: true, signal })
+  if (sent.recipient === 'asleep') console.log(sent.id, sent.deduplicated, keyId)
+  const review: Review = { pr: 42 }
+  await k.messages.send('jochi', 'review', review)
+  // @ts-expect-error a typing mistake is found
+  await k.messages.send('jochi', 'review', review, { urgnt: true })
+  await k.messages.sendMany([{ to: 'role:router', type: 'note' }, { to: 'jochi', type: 'note', body: null, replyTo: sent, dedupeKey: 'once' }])
+  for (const message of await k.messages.inbox({ agent: 'jochi', max: 10, types: ['review'], waitMs: 5000, visibleMs: 60_000, signal })) {
+    const { pr } = (message as AgentMessage<Review>).body
+    const { agent: by, version } = message.verified
+    console.log(pr + version + message.delivery, by, message.expiresAt.getTime(), message.status === 'delivered')
+    const { repeated }: { readonly repeated: boolean } = await k.messages.ack(message)
+    const each = await k.messages.ack([message, message.receipt])
+    for (const one of each) console.log(one instanceof KurultaiError ? one.code : one.status, repeated)
+    await k.messages.reject(message, 'not for me')
+    await k.messages.retry(message.receipt, { afterMs: 5000 })
+    // @ts-expect-error results are frozen
+    message.verified.agent = 'kublai'
+    // @ts-expect-error of one message there is one answer
+    each.status
+  }
+  const { body, replyTo } = await k.messages.ask('jochi', 'question', null, { timeoutMs: 5000 })
+  const { messages, next } = await k.messages.list({ from: 'jochi', cursor: null })
+  console.log(body, replyTo, (await k.messages.thread(messages[0]!)).length, next, (await k.messages.unread()).urgent)
+
+  const next_: Identity = await k.keys.rotate('temujin')
+  next_.write('next.key')
+  const added: AgentKey = await k.keys.add('temujin', publicKey)
+  await k.keys.revoke('temujin', added.keyId, 'lost')
+  const token: string = sign({ pr: 42 }, me, { audience: 'jochi', type: 'review', namespace: 'team', ttlMs: 60_000 })
+  const said: VerifiedMessage<Review> = verify(token, await k.keys.list(), { audience: ['jochi', 'role:router'], namespace: 'team' })
+  verify(token, [me, ['jochi', publicKey], { agentId: 'x', keyId: 'y', publicKey: 'z' }], { audience: null, at: new Date() })
+  console.log(said.body.pr, (await k.messages.accept(token)).id)
+  // @ts-expect-error for whom, must be said
+  verify(token, [me], {})
+  // @ts-expect-error a message has a type
+  sign({}, me, { audience: 'jochi' })
+  // @ts-expect-error an identity is read, generated or rotated
+  new Identity()
+  // @ts-expect-error a key is told as text
+  await k.keys.add('temujin', me)
 }
 
 interface Team {
