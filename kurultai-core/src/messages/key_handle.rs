@@ -25,12 +25,15 @@ impl Keys {
         Keys { store, session }
     }
 
-    /// The keys of an agent, or of all, each with the state that it is in now. Errors: `input.invalid`. Cancel safe.
+    /// The keys of an agent, or of all agents, in the order of their ids, each with the state that it is in now; an agent's
+    /// oldest first. Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip(self))]
     pub async fn list(&self, agent: Option<&str>) -> Result<Vec<AgentKey>> {
         agent.map_or(Ok(()), |agent| check::agent("agent", agent))?;
         let keys = self.store.keys(agent).await?;
-        Ok(keys.into_iter().map(|key| self.seen(key)).collect())
+        let mut keys: Vec<AgentKey> = keys.into_iter().map(|key| self.seen(key)).collect();
+        keys.sort_by(|a, b| (&a.agent_id, a.created_at).cmp(&(&b.agent_id, b.created_at)));
+        Ok(keys)
     }
 
     /// Makes an agent's next key and tells the team its public half. The secret half is in the answer alone: write it to

@@ -63,7 +63,7 @@ class ConfigError(KurultaiError):
 
 
 class NotFoundError(KurultaiError, LookupError):
-    """No such task or agent in this namespace."""
+    """No such task, agent or message in this namespace."""
 
     kind = "not_found"
 
@@ -75,7 +75,7 @@ class ConflictError(KurultaiError):
 
 
 class LeaseLostError(KurultaiError):
-    """Somebody else owns the task now: stop working on it. Nothing was stored."""
+    """Somebody else has the task or the message now: stop working on it. Nothing was stored."""
 
     kind = "lease_lost"
 

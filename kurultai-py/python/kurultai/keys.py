@@ -17,7 +17,8 @@ class Keys:
         self._native = native
 
     async def list(self, agent: str | None = None) -> List[AgentKey]:
-        """The keys of an agent, or of all, each with the state that it is in now. Errors: ``input.invalid``. Cancel safe.
+        """The keys of an agent, or of all agents, in the order of their ids, each with the state that it is in now; an
+        agent's oldest first. Errors: ``input.invalid``. Cancel safe.
 
         >>> jochi = await k.keys.rotate("jochi")
         >>> [(key.agent_id, key.state) for key in await k.keys.list("jochi")]
