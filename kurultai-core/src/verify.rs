@@ -77,6 +77,7 @@ impl Verify {
         let silent: Vec<String> = silent.map(|h| format!("{}: {}", h.agent, age(h.infra_age))).collect();
         let text = match (health.len(), silent.is_empty()) {
             (0, _) => "no agent is registered".to_owned(),
+            (1, true) => format!("the one agent gave a sign within {}", span(most)),
             (count, true) => format!("all {count} agents gave a sign within {}", span(most)),
             (_, false) => {
                 format!("no sign for more than {}: {}", span(most), silent.join("; "))
