@@ -210,6 +210,8 @@ cases('a silent handler is let go, and what it does then counts for nothing', as
       const { signal } = ctx
       await once(signal, 'abort')
       reason = signal.reason
+      // It is told before the end is stored.
+      await ended(k, ctx.task.id, 'dead_letter')
       late = [await codeOf(ctx.progress(0.9)), await codeOf(k.tasks.complete(ctx, 'late'))]
       return 'late'
     })

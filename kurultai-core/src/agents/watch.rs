@@ -121,7 +121,10 @@ impl Watcher {
                 Err(error) => self.session.news.complain(&error, "the agents cannot be watched"),
                 Ok(watched) => {
                     for agent in &watched.dead {
-                        tracing::warn!(agent, "an agent is declared dead: its tasks are in the queue again");
+                        tracing::warn!(
+                            agent,
+                            "an agent is declared dead: what it held is in the queue again"
+                        );
                     }
                     for agent in &watched.recovered {
                         tracing::info!(agent, "an agent that was declared dead lives");
