@@ -50,6 +50,9 @@ pub struct Retention {
     pub tasks: Option<Duration>,
     /// How long an event is kept; `None` for ever.
     pub events: Option<Duration>,
+    /// How long a message is kept that nobody waits for any more, counted from when its time was over: until then its
+    /// token could be presented again. Refusals are kept for as long. `None` for ever.
+    pub messages: Option<Duration>,
 }
 
 #[derive(Debug, Clone)]

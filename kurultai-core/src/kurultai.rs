@@ -10,7 +10,7 @@ use crate::{
     config::{Config, Location},
     error::{Error, Result},
     events::{Events, LogReader, SubscriptionManager},
-    messages::{KeyStore, Keys, Mailbox, MessageUpkeep, Messages},
+    messages::{KeyStore, Keys, Mail, Mailbox, MessageUpkeep, Messages},
     namespaces::NamespaceInfo,
     news::News,
     session::Session,
@@ -82,16 +82,19 @@ impl Kurultai {
         let (tasks, task_upkeep) =
             Tasks::new(store.clone(), store.clone(), events.clone(), store.batch_limit(), session.clone());
         let limit = store.batch_limit();
-        let message_upkeep = MessageUpkeep::new(store.clone(), news.clone());
+        let keys = Keys::new(store.clone(), session.clone());
+        let mail = Arc::new(Mail::new(store.clone(), keys.clone()));
+        let message_upkeep =
+            MessageUpkeep::new(store.clone(), news.clone(), session.config.retention.messages);
         let rooms: Vec<Arc<dyn upkeep::Upkeep>> =
             vec![reader.clone(), task_upkeep.clone(), message_upkeep.clone()];
         upkeep::start(news, store.clone(), rooms, background);
         Kurultai {
             tasks,
-            agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone()),
+            agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone(), mail),
             messages: Messages::new(store.clone(), store.clone(), events.clone(), limit, session.clone()),
             message_upkeep,
-            keys: Keys::new(store.clone(), session.clone()),
+            keys,
             events,
             task_upkeep,
             store,

@@ -57,6 +57,7 @@ struct TaskDefaultsArgs {
 struct RetentionArgs {
     tasks_ms: Option<f64>,
     events_ms: Option<f64>,
+    messages_ms: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -100,10 +101,12 @@ impl OpenArgs {
         if let Some(defaults) = task_defaults {
             config = config.task_defaults(defaults.over(TaskDefaults::from_env()?)?);
         }
-        if let Some(RetentionArgs { tasks_ms, events_ms }) = retention {
-            let tasks = maybe_millis("retention.tasksMs", tasks_ms)?;
-            config =
-                config.retention(Retention { tasks, events: maybe_millis("retention.eventsMs", events_ms)? });
+        if let Some(RetentionArgs { tasks_ms, events_ms, messages_ms }) = retention {
+            config = config.retention(Retention {
+                tasks: maybe_millis("retention.tasksMs", tasks_ms)?,
+                events: maybe_millis("retention.eventsMs", events_ms)?,
+                messages: maybe_millis("retention.messagesMs", messages_ms)?,
+            });
         }
         if let Some(aging) = aging_ms {
             config = config.aging(maybe_millis("agingMs", aging)?);

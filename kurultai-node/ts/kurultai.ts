@@ -20,7 +20,7 @@ const OPEN: check.Fields = {
   taskDefaults: check.object({
     maxAttempts: check.count, maxSnoozes: check.count, expiresInMs: check.ms, leaseMs: check.ms, retry: check.object(RETRY),
   }),
-  retention: check.object({ tasksMs: check.ms, eventsMs: check.ms }), signal: check.anything,
+  retention: check.object({ tasksMs: check.ms, eventsMs: check.ms, messagesMs: check.ms }), signal: check.anything,
 }
 
 const VERIFY: check.Fields = { strict: check.flag, ...THRESHOLDS }

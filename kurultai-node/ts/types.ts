@@ -774,7 +774,7 @@ export interface OpenOptions extends Waits {
     retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
   }
   /** How long what is over is kept. Default for ever. */
-  retention?: { tasksMs?: number; eventsMs?: number }
+  retention?: { tasksMs?: number; eventsMs?: number; messagesMs?: number }
   /**
    * A task rises one rank for each such span since it can be claimed, and after a further one as P0 comes before every
    * weight. Default 1 h; null for never.

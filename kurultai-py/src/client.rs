@@ -62,7 +62,7 @@ options! {
 }
 
 options! {
-    RetentionOptions { tasks: Span, events: Span }
+    RetentionOptions { tasks: Span, events: Span, messages: Span }
 }
 
 impl OpenOptions {
@@ -106,9 +106,12 @@ impl OpenOptions {
                 },
             });
         }
-        if let Some(RetentionOptions { tasks, events }) = retention {
-            let tasks = never(py, "retention.tasks", tasks)?;
-            config = config.retention(Retention { tasks, events: never(py, "retention.events", events)? });
+        if let Some(RetentionOptions { tasks, events, messages }) = retention {
+            config = config.retention(Retention {
+                tasks: never(py, "retention.tasks", tasks)?,
+                events: never(py, "retention.events", events)?,
+                messages: never(py, "retention.messages", messages)?,
+            });
         }
         if aging.is_some() {
             config = config.aging(never(py, "aging", aging)?);

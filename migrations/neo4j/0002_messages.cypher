@@ -8,3 +8,5 @@ CREATE INDEX kurultai_message_inbox IF NOT EXISTS FOR (m:AgentMessage) ON (m.nam
 CREATE INDEX kurultai_message_due IF NOT EXISTS FOR (m:AgentMessage) ON (m.namespace, m.due_at);
 // `seq` is the number of the event of its arrival.
 CREATE INDEX kurultai_message_thread IF NOT EXISTS FOR (m:AgentMessage) ON (m.namespace, m.thread, m.seq);
+// When its time is over and it has left its inbox, for retention.
+CREATE INDEX kurultai_message_expiry IF NOT EXISTS FOR (m:AgentMessage) ON (m.namespace, m.expires_at);

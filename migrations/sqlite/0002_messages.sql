@@ -30,6 +30,7 @@ create table message(
 ) strict;
 create index message_inbox on message(ns, to_agent, urgent desc, n) where visible_at is not null;
 create index message_expiry on message(ns, expires_at) where visible_at is not null;
+create index message_over on message(ns, expires_at) where visible_at is null;
 create index message_spent on message(ns, visible_at) where visible_at is not null and deliveries >= 5;
 create index message_thread on message(ns, thread, n);
 create unique index message_dedupe on message(ns, dedupe_key) where dedupe_key is not null;

@@ -2,6 +2,7 @@
 
 use super::{
     beats::{AtWork, Beats},
+    belongings::Belongings,
     contract::{Beat, Deregistered, HeartbeatWriter},
     health::{AgentHealth, Thresholds},
     names::{find, not_found},
@@ -30,6 +31,7 @@ pub struct Agents {
     registry: Arc<dyn HeartbeatWriter>,
     session: Arc<Session>,
     follow_up: Arc<dyn FollowUp>,
+    belongings: Arc<dyn Belongings>,
     beats: Arc<Beats>,
     observer: Arc<Mutex<Observer>>,
 }
@@ -39,9 +41,10 @@ impl Agents {
         registry: Arc<dyn HeartbeatWriter>,
         session: Arc<Session>,
         follow_up: Arc<dyn FollowUp>,
+        belongings: Arc<dyn Belongings>,
     ) -> Self {
         let beats = Beats::new(registry.clone(), session.clone());
-        Agents { registry, session, follow_up, beats, observer: Arc::default() }
+        Agents { registry, session, follow_up, belongings, beats, observer: Arc::default() }
     }
 
     /// Adds an agent or brings its entry up to date. Errors: `input.invalid`.
@@ -173,19 +176,27 @@ impl Agents {
         Ok(())
     }
 
-    /// Removes an agent. With `force` also one that holds tasks: they are in the queue again at once.
-    /// Errors: `agent.not_found`; `agent.in_use`, naming what it holds.
+    /// Removes an agent. With `force` also one that holds tasks, which are in the queue again, or has keys, which are
+    /// revoked, or unread messages, which wait until they expire.
+    /// Errors: `agent.not_found`; `agent.in_use`, naming what it has. Cancel safe: a dropped call may still remove it, and
+    /// a repetition with `force` revokes its keys all the same.
     #[instrument(level = "debug", skip(self))]
     pub async fn deregister(&self, agent: &str, force: bool) -> Result<()> {
+        check::agent("agent", agent)?;
         let _call = self.session.calls.begin()?;
+        let has = if force { vec![] } else { self.belongings.of(agent).await? };
+        if !has.is_empty() {
+            let found = self.registry.agents().await?.iter().any(|known| known.id == agent);
+            self.known(agent, found).await?;
+            return Err(in_use(agent, &has));
+        }
         let Deregistered { found, holds } = self.registry.deregister(agent, force).await?;
+        if force {
+            self.belongings.gone(agent).await?;
+        }
         self.known(agent, found).await?;
         if !holds.is_empty() && !force {
-            let message = format!(
-                "agent {agent:?} holds {} and was not removed: drain it and wait, or force it",
-                holds.join(", ")
-            );
-            return Err(Error::conflict("agent.in_use", message));
+            return Err(in_use(agent, &holds));
         }
         self.follow_up.after(!holds.is_empty()).await;
         Ok(())
@@ -205,4 +216,10 @@ impl Agents {
     async fn known(&self, agent: &str, found: bool) -> Result<()> {
         if found { Ok(()) } else { Err(not_found(agent, &self.list().await?)) }
     }
+}
+
+fn in_use(agent: &str, what: &[String]) -> Error {
+    let what = what.join(", ");
+    let message = format!("agent {agent:?} has {what} and was not removed: drain it and wait, or force it");
+    Error::conflict("agent.in_use", message)
 }

@@ -5,6 +5,7 @@
 //! be called dead), `watch` (the loop that calls them so), `beats` (the heartbeats of a process), `council` (a preset).
 
 mod beats;
+mod belongings;
 pub mod contract;
 mod council;
 mod handle;
@@ -15,6 +16,7 @@ mod signs;
 mod types;
 mod watch;
 
+pub(crate) use belongings::Belongings;
 pub use contract::{Beat, Deregistered, HeartbeatWriter};
 pub use council::council;
 pub use handle::Agents;

@@ -35,6 +35,10 @@ pub trait Mailbox: Sealed + fmt::Debug + Send + Sync {
     /// many those were.
     async fn sweep(&self, limit: usize) -> Result<usize>;
 
+    /// Removes messages that have left their inbox and whose time has been over for this long, and refusals that are as
+    /// old, at most `limit` of each. Returns how many messages those were.
+    async fn forget(&self, after: Duration, limit: usize) -> Result<usize>;
+
     /// Notes what was refused at the door. Returns how often the like was refused in this minute.
     async fn refused(&self, refusal: Refusal) -> Result<u64>;
 }

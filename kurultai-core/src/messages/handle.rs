@@ -373,7 +373,8 @@ impl Messages {
         stored.iter().filter_map(open).collect()
     }
 
-    /// Sends a message and waits for the answer to it, which it acknowledges.
+    /// Sends a message and waits for the answer to it, which it acknowledges. Whoever reads the sender's inbox meanwhile
+    /// may be given the answer instead.
     ///
     /// Errors: as [`send`](Self::send); `message.no_reply` (a retry waits for nothing that was sent before: give a
     /// dedupe key) where none comes in time. Cancel safe: the message may be sent, and its answer is in the inbox.

@@ -3,7 +3,7 @@
 //! Reading order:
 //! 1. `types` -> `contract` -> `handle` with its `rules`: what is sent, what a store does with it, what users call. `opening`:
 //!    what is stored is believed where its signature holds now. `identity`: who this process speaks for. `hot`: how
-//!    concurrent calls become one transaction. `upkeep`: the background. `key_handle`: the keys of a team.
+//!    concurrent calls become one transaction. `belongings`: what a removed agent leaves. `upkeep`: the background. `key_handle`: the keys of a team.
 //! 2. What follows is pure: no store, no clock, no network. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a token a [`Verified`] message.
 //! 3. [`MessageSigner`]: whatever holds a secret key; [`Ed25519Key`] holds it in this process.
 //! 4. [`AgentKey`], [`KeyLookup`]: what a team knows of its agents' keys, and in which state a key is.
@@ -12,6 +12,7 @@
 //!    secrets.
 //! 7. [`legacy`]: the envelope that existing teams have on the wire.
 
+mod belongings;
 mod claims;
 pub mod contract;
 mod draft;
@@ -34,6 +35,7 @@ mod upkeep;
 mod verified;
 pub mod wrap;
 
+pub(crate) use belongings::Mail;
 pub use contract::{KeyStore, Mailbox, Settled};
 pub use handle::Messages;
 pub use identity::Identity;

@@ -17,22 +17,24 @@ const PASS: usize = 500;
 pub(crate) struct MessageUpkeep {
     mailbox: Arc<dyn Mailbox>,
     news: Arc<News>,
+    /// How long messages are kept.
+    keep: Option<Duration>,
 }
 
 impl MessageUpkeep {
-    pub(crate) fn new(mailbox: Arc<dyn Mailbox>, news: Arc<News>) -> Arc<Self> {
-        Arc::new(MessageUpkeep { mailbox, news })
+    pub(crate) fn new(mailbox: Arc<dyn Mailbox>, news: Arc<News>, keep: Option<Duration>) -> Arc<Self> {
+        Arc::new(MessageUpkeep { mailbox, news, keep })
     }
 
-    /// Ends all that has expired and was delivered too often.
+    /// Ends all that has expired and was delivered too often, and removes what is too old.
     pub(crate) async fn maintain(&self) -> Result<()> {
-        loop {
-            let ended = self.mailbox.sweep(PASS).await?;
-            if ended == 0 {
-                return Ok(());
-            }
+        while self.mailbox.sweep(PASS).await? > 0 {
             self.news.announce_events();
         }
+        if let Some(keep) = self.keep {
+            while self.mailbox.forget(keep, PASS).await? == PASS {}
+        }
+        Ok(())
     }
 }
 

@@ -38,6 +38,7 @@ class Retention(TypedDict, total=False):
 
     tasks: Duration | None
     events: Duration | None
+    messages: Duration | None
 
 
 class Kurultai:

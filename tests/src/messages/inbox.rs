@@ -3,8 +3,9 @@ use crate::{
     cases,
     fixture::{Team, code},
 };
+use kurultai_core::config::Retention;
 use kurultai_core::messages::{
-    AgentMessage, Inbox, MessageFilter, MessageStatus, NewMessage, Recipient, Unread,
+    AgentMessage, Inbox, KeyState, MessageFilter, MessageStatus, NewMessage, Recipient, Unread,
 };
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ cases![
     its_sender_learns_how_the_recipient_fares,
     only_the_types_that_are_asked_for,
     readers_at_once_never_get_the_same_message,
+    what_is_over_for_long_is_removed,
+    an_agent_with_keys_or_unread_messages_is_in_use,
 ];
 
 async fn a_message_reaches_its_recipient(team: Team) {
@@ -301,4 +304,47 @@ async fn readers_at_once_never_get_the_same_message(team: Team) {
     let got = futures::future::join_all((0..8).map(read)).await.concat();
     let distinct: std::collections::HashSet<_> = got.iter().collect();
     assert_eq!((got.len(), distinct.len()), (200, 200));
+}
+
+async fn what_is_over_for_long_is_removed(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let brief = |text: &str| NewMessage { ttl: Some(Duration::from_secs(100)), ..hello(text) };
+    kublai.messages().send(brief("read")).await.unwrap();
+    let read = inbox(&jochi).await.remove(0);
+    jochi.messages().ack(&[read.receipt()]).await.unwrap().remove(0).unwrap();
+    kublai.messages().send(brief("unread")).await.unwrap();
+    kublai.messages().send(hello("long")).await.unwrap();
+    let span = Some(Duration::from_secs(500));
+    let keep = Retention { messages: span, ..Retention::default() };
+    let keeper = team.reopen(|config| config.retention(keep)).await;
+    let left = async || {
+        keeper.maintain().await.unwrap();
+        bodies(&team.k.messages().list(MessageFilter::default()).await.unwrap().messages)
+    };
+    team.seconds(599);
+    assert_eq!(left().await, ["read", "unread", "long"]);
+    team.seconds(2);
+    assert_eq!(left().await, ["long"]);
+    assert_eq!(bodies(&inbox(&jochi).await), ["long"]);
+}
+
+async fn an_agent_with_keys_or_unread_messages_is_in_use(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    let error = team.k.agents().deregister("jochi", false).await.unwrap_err();
+    let key = team.k.keys().list(Some("jochi")).await.unwrap().remove(0).key_id;
+    assert_eq!(error.code(), "agent.in_use");
+    assert!(error.message().contains(&key) && error.message().contains("1 unread message"), "{error}");
+    team.k.agents().deregister("jochi", true).await.unwrap();
+    assert_eq!(code(team.k.agents().get("jochi").await), "agent.not_found");
+    assert_eq!(team.k.keys().list(Some("jochi")).await.unwrap()[0].state, KeyState::Revoked);
+    let spoken = NewMessage { to: "kublai".into(), ..hello("from nobody") };
+    assert_eq!(code(jochi.messages().send(spoken).await), "key.revoked");
+    // With revoked keys alone nobody is in use.
+    team.agent("jochi", &[]).await;
+    assert_eq!(team.k.messages().unread(Some("jochi")).await.unwrap().count, 1);
+    let got =
+        team.k.messages().inbox(Inbox { agent: Some("jochi".into()), ..Inbox::default() }).await.unwrap();
+    team.k.messages().ack(&[got[0].receipt()]).await.unwrap().remove(0).unwrap();
+    team.k.agents().deregister("jochi", false).await.unwrap();
 }

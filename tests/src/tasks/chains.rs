@@ -77,8 +77,9 @@ async fn every_event_of_a_task_has_its_correlation_id(team: Team) {
 }
 
 async fn events_keep_it_when_their_task_is_removed(team: Team) {
-    let keep =
-        |config: Config| config.retention(Retention { tasks: Some(Duration::from_secs(60)), events: None });
+    let keep = |config: Config| {
+        config.retention(Retention { tasks: Some(Duration::from_secs(60)), ..Retention::default() })
+    };
     let k = team.reopen(keep).await;
     let first = NewTask::new("x").correlation_id("chain");
     let second = NewTask::new("x");

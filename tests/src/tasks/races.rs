@@ -146,7 +146,9 @@ async fn a_parent_does_not_complete_past_a_new_child(team: Team) {
 async fn what_a_new_task_waits_for_is_not_removed_under_it(team: Team) {
     let day = Duration::from_secs(86_400);
     let sweeper = team
-        .reopen(|config: Config| config.retention(Retention { tasks: Some(day), events: None }).aging(None))
+        .reopen(|config: Config| {
+            config.retention(Retention { tasks: Some(day), ..Retention::default() }).aging(None)
+        })
         .await;
     let here = team.k.tasks();
     team.agent("temujin", &[]).await;

@@ -273,7 +273,8 @@ async fn what_is_over_is_removed_when_asked_for(team: Team) {
     team.seconds(1_000);
     let young = team.add(task("young")).await;
     team.k.tasks().cancel(&young, None).await.unwrap();
-    let keep = Retention { tasks: Some(Duration::from_secs(500)), events: Some(Duration::from_secs(500)) };
+    let span = Some(Duration::from_secs(500));
+    let keep = Retention { tasks: span, events: span, ..Retention::default() };
     let k = team.reopen(|config| config.retention(keep)).await;
     k.maintain().await.unwrap();
     let ids = [old.as_str(), &needed, &waits, &open, &young];
@@ -292,7 +293,7 @@ async fn events_outlive_their_task_and_still_name_it(team: Team) {
     team.add(task("open").expiry(Expiry::Never)).await;
     team.seconds(1_000);
     let span = Some(Duration::from_secs(500));
-    let k = team.reopen(|config| config.retention(Retention { tasks: span, events: None })).await;
+    let k = team.reopen(|config| config.retention(Retention { tasks: span, ..Retention::default() })).await;
     k.maintain().await.unwrap();
     assert!(k.tasks().get_many(&[&id]).await.unwrap()[0].is_none(), "removed");
     assert_eq!(team.topics(&id).await, ["task.enqueued", "task.claimed", "task.completed"]);
@@ -302,7 +303,7 @@ async fn events_outlive_their_task_and_still_name_it(team: Team) {
     // A task of the same id is another one, and comes after it in the log.
     team.add(old).await;
     assert_eq!(team.topics(&id).await[3..], ["task.enqueued"]);
-    let k = team.reopen(|config| config.retention(Retention { tasks: None, events: span })).await;
+    let k = team.reopen(|config| config.retention(Retention { events: span, ..Retention::default() })).await;
     k.maintain().await.unwrap();
     assert_eq!(team.topics(&id).await, ["task.enqueued"]);
     if let Some(path) = team.url.strip_prefix("sqlite:") {

@@ -7,12 +7,17 @@ mod read;
 mod refused;
 mod settle;
 
-use super::Neo4jStore;
+use super::{Neo4jStore, bolt::count, cypher::clock, statement::Statement};
 use crate::{
+    clock::micros,
     error::Result,
     messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*},
 };
 use async_trait::async_trait;
+use std::time::Duration;
+
+/// What the server's clock says is over for long.
+const FORGET: Statement = Statement::plain(concat!(clock!(), include_str!("cypher/forget.cypher")));
 
 /// For the test of their plans.
 #[cfg(feature = "testing")]
@@ -59,6 +64,11 @@ impl Mailbox for Neo4jStore {
 
     async fn sweep(&self, limit: usize) -> Result<usize> {
         self.call(settle::sweep(self, limit)).await
+    }
+
+    async fn forget(&self, after: Duration, limit: usize) -> Result<usize> {
+        let query = self.query(FORGET).param("after", micros(after)).param("limit", count(limit));
+        Ok(self.one(query).await?.next::<u64>()? as usize)
     }
 
     async fn refused(&self, refusal: Refusal) -> Result<u64> {

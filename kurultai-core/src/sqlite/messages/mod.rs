@@ -11,11 +11,13 @@ pub(super) use shift::shift;
 
 use super::{events, store::SqliteStore, tx::Tx};
 use crate::{
+    clock::{Micros, micros},
     error::Result,
     messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*, rules},
 };
 use async_trait::async_trait;
 use rusqlite::params;
+use std::time::Duration;
 
 /// How many microseconds are a minute.
 const MINUTE: i64 = 60_000_000;
@@ -46,9 +48,22 @@ impl Mailbox for SqliteStore {
         self.write(move |tx| settle::sweep(tx, limit)).await
     }
 
+    async fn forget(&self, after: Duration, limit: usize) -> Result<usize> {
+        self.write(move |tx| forget(tx, tx.now.saturating_sub(micros(after)), limit)).await
+    }
+
     async fn refused(&self, refusal: Refusal) -> Result<u64> {
         self.write(move |tx| refused(tx, &refusal)).await
     }
+}
+
+fn forget(tx: &Tx<'_>, before: Micros, limit: usize) -> Result<usize> {
+    let sql = "delete from refusal where ns = ?1 and (minute, sender, code) in
+        (select minute, sender, code from refusal where ns = ?1 and minute < ?2 limit ?3)";
+    tx.run(sql, params![tx.ns, before / MINUTE, limit as i64])?;
+    let sql = "delete from message where n in
+        (select n from message where ns = ?1 and visible_at is null and expires_at < ?2 limit ?3)";
+    tx.run(sql, params![tx.ns, before, limit as i64])
 }
 
 fn refused(tx: &Tx<'_>, Refusal { sender, code, hash }: &Refusal) -> Result<u64> {
