@@ -90,6 +90,9 @@ fn hint(error: &Error) -> &'static str {
         ("store.schema_older", _) => "run `kurultai migrate`",
         ("store.schema_newer", _) => "install the newer kurultai",
         ("key.unknown", _) => "see `kurultai keys list`; `kurultai keys add` tells the team a key",
+        ("key.revoked" | "key.expired", _) => {
+            "see `kurultai keys list`; `kurultai keys rotate` makes the next key"
+        }
         (code, Kind::Denied) if code.starts_with("sig.") || code.starts_with("key.") => "trust nothing of it",
         ("config.identity", _) => "open the team with a key: --key FILE",
         (code, Kind::Config) if code.starts_with("key.") || code == "config.key" => "look at the key file",

@@ -123,7 +123,11 @@ impl Run<'_> {
             second.signal("CONT").await?;
         }
         // The second one, as it goes on, has seen nobody die; and the stopped one lives.
-        while self.events("agent.recovered", after_seq).await?.is_empty() && begun.elapsed() < LONGEST * 2 {
+        let is_declared = found.len() == expected;
+        while is_declared
+            && self.events("agent.recovered", after_seq).await?.is_empty()
+            && begun.elapsed() < LONGEST * 2
+        {
             self.check().await?;
         }
         self.judge(&killed, &stopped.name, after_seq).await?;
@@ -161,8 +165,11 @@ impl Run<'_> {
                 _ => self.deaths.wrong.push(agent),
             }
         }
-        let recovered = self.events("agent.recovered", after_seq).await?;
-        if !recovered.iter().any(|event| event.source.as_deref() == Some(stopped)) {
+        let of_stopped = |event: &Event| event.source.as_deref() == Some(stopped);
+        if !dead.iter().any(of_stopped) {
+            // Stopped in the midst of a transaction, and going on before anybody could declare it: it has lost nothing.
+            self.lost = None;
+        } else if !self.events("agent.recovered", after_seq).await?.iter().any(of_stopped) {
             self.deaths.unrecovered.push(stopped.to_owned());
         }
         let took = self.staff.ledger().took.clone();
