@@ -130,6 +130,6 @@ async fn ten_thousand_who_wait_are_served_by_one_reader(team: Team) {
     for done in join_all(waiting).await {
         done.unwrap().unwrap();
     }
-    // A hundred looks for ten thousand tasks, and what the reader asks meanwhile.
-    assert!(waiting_costs < 500, "{waiting_costs} statements");
+    // Some hundred looks for ten thousand tasks, fewer the less the machine has to do, and what the reader asks meanwhile.
+    assert!(waiting_costs < 1_000, "{waiting_costs} statements");
 }
