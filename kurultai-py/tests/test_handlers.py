@@ -303,6 +303,9 @@ class Handlers:
                 time.sleep(0.6)
                 ctx.cancelled.wait(20)
                 seen.append((ctx.stop, bool(ctx.cancelled)))
+                # It is told before the end is stored.
+                while ctx.team.tasks.get(ctx.task.id).status != "dead_letter":
+                    time.sleep(0.01)
                 with self.assertCode("lease.lost"):
                     ctx.team.tasks.complete(ctx, "late")
                 loop.call_soon_threadsafe(ended.set)

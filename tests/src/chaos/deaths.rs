@@ -122,12 +122,17 @@ impl Run<'_> {
         if stops_the_second {
             second.signal("CONT").await?;
         }
-        // The second one, as it goes on, has seen nobody die; and the stopped one lives.
+        // Those that nobody could declare while somebody was stopped in the midst of a transaction are found now. The second
+        // watcher, as it goes on, has seen nobody die; and the stopped one lives.
         let is_declared = found.len() == expected;
-        while is_declared
-            && self.events("agent.recovered", after_seq).await?.is_empty()
-            && begun.elapsed() < LONGEST * 2
-        {
+        while begun.elapsed() < LONGEST * 2 {
+            let settled = match is_declared {
+                true => !self.events("agent.recovered", after_seq).await?.is_empty(),
+                false => self.events("agent.dead", after_seq).await?.len() >= killed.len(),
+            };
+            if settled {
+                break;
+            }
             self.check().await?;
         }
         self.judge(&killed, &stopped.name, after_seq).await?;
