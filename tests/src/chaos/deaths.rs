@@ -34,7 +34,7 @@ pub struct Deaths {
     pub stops: usize,
     /// From each kill until it was declared, in order.
     pub found_after: Vec<Duration>,
-    /// Of the above, how much the checks themselves were late at most: the machine had no time for them.
+    /// Of the above, how much was for want of time or of the file: the checks were late, or nobody could write.
     pub late: Duration,
     /// Declared dead while they lived, or more than once.
     pub wrong: Vec<String>,
@@ -134,6 +134,10 @@ impl Run<'_> {
                 break;
             }
             self.check().await?;
+        }
+        if !is_declared {
+            // Nobody could write meanwhile, so all were silent at once.
+            self.deaths.late = self.deaths.late.max(begun.elapsed());
         }
         self.judge(&killed, &stopped.name, after_seq).await?;
         self.members.push(stopped);
