@@ -78,11 +78,7 @@ impl Agents {
     #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
     pub async fn beat_many(&self, agents: &[&str], create: bool) -> Result<Vec<String>> {
         let beat = |name: &&str| {
-            let agent = ids::fold(name);
-            check::agent("agent", &agent).map_err(|_| {
-                Error::invalid("agent", name, "a name that folds to [a-z0-9][a-z0-9_-]{0,63}")
-            })?;
-            Ok(Beat { agent, create: create.then(|| (*name).to_owned()), last: false })
+            Ok(Beat { agent: ids::agent(name)?, create: create.then(|| (*name).to_owned()), last: false })
         };
         let beats = agents.iter().map(beat).collect::<Result<Vec<Beat>>>()?;
         if beats.is_empty() {

@@ -73,8 +73,6 @@ pub struct Post {
     pub(crate) urgent: bool,
     pub(crate) expires_at: Micros,
     pub(crate) token: String,
-    /// 2, or 1 for the legacy envelope.
-    pub(crate) version: u8,
 }
 
 impl Post {

@@ -107,7 +107,6 @@ impl Messages {
             urgent: message.urgent,
             expires_at,
             token,
-            version: 2,
         })
     }
 
@@ -131,6 +130,16 @@ impl Messages {
         })
     }
 
+    /// The agent whose inbox is meant: this one, or that of the only identity.
+    fn whose(&self, agent: Option<&str>) -> Result<String> {
+        let agent = match agent {
+            Some(agent) => agent,
+            None => self.identity(None)?.agent(),
+        };
+        check::agent("agent", agent)?;
+        Ok(agent.to_owned())
+    }
+
     async fn put(&self, posts: Vec<Post>) -> Result<Vec<Sent>> {
         let _call = self.session.calls.begin()?;
         let sent = self.hot.put.call(posts).await?;
@@ -146,8 +155,9 @@ impl Messages {
     /// safe: a dropped call may still admit it, and a repetition is `sig.replayed`.
     #[instrument(level = "debug", skip_all)]
     pub async fn accept(&self, token: &str) -> Result<Sent> {
+        let claimed = token::claimed(token);
         let admitted = async {
-            let post = self.verified(token).await?;
+            let post = self.verified(token, claimed.as_ref()).await?;
             let mut sent = self.put(vec![post]).await?;
             sent.pop().ok_or_else(|| Error::internal("a message without an answer"))
         };
@@ -155,19 +165,24 @@ impl Messages {
         if let Err(error) = &admitted
             && error.kind() == Kind::Denied
         {
-            self.note(token, error).await;
+            self.note(token, claimed.map(|(_, sender)| sender).unwrap_or_default(), error).await;
         }
         admitted
     }
 
-    async fn verified(&self, text: &str) -> Result<Post> {
+    /// `claimed` is of which team and from whom it claims to be: by whose keys it is to be verified.
+    async fn verified(&self, text: &str, claimed: Option<&(String, String)>) -> Result<Post> {
         let namespace = self.session.config.namespace.clone();
-        let keys = KeyList { namespace: namespace.clone(), keys: self.keys.keys(None).await? };
+        let keys = match claimed {
+            Some((_, sender)) => self.keys.keys(Some(sender)).await?,
+            None => vec![],
+        };
+        let keys = KeyList { namespace: namespace.clone(), keys };
         let expect = Expect { namespace, audiences: vec![], now: time(self.session.config.clock.now()) };
-        let token = token::verify(text, &keys, &expect).map_err(|error| match token::claimed(text) {
+        let token = token::verify(text, &keys, &expect).map_err(|error| match claimed {
             // Their keys are theirs to know.
-            Some((namespace, _)) if error.code() == "key.unknown" && namespace != expect.namespace => {
-                wrong_namespace(&namespace, &expect)
+            Some((namespace, _)) if error.code() == "key.unknown" && *namespace != expect.namespace => {
+                wrong_namespace(namespace, &expect)
             }
             _ => error,
         })?;
@@ -187,13 +202,11 @@ impl Messages {
             urgent: false,
             expires_at: expires_at.timestamp_micros(),
             token: text.to_owned(),
-            version: 2,
         })
     }
 
-    async fn note(&self, token: &str, error: &Error) {
+    async fn note(&self, token: &str, sender: String, error: &Error) {
         let hash = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let (_, sender) = token::claimed(token).unwrap_or_default();
         let refusal = Refusal { sender, code: error.code(), hash };
         if let Err(error) = self.mailbox.refused(refusal).await {
             tracing::warn!(%error, "that a message was refused was not noted");
@@ -209,11 +222,7 @@ impl Messages {
     /// what a dropped call was given is visible again when its time is over.
     #[instrument(level = "debug", skip_all)]
     pub async fn inbox(&self, request: Inbox) -> Result<Vec<AgentMessage>> {
-        let agent = match &request.agent {
-            Some(agent) => agent.clone(),
-            None => self.identity(None)?.agent().to_owned(),
-        };
-        check::agent("agent", &agent)?;
+        let agent = self.whose(request.agent.as_deref())?;
         if !(1..=1000).contains(&request.max) {
             return Err(Error::invalid("max", request.max, "1 to 1000"));
         }
@@ -297,15 +306,18 @@ impl Messages {
     pub async fn reject(&self, receipt: &Receipt, reason: &str) -> Result<Settled> {
         check::text("reason", reason, 1_000)?;
         let ending = Ending::Fail { code: "message.rejected".to_owned(), reason: reason.to_owned() };
-        let mut settled = self.settle(std::slice::from_ref(receipt), &ending).await?;
-        settled.pop().unwrap_or_else(|| Err(Error::internal("a delivery without an answer")))
+        self.settle_one(receipt, &ending).await
     }
 
     /// Gives a message back, to be delivered again after this time; it counts as delivered. Errors as
     /// [`ack`](Self::ack).
     pub async fn retry(&self, receipt: &Receipt, after: Duration) -> Result<Settled> {
         check::span("after", after)?;
-        let mut settled = self.settle(std::slice::from_ref(receipt), &Ending::Again(after)).await?;
+        self.settle_one(receipt, &Ending::Again(after)).await
+    }
+
+    async fn settle_one(&self, receipt: &Receipt, ending: &Ending) -> Result<Settled> {
+        let mut settled = self.settle(std::slice::from_ref(receipt), ending).await?;
         settled.pop().unwrap_or_else(|| Err(Error::internal("a delivery without an answer")))
     }
 
@@ -327,12 +339,7 @@ impl Messages {
     /// How many messages wait for an agent, or for the handle's identity. Errors: `config.identity`. Cancel safe.
     #[instrument(level = "debug", skip(self))]
     pub async fn unread(&self, agent: Option<&str>) -> Result<Unread> {
-        let agent = match agent {
-            Some(agent) => agent.to_owned(),
-            None => self.identity(None)?.agent().to_owned(),
-        };
-        check::agent("agent", &agent)?;
-        self.mailbox.unread(vec![agent]).await
+        self.mailbox.unread(vec![self.whose(agent)?]).await
     }
 
     /// Everything that was said in an exchange, in the order in which it came. Errors: `input.invalid`. Cancel safe.

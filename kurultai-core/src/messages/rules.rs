@@ -84,11 +84,7 @@ pub(crate) fn topic(status: MessageStatus) -> Option<&'static str> {
 
 /// Whether the key that the sender's row names is there and verifies.
 pub(crate) fn holds(key: Option<&AgentKey>, post: &Post, now: Micros) -> Result<()> {
-    match key {
-        Some(key) => key.check_verifying(time(now)),
-        None if post.version == 1 => Ok(()),
-        None => Err(unknown_key(&post.sender, &post.key_id)),
-    }
+    key.ok_or_else(|| unknown_key(&post.sender, &post.key_id))?.check_verifying(time(now))
 }
 
 /// The team knows no such key.

@@ -192,25 +192,23 @@ impl Room {
 fn query(store: &Neo4jStore, units: &[Vec<Post>], rows: &[&Post]) -> Call {
     let new: HashSet<&str> = rows.iter().map(|post| post.id.as_str()).collect();
     let (mut ids, mut dedupe_keys) = (vec![], vec![]);
-    let mut keys: BTreeMap<[&str; 2], (bool, bool)> = BTreeMap::new();
+    let mut keys: BTreeMap<[&str; 2], bool> = BTreeMap::new();
     let mut inboxes: BTreeMap<&str, i64> = BTreeMap::new();
     for post in units.iter().flatten() {
         let is_new = new.contains(post.id.as_str());
         ids.push(cells![post.id.as_str(), is_new]);
         dedupe_keys.extend(post.dedupe_key.as_deref().map(|key| cells![key, is_new]));
-        keys.entry([&post.sender, &post.key_id]).or_insert((false, true));
+        keys.entry([&post.sender, &post.key_id]).or_default();
         inboxes.entry(&post.to).or_default();
     }
     for post in rows {
-        let (used, optional) = keys.entry([&post.sender, &post.key_id]).or_default();
-        *used = true;
-        *optional &= post.version == 1;
+        keys.insert([&post.sender, &post.key_id], true);
         *inboxes.entry(&post.to).or_default() += 1;
     }
     let mut rooms = store.rooms.lock().unwrap_or_else(PoisonError::into_inner);
     let room = rooms.of::<Room>();
     let inboxes = inboxes.into_iter().map(|(to, new)| cells![to, new, room.until(to)]);
-    let keys = keys.into_iter().map(|([agent, id], (used, optional))| cells![agent, id, used, optional]);
+    let keys = keys.into_iter().map(|([agent, id], used)| cells![agent, id, used]);
     let mut threads = HashMap::new();
     let lines = rows.iter().map(|post| line(post, &mut threads));
     store

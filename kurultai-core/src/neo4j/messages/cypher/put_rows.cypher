@@ -1,5 +1,5 @@
-    ]) AS keys, count(CASE WHEN x[2] AND NOT CASE WHEN k IS NULL THEN x[3]
-      ELSE coalesce(NOT k.state IN ['expired', 'revoked'] AND k.expires_at > at, false) END THEN 1 END) AS unsigned }
+    ]) AS keys, count(CASE WHEN x[2]
+      AND NOT coalesce(NOT k.state IN ['expired', 'revoked'] AND k.expires_at > at, false) THEN 1 END) AS unsigned }
 // An inbox is [recipient, how many rows are for it, up to which event there is certainly room].
 CALL (base) { UNWIND $inboxes AS x
   CALL (base, x) { UNWIND CASE WHEN base + x[1] > x[2] THEN [1] ELSE [] END AS look
