@@ -63,10 +63,23 @@ impl Update {
     }
 }
 
-/// Which tasks.
+/// Which tasks; by nothing at all it is none.
 #[derive(Debug, clap::Args)]
-#[group(required = true, multiple = true)]
+#[group(required = true, multiple = true, args = ["status", "task_type", "assigned_to", "claimed_by", "parent"])]
 pub(crate) struct Matching {
+    #[command(flatten)]
+    by: By,
+}
+
+impl Matching {
+    pub(crate) fn filter(self) -> Filter {
+        self.by.filter()
+    }
+}
+
+/// By what tasks are told apart.
+#[derive(Debug, clap::Args)]
+pub(crate) struct By {
     #[arg(long, value_parser = word::<Status>)]
     status: Option<Status>,
     #[arg(long = "type", value_name = "TYPE")]
@@ -79,7 +92,7 @@ pub(crate) struct Matching {
     parent: Option<String>,
 }
 
-impl Matching {
+impl By {
     pub(crate) fn filter(self) -> Filter {
         Filter {
             status: self.status,

@@ -1,27 +1,20 @@
 //! `kurultai tasks list`, and what lists tasks.
 
 use crate::{
+    change::By,
     output::{Done, say, say_all, say_json, table, text, whole},
     status::name,
-    text::{natural, word},
+    text::natural,
 };
 use kurultai_core::{
     Kurultai,
-    tasks::{Filter, Status, Task},
+    tasks::{Filter, Task},
 };
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
-    #[arg(long, value_parser = word::<Status>)]
-    status: Option<Status>,
-    #[arg(long = "type", value_name = "TYPE")]
-    task_type: Option<String>,
-    #[arg(long, value_name = "AGENT")]
-    assigned_to: Option<String>,
-    #[arg(long, value_name = "AGENT")]
-    claimed_by: Option<String>,
-    #[arg(long, value_name = "ID")]
-    parent: Option<String>,
+    #[command(flatten)]
+    by: By,
     #[arg(long, default_value_t = 100, allow_negative_numbers = true, value_parser = natural::<usize>)]
     limit: usize,
     /// What the page before ended with
@@ -31,15 +24,7 @@ pub(crate) struct List {
 
 impl List {
     pub(super) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
-        let filter = Filter {
-            status: self.status,
-            task_type: self.task_type,
-            assigned_to: self.assigned_to,
-            claimed_by: self.claimed_by,
-            parent_id: self.parent,
-            cursor: self.cursor,
-            limit: self.limit,
-        };
+        let filter = Filter { cursor: self.cursor, limit: self.limit, ..self.by.filter() };
         let page = kurultai.tasks().list(filter).await?;
         if json { say_json(&page) } else { listed(&page.tasks, page.next.as_deref()) }
     }
