@@ -36,11 +36,6 @@ impl Belongings for Mail {
 
     /// Nobody speaks as it any more.
     async fn gone(&self, agent: &str) -> Result<()> {
-        for key in self.keys.list(Some(agent)).await? {
-            if key.state != KeyState::Revoked {
-                self.keys.revoke(agent, &key.key_id, "its agent was removed").await?;
-            }
-        }
-        Ok(())
+        self.keys.revoke_all(agent, "its agent was removed").await
     }
 }

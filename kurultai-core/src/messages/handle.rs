@@ -7,6 +7,7 @@ use super::{
     draft,
     hot::Hot,
     opening::opened,
+    strict,
     token::{self, Draft, Expect, Token},
     types::{AgentMessage, Inbox, MessageFilter, MessagePage, NewMessage, Receipt, Sent, Unread},
 };
@@ -206,7 +207,7 @@ impl Messages {
     }
 
     async fn note(&self, token: &str, sender: String, error: &Error) {
-        let hash = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = strict::to_hex(&Sha256::digest(token.as_bytes()));
         let refusal = Refusal { sender, code: error.code(), hash };
         if let Err(error) = self.mailbox.refused(refusal).await {
             tracing::warn!(%error, "that a message was refused was not noted");

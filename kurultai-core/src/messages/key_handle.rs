@@ -100,6 +100,19 @@ impl Keys {
         Ok(key)
     }
 
+    /// All keys of an agent, in one transaction.
+    pub(super) async fn revoke_all(&self, agent: &str, reason: &str) -> Result<()> {
+        let mut keys = self.store.keys(Some(agent)).await?;
+        let known = known(&keys);
+        keys.retain(|key| key.state != KeyState::Revoked);
+        if keys.is_empty() {
+            return Ok(());
+        }
+        keys.iter_mut().for_each(|key| key.revoke(reason));
+        let _call = self.session.calls.begin()?;
+        self.store.put(agent, known, keys).await
+    }
+
     fn seen(&self, key: AgentKey) -> AgentKey {
         AgentKey { state: key.state_at(self.now()), ..key }
     }

@@ -68,8 +68,7 @@ impl PublicKey {
     /// of the public key.
     pub fn key_id(&self, agent: &str) -> String {
         let digest = Sha256::digest(self.as_bytes());
-        let digits: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        format!("{agent}-{digits}")
+        format!("{agent}-{}", strict::to_hex(&digest[..4]))
     }
 
     /// Whether exactly these bytes were signed; by the strict rules, under which nobody can change a signature so that it

@@ -62,9 +62,15 @@ pub(crate) fn settle(facts: &Facts, settle: &Settle) -> Result<Option<Change>> {
     }))
 }
 
-/// How a recipient fares, by its status and the age of its last sign.
-pub(crate) fn recipient(status: AgentStatus, stopped: bool, silence: Option<Micros>) -> Recipient {
-    let alive = silence.is_some_and(|silence| silence <= micros(Thresholds::default().dead_after));
+/// How a recipient fares, by its status, when its last process said that it stops, and its last sign.
+pub(crate) fn recipient(
+    status: AgentStatus,
+    stopped_at: Option<Micros>,
+    heard_at: Option<Micros>,
+    now: Micros,
+) -> Recipient {
+    let alive = heard_at.is_some_and(|at| now - at <= micros(Thresholds::default().dead_after));
+    let stopped = stopped_at.is_some() && stopped_at >= heard_at;
     match status {
         AgentStatus::Draining => Recipient::Draining,
         AgentStatus::Offline => Recipient::Asleep,
@@ -124,6 +130,9 @@ pub(crate) fn changed_meanwhile(agent: &str) -> Error {
 pub(crate) fn not_found(id: &str) -> Error {
     Error::new(Kind::NotFound, "message.not_found", format!("there is no message {id:?}"))
 }
+
+/// Refusals are counted for so long: a minute.
+pub(crate) const MINUTE: Micros = 60_000_000;
 
 /// So many refusals of a sender for one reason within a minute are an alert; at most 10 are none.
 pub(crate) const MANY_REFUSALS: u64 = 11;

@@ -24,6 +24,15 @@ pub(super) fn to_base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// Two hexadecimal digits a byte, in lower case.
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
+        .collect()
+}
+
 /// The first characters of what somebody else wrote.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(80).collect()

@@ -136,8 +136,7 @@ impl WrappingKey {
     fn of(key: Secret) -> Self {
         let digest =
             Sha256::new().chain_update(b"kurultai wrapping key id").chain_update(key.as_slice()).finalize();
-        let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        WrappingKey { id: format!("wrap-{digits}"), key }
+        WrappingKey { id: format!("wrap-{}", strict::to_hex(&digest[..8])), key }
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {

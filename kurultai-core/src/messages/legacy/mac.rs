@@ -1,6 +1,9 @@
 //! HMAC-SHA256 and its digits.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    messages::strict::to_hex,
+};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
@@ -32,24 +35,16 @@ impl Signature {
     }
 
     pub(super) fn digits(&self) -> String {
-        digits(&self.0)
+        to_hex(&self.0)
     }
 
     /// The digits of its SHA-256.
     pub(super) fn hash(&self) -> String {
-        digits(&Sha256::digest(self.0))
+        to_hex(&Sha256::digest(self.0))
     }
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> Result<Hmac<Sha256>> {
     let hmac = Hmac::<Sha256>::new_from_slice(key).map_err(|e| Error::internal(format!("HMAC: {e}")))?;
     Ok(hmac.chain_update(text))
-}
-
-fn digits(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
-        .collect()
 }

@@ -11,7 +11,7 @@ use super::{Neo4jStore, bolt::count, cypher::clock, statement::Statement};
 use crate::{
     clock::micros,
     error::Result,
-    messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*},
+    messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*, rules},
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -67,7 +67,11 @@ impl Mailbox for Neo4jStore {
     }
 
     async fn forget(&self, after: Duration, limit: usize) -> Result<usize> {
-        let query = self.query(FORGET).param("after", micros(after)).param("limit", count(limit));
+        let query = self
+            .query(FORGET)
+            .param("after", micros(after))
+            .param("minute", rules::MINUTE)
+            .param("limit", count(limit));
         Ok(self.one(query).await?.next::<u64>()? as usize)
     }
 

@@ -164,10 +164,9 @@ impl Known {
 
 fn recipient(mut agent: Cells, now: Micros) -> Result<Recipient> {
     let said = status(agent.next()?);
-    let (stopped_at, infra, functional) = (agent.time()?, agent.time()?, agent.time()?);
-    let heard = infra.max(functional);
-    let silence = heard.map(|heard| now - heard.timestamp_micros());
-    Ok(rules::recipient(said, stopped_at.is_some() && stopped_at >= heard, silence))
+    let mut time = || Ok::<_, Error>(agent.time()?.map(|at| at.timestamp_micros()));
+    let (stopped_at, infra, functional) = (time()?, time()?, time()?);
+    Ok(rules::recipient(said, stopped_at, infra.max(functional), now))
 }
 
 /// Up to which event there is certainly room in an inbox: each message has one. Counting a full inbox takes milliseconds.

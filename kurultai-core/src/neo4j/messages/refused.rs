@@ -10,9 +10,6 @@ use crate::{
     },
 };
 
-/// How many microseconds are a minute.
-const MINUTE: i64 = 60_000_000;
-
 /// Without the namespace's lock: whoever is refused must not keep the team from its work.
 const COUNT: Statement = Statement::plain(concat!(
     clock!(),
@@ -40,7 +37,7 @@ RETURN [] AS row"
 pub(super) async fn refused(store: &Neo4jStore, refusal: Refusal) -> Result<u64> {
     let Refusal { sender, code, hash } = refusal;
     let query = |statement| store.query(statement).param("sender", sender.as_str()).param("code", code);
-    let counted = query(COUNT).param("hash", hash).param("minute", MINUTE);
+    let counted = query(COUNT).param("hash", hash).param("minute", rules::MINUTE);
     let mut row = store.one(counted).await?;
     let (count, minute): (u64, i64) = (row.next()?, row.next()?);
     // Also where the one before it was stopped between the two.

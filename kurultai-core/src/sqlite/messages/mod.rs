@@ -19,9 +19,6 @@ use async_trait::async_trait;
 use rusqlite::params;
 use std::time::Duration;
 
-/// How many microseconds are a minute.
-const MINUTE: i64 = 60_000_000;
-
 #[async_trait]
 impl Mailbox for SqliteStore {
     async fn put(&self, units: Batch<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>> {
@@ -60,7 +57,7 @@ impl Mailbox for SqliteStore {
 fn forget(tx: &Tx<'_>, before: Micros, limit: usize) -> Result<usize> {
     let sql = "delete from refusal where ns = ?1 and (minute, sender, code) in
         (select minute, sender, code from refusal where ns = ?1 and minute < ?2 limit ?3)";
-    tx.run(sql, params![tx.ns, before / MINUTE, limit as i64])?;
+    tx.run(sql, params![tx.ns, before / rules::MINUTE, limit as i64])?;
     let sql = "delete from message where n in
         (select n from message where ns = ?1 and visible_at is null and expires_at < ?2 limit ?3)";
     tx.run(sql, params![tx.ns, before, limit as i64])
@@ -70,7 +67,7 @@ fn refused(tx: &Tx<'_>, Refusal { sender, code, hash }: &Refusal) -> Result<u64>
     let sql = "insert into refusal(ns, minute, sender, code, count, first) values(?1, ?2, ?3, ?4, 1, ?5)
         on conflict do update set count = count + 1 returning count";
     let count: Option<i64> =
-        tx.one(sql, params![tx.ns, tx.now / MINUTE, sender, code, hash], |row| row.get(0))?;
+        tx.one(sql, params![tx.ns, tx.now / rules::MINUTE, sender, code, hash], |row| row.get(0))?;
     let count = count.unwrap_or_default().unsigned_abs();
     if count == rules::MANY_REFUSALS {
         events::append_one(tx, "alert.raised", None, None, Some(rules::forgeries(sender, code)))?;

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use rusqlite::params;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What one batch has read already.
 #[derive(Default)]
@@ -27,35 +27,54 @@ pub(super) fn put(tx: &Tx<'_>, units: Vec<Vec<Post>>) -> Result<Vec<Result<Vec<S
 }
 
 fn admit(tx: &Tx<'_>, unit: &[Post], seen: &mut Seen) -> Result<Result<Vec<Sent>>> {
-    let mut sent = Vec::with_capacity(unit.len());
-    let mut new: Vec<&Post> = Vec::with_capacity(unit.len());
+    let (mut sent, mut new) = (Vec::with_capacity(unit.len()), New::default());
     for post in unit {
         match look(tx, post, &new, seen)? {
             Ok(answer) => {
                 if !answer.deduplicated {
-                    new.push(post);
+                    new.add(post);
                 }
                 sent.push(answer);
             }
             Err(error) => return Ok(Err(error)),
         }
     }
-    insert(tx, &new)?;
-    for post in new {
-        *seen.waiting.entry(post.to.clone()).or_default() += 1;
+    insert(tx, &new.posts)?;
+    for (to, count) in new.to {
+        *seen.waiting.entry(to.to_owned()).or_default() += count;
     }
     Ok(Ok(sent))
 }
 
+/// What of a unit comes in.
+#[derive(Default)]
+struct New<'a> {
+    posts: Vec<&'a Post>,
+    ids: HashSet<&'a str>,
+    /// The messages of these dedupe keys.
+    twins: HashMap<&'a str, &'a str>,
+    /// How many are for whom.
+    to: HashMap<&'a str, usize>,
+}
+
+impl<'a> New<'a> {
+    fn add(&mut self, post: &'a Post) {
+        self.posts.push(post);
+        self.ids.insert(&post.id);
+        if let Some(key) = &post.dedupe_key {
+            self.twins.insert(key, &post.id);
+        }
+        *self.to.entry(&post.to).or_default() += 1;
+    }
+}
+
 /// Whether it may come in, beside those of its unit before it.
-fn look(tx: &Tx<'_>, post: &Post, before: &[&Post], seen: &mut Seen) -> Result<Result<Sent>> {
+fn look(tx: &Tx<'_>, post: &Post, before: &New<'_>, seen: &mut Seen) -> Result<Result<Sent>> {
     let recipient = seen.recipient(tx, &post.to)?;
     if let Some(key) = &post.dedupe_key {
-        let twin =
-            before.iter().find(|other| other.dedupe_key.as_ref() == Some(key)).map(|other| other.id.clone());
         let sql = "select id from message where ns = ?1 and dedupe_key = ?2";
-        let id = match twin {
-            Some(id) => Some(id),
+        let id = match before.twins.get(key.as_str()) {
+            Some(id) => Some((*id).to_owned()),
             None => tx.one(sql, params![tx.ns, key], |row| row.get(0))?,
         };
         if let Some(id) = id {
@@ -63,8 +82,7 @@ fn look(tx: &Tx<'_>, post: &Post, before: &[&Post], seen: &mut Seen) -> Result<R
         }
     }
     let there = "select 1 from message where ns = ?1 and id = ?2";
-    if before.iter().any(|other| other.id == post.id)
-        || tx.one(there, params![tx.ns, post.id], |_| Ok(()))?.is_some()
+    if before.ids.contains(post.id.as_str()) || tx.one(there, params![tx.ns, post.id], |_| Ok(()))?.is_some()
     {
         return Ok(Err(rules::replayed(&post.id)));
     }
@@ -72,7 +90,7 @@ fn look(tx: &Tx<'_>, post: &Post, before: &[&Post], seen: &mut Seen) -> Result<R
     if let Err(error) = rules::holds(key, post, tx.now) {
         return Ok(Err(error));
     }
-    let waiting = seen.waiting(tx, &post.to)? + before.iter().filter(|other| other.to == post.to).count();
+    let waiting = seen.waiting(tx, &post.to)? + before.to.get(post.to.as_str()).copied().unwrap_or(0);
     if let Err(error) = rules::room(&post.to, waiting) {
         return Ok(Err(error));
     }
@@ -106,12 +124,10 @@ impl Seen {
             return Ok(*recipient);
         }
         let sql =
-            "select status, coalesce(stopped_at >= max(infra_heartbeat, coalesce(last_heartbeat, 0)), false),
-              max(infra_heartbeat, coalesce(last_heartbeat, 0))
-            from agent where ns = ?1 and id = ?2";
+            "select status, stopped_at, infra_heartbeat, last_heartbeat from agent where ns = ?1 and id = ?2";
         let found = tx.one(sql, params![tx.ns, to], |row| {
-            let heard: Option<Micros> = row.get(2)?;
-            Ok(rules::recipient(word(row, 0)?, row.get(1)?, heard.map(|heard| tx.now - heard)))
+            let (infra, functional): (Option<Micros>, Option<Micros>) = (row.get(2)?, row.get(3)?);
+            Ok(rules::recipient(word(row, 0)?, row.get(1)?, infra.max(functional), tx.now))
         })?;
         let recipient = found.unwrap_or(Recipient::Unknown);
         self.recipients.insert(to.to_owned(), recipient);
