@@ -1,8 +1,8 @@
 //! The room `agents`: a method for each operation of the core's handle, in its order.
 
 use crate::{
-    answer::{Answer, answer},
-    args::{json, maybe_millis, present, read, whole},
+    answer::answer,
+    args::{json, maybe_millis, present, whole},
     bridge::{Calls, Now},
     wire::text,
 };
@@ -11,7 +11,7 @@ use kurultai_core::{
     agents::{self, AgentUpdate, NewAgent, Thresholds, Watch},
 };
 use napi_derive::napi;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -121,27 +121,13 @@ impl Agents {
     pub(crate) fn new(calls: Arc<Calls>, agents: core::Agents) -> Self {
         Agents { calls, agents }
     }
-
-    fn run<A, F>(
-        &self,
-        call: u32,
-        args: String,
-        work: impl FnOnce(core::Agents, A) -> F + Send + 'static,
-    ) -> Now
-    where
-        A: DeserializeOwned + Send,
-        F: Future<Output = Result<Answer>> + Send,
-    {
-        let agents = self.agents.clone();
-        self.calls.start(call, async move { work(agents, read(&args)?).await })
-    }
 }
 
 #[napi]
 impl Agents {
     #[napi(catch_unwind)]
     pub fn register_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, new: Vec<NewAgentArgs>| async move {
+        self.calls.run(call, &self.agents, &args, |agents, new: Vec<NewAgentArgs>| async move {
             let new = new.into_iter().map(NewAgentArgs::agent).collect::<Result<_>>()?;
             answer(&agents.register_many(new).await?)
         })
@@ -149,7 +135,7 @@ impl Agents {
 
     #[napi(catch_unwind)]
     pub fn beat_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, args: BeatArgs| async move {
+        self.calls.run(call, &self.agents, &args, |agents, args: BeatArgs| async move {
             let names: Vec<&str> = args.names.iter().map(String::as_str).collect();
             answer(&agents.beat_many(&names, args.create.unwrap_or_default()).await?)
         })
@@ -157,13 +143,15 @@ impl Agents {
 
     #[napi(catch_unwind)]
     pub fn beat(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, id: String| async move { answer(&agents.beat(&id).await?) })
+        self.calls.run(call, &self.agents, &args, |agents, id: String| async move {
+            answer(&agents.beat(&id).await?)
+        })
     }
 
     /// Of all, or of one.
     #[napi(catch_unwind)]
     pub fn health(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, args: HealthArgs| async move {
+        self.calls.run(call, &self.agents, &args, |agents, args: HealthArgs| async move {
             let thresholds = thresholds(args.dead_after_ms, args.stuck_after_ms)?;
             answer(&agents.health(args.agent.as_deref(), thresholds).await?)
         })
@@ -172,38 +160,45 @@ impl Agents {
     /// Ends only where it fails.
     #[napi(catch_unwind)]
     pub fn watch(&self, call: u32, args: String) -> Now {
-        self.run(
-            call,
-            args,
-            |agents, args: WatchArgs| async move { answer(&agents.watch(args.watch()?).await?) },
-        )
+        self.calls.run(call, &self.agents, &args, |agents, args: WatchArgs| async move {
+            answer(&agents.watch(args.watch()?).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn get(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, name: String| async move { answer(&agents.get(&name).await?) })
+        self.calls.run(call, &self.agents, &args, |agents, name: String| async move {
+            answer(&agents.get(&name).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn list(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, (): ()| async move { answer(&agents.list().await?) })
+        self.calls.run(
+            call,
+            &self.agents,
+            &args,
+            |agents, (): ()| async move { answer(&agents.list().await?) },
+        )
     }
 
     #[napi(catch_unwind)]
     pub fn with_capability(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, capability: String| async move {
+        self.calls.run(call, &self.agents, &args, |agents, capability: String| async move {
             answer(&agents.with_capability(&capability).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn drain(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, id: String| async move { answer(&agents.drain(&id).await?) })
+        self.calls.run(call, &self.agents, &args, |agents, id: String| async move {
+            answer(&agents.drain(&id).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn update(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, args: UpdateArgs| async move {
+        self.calls.run(call, &self.agents, &args, |agents, args: UpdateArgs| async move {
             let id = args.id.clone();
             answer(&agents.update(&id, args.update()).await?)
         })
@@ -211,7 +206,7 @@ impl Agents {
 
     #[napi(catch_unwind)]
     pub fn deregister(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |agents, args: DeregisterArgs| async move {
+        self.calls.run(call, &self.agents, &args, |agents, args: DeregisterArgs| async move {
             answer(&agents.deregister(&args.id, args.force.unwrap_or_default()).await?)
         })
     }

@@ -1,6 +1,6 @@
 //! How an awaited call crosses: outcomes gather in a queue, and only its first wakes JavaScript.
 
-use crate::{answer::Answer, failure::Failure};
+use crate::{answer::Answer, args::read, failure::Failure};
 use kurultai_bridge::{Call, Sink, Started, lock};
 use kurultai_core::{Error, Kind, Result};
 use napi::{
@@ -9,6 +9,7 @@ use napi::{
     threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode},
 };
 use napi_derive::napi;
+use serde::de::DeserializeOwned;
 use std::{
     fmt,
     sync::{Arc, Mutex},
@@ -116,6 +117,23 @@ impl Calls {
     /// The outcome of a call that was refused before it began.
     pub(crate) fn refuse(error: &Error) -> Now {
         Some(Either::B(error.into()))
+    }
+
+    /// Reads the arguments, then starts `work` on the room.
+    pub(crate) fn run<R: Clone, A: DeserializeOwned, F>(
+        self: &Arc<Self>,
+        number: u32,
+        room: &R,
+        args: &str,
+        work: impl FnOnce(R, A) -> F,
+    ) -> Now
+    where
+        F: Future<Output = Result<Answer>> + Send + 'static,
+    {
+        match read(args) {
+            Ok(args) => self.start(number, work(room.clone(), args)),
+            Err(error) => Calls::refuse(&error),
+        }
     }
 
     /// The outcome of `work` where it is ready at once; otherwise `settle` hears of it under this number.

@@ -2,15 +2,14 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::read,
     bridge::{Calls, Now},
     identity::Identity,
     wire::text,
 };
 use kurultai_bridge::lock;
-use kurultai_core::{self as core, Result, messages::Ed25519Key};
+use kurultai_core::{self as core, messages::Ed25519Key};
 use napi_derive::napi;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -50,20 +49,6 @@ impl Keys {
     pub(crate) fn new(calls: Arc<Calls>, keys: core::messages::Keys) -> Self {
         Keys { calls, keys, made: Arc::default() }
     }
-
-    fn run<A, F>(
-        &self,
-        call: u32,
-        args: String,
-        work: impl FnOnce(core::messages::Keys, A) -> F + Send + 'static,
-    ) -> Now
-    where
-        A: DeserializeOwned + Send,
-        F: Future<Output = Result<Answer>> + Send,
-    {
-        let keys = self.keys.clone();
-        self.calls.start(call, async move { work(keys, read(&args)?).await })
-    }
 }
 
 #[napi]
@@ -71,7 +56,7 @@ impl Keys {
     /// Of an agent, or of all.
     #[napi(catch_unwind)]
     pub fn list(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |keys, agent: Option<String>| async move {
+        self.calls.run(call, &self.keys, &args, |keys, agent: Option<String>| async move {
             answer(&keys.list(agent.as_deref()).await?)
         })
     }
@@ -80,7 +65,7 @@ impl Keys {
     #[napi(catch_unwind)]
     pub fn rotate(&self, call: u32, args: String) -> Now {
         let made = self.made.clone();
-        self.run(call, args, |keys, agent: String| async move {
+        self.calls.run(call, &self.keys, &args, |keys, agent: String| async move {
             let key = keys.rotate(&agent).await?;
             let number = {
                 let mut made = lock(&made);
@@ -99,14 +84,14 @@ impl Keys {
 
     #[napi(catch_unwind)]
     pub fn add(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |keys, args: AddArgs| async move {
+        self.calls.run(call, &self.keys, &args, |keys, args: AddArgs| async move {
             answer(&keys.add(&args.agent, &args.public_key).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn revoke(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |keys, args: RevokeArgs| async move {
+        self.calls.run(call, &self.keys, &args, |keys, args: RevokeArgs| async move {
             answer(&keys.revoke(&args.agent, &args.key_id, &args.reason).await?)
         })
     }

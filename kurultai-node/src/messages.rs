@@ -1,8 +1,8 @@
 //! The room `messages`: a method for each operation of the core's handle, in its order.
 
 use crate::{
-    answer::{Answer, answer},
-    args::{json, maybe_millis, millis, read, whole},
+    answer::answer,
+    args::{json, maybe_millis, millis, whole},
     bridge::{Calls, Now},
 };
 use kurultai_core::{
@@ -10,7 +10,7 @@ use kurultai_core::{
     messages::{Inbox, MessageFilter, NewMessage, Receipt},
 };
 use napi_derive::napi;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
 
@@ -119,27 +119,13 @@ impl Messages {
     pub(crate) fn new(calls: Arc<Calls>, messages: core::messages::Messages) -> Self {
         Messages { calls, messages }
     }
-
-    fn run<A, F>(
-        &self,
-        call: u32,
-        args: String,
-        work: impl FnOnce(core::messages::Messages, A) -> F + Send + 'static,
-    ) -> Now
-    where
-        A: DeserializeOwned + Send,
-        F: Future<Output = Result<Answer>> + Send,
-    {
-        let messages = self.messages.clone();
-        self.calls.start(call, async move { work(messages, read(&args)?).await })
-    }
 }
 
 #[napi]
 impl Messages {
     #[napi(catch_unwind)]
     pub fn send_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, new: Vec<MessageArgs>| async move {
+        self.calls.run(call, &self.messages, &args, |messages, new: Vec<MessageArgs>| async move {
             let new = new.into_iter().map(MessageArgs::message).collect::<Result<_>>()?;
             answer(&messages.send_many(new).await?)
         })
@@ -147,19 +133,21 @@ impl Messages {
 
     #[napi(catch_unwind)]
     pub fn accept(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, token: String| async move { answer(&messages.accept(&token).await?) })
+        self.calls.run(call, &self.messages, &args, |messages, token: String| async move {
+            answer(&messages.accept(&token).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn inbox(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, args: InboxArgs| async move {
+        self.calls.run(call, &self.messages, &args, |messages, args: InboxArgs| async move {
             answer(&messages.inbox(args.inbox()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn ack(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, receipts: Vec<String>| async move {
+        self.calls.run(call, &self.messages, &args, |messages, receipts: Vec<String>| async move {
             let receipts: Vec<Receipt> = receipts.iter().map(|text| text.parse()).collect::<Result<_>>()?;
             answer(&messages.ack(&receipts).await?)
         })
@@ -167,14 +155,14 @@ impl Messages {
 
     #[napi(catch_unwind)]
     pub fn reject(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, args: RejectArgs| async move {
+        self.calls.run(call, &self.messages, &args, |messages, args: RejectArgs| async move {
             answer(&messages.reject(&args.receipt.parse()?, &args.reason).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn retry(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, args: RetryArgs| async move {
+        self.calls.run(call, &self.messages, &args, |messages, args: RetryArgs| async move {
             let after = millis("afterMs", args.after_ms.unwrap_or_default())?;
             answer(&messages.retry(&args.receipt.parse()?, after).await?)
         })
@@ -183,26 +171,28 @@ impl Messages {
     /// Of an agent, or of the handle's identity.
     #[napi(catch_unwind)]
     pub fn unread(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, agent: Option<String>| async move {
+        self.calls.run(call, &self.messages, &args, |messages, agent: Option<String>| async move {
             answer(&messages.unread(agent.as_deref()).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn thread(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, id: String| async move { answer(&messages.thread(&id).await?) })
+        self.calls.run(call, &self.messages, &args, |messages, id: String| async move {
+            answer(&messages.thread(&id).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn list(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, args: FilterArgs| async move {
+        self.calls.run(call, &self.messages, &args, |messages, args: FilterArgs| async move {
             answer(&messages.list(args.filter()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn ask(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |messages, args: AskArgs| async move {
+        self.calls.run(call, &self.messages, &args, |messages, args: AskArgs| async move {
             let timeout = maybe_millis("timeoutMs", args.timeout_ms)?.unwrap_or(Duration::MAX);
             answer(&messages.ask(args.message.message()?, timeout).await?)
         })

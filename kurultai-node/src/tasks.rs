@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::{Token, UsageArgs, json, maybe_date, maybe_millis, millis, present, read, whole, word},
+    args::{Token, UsageArgs, json, maybe_date, maybe_millis, millis, present, whole, word},
     bridge::{Calls, Now},
     new_task::{DependencyArgs, NewTaskArgs},
     wire::{Batch, text},
@@ -12,7 +12,7 @@ use kurultai_core::{
     tasks::{AdoptOptions, Cancel, Claim, Extend, Failure, Filter, Finish, Outcome, TaskUpdate},
 };
 use napi_derive::napi;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{sync::Arc, time::Duration};
 
@@ -286,34 +286,20 @@ impl Tasks {
     pub(crate) fn new(calls: Arc<Calls>, tasks: core::Tasks) -> Self {
         Tasks { calls, tasks }
     }
-
-    /// Reads the arguments, then runs `work` on the room.
-    fn run<A, F>(&self, call: u32, args: String, work: impl FnOnce(core::Tasks, A) -> F) -> Now
-    where
-        A: DeserializeOwned,
-        F: Future<Output = Result<Answer>> + Send + 'static,
-    {
-        match read(&args) {
-            Ok(args) => self.calls.start(call, work(self.tasks.clone(), args)),
-            Err(error) => Calls::refuse(&error),
-        }
-    }
 }
 
 #[napi]
 impl Tasks {
     #[napi(catch_unwind)]
     pub fn enqueue(&self, call: u32, args: String) -> Now {
-        self.run(
-            call,
-            args,
-            |tasks, new: NewTaskArgs| async move { answer(&tasks.enqueue(new.task()?).await?) },
-        )
+        self.calls.run(call, &self.tasks, &args, |tasks, new: NewTaskArgs| async move {
+            answer(&tasks.enqueue(new.task()?).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn enqueue_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, new: Vec<NewTaskArgs>| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, new: Vec<NewTaskArgs>| async move {
             let new = new.into_iter().map(NewTaskArgs::task).collect::<Result<_>>()?;
             answer(&tasks.enqueue_many(new).await?)
         })
@@ -321,7 +307,7 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn claim(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, claim: ClaimArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, claim: ClaimArgs| async move {
             let claimed = tasks.claim_guarded(claim.claim()?).await?;
             let text = text(&Batch(&claimed));
             Ok(Answer::owning(text, || drop(claimed.take())))
@@ -330,21 +316,21 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn finish(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, (lease, outcome): (Token, OutcomeArgs)| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, (lease, outcome): (Token, OutcomeArgs)| async move {
             answer(&tasks.finish(&lease.lease()?, outcome.outcome()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn finish_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, finishes: FinishesArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, finishes: FinishesArgs| async move {
             answer(&tasks.finish_many(finishes.finishes()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn renew(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, renew: RenewArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, renew: RenewArgs| async move {
             let RenewArgs { lease, ttl_ms, progress, checkpoint } = renew;
             let ttl = maybe_millis("leaseMs", ttl_ms)?;
             let checkpoint = checkpoint.map(json);
@@ -355,7 +341,7 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn cancel(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, CancelArgs { id, reason, children }| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, CancelArgs { id, reason, children }| async move {
             let cancel = Cancel { reason, children: children.unwrap_or_default() };
             answer(&tasks.cancel(&id, cancel).await?)
         })
@@ -363,14 +349,14 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn cancel_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, CancelManyArgs { filter, reason }| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, CancelManyArgs { filter, reason }| async move {
             answer(&tasks.cancel_many(filter.filter()?, reason.as_deref()).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn update(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, update: UpdateArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, update: UpdateArgs| async move {
             let id = update.id.clone();
             answer(&tasks.update(&id, update.update()?).await?)
         })
@@ -378,74 +364,92 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn reprioritize(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, ReprioritizeArgs { id, priority, weight }| async move {
-            answer(&tasks.reprioritize(&id, word(priority)?, weight).await?)
-        })
+        self.calls.run(
+            call,
+            &self.tasks,
+            &args,
+            |tasks, ReprioritizeArgs { id, priority, weight }| async move {
+                answer(&tasks.reprioritize(&id, word(priority)?, weight).await?)
+            },
+        )
     }
 
     #[napi(catch_unwind)]
     pub fn assign(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, AssignArgs { id, agent, by }| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, AssignArgs { id, agent, by }| async move {
             answer(&tasks.assign(&id, agent.as_deref(), by.as_deref()).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn suspend(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, id: String| async move { answer(&tasks.suspend(&id).await?) })
+        self.calls.run(call, &self.tasks, &args, |tasks, id: String| async move {
+            answer(&tasks.suspend(&id).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn resume(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, id: String| async move { answer(&tasks.resume(&id).await?) })
+        self.calls.run(call, &self.tasks, &args, |tasks, id: String| async move {
+            answer(&tasks.resume(&id).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn requeue(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, id: String| async move { answer(&tasks.requeue(&id).await?) })
+        self.calls.run(call, &self.tasks, &args, |tasks, id: String| async move {
+            answer(&tasks.requeue(&id).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn requeue_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, filter: FilterArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, filter: FilterArgs| async move {
             answer(&tasks.requeue_many(filter.filter()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn discard(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, id: String| async move { answer(&tasks.discard(&id).await?) })
+        self.calls.run(call, &self.tasks, &args, |tasks, id: String| async move {
+            answer(&tasks.discard(&id).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn pause(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, task_type: Option<String>| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, task_type: Option<String>| async move {
             answer(&tasks.pause(task_type.as_deref()).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn unpause(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, task_type: Option<String>| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, task_type: Option<String>| async move {
             answer(&tasks.unpause(task_type.as_deref()).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn add_dependency(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, EdgeArgs { dependent, on }| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, EdgeArgs { dependent, on }| async move {
             answer(&tasks.add_dependency(&dependent, on.dependency()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn get(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, id: String| async move { answer(&tasks.get(&id).await?) })
+        self.calls.run(
+            call,
+            &self.tasks,
+            &args,
+            |tasks, id: String| async move { answer(&tasks.get(&id).await?) },
+        )
     }
 
     #[napi(catch_unwind)]
     pub fn wait_for(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, wait: WaitArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, wait: WaitArgs| async move {
             let timeout = maybe_millis("timeoutMs", wait.timeout_ms)?.unwrap_or(Duration::MAX);
             answer(&tasks.wait_for(&wait.task, timeout).await?)
         })
@@ -453,7 +457,7 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn get_many(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, ids: Vec<String>| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, ids: Vec<String>| async move {
             let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
             answer(&tasks.get_many(&ids).await?)
         })
@@ -461,30 +465,34 @@ impl Tasks {
 
     #[napi(catch_unwind)]
     pub fn find(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, key: String| async move { answer(&tasks.find(&key).await?) })
+        self.calls.run(call, &self.tasks, &args, |tasks, key: String| async move {
+            answer(&tasks.find(&key).await?)
+        })
     }
 
     #[napi(catch_unwind)]
     pub fn list(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, filter: FilterArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, filter: FilterArgs| async move {
             answer(&tasks.list(filter.filter()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn dead_letters(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, filter: FilterArgs| async move {
+        self.calls.run(call, &self.tasks, &args, |tasks, filter: FilterArgs| async move {
             answer(&tasks.dead_letters(filter.filter()?).await?)
         })
     }
 
     #[napi(catch_unwind)]
     pub fn stats(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, (): ()| async move { answer(&tasks.stats().await?) })
+        self.calls.run(call, &self.tasks, &args, |tasks, (): ()| async move { answer(&tasks.stats().await?) })
     }
 
     #[napi(catch_unwind)]
     pub fn explain(&self, call: u32, args: String) -> Now {
-        self.run(call, args, |tasks, id: String| async move { answer(&tasks.explain(&id).await?) })
+        self.calls.run(call, &self.tasks, &args, |tasks, id: String| async move {
+            answer(&tasks.explain(&id).await?)
+        })
     }
 }
