@@ -2,7 +2,7 @@
 
 use crate::{
     output::{Done, say, say_all, say_json, table, text, whole},
-    text::{clean, now, utc},
+    text::{clean, utc},
 };
 use kurultai_core::{
     Error, Kurultai,
@@ -44,7 +44,7 @@ impl Command {
             Command::List { agent } => {
                 let all = keys.list(agent.as_deref()).await?;
                 if json {
-                    return say_json(&all.iter().map(shown).collect::<Vec<_>>());
+                    return say_json(&all);
                 }
                 if all.is_empty() { say("no key is known") } else { say_all(&listed(&all)) }
             }
@@ -59,12 +59,12 @@ impl Command {
                 secret.write(&path)?;
                 let key = keys.add(&agent, &secret.public_key().to_string()).await?;
                 if json {
-                    return say_json(&shown(&key));
+                    return say_json(&key);
                 }
                 say(format!(
                     "{}  {}, in {}",
                     clean(&key.key_id),
-                    key.state_at(now()),
+                    key.state,
                     clean(&path.display().to_string())
                 ))
             }
@@ -75,32 +75,14 @@ impl Command {
                     Err(_) => Ed25519Key::read(&key)?.public_key(),
                 };
                 let key = keys.add(&agent, &public.to_string()).await?;
-                if json {
-                    say_json(&shown(&key))
-                } else {
-                    say(format!("{}  {}", clean(&key.key_id), key.state_at(now())))
-                }
+                if json { say_json(&key) } else { say(format!("{}  {}", clean(&key.key_id), key.state)) }
             }
             Command::Revoke { agent, key_id, reason } => {
                 let key = keys.revoke(&agent, &key_id, &reason).await?;
-                if json { say_json(&shown(&key)) } else { say(format!("{} is revoked", clean(&key.key_id))) }
+                if json { say_json(&key) } else { say(format!("{} is revoked", clean(&key.key_id))) }
             }
         }
     }
-}
-
-fn shown(key: &AgentKey) -> serde_json::Value {
-    serde_json::json!({
-        "agent_id": key.agent_id,
-        "key_id": key.key_id,
-        "algorithm": key.algorithm,
-        "state": key.state_at(now()),
-        "created_at": key.created_at,
-        "activated_at": key.activated_at,
-        "expires_at": key.expires_at,
-        "public_key": key.public_key.as_ref().map(ToString::to_string),
-        "reason": key.reason,
-    })
 }
 
 fn listed(keys: &[AgentKey]) -> Vec<String> {
@@ -108,7 +90,7 @@ fn listed(keys: &[AgentKey]) -> Vec<String> {
         vec![
             key.agent_id.clone(),
             key.key_id.clone(),
-            key.state_at(now()).to_string(),
+            key.state.to_string(),
             utc(key.expires_at),
             key.reason.clone().unwrap_or_default(),
         ]

@@ -4,19 +4,19 @@ mod fetch;
 mod keys;
 mod put;
 mod read;
+mod refused;
 mod settle;
 mod shift;
 
 pub(super) use shift::shift;
 
-use super::{events, store::SqliteStore, tx::Tx};
+use super::store::SqliteStore;
 use crate::{
-    clock::{Micros, micros},
+    clock::micros,
     error::Result,
-    messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*, rules},
+    messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*},
 };
 use async_trait::async_trait;
-use rusqlite::params;
 use std::time::Duration;
 
 #[async_trait]
@@ -46,33 +46,12 @@ impl Mailbox for SqliteStore {
     }
 
     async fn forget(&self, after: Duration, limit: usize) -> Result<usize> {
-        self.write(move |tx| forget(tx, tx.now.saturating_sub(micros(after)), limit)).await
+        self.write(move |tx| settle::forget(tx, tx.now.saturating_sub(micros(after)), limit)).await
     }
 
     async fn refused(&self, refusal: Refusal) -> Result<u64> {
-        self.write(move |tx| refused(tx, &refusal)).await
+        self.write(move |tx| refused::refused(tx, &refusal)).await
     }
-}
-
-fn forget(tx: &Tx<'_>, before: Micros, limit: usize) -> Result<usize> {
-    let sql = "delete from refusal where ns = ?1 and (minute, sender, code) in
-        (select minute, sender, code from refusal where ns = ?1 and minute < ?2 limit ?3)";
-    tx.run(sql, params![tx.ns, before / rules::MINUTE, limit as i64])?;
-    let sql = "delete from message where n in
-        (select n from message where ns = ?1 and visible_at is null and expires_at < ?2 limit ?3)";
-    tx.run(sql, params![tx.ns, before, limit as i64])
-}
-
-fn refused(tx: &Tx<'_>, Refusal { sender, code, hash }: &Refusal) -> Result<u64> {
-    let sql = "insert into refusal(ns, minute, sender, code, count, first) values(?1, ?2, ?3, ?4, 1, ?5)
-        on conflict do update set count = count + 1 returning count";
-    let count: Option<i64> =
-        tx.one(sql, params![tx.ns, tx.now / rules::MINUTE, sender, code, hash], |row| row.get(0))?;
-    let count = count.unwrap_or_default().unsigned_abs();
-    if count == rules::MANY_REFUSALS {
-        events::append_one(tx, "alert.raised", None, None, Some(rules::forgeries(sender, code)))?;
-    }
-    Ok(count)
 }
 
 #[async_trait]

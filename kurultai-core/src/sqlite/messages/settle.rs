@@ -1,6 +1,7 @@
 //! Deliveries end.
 
 use crate::{
+    clock::Micros,
     error::Result,
     messages::{
         contract::{Settle, Settled},
@@ -81,4 +82,15 @@ pub(super) fn sweep(tx: &Tx<'_>, limit: usize) -> Result<usize> {
         apply(tx, left, &rules::spent())?;
     }
     Ok(expired.len() + spent.len())
+}
+
+/// Removes what has left its inbox and whose time was over before, and refusals that are as old. Returns how many messages
+/// those were.
+pub(super) fn forget(tx: &Tx<'_>, before: Micros, limit: usize) -> Result<usize> {
+    let sql = "delete from refusal where ns = ?1 and (minute, sender, code) in
+        (select minute, sender, code from refusal where ns = ?1 and minute < ?2 limit ?3)";
+    tx.run(sql, params![tx.ns, before / rules::MINUTE, limit as i64])?;
+    let sql = "delete from message where n in
+        (select n from message where ns = ?1 and visible_at is null and expires_at < ?2 limit ?3)";
+    tx.run(sql, params![tx.ns, before, limit as i64])
 }
