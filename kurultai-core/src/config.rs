@@ -8,7 +8,7 @@ use crate::{
     tasks::RetryPolicy,
 };
 use percent_encoding::percent_decode_str;
-use std::{env, ffi::OsString, fmt, path::PathBuf, time::Duration};
+use std::{env, ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 /// How a team's store is opened. `Config::new(url)` has every default.
 #[derive(Debug, Clone)]
@@ -214,25 +214,32 @@ fn set(name: &str) -> Result<Option<String>> {
     }
 }
 
+/// The longest time from one heartbeat to the next: a day.
+pub const LONGEST_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(86_400);
+
 /// How often an agent says that its process runs: HEARTBEAT_INTERVAL in seconds, or else AGENT_HEARTBEAT_SECONDS;
 /// 30 s where neither is set. Fails with `config.env`.
 pub fn heartbeat_interval() -> Result<Duration> {
-    let seconds = number("HEARTBEAT_INTERVAL", number("AGENT_HEARTBEAT_SECONDS", 30)?)?;
-    if seconds == 0 {
-        return Err(environment(
-            "HEARTBEAT_INTERVAL is 0; allowed: a whole number of seconds from 1".to_owned(),
-        ));
+    for name in ["HEARTBEAT_INTERVAL", "AGENT_HEARTBEAT_SECONDS"] {
+        if let Some(seconds) = whole(name, 1..=LONGEST_HEARTBEAT_INTERVAL.as_secs())? {
+            return Ok(Duration::from_secs(seconds));
+        }
     }
-    Ok(Duration::from_secs(seconds))
+    Ok(Duration::from_secs(30))
 }
 
 /// A whole number from the environment; an empty variable is not set. Fails with `config.env`.
 pub fn number(name: &str, default: u64) -> Result<u64> {
-    let Some(text) = set(name)? else { return Ok(default) };
-    text.trim().parse::<u32>().map(u64::from).map_err(|_| {
-        let most = u32::MAX;
+    Ok(whole(name, 0..=u32::MAX.into())?.unwrap_or(default))
+}
+
+fn whole(name: &str, allowed: RangeInclusive<u64>) -> Result<Option<u64>> {
+    let Some(text) = set(name)? else { return Ok(None) };
+    let number = text.trim().parse().ok().filter(|number| allowed.contains(number));
+    number.map(Some).ok_or_else(|| {
+        let (least, most) = (allowed.start(), allowed.end());
         environment(format!(
-            "the environment variable {name} is {text:?}; allowed: a whole number from 0 to {most}"
+            "the environment variable {name} is {text:?}; allowed: a whole number from {least} to {most}"
         ))
     })
 }

@@ -12,17 +12,12 @@ use breaker::{Breaker, Failed};
 use kurultai_core::{Error, Kind, Kurultai, Result, agents::council, clock::monotonic, config, ids};
 use std::{
     collections::HashSet,
-    env,
     fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 use tokio::time::sleep;
-
-/// The time from one beat to the next where nobody says it, and the longest.
-const INTERVAL: Duration = Duration::from_secs(30);
-const LONGEST: Duration = Duration::from_secs(86_400);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Heartbeat {
@@ -44,26 +39,14 @@ pub(crate) struct Heartbeat {
 /// A bare number is seconds, as the variables have it.
 fn interval(text: &str) -> Result<Duration> {
     let interval = text.parse().map(Duration::from_secs).or_else(|_| duration(text));
-    interval.ok().filter(|interval| !interval.is_zero() && *interval <= LONGEST).ok_or_else(|| {
-        invalid(format!(
-            "--interval is {text:?}; allowed: more than zero and at most a day, as 30, 500ms, 5m or 2h"
-        ))
-    })
-}
-
-/// As the environment has it.
-fn usual_interval() -> Result<Duration> {
-    let set = |name| env::var_os(name).filter(|text| !text.is_empty()).map(|text| (name, text));
-    let Some((name, text)) = set("HEARTBEAT_INTERVAL").or_else(|| set("AGENT_HEARTBEAT_SECONDS")) else {
-        return Ok(INTERVAL);
-    };
-    let text = text.to_string_lossy();
-    let seconds = text.trim().parse().ok().filter(|seconds| (1..=LONGEST.as_secs()).contains(seconds));
-    seconds.map(Duration::from_secs).ok_or_else(|| {
-        let allowed = format!("a whole number of seconds from 1 to {}", LONGEST.as_secs());
-        let message = format!("the environment variable {name} is {text:?}; allowed: {allowed}");
-        Error::new(Kind::Config, "config.env", message)
-    })
+    interval
+        .ok()
+        .filter(|interval| !interval.is_zero() && *interval <= config::LONGEST_HEARTBEAT_INTERVAL)
+        .ok_or_else(|| {
+            invalid(format!(
+                "--interval is {text:?}; allowed: more than zero and at most a day, as 30, 500ms, 5m or 2h"
+            ))
+        })
 }
 
 /// Each agent once, under the first name that is given.
@@ -84,7 +67,7 @@ impl Heartbeat {
         let store = place.config().map_err(misconfigured)?;
         let interval = match self.interval {
             Some(text) => interval(&text)?,
-            None => usual_interval()?,
+            None => config::heartbeat_interval()?,
         };
         let agents = match self.preset {
             Some(_) => council().into_iter().filter_map(|agent| agent.display_name).collect(),
