@@ -14,6 +14,7 @@ mod plan;
 mod service;
 mod status;
 mod stdin;
+mod stop;
 mod tasks;
 mod text;
 mod verify;
@@ -75,6 +76,13 @@ enum Command {
     Watch(watch::Watch),
     /// Speak for agents that have no worker of ours, until the process is asked to end
     Heartbeat(heartbeat::Heartbeat),
+    /// The emergency stop: give out nothing, and ask every holder to cancel
+    ///
+    /// What is held ends cancelled when its holder gives it back or fails, or when its lease runs out; what is completed
+    /// before the holder has heard of it stays completed.
+    Stop(stop::Stop),
+    /// Give out tasks again after a stop; what was cancelled stays so
+    Start,
     /// Add, claim, finish and look at tasks
     #[command(subcommand)]
     Tasks(Box<tasks::Command>),
@@ -152,6 +160,8 @@ async fn run(mut cli: Cli) -> Done {
     let kurultai = Kurultai::open_with(config).await?;
     let done = match cli.command {
         Command::Status(status) => status.run(&kurultai, place.json).await,
+        Command::Stop(stop) => stop.run(&kurultai, place.json).await,
+        Command::Start => stop::start(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
         Command::Messages(command) => command.run(&kurultai, place.json).await,

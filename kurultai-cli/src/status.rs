@@ -8,7 +8,7 @@ use crate::{
 };
 use kurultai_core::{
     Kurultai,
-    tasks::{Filter, Stats, Status as TaskStatus, Task},
+    tasks::{EmergencyStop, Filter, Stats, Status as TaskStatus, Task},
 };
 use serde::Serialize;
 use std::{io::IsTerminal, time::Duration};
@@ -106,7 +106,9 @@ pub(crate) fn numbers(stats: &Stats) -> Vec<String> {
         lines
             .push(format!("expired {} in the last day: nobody claimed them in time", stats.expired_last_day));
     }
-    if !stats.paused.is_empty() {
+    if let Some(EmergencyStop { reason, at }) = &stats.stopped {
+        lines.push(format!("STOPPED since {}: {}", utc(*at), clean(reason)));
+    } else if !stats.paused.is_empty() {
         let everything = stats.paused.iter().any(String::is_empty);
         let types: Vec<String> = stats.paused.iter().filter(|p| !p.is_empty()).map(|p| clean(p)).collect();
         let what = if everything { "EVERYTHING".to_owned() } else { types.join(", ") };

@@ -108,6 +108,30 @@ fn many_tasks_are_cancelled_and_requeued() {
 }
 
 #[test]
+fn an_emergency_stop_asks_every_holder_and_is_lifted() {
+    let shell = Shell::new();
+    shell.out(&["agents", "register", "sh-1"]);
+    for _ in 0..3 {
+        shell.out(&["tasks", "enqueue", "deploy"]);
+    }
+    let claimed = shell.out(&["tasks", "claim", "sh-1", "--max", "2"]);
+    let lease = claimed.lines().find_map(|line| line.strip_prefix("LEASE ")).expect("a lease");
+    assert_eq!(shell.error(&["stop"]), (2, "input.usage".to_owned()));
+    let said = shell.out(&["stop", "--reason", "the bill is on fire"]);
+    assert_eq!(said, "everything is stopped, and 2 holders asked to cancel: the bill is on fire\n");
+    assert_eq!(shell.json(&["stop", "--reason", "again"])["asked"], 0);
+    assert_eq!(shell.json(&["tasks", "stats"])["stopped"]["reason"], "the bill is on fire");
+    let status = shell.out(&["status"]);
+    let shown = |line: &str| line.starts_with("STOPPED since ") && line.ends_with(": the bill is on fire");
+    assert!(status.lines().any(shown), "{status}");
+    assert_eq!(shell.json(&["tasks", "extend", lease])["signal"], "cancel");
+    assert_eq!(shell.json(&["tasks", "release", lease])["status"], "cancelled");
+    assert_eq!(shell.out(&["tasks", "claim", "sh-1"]), "nothing to claim\n");
+    assert_eq!(shell.out(&["start"]), "tasks are given out again\n");
+    assert_eq!(shell.json(&["tasks", "claim", "sh-1"]).as_array().map(Vec::len), Some(1));
+}
+
+#[test]
 fn namespaces_are_listed_and_deleted() {
     let shell = Shell::new();
     shell.out(&["tasks", "enqueue", "x", "--namespace", "tenant"]);

@@ -431,6 +431,23 @@ impl Tasks {
     }
 
     #[napi(catch_unwind)]
+    pub fn stop_all(&self, call: u32, args: String) -> Now {
+        self.calls.run(call, &self.tasks, &args, |tasks, reason: String| async move {
+            answer(&tasks.stop_all(&reason).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn start_all(&self, call: u32, args: String) -> Now {
+        self.calls.run(
+            call,
+            &self.tasks,
+            &args,
+            |tasks, (): ()| async move { answer(&tasks.start_all().await?) },
+        )
+    }
+
+    #[napi(catch_unwind)]
     pub fn add_dependency(&self, call: u32, args: String) -> Now {
         self.calls.run(call, &self.tasks, &args, |tasks, EdgeArgs { dependent, on }| async move {
             answer(&tasks.add_dependency(&dependent, on.dependency()?).await?)

@@ -12,9 +12,9 @@ use kurultai_core::{
         Signer, Unread, token::Token,
     },
     tasks::{
-        Adoption, Claimed, DependencyType, Enqueued, Explanation, Extended, FailureKind, Finding,
-        FindingKind, Finished, Lease, Page, Percentiles, Prerequisite, Priority, Reason, Signal, Stats,
-        Status, Task, TaskError, Usage,
+        Adoption, Claimed, DependencyType, EmergencyStop, Enqueued, Explanation, Extended, FailureKind,
+        Finding, FindingKind, Finished, Lease, Page, Percentiles, Prerequisite, Priority, Reason, Signal,
+        Stats, Status, Task, TaskError, Usage,
     },
 };
 use serde::de::IgnoredAny;
@@ -142,8 +142,9 @@ wire!(Task {
 wire!(Stats {
     by_status => "byStatus", oldest_pending_seconds => "oldestPendingSeconds", wait_seconds => "waitSeconds",
     run_seconds => "runSeconds", expired_last_day => "expiredLastDay",
-    paused => "paused",
+    paused => "paused", stopped => "stopped",
 });
+wire!(EmergencyStop { reason => "reason", at => "at" });
 wire!(Adoption {
     dry_run => "dryRun", tasks => "tasks", agents => "agents", by_status => "byStatus", findings => "findings",
 });

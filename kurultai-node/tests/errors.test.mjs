@@ -263,7 +263,7 @@ cases('every operation throws its failure, also where it answers nothing', async
     completeMany: [[[task, null]]], progress: [task, 0.5], renew: [task, { progress: 0.5 }], addDependency: [task, other],
     cancelMany: [{ type: 'x' }], requeueMany: [{ type: 'x' }], update: [task, { title: 'x' }],
     reprioritize: [task, { priority: 'P0' }], assign: [task, null], find: ['x'],
-    pause: ['x'], unpause: ['x'], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
+    pause: ['x'], unpause: ['x'], stopAll: ['x'], startAll: [], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
     registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
   }
   const ofAgents = { list: [], health: [], watch: [], update: ['temujin', {}] }

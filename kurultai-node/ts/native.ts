@@ -20,7 +20,7 @@ type Operation = (call: number, args: string) => Now
 export interface NativeTasks extends Record<
   | 'enqueue' | 'enqueueMany' | 'claim' | 'finish' | 'finishMany' | 'renew' | 'cancel' | 'cancelMany' | 'update'
   | 'reprioritize' | 'assign' | 'suspend' | 'resume' | 'requeue' | 'requeueMany' | 'discard'
-  | 'pause' | 'unpause' | 'addDependency' | 'get' | 'waitFor' | 'getMany' | 'find' | 'list' | 'deadLetters' | 'stats' | 'explain',
+  | 'pause' | 'unpause' | 'stopAll' | 'startAll' | 'addDependency' | 'get' | 'waitFor' | 'getMany' | 'find' | 'list' | 'deadLetters' | 'stats' | 'explain',
   Operation> {}
 
 export interface NativeAgents extends Record<

@@ -162,6 +162,7 @@ export function finishedList(outcome: Outcome): readonly Each<Finished>[] {
 
 export function stats(outcome: Outcome): Stats {
   const raw = value(outcome)
+  if (raw.stopped) raw.stopped.at = date(raw.stopped.at)
   for (const part of Object.values(raw)) Object.freeze(part)
   return Object.freeze(raw)
 }

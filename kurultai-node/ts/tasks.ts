@@ -266,14 +266,37 @@ export class Tasks<M extends object = AnyTasks> {
     return results.simple(await this.#call('discard', encodeId(task), options.signal))
   }
 
-  /** Stops giving out a task type, or with null every task: the emergency stop. Holders see it at their next `extend`. */
+  /**
+   * Stops giving out a task type, or with null every task. Holders see it at their next `extend` and go on; who wants
+   * them to stop as well calls `stopAll`.
+   */
   async pause(type: string | null = null, options: Waits = {}): Promise<void> {
     results.nothing(await this.#call('pause', encodeType(type), options.signal))
   }
 
-  /** Ends a pause of the same type. */
+  /** Ends a pause of the same type; that of everything ends a stop too, as `startAll` does. */
   async unpause(type: string | null = null, options: Waits = {}): Promise<void> {
     results.nothing(await this.#call('unpause', encodeType(type), options.signal))
+  }
+
+  /**
+   * The emergency stop: from now on nothing is given out, and every holder is asked to cancel. What is held ends
+   * `cancelled` when its holder gives it back or fails, or when its lease runs out; what is completed before the holder
+   * has heard of it stays completed. An agent's handlers hear of it within a second or two, with the reason (1 to 1,000
+   * characters); other holders when they renew their lease. Returns how many holders it has asked; those that were asked
+   * before are not asked again, and a stop that is there already keeps its reason. Events: `tasks.stopped`, and
+   * `task.cancel_requested` for each task. Errors: `input.invalid`. Aborting it may leave holders unasked: repeat it.
+   */
+  async stopAll(reason: string, options: Waits = {}): Promise<number> {
+    return results.simple(await this.#call('stopAll', encode(textOf('reason', reason), 'reason'), options.signal))
+  }
+
+  /**
+   * Gives out tasks again after `stopAll`, or after a pause of everything; types that are paused by themselves stay so.
+   * What was cancelled stays cancelled: `requeueMany` brings it back. Event: `tasks.started`, where there was a stop.
+   */
+  async startAll(options: Waits = {}): Promise<void> {
+    results.nothing(await this.#call('startAll', 'null', options.signal))
   }
 
   /**

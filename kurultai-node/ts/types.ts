@@ -322,6 +322,16 @@ export interface Stats {
   readonly expiredLastDay: number
   /** Paused task types; an empty name stands for the whole namespace. */
   readonly paused: readonly string[]
+  /** The emergency stop, where there is one: then the whole namespace is paused. */
+  readonly stopped: EmergencyStop | null
+}
+
+/** An emergency stop. */
+export interface EmergencyStop {
+  /** Why, for people. */
+  readonly reason: string
+  /** Since when. */
+  readonly at: Date
 }
 
 /** What to take over; every field that is given must match. The default is every task and agent without a namespace. */

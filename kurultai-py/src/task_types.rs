@@ -132,7 +132,12 @@ impl Answer for tasks::Page {
 
 view! {
     /// How many tasks stand where, and how long they wait and run.
-    Stats of tasks::Stats { by_status, oldest_pending_seconds, wait_seconds, run_seconds, expired_last_day, paused }
+    Stats of tasks::Stats { by_status, oldest_pending_seconds, wait_seconds, run_seconds, expired_last_day, paused, stopped }
+}
+
+view! {
+    /// An emergency stop: why, and since when.
+    EmergencyStop of tasks::EmergencyStop { reason, at }
 }
 
 view! {
@@ -250,6 +255,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Extended>()?;
     module.add_class::<Page>()?;
     module.add_class::<Stats>()?;
+    module.add_class::<EmergencyStop>()?;
     module.add_class::<Percentiles>()?;
     module.add_class::<Adoption>()?;
     module.add_class::<Finding>()?;

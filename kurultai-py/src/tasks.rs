@@ -236,6 +236,14 @@ impl Tasks {
         op!(self, tasks => tasks.unpause(r#type.as_deref()))
     }
 
+    fn stop_all(&self, reason: String) -> Op {
+        op!(self, tasks => tasks.stop_all(&reason))
+    }
+
+    fn start_all(&self) -> Op {
+        op!(self, tasks => tasks.start_all())
+    }
+
     fn add_dependency(&self, task: TaskId, on: &Bound<'_, PyAny>) -> PyResult<Op> {
         let dependency = new_task::dependency(on)?;
         Ok(op!(self, tasks => tasks.add_dependency(&task.0, dependency)))

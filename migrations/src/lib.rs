@@ -7,6 +7,7 @@ pub type Step = (u32, &'static str, &'static str);
 pub const SQLITE: &[Step] = &[
     (1, "tasks", include_str!("../sqlite/0001_tasks.sql")),
     (2, "messages", include_str!("../sqlite/0002_messages.sql")),
+    (5, "alerts", include_str!("../sqlite/0005_alerts.sql")),
 ];
 
 pub const NEO4J: &[Step] = &[

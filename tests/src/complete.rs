@@ -11,10 +11,11 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 7] = [
+const HANDLES: [(&str, &str); 8] = [
     ("Kurultai", "kurultai.rs"),
     ("Kurultai", "verify.rs"),
     ("Tasks", "tasks/handle.rs"),
+    ("Tasks", "tasks/stop.rs"),
     ("Agents", "agents/handle.rs"),
     ("Events", "events/handle.rs"),
     ("Messages", "messages/handle.rs"),

@@ -150,6 +150,8 @@ async fn a_handle_whose_namespace_is_gone_is_told_so(team: Team) {
             code(b.tasks().complete(&held.lease, json!(1)).await),
             code(b.tasks().extend(&held.lease, Duration::from_secs(60)).await),
             code(b.tasks().pause(Some("x")).await),
+            code(b.tasks().stop_all("x").await),
+            code(b.tasks().start_all().await),
             code(b.tasks().stats().await),
             code(b.agents().register(NewAgent::new("jochi")).await),
             code(b.agents().beat("temujin").await),
@@ -160,7 +162,7 @@ async fn a_handle_whose_namespace_is_gone_is_told_so(team: Team) {
             code(b.agents().deregister("temujin", true).await),
             code(b.events().read(EventFilter::default()).await),
         ];
-        assert_eq!(told, ["store.namespace_missing"; 15], "remade {remade}");
+        assert_eq!(told, ["store.namespace_missing"; 17], "remade {remade}");
         assert_eq!(code(b.tasks().cancel(&held.id, None).await), "task.not_found");
         if let Some(anew) = anew {
             assert_eq!(anew.events().last_seq().await.unwrap(), 0, "nothing of it came here");

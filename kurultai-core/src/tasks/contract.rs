@@ -72,6 +72,13 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// Stops or starts giving out a task type; an empty type is the whole namespace.
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()>;
 
+    /// Pauses the whole namespace for this reason, and asks the holders of at most `limit` tasks to cancel whom nobody
+    /// has asked, in one transaction; returns how many. A stop that is there already keeps its reason and its event.
+    async fn stop(&self, reason: &str, limit: usize) -> Result<usize>;
+
+    /// Ends the pause of the whole namespace, with an event where it was a stop.
+    async fn start(&self) -> Result<()>;
+
     /// The paused types, in order; an empty one is the whole namespace.
     async fn paused(&self) -> Result<Vec<String>>;
 
@@ -337,9 +344,13 @@ impl Change {
             let until = self.run_at.map(time);
             return Some(serde_json::json!({"until": until, "snoozes": self.snoozes}).to_string());
         }
-        let reason = self.reason.as_ref()?;
-        Some(serde_json::json!({"attempt": self.attempts, "reason": reason}).to_string())
+        Some(told_why(self.attempts, self.reason.as_ref()?))
     }
+}
+
+/// What an event of an attempt tells that has a reason.
+pub(crate) fn told_why(attempt: u32, reason: &str) -> String {
+    serde_json::json!({"attempt": attempt, "reason": reason}).to_string()
 }
 
 /// What became of changes.

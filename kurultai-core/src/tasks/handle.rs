@@ -36,7 +36,7 @@ use tracing::instrument;
 /// The queue of one team. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tasks {
-    queue: Arc<dyn TaskQueue>,
+    pub(super) queue: Arc<dyn TaskQueue>,
     /// Who could claim what is explained.
     agents: Arc<dyn HeartbeatWriter>,
     /// Who waits for a task's end hears of it here.
@@ -45,7 +45,7 @@ pub struct Tasks {
     pace: Arc<Pace>,
     hot: Arc<Hot>,
     settling: Settling,
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
 }
 
 impl Tasks {
@@ -366,14 +366,15 @@ impl Tasks {
         self.settling.update(id, &update, told).await
     }
 
-    /// Stops giving out a task type, or with `None` every task: the emergency stop. Holders see it at their next
-    /// `extend`.
+    /// Stops giving out a task type, or with `None` every task. Holders see it at their next `extend` and go on; who
+    /// wants them to stop as well calls [`stop_all`](Self::stop_all).
     #[instrument(level = "debug", skip(self))]
     pub async fn pause(&self, task_type: Option<&str>) -> Result<()> {
         self.set_paused(task_type, true).await
     }
 
-    /// Gives out a task type, or with `None` every task, again.
+    /// Gives out a task type, or with `None` every task, again; that ends a stop too, as
+    /// [`start_all`](Self::start_all) does.
     #[instrument(level = "debug", skip(self))]
     pub async fn unpause(&self, task_type: Option<&str>) -> Result<()> {
         self.set_paused(task_type, false).await

@@ -3,7 +3,7 @@
 //! Read in this order: `types`, `new_task` and `requests`, [`contract`] (what a store does), `handle` (what users call), then the pure
 //! rules: `check` (is the call sound), `admit` (may it be enqueued), `order` (who gets what), `rules` (next states),
 //! `explain` (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
-//! `many` (one action on many tasks), `update` (what people change of a task),
+//! `many` (one action on many tasks), `stop` (the emergency stop), `update` (what people change of a task),
 //! `upkeep` (the background).
 
 pub(crate) mod admit;
@@ -21,6 +21,7 @@ mod progress;
 mod requests;
 pub(crate) mod rules;
 mod settle;
+mod stop;
 mod types;
 pub(crate) mod update;
 mod upkeep;

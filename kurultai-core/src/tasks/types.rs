@@ -512,6 +512,17 @@ pub struct Stats {
     pub expired_last_day: u64,
     /// Paused task types; an empty name stands for the whole namespace.
     pub paused: Vec<String>,
+    /// The emergency stop, where there is one: then the whole namespace is paused.
+    pub stopped: Option<EmergencyStop>,
+}
+
+/// An emergency stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EmergencyStop {
+    /// Why, for people.
+    pub reason: String,
+    /// Since when.
+    pub at: DateTime<Utc>,
 }
 
 /// Spans in seconds.

@@ -46,7 +46,7 @@ _Default = Callable[[Any], Any]
 _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
-    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "Enqueued", "Event", "EventPage", "Events",
+    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "Job", "Jobs", "Keys", "Kurultai", "Lease",
     "ManualClock", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy",
     "Sent", "Settled", "Signer", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "__version__", "council", "emit", "fold",
@@ -272,6 +272,8 @@ class Tasks:
     def discard(self, task: TaskLike) -> Awaitable[Status]: ...
     def pause(self, type: str | None) -> Awaitable[None]: ...
     def unpause(self, type: str | None) -> Awaitable[None]: ...
+    def stop_all(self, reason: str) -> Awaitable[int]: ...
+    def start_all(self) -> Awaitable[None]: ...
     def add_dependency(self, task: TaskLike, on: TaskLike | Dependency | DependencyFields) -> Awaitable[None]: ...
     def get(self, task: TaskLike) -> Awaitable[Task]: ...
     def wait_for(self, task: TaskLike, timeout: Duration) -> Awaitable[Task]: ...
@@ -520,6 +522,13 @@ class Stats(_Unhashable):
     run_seconds: Final[Percentiles]
     expired_last_day: Final[int]
     paused: Final[list[str]]
+    stopped: Final[EmergencyStop | None]
+
+@final
+class EmergencyStop(_Unhashable):
+    """An emergency stop: why, and since when."""
+    reason: Final[str]
+    at: Final[datetime]
 
 @final
 class NamespaceInfo(_Unhashable):

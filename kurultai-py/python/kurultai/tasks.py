@@ -517,8 +517,8 @@ class Tasks:
         return await self._native.discard(task)
 
     async def pause(self, type: str | None = None) -> None:
-        """Stops giving out a task type, or with None every task: the emergency stop. Holders see it at their next
-        ``extend``. Errors: ``input.invalid``.
+        """Stops giving out a task type, or with None every task. Holders see it at their next ``extend`` and go on; who
+        wants them to stop as well calls ``stop_all``. Errors: ``input.invalid``.
 
         >>> await k.tasks.pause("deploy")
         >>> (await k.tasks.stats()).paused
@@ -527,12 +527,48 @@ class Tasks:
         await self._native.pause(type)
 
     async def unpause(self, type: str | None = None) -> None:
-        """Ends ``pause``. Errors: ``input.invalid``.
+        """Ends ``pause``; without a type it ends a stop too, as ``start_all`` does. Errors: ``input.invalid``.
 
         >>> await k.tasks.pause()
         >>> await k.tasks.unpause()
         """
         await self._native.unpause(type)
+
+    async def stop_all(self, reason: str) -> int:
+        """The emergency stop: from now on nothing is given out, and every holder is asked to cancel. What is held ends
+        ``cancelled`` when its holder gives it back or fails, or when its lease runs out; what is completed before the
+        holder has heard of it stays completed. An agent's handlers hear of it within a second or two, with the
+        ``reason`` (1 to 1,000 characters); other holders when they renew their lease. Returns how many holders it has
+        asked; those that were asked before are not asked again, and a stop that is there already keeps its reason.
+
+        Events: ``tasks.stopped``, and ``task.cancel_requested`` for each task. Errors: ``input.invalid``. A cancelled call
+        may leave holders unasked: repeat it.
+
+        >>> await k.agents.register("temujin")
+        >>> added = await k.tasks.enqueue_many([{"type": "deploy"}, {"type": "deploy"}])
+        >>> [held] = await k.tasks.claim("temujin")
+        >>> await k.tasks.stop_all("the bill is on fire")
+        1
+        >>> await k.tasks.claim("temujin"), (await k.tasks.extend(held)).signal
+        ([], 'cancel')
+        >>> (await k.tasks.stats()).stopped.reason
+        'the bill is on fire'
+        >>> (await k.tasks.release(held)).status
+        'cancelled'
+        """
+        return await self._native.stop_all(reason)
+
+    async def start_all(self) -> None:
+        """Gives out tasks again after ``stop_all``, or after a pause of everything; types that are paused by themselves
+        stay so. What was cancelled stays cancelled: ``requeue_many`` brings it back. Event: ``tasks.started``, where
+        there was a stop.
+
+        >>> asked = await k.tasks.stop_all("a drill")
+        >>> await k.tasks.start_all()
+        >>> print((await k.tasks.stats()).stopped)
+        None
+        """
+        await self._native.start_all()
 
     async def add_dependency(self, task: TaskLike, on: Union[TaskLike, Dependency, DependencyFields]) -> None:
         """Lets a task that is there already wait for another, or be fed by it. Errors: ``task.not_found``,
@@ -705,7 +741,7 @@ class Tasks:
         )
 
     async def stats(self) -> Stats:
-        """Counts by status, the oldest task that can be claimed, how long tasks wait and run, what is paused.
+        """Counts by status, the oldest task that can be claimed, how long tasks wait and run, what is paused or stopped.
 
         >>> added = await k.tasks.enqueue("review")
         >>> (await k.tasks.stats()).by_status

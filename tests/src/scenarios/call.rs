@@ -101,6 +101,8 @@ pub(super) async fn call(
         "tasks.discard" => answer(tasks.discard(&args.id("task")).await?),
         "tasks.pause" => answer(tasks.pause(args.take::<String>("type").as_deref()).await?),
         "tasks.unpause" => answer(tasks.unpause(args.take::<String>("type").as_deref()).await?),
+        "tasks.stop_all" => answer(tasks.stop_all(&args.need::<String>("reason")).await?),
+        "tasks.start_all" => answer(tasks.start_all().await?),
         "tasks.add_dependency" => {
             let on = dependency(args.need("on"));
             answer(tasks.add_dependency(&args.id("task"), on).await?)

@@ -148,6 +148,7 @@ scenarios! {
     registry
     retries
     snoozes
+    stops
     suspended
     times
     updates

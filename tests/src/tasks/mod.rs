@@ -12,6 +12,7 @@ mod many;
 mod progress;
 mod races;
 mod snooze;
+mod stop;
 mod storm;
 mod time;
 mod update;

@@ -13,6 +13,7 @@ mod finish;
 mod insert;
 mod lost;
 mod read;
+mod stop;
 mod update;
 mod upkeep;
 
@@ -33,6 +34,9 @@ const PAUSE: Statement = Statement::locking(concat!(
     lock!(),
     "SET ns.paused = [p IN coalesce(ns.paused, []) WHERE p <> $type] + CASE WHEN $paused THEN [$type] ELSE [] END,
   ns.catalog_seq = ns.catalog_seq + 1
+// Without a pause of everything there is no stop.
+FOREACH (x IN CASE WHEN $type = '' AND NOT $paused THEN [ns] ELSE [] END |
+  SET x.stop_reason = null, x.stopped_at = null)
 RETURN [] AS row"
 ));
 
@@ -115,6 +119,14 @@ impl TaskQueue for Neo4jStore {
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
         let query = self.query(PAUSE).param("type", task_type).param("paused", paused);
         self.one(query).await.map(drop)
+    }
+
+    async fn stop(&self, reason: &str, limit: usize) -> Result<usize> {
+        self.call(stop::stop(self, reason, limit)).await
+    }
+
+    async fn start(&self) -> Result<()> {
+        stop::start(self).await
     }
 
     async fn paused(&self) -> Result<Vec<String>> {

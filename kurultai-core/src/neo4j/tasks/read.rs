@@ -11,8 +11,8 @@ use crate::{
         statement::{Call, Statement},
     },
     tasks::{
-        Filter, OnPrerequisiteFailure, Page, Percentiles, Prerequisite, Priority, RetryPolicy, Stats, Status,
-        Task, WaitFor,
+        EmergencyStop, Filter, OnPrerequisiteFailure, Page, Percentiles, Prerequisite, Priority, RetryPolicy,
+        Stats, Status, Task, WaitFor,
         contract::{ANSWER_BYTES, Due, Facts, Tally},
     },
 };
@@ -283,6 +283,10 @@ pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {
         run_seconds: Percentiles::of(runs),
         expired_last_day: row.next()?,
         paused: row.next()?,
+        stopped: match (row.next()?, row.next()?) {
+            (Some(reason), Some(at)) => Some(EmergencyStop { reason, at }),
+            _ => None,
+        },
     })
 }
 

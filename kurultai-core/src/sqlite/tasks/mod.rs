@@ -14,6 +14,7 @@ mod pause;
 mod pulse;
 mod read;
 mod routes;
+mod stop;
 mod update;
 mod upkeep;
 
@@ -90,6 +91,15 @@ impl TaskQueue for SqliteStore {
     async fn pause(&self, task_type: &str, paused: bool) -> Result<()> {
         let task_type = task_type.to_owned();
         self.write(move |tx| pause::pause(tx, &task_type, paused)).await
+    }
+
+    async fn stop(&self, reason: &str, limit: usize) -> Result<usize> {
+        let reason = reason.to_owned();
+        self.write(move |tx| stop::stop(tx, &reason, limit)).await
+    }
+
+    async fn start(&self) -> Result<()> {
+        self.write(stop::start).await
     }
 
     async fn paused(&self) -> Result<Vec<String>> {

@@ -1,4 +1,4 @@
-use super::{links::links, pause::paused};
+use super::{links::links, pause::paused, stop::stopped};
 use crate::{
     clock::{Micros, duration, time},
     error::Result,
@@ -206,6 +206,7 @@ pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
         run_seconds: Percentiles::of(runs),
         expired_last_day,
         paused: paused(tx)?,
+        stopped: stopped(tx)?,
     })
 }
 

@@ -1,5 +1,6 @@
 MATCH (ns:Namespace {namespace: $ns, made: $made})
-WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused
+WITH now, ns.event_seq AS last, coalesce(ns.paused, []) AS paused,
+  ns.stop_reason AS stop_reason, ns.stopped_at AS stopped_at
 CALL (now) { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, id) WHERE t.namespace = $ns AND t.id > ''
   WITH t.status AS s, count(*) AS tasks, count(CASE WHEN t.status = 'expired'
     AND t.completed_at.epochSeconds > now / 1000000 - 86400 THEN 1 END) AS lately
@@ -20,4 +21,5 @@ CALL (last) { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq)
       - (coalesce(t.run_at, t.created_at).epochSeconds * 1000000 + coalesce(t.run_at, t.created_at).microsecond),
     (t.completed_at.epochSeconds * 1000000 + t.completed_at.microsecond)
       - (t.claimed_at.epochSeconds * 1000000 + t.claimed_at.microsecond)]) AS spans }
-RETURN [by_status, now - (since.epochSeconds * 1000000 + since.microsecond), spans, expired, paused] AS row
+RETURN [by_status, now - (since.epochSeconds * 1000000 + since.microsecond), spans, expired, paused,
+  stop_reason, stopped_at] AS row
