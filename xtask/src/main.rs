@@ -107,8 +107,10 @@ fn test(mut filters: Vec<String>) -> Result<()> {
     if steps.run("build", || run(cargo(tests).arg("--no-run"))).is_some() {
         let server = with_neo4j.then(|| steps.run("neo4j", Server::named_or_new)).flatten();
         if server.is_some() || !with_neo4j {
+            // Both wait more than they compute.
+            let node = Steps::begin("node", node::tests(server.as_ref(), &filters)?);
             python::test(&mut steps, server.as_ref(), &filters);
-            node::test(&mut steps, server.as_ref(), &filters);
+            steps.join(node);
             let mut command = cargo(tests);
             let all = filters.is_empty();
             command.arg("--").args(filters);

@@ -1,6 +1,6 @@
 //! The Node package: built from this tree, tested, type-checked, packed and installed.
 use crate::process::{Result, Steps, cargo, run};
-use crate::server::{Server, beside};
+use crate::server::{Server, URL, beside};
 use crate::{built, root};
 use serde_json::Value;
 use std::fs;
@@ -26,8 +26,19 @@ pub(crate) fn command(args: &[String]) -> Result<()> {
     }
 }
 
+/// [`test`] as a command of its own.
+pub(crate) fn tests(server: Option<&Server>, filters: &[String]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["node", "test"]).args(filters);
+    match server {
+        Some(server) => command.env(URL, server.url()),
+        None => command.env_remove(URL),
+    };
+    Ok(command)
+}
+
 /// What the package promises, on SQLite and, where there is a server, on Neo4j.
-pub(crate) fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String]) {
+fn test(steps: &mut Steps, server: Option<&Server>, filters: &[String]) {
     if steps.run("node build", || build("dev")).is_none() {
         return;
     }

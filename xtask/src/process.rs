@@ -1,6 +1,8 @@
 //! Child processes, and the table of timed steps a long command ends with.
 use std::error::Error;
+use std::io::{Write, stderr, stdout};
 use std::process::Command;
+use std::thread::{JoinHandle, spawn};
 use std::time::Instant;
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
@@ -36,6 +38,27 @@ impl Steps {
         result
     }
 
+    /// A step beside those that follow, until it is [`join`](Self::join)ed: what it prints comes then, in one piece.
+    pub fn begin(name: &'static str, mut command: Command) -> Beside {
+        println!("== {name}: beside what follows");
+        let running = spawn(move || {
+            let start = Instant::now();
+            let output = command.output()?;
+            println!("== {name}");
+            stdout().write_all(&output.stdout)?;
+            stderr().write_all(&output.stderr)?;
+            Ok((start.elapsed().as_secs_f64(), output.status.success()))
+        });
+        Beside { name, running }
+    }
+
+    /// The end of a step that was begun.
+    pub fn join(&mut self, Beside { name, running }: Beside) {
+        let ended = running.join().unwrap_or_else(|_| Err("panicked".into()));
+        let (seconds, ok) = ended.inspect_err(|e| eprintln!("{name}: {e}")).unwrap_or_default();
+        self.0.push((name, seconds, ok));
+    }
+
     /// Prints the table; an error when any step failed.
     pub fn finish(self) -> Result<()> {
         println!("\n{:<10} {:>8}  ok", "step", "seconds");
@@ -45,4 +68,11 @@ impl Steps {
         let failed: Vec<_> = self.0.iter().filter(|row| !row.2).map(|row| row.0).collect();
         if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", ")).into()) }
     }
+}
+
+/// A step that runs beside others.
+#[derive(Debug)]
+pub struct Beside {
+    name: &'static str,
+    running: JoinHandle<Result<(f64, bool)>>,
 }
