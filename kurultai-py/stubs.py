@@ -22,6 +22,7 @@ from . import _client, _context, _native, agents, events, keys, messages, tasks
 from ._client import Retention, TaskDefaults
 from ._context import Stop
 from .errors import KurultaiError
+from .legacy import AgentKey as LegacyKey
 from .types import *
 from .types import DependencyFields, NewAgentFields, NewMessageFields, NewTaskFields, RetryPolicyFields, TaskFields, UsageFields
 '''

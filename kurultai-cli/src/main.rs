@@ -38,6 +38,7 @@ Exit codes:
 
 Durations are a number and a unit: 500ms, 30s, 5m, 2h, 1d.
 A payload, result, checkpoint or error text that is - is read from stdin; 1 MiB at most.
+Secrets come from files, stdin and the environment: AGENT_KEY_<ID>, and KURULTAI_WRAPPING_KEY_FILE or KURULTAI_WRAPPING_KEY.
 Without --url the store is what KURULTAI_URL names, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.";
 
 /// A shared, durable picture for a team of AI agents: who is alive and what must be done.
@@ -151,6 +152,7 @@ async fn run(mut cli: Cli) -> Done {
         Command::Heartbeat(heartbeat) => return heartbeat.run(place).await,
         Command::Watch(watch) => return watch.run(place).await,
         Command::Verify(verify) => return verify.run(place).await,
+        Command::Keys(keys::Command::WrappingKey { path }) => return keys::wrapping_key(&path, place.json),
         _ => {}
     }
     let config = match &cli.command {

@@ -75,11 +75,14 @@ pub(crate) struct Send {
     #[arg(value_parser = stdin::text, allow_negative_numbers = true)]
     body: Option<String>,
     /// The sender's key file
-    #[arg(long, value_name = "FILE", required_unless_present = "key_of")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["key_of", "sender"])]
     key: Option<PathBuf>,
     /// The sender, whose key is in the environment: AGENT_KEY_<ID>
     #[arg(long, value_name = "AGENT", conflicts_with = "key")]
     key_of: Option<String>,
+    /// The sender, whose key the team keeps in its store; needs the wrapping key
+    #[arg(long = "as", value_name = "AGENT", conflicts_with_all = ["key", "key_of"])]
+    sender: Option<String>,
     /// The task that it is about
     #[arg(long, value_name = "ID")]
     task: Option<String>,
@@ -164,6 +167,7 @@ impl Send {
     async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
         let body = self.body.map_or(Ok(Json::default()), Json::text)?;
         let message = NewMessage {
+            sender: self.sender,
             task_id: self.task,
             reply_to: self.reply_to,
             dedupe_key: self.dedupe_key,

@@ -1,6 +1,6 @@
 //! Arguments that are too long for a command line: `-` stands for what stdin holds.
 
-use kurultai_core::json::MAX_BYTES;
+use kurultai_core::{Error, Kind, json::MAX_BYTES, messages::wrap::SecretString};
 use std::io::{self, Read};
 
 /// The argument itself, or stdin's text without the line's end. Read while the arguments are, before anything else
@@ -9,6 +9,15 @@ pub(crate) fn text(argument: &str) -> Result<String, String> {
     if argument != "-" {
         return Ok(argument.to_owned());
     }
+    all()
+}
+
+/// What stdin holds and nobody else is to see.
+pub(crate) fn secret() -> kurultai_core::Result<SecretString> {
+    all().map(Into::into).map_err(|why| Error::new(Kind::Input, "input.invalid", why))
+}
+
+fn all() -> Result<String, String> {
     let mut bytes = Vec::new();
     // One more than is allowed shows that there is more.
     io::stdin()

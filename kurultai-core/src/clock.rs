@@ -1,6 +1,6 @@
 //! Time, in one place. Times are UTC; inside the library they are microseconds since 1970.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, TimeDelta, Utc};
 use std::{
     sync::{
         Arc, LazyLock,
@@ -11,6 +11,15 @@ use std::{
 
 /// Microseconds since 1970, UTC.
 pub type Micros = i64;
+
+/// A time as other programs write it: ISO text, which without an offset is UTC.
+pub(crate) fn read_time(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(zoned) = text.parse::<DateTime<FixedOffset>>() {
+        return Some(zoned.to_utc());
+    }
+    let naive = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
+    naive.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).map(|naive| naive.and_utc())
+}
 
 /// What the stores read for "now". The default is the store's own clock: on SQLite this machine's, on Neo4j
 /// the server's. A manual clock is for tests.

@@ -4,11 +4,11 @@ use crate::{
     check,
     clock::Clock,
     error::{Error, Kind, Result},
-    messages::Identity,
+    messages::{Identity, wrap::WrappingKey},
     tasks::RetryPolicy,
 };
 use percent_encoding::percent_decode_str;
-use std::{env, ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{env, ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 /// How a team's store is opened. `Config::new(url)` has every default.
 #[derive(Debug, Clone)]
@@ -17,6 +17,7 @@ pub struct Config {
     pub(crate) namespace: String,
     pub(crate) clock: Clock,
     pub(crate) identities: Vec<Identity>,
+    pub(crate) wrapping_keys: Vec<Arc<WrappingKey>>,
     pub(crate) migrate: bool,
     pub(crate) background: bool,
     pub(crate) defaults: TaskDefaults,
@@ -94,6 +95,7 @@ impl Config {
             namespace: "default".to_owned(),
             clock: Clock::Store,
             identities: vec![],
+            wrapping_keys: vec![],
             migrate: true,
             background: true,
             defaults: TaskDefaults::from_env()?,
@@ -127,6 +129,13 @@ impl Config {
     /// sender is.
     pub fn identity(mut self, identity: impl Into<Identity>) -> Self {
         self.identities.push(identity.into());
+        self
+    }
+
+    /// The key under which the team keeps secrets in its store. Given several times, the first wraps and each opens what it
+    /// has wrapped. Default that of KURULTAI_WRAPPING_KEY, or of the file that KURULTAI_WRAPPING_KEY_FILE names.
+    pub fn wrapping_key(mut self, key: impl Into<Arc<WrappingKey>>) -> Self {
+        self.wrapping_keys.push(key.into());
         self
     }
 

@@ -10,7 +10,7 @@ use crate::{
     config::{Config, Location},
     error::{Error, Result},
     events::{Events, LogReader, SubscriptionManager},
-    messages::{KeyStore, Keys, Mail, Mailbox, MessageUpkeep, Messages},
+    messages::{KeyStore, Keys, Mail, Mailbox, MessageUpkeep, Messages, Vault},
     namespaces::NamespaceInfo,
     news::News,
     session::Session,
@@ -41,7 +41,8 @@ impl Kurultai {
     /// `neo4j://user:password@host:7687/database`.
     ///
     /// Errors: `config.url`, `config.env`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`,
-    /// `store.schema_conflict` (the file holds another program's things under our names), `store.read_only`, `store.tls` (only one side wants TLS, or the server's certificate is not trusted).
+    /// `store.schema_conflict` (the file holds another program's things under our names), `store.read_only`, `store.tls` (only one side wants TLS, or the server's certificate is not trusted);
+    /// of a wrapping key in the environment `config.key`, `key.permissions`, `key.weak`.
     pub async fn open(url: &str) -> Result<Self> {
         Kurultai::open_with(Config::new(url)?).await
     }
@@ -53,16 +54,17 @@ impl Kurultai {
 
     /// Opens the store that the configuration names. Errors as [`open`](Self::open).
     pub async fn open_with(config: Config) -> Result<Self> {
+        let vault = Vault::of(&config)?;
         match &config.location {
             #[cfg(feature = "sqlite")]
             Location::Memory | Location::Sqlite { .. } => {
                 let store = SqliteStore::open(&config).await?;
-                Ok(Kurultai::on(Arc::new(store), config))
+                Ok(Kurultai::on(Arc::new(store), vault, config))
             }
             #[cfg(feature = "neo4j")]
             Location::Neo4j(server) => {
                 let store = Neo4jStore::open(&config, server).await?;
-                Ok(Kurultai::on(Arc::new(store), config))
+                Ok(Kurultai::on(Arc::new(store), vault, config))
             }
             #[cfg(not(all(feature = "sqlite", feature = "neo4j")))]
             _ => Err(crate::Error::config(
@@ -71,7 +73,7 @@ impl Kurultai {
         }
     }
 
-    fn on<S>(store: Arc<S>, config: Config) -> Self
+    fn on<S>(store: Arc<S>, vault: Arc<Vault>, config: Config) -> Self
     where
         S: Store + TaskQueue + HeartbeatWriter + Mailbox + KeyStore + SubscriptionManager + 'static,
     {
@@ -82,7 +84,7 @@ impl Kurultai {
         let (tasks, task_upkeep) =
             Tasks::new(store.clone(), store.clone(), events.clone(), store.batch_limit(), session.clone());
         let limit = store.batch_limit();
-        let keys = Keys::new(store.clone(), session.clone());
+        let keys = Keys::new(store.clone(), vault.clone(), session.clone());
         let mail = Arc::new(Mail::new(store.clone(), keys.clone()));
         let message_upkeep =
             MessageUpkeep::new(store.clone(), news.clone(), session.config.retention.messages);
@@ -92,7 +94,14 @@ impl Kurultai {
         Kurultai {
             tasks,
             agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone(), mail),
-            messages: Messages::new(store.clone(), store.clone(), events.clone(), limit, session.clone()),
+            messages: Messages::new(
+                store.clone(),
+                store.clone(),
+                vault,
+                events.clone(),
+                limit,
+                session.clone(),
+            ),
             message_upkeep,
             keys,
             events,

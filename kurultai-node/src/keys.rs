@@ -5,9 +5,13 @@ use crate::{
     bridge::{Calls, Now},
     identity::Identity,
     wire::text,
+    wrapping_key::WrappingKey,
 };
 use kurultai_bridge::lock;
-use kurultai_core::{self as core, messages::Ed25519Key};
+use kurultai_core::{
+    self as core,
+    messages::{Ed25519Key, KeyImport},
+};
 use napi_derive::napi;
 use serde::Deserialize;
 use std::{
@@ -45,6 +49,15 @@ struct RevokeArgs {
     reason: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ImportArgs {
+    /// JSON text.
+    rows: Option<String>,
+    agents: Option<Vec<String>>,
+    dry_run: Option<bool>,
+}
+
 impl Keys {
     pub(crate) fn new(calls: Arc<Calls>, keys: core::messages::Keys) -> Self {
         Keys { calls, keys, made: Arc::default() }
@@ -80,6 +93,29 @@ impl Keys {
     #[napi(catch_unwind)]
     pub fn take(&self, number: u32) -> Option<Identity> {
         lock(&self.made).all.remove(&number).map(Identity::new)
+    }
+
+    #[napi(catch_unwind)]
+    pub fn rotate_in_store(&self, call: u32, args: String) -> Now {
+        self.calls.run(call, &self.keys, &args, |keys, agent: String| async move {
+            answer(&keys.rotate_in_store(&agent).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn rewrap(&self, call: u32, to: &WrappingKey) -> Now {
+        let (keys, to) = (self.keys.clone(), to.key.clone());
+        self.calls.start(call, async move { answer(&keys.rewrap(to).await?) })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn import_rows(&self, call: u32, args: String) -> Now {
+        self.calls.run(call, &self.keys, &args, |keys, args: ImportArgs| async move {
+            let ImportArgs { rows, agents, dry_run } = args;
+            let import =
+                KeyImport { rows: rows.map(Into::into), agents, dry_run: dry_run.unwrap_or_default() };
+            answer(&keys.import_rows(import).await?)
+        })
     }
 
     #[napi(catch_unwind)]

@@ -13,6 +13,7 @@ use crate::{
     messages::Messages,
     new_task::RetryArgs,
     tasks::{AdoptArgs, Tasks},
+    wrapping_key::WrappingKey,
 };
 use kurultai_bridge::lock;
 use kurultai_core::{
@@ -153,6 +154,8 @@ pub struct Team {
     clock: Arc<OnceLock<ManualClock>>,
     /// Until it is opened.
     identities: Mutex<Vec<messages::Identity>>,
+    /// Until it is opened.
+    wrapping_keys: Mutex<Vec<Arc<messages::wrap::WrappingKey>>>,
 }
 
 #[napi]
@@ -164,6 +167,7 @@ impl Team {
             opened: Arc::default(),
             clock: Arc::default(),
             identities: Mutex::default(),
+            wrapping_keys: Mutex::default(),
         }
     }
 
@@ -177,13 +181,21 @@ impl Team {
         None
     }
 
+    /// One that opens what the store keeps, the first of which wraps; before `open`.
+    #[napi(catch_unwind)]
+    pub fn unlock(&self, key: &WrappingKey) {
+        lock(&self.wrapping_keys).push(key.key.clone());
+    }
+
     #[napi(catch_unwind)]
     pub fn open(&self, call: u32, args: String) -> Now {
         let (opened, clock) = (self.opened.clone(), self.clock.clone());
         let identities = std::mem::take(&mut *lock(&self.identities));
+        let wrapping_keys = std::mem::take(&mut *lock(&self.wrapping_keys));
         self.calls.start(call, async move {
             let config = read::<OpenArgs>(&args)?.config(&clock)?;
             let config = identities.into_iter().fold(config, Config::identity);
+            let config = wrapping_keys.into_iter().fold(config, Config::wrapping_key);
             opened.set(Kurultai::open_with(config).await?).map_err(|_| Error::internal("opened twice"))?;
             answer(&())
         })

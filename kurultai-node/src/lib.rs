@@ -20,6 +20,7 @@ mod messages;
 mod new_task;
 mod tasks;
 mod wire;
+mod wrapping_key;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

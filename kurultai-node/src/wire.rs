@@ -8,8 +8,8 @@ use kurultai_core::{
     agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent},
     events::{Event, EventPage},
     messages::{
-        AgentKey, AgentMessage, Algorithm, KeyState, MessagePage, MessageStatus, Recipient, Sent, Settled,
-        Signer, Unread, token::Token,
+        AgentKey, AgentMessage, Algorithm, ImportedKeys, KeyState, MessagePage, MessageStatus, Recipient,
+        Sent, Settled, Signer, SkippedKey, Unread, token::Token,
     },
     tasks::{
         Adoption, Claimed, DependencyType, EmergencyStop, Enqueued, Explanation, Extended, FailureKind,
@@ -181,7 +181,7 @@ wire!(AgentMessage {
     code => "code", created_at => "createdAt", expires_at => "expiresAt", verified => "verified",
 });
 
-/// Without the secret of one that the team shares.
+/// Of the secret that the team keeps the id of its wrapping key alone.
 impl Wire for AgentKey {
     fn wire(&self, out: &mut Vec<u8>) {
         let AgentKey {
@@ -193,10 +193,11 @@ impl Wire for AgentKey {
             activated_at,
             expires_at,
             public_key,
-            secret: _,
+            secret,
             reason,
         } = self;
-        let fields: [(&str, &dyn Wire); 9] = [
+        let wrapping_key = secret.as_ref().map(|secret| secret.wrapping_key().to_owned());
+        let fields: [(&str, &dyn Wire); 10] = [
             ("agentId", agent_id),
             ("keyId", key_id),
             ("algorithm", algorithm),
@@ -205,11 +206,15 @@ impl Wire for AgentKey {
             ("activatedAt", activated_at),
             ("expiresAt", expires_at),
             ("publicKey", &public_key.map(|key| key.to_string())),
+            ("wrappingKey", &wrapping_key),
             ("reason", reason),
         ];
         object(&fields, out);
     }
 }
+
+wire!(SkippedKey { agent_id => "agentId", key_id => "keyId", code => "code", why => "why" });
+wire!(ImportedKeys { dry_run => "dryRun", imported => "imported", skipped => "skipped" });
 
 impl Wire for Token {
     fn wire(&self, out: &mut Vec<u8>) {

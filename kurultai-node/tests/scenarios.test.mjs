@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
-import { Identity, KurultaiError, Lease } from 'kurultai'
+import { Identity, KurultaiError, Lease, WrappingKey } from 'kurultai'
 import { cases } from './fixture.mjs'
 
 const folder = new URL('../../tests/scenarios/', import.meta.url)
@@ -11,10 +11,10 @@ const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
 assert.ok(files.length > 0)
 
 for (const file of files) {
-  const { identities = [], steps } = JSON.parse(readFileSync(new URL(file, folder)))
+  const { identities = [], wrapping_key: wraps = false, steps } = JSON.parse(readFileSync(new URL(file, folder)))
   const made = identities.map((agent) => Identity.generate(agent))
   const body = (k, { namespace }) => replay(k, file, steps, namespace, new Map(made.map((one) => [one.agent, one])))
-  cases(`scenario ${file.replace('.json', '')}`, body, { clock: start, background: false, identity: made })
+  cases(`scenario ${file.replace('.json', '')}`, body, { clock: start, background: false, identity: made, wrappingKey: wraps ? WrappingKey.generate() : null })
 }
 
 async function replay(k, file, steps, run, known) {
@@ -86,7 +86,7 @@ const units = {
 }
 const dates = ['run_at', 'expires_at', 'since']
 /** What is stored is not translated. */
-const payloads = ['payload', 'results', 'checkpoint', 'metadata', 'body']
+const payloads = ['payload', 'results', 'checkpoint', 'metadata', 'body', 'rows']
 
 function translate(fields) {
   if (Array.isArray(fields)) return fields.map(translate)
@@ -203,7 +203,9 @@ async function perform(k, operation, given) {
       return call(message, options)
     }
     case 'messages.thread': return call(args.id)
-    case 'messages.unread': case 'keys.list': case 'keys.rotate': return call(args.agent)
+    case 'messages.unread': case 'keys.list': case 'keys.rotate': case 'keys.rotate_in_store': return call(args.agent)
+    case 'keys.rewrap': return call(WrappingKey.generate())
+    case 'keys.import_rows': return call(args)
     case 'keys.add': return call(args.agent, args.publicKey)
     case 'keys.revoke': return call(args.agent, args.keyId, args.reason)
     case 'messages.inbox': case 'messages.list':

@@ -6,14 +6,26 @@ import { Identity } from './identity'
 import { encode, encodeFields } from './json'
 import type { NativeKeys, Outcome } from './native'
 import * as results from './results'
-import type { AgentKey, Waits } from './types'
+import type { AgentKey, ImportedKeys, ImportOptions, LegacyKeyRow, Waits, WrappingKeyLike } from './types'
+import { wrappingKeyOf } from './wrapping_key'
+
+/** By the names that the core reads: those of the databases that exist. */
+function plainRow(row: LegacyKeyRow): object {
+  const { agentId, keyId, secretKey, expiresAt, createdAt, ...rest } = row as Record<string, unknown>
+  return { agent_id: agentId, key_id: keyId, secret_key: secretKey, expires_at: expiresAt, created_at: createdAt, ...rest }
+}
 
 function textOf(name: string, value: string): string {
   check.checkOne(name, value, check.text)
   return value
 }
 
-/** The keys by which a team knows its agents. Secrets are never in it: each agent keeps its own. */
+const IMPORT: check.Fields = { rows: check.anything, agents: check.texts, dryRun: check.flag, signal: check.anything }
+
+/**
+ * The keys by which a team knows its agents. An agent keeps its own secret, or the team keeps it in the store, wrapped under
+ * a key that is not there.
+ */
 export class Keys {
   readonly #native: NativeKeys
 
@@ -22,7 +34,7 @@ export class Keys {
     this.#native = native
   }
 
-  #call(operation: 'list' | 'rotate' | 'add' | 'revoke', args: string, options: Waits): Outcome | Promise<Outcome> {
+  #call(operation: Exclude<keyof NativeKeys, 'take' | 'rewrap'>, args: string, options: Waits): Outcome | Promise<Outcome> {
     return call((id) => this.#native[operation](id, args), options.signal)
   }
 
@@ -43,6 +55,53 @@ export class Keys {
   async rotate(agent: string, options: Waits = {}): Promise<Identity> {
     const number: number = results.value(await this.#call('rotate', encode(textOf('agent', agent), 'agent'), options))
     return Identity.of(this.#native.take(number)!)
+  }
+
+  /**
+   * Makes an agent's next key, as `rotate` does, and keeps its secret half in the store, wrapped: every process that has the
+   * wrapping key sends as this agent, which it names as the `sender`. Where a key of the agent's own follows, they do no more.
+   *
+   * Errors: `input.invalid`, `key.conflict`; `config.wrapping_key` where the team was opened without a wrapping key. An aborted
+   * call may leave a key.
+   */
+  async rotateInStore(agent: string, options: Waits = {}): Promise<AgentKey> {
+    return results.key(await this.#call('rotateInStore', encode(textOf('agent', agent), 'agent'), options))
+  }
+
+  /**
+   * Wraps every secret that the store keeps for this namespace under another key, a `WrappingKey` or its file, in one
+   * transaction or not at all, and wraps with that one from now on. Answers how many those were. Other processes open them as
+   * soon as they have the new key as well: give it to them first, beside the old one.
+   *
+   * Errors: `config.wrapping_key` where this team was opened without a key that has wrapped one; `key.unwrap` where one was
+   * changed in the database; `key.conflict` where somebody else changes keys at the same time. Then nothing was changed. An
+   * aborted call may still do it.
+   */
+  async rewrap(to: WrappingKeyLike, options: Waits = {}): Promise<number> {
+    const key = wrappingKeyOf(to)
+    return results.value(await call((id) => this.#native.rewrap(id, key), options.signal))
+  }
+
+  /**
+   * Imports the keys of an older program's legacy envelopes and keeps their secrets wrapped. On Neo4j it takes over the nodes
+   * `AgentKey` that have a plain secret (`secret_key` or `key_hash`) and no namespace; the plain secret is gone when the
+   * wrapped one is there, so the older program signs no more with it. A file of SQLite has none: give `rows`, which come from
+   * elsewhere on both stores. A key that does not say when it ends is good for another 90 days. Repeating it imports nothing
+   * twice. `agents` takes only theirs; `dryRun` only says what would be done.
+   *
+   * Errors: `config.wrapping_key` where the team was opened without a wrapping key; `input.invalid` where a row is none;
+   * `key.conflict` where somebody else changes an agent's keys at the same time; `key.unwrap` where a key that is there does
+   * not open. After an abort a repetition goes on where the call was.
+   */
+  async importRows(options: ImportOptions = {}): Promise<ImportedKeys> {
+    check.checkFields(options, IMPORT)
+    const { rows, agents, dryRun } = options
+    // Neither by our own check nor our own encoder, which show what they refuse.
+    if (rows != null && !(Array.isArray(rows) && rows.every((row) => typeof row === 'object' && row !== null))) {
+      throw Object.assign(new TypeError('rows are none; allowed: an array of objects'), { code: 'input.invalid' })
+    }
+    const args = { rows: rows == null ? undefined : JSON.stringify(rows.map(plainRow)), agents, dryRun }
+    return results.importedKeys(await this.#call('importRows', encodeFields(args), options))
   }
 
   /**

@@ -14,9 +14,10 @@ import { RETRY, time } from './new_task'
 import * as results from './results'
 import { Tasks } from './tasks'
 import type { AnyTasks, AdoptOptions, Adoption, Check, NamespaceInfo, OpenOptions, VerifyOptions, Waits } from './types'
+import { wrappingKeyOf } from './wrapping_key'
 
 const OPEN: check.Fields = {
-  identity: check.anything, namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
+  identity: check.anything, wrappingKey: check.anything, namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
   taskDefaults: check.object({
     maxAttempts: check.count, maxSnoozes: check.count, expiresInMs: check.ms, leaseMs: check.ms, retry: check.object(RETRY),
   }),
@@ -142,17 +143,19 @@ export class Kurultai<M extends object = AnyTasks> {
  * Errors: `config.url`, `config.env`, `store.auth`, `store.unavailable` (retryable), `store.schema_newer`,
  * `store.schema_conflict` (the file holds another program's things under our names), `store.read_only`,
  * `store.tls` (only one side wants TLS, or the server's certificate is not trusted); of a key file those of
- * `Identity.read`.
+ * `Identity.read`, of a wrapping key those of `WrappingKey.read`.
  */
 export async function open<M extends object = AnyTasks>(url?: string, options: OpenOptions = {}): Promise<Kurultai<M>> {
   const team = new native.Team(bridge)
   if (url !== undefined && url !== null) check.checkOne('url', url, check.text)
   check.checkFields(options, OPEN)
-  const { identity, ...rest } = options
+  const { identity, wrappingKey, ...rest } = options
   for (const one of identitiesOf(identity)) {
     const failure = team.identify(one)
     if (failure !== null) throw toError(failure)
   }
+  const keys = wrappingKey == null ? [] : Array.isArray(wrappingKey) ? wrappingKey : [wrappingKey]
+  for (const key of keys) team.unlock(wrappingKeyOf(key))
   const args = encodeArgs(rest, { url, clock: time(options.clock) })
   results.nothing(await call((id) => team.open(id, args), options.signal))
   return new Kurultai<M>(team)

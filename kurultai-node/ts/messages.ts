@@ -2,11 +2,11 @@
 
 import { call } from './bridge'
 import * as check from './check'
-import { messageId } from './identity'
 import { encode, encodeArgs, encodeFields } from './json'
 import type { NativeMessages, Outcome } from './native'
 import { idOf } from './new_task'
 import * as results from './results'
+import { messageId } from './tokens'
 import type {
   AgentMessage, AskOptions, Each, InboxOptions, MessageFilter, MessageLike, MessageOptions, MessagePage, NewMessage,
   ReceiptLike, Sent, Settled, Unread, Waits,

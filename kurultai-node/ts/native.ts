@@ -30,9 +30,18 @@ export interface NativeAgents extends Record<
 export interface NativeMessages extends Record<
   'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {}
 
-export interface NativeKeys extends Record<'list' | 'rotate' | 'add' | 'revoke', Operation> {
+export interface NativeKeys extends Record<'list' | 'rotate' | 'rotateInStore' | 'importRows' | 'add' | 'revoke', Operation> {
   take(number: number): NativeIdentity | null
+  rewrap(call: number, to: NativeWrappingKey): Now
 }
+
+export interface NativeWrappingKey {
+  id(): string
+  write(path: string): Failure | null
+}
+
+/** A wrapping key, or why not. */
+export type MadeWrappingKey = NativeWrappingKey | Failure
 
 export interface NativeIdentity {
   agent(): string
@@ -77,6 +86,7 @@ export interface NativeJobs {
 
 export interface NativeTeam {
   identify(identity: NativeIdentity): Failure | null
+  unlock(key: NativeWrappingKey): void
   open: Operation
   close(call: number): Now
   maintain(call: number): Now
@@ -105,6 +115,8 @@ export interface Native {
   identityRead(path: string): Made
   identityEnv(agent: string): Made
   identityGenerate(agent: string): Made
+  wrappingKeyRead(path: string): MadeWrappingKey
+  wrappingKeyGenerate(): MadeWrappingKey
   sign(identity: NativeIdentity, args: string): Outcome
   verify(args: string): Outcome
   oneFailureOfEachKind(): Failure[]

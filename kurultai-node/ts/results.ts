@@ -7,7 +7,7 @@ import type { Outcome } from './native'
 import type { Failed, Stalled } from './heard'
 import type {
   Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
-  MessagePage, Page, Prerequisite, Settled, Stats, Task, VerifiedMessage,
+  ImportedKeys, MessagePage, Page, Prerequisite, Settled, Stats, Task, VerifiedMessage,
 } from './types'
 
 type Raw = any
@@ -264,6 +264,14 @@ export function keys(outcome: Outcome): readonly AgentKey[] {
   const list: Raw[] = value(outcome)
   for (const raw of list) toKey(raw)
   return Object.freeze(list)
+}
+
+export function importedKeys(outcome: Outcome): ImportedKeys {
+  const raw = value(outcome)
+  for (const key of raw.imported) toKey(key)
+  Object.freeze(raw.imported)
+  frozen(raw.skipped)
+  return Object.freeze(raw)
 }
 
 export function eventPage(outcome: Outcome): EventPage {

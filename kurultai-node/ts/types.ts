@@ -1,9 +1,12 @@
 // The words of the rooms, as TypeScript sees them. Absent is null. Every result is frozen.
 
 import type { KurultaiError } from './errors'
-import type { Identity } from './identity'
+import type { Identity, IdentityLike } from './identity'
 import type { Payload } from './json'
 import type { Lease, LeaseLike } from './lease'
+import type { WrappingKeyLike } from './wrapping_key'
+
+export type { IdentityLike, WrappingKeyLike }
 
 export type Status =
   | 'blocked' | 'pending' | 'in_progress' | 'completed' | 'dead_letter' | 'cancelled' | 'expired' | 'suspended'
@@ -512,8 +515,6 @@ export type KeyState = 'pending' | 'active' | 'verify_only' | 'expired' | 'revok
 /** How a key signs. */
 export type Algorithm = 'EdDSA' | 'HMAC-SHA256'
 
-/** The path of a key file, or what was read from it. */
-export type IdentityLike = string | Identity
 /** A message by its id, or anything that has one. */
 export type MessageLike = string | { readonly id: string; readonly thread?: string }
 /** Whatever names one delivery: a message of the inbox, or its receipt. */
@@ -654,6 +655,8 @@ export interface AgentKey {
   readonly expiresAt: Date
   /** 32 bytes in base64url; null of a key that the team shares. */
   readonly publicKey: string | null
+  /** Of a key whose secret the team keeps: the id of the `WrappingKey` that opens it. */
+  readonly wrappingKey: string | null
   /** Why it was revoked. */
   readonly reason: string | null
 }
@@ -662,6 +665,50 @@ export interface AgentKey {
 export type KeyLike =
   | Identity | readonly [agent: string, publicKey: string]
   | (Pick<AgentKey, 'agentId' | 'keyId' | 'publicKey'> & Partial<AgentKey>)
+
+/** A key as an older program has it, by our names or by those of its database (`agent_id`, `key_hash`, `is_active` ...). */
+export interface LegacyKeyRow {
+  /** The agent's name as it is sent. */
+  readonly agentId?: string
+  readonly keyId?: string
+  /** The secret as text; 64 hexadecimal digits stay what they are. */
+  readonly secretKey?: string
+  readonly revoked?: boolean
+  readonly createdAt?: Date | string | null
+  readonly expiresAt?: Date | string | null
+  readonly [column: string]: unknown
+}
+
+export interface ImportOptions extends Waits {
+  /** Rows that come from elsewhere; without them those that lie in the store. */
+  rows?: readonly LegacyKeyRow[]
+  /** Only those of these agents, by their names in any spelling. */
+  agents?: readonly string[]
+  /** Only says what would be done. */
+  dryRun?: boolean
+}
+
+/** A row that was not imported. */
+export interface SkippedKey {
+  /** Whose it is, as far as it says. */
+  readonly agentId: string | null
+  readonly keyId: string | null
+  /**
+   * `key.known`: the team has it already. `key.conflict`: it has another secret under this id, or the row was changed
+   * meanwhile. `key.weak`: less than 32 characters. `input.invalid`: it does not say whose, which or what.
+   */
+  readonly code: string
+  /** The same in words. */
+  readonly why: string
+}
+
+/** What was imported, and what was not. */
+export interface ImportedKeys {
+  readonly dryRun: boolean
+  /** The keys that the team has from now on. */
+  readonly imported: readonly AgentKey[]
+  readonly skipped: readonly SkippedKey[]
+}
 
 export interface SignOptions {
   /** The agent that is told, or `role:NAME`. */
@@ -769,6 +816,11 @@ export interface OpenOptions extends Waits {
    * sender. Without one nothing is sent.
    */
   identity?: IdentityLike | readonly IdentityLike[] | null
+  /**
+   * What opens the secrets that the team keeps in its store: a `WrappingKey`, the path of its file, or an array of these, of
+   * which the first wraps. Default that of KURULTAI_WRAPPING_KEY, or of the file that KURULTAI_WRAPPING_KEY_FILE names.
+   */
+  wrappingKey?: WrappingKeyLike | readonly WrappingKeyLike[] | null
   /** The team. Two namespaces of one database never see each other. Default `default`. */
   namespace?: string
   /** Whether the schema is brought up to date. Default true. */

@@ -7,7 +7,7 @@ use crate::{
     events::Events,
     jobs::Started,
     json,
-    keys::{Identities, Keys},
+    keys::{Identities, Keys, WrappingKeys},
     messages::Messages,
     new_task::retry_policy,
     op::{Answer, Op},
@@ -53,7 +53,7 @@ options! {
     OpenOptions {
         namespace: String, migrate: bool, background: bool, task_defaults: TaskDefaultsOptions,
         retention: RetentionOptions, aging: Span, max_depth: Count, clock: Py<ManualClock>,
-        identity: Identities,
+        identity: Identities, wrapping_key: WrappingKeys,
     }
 }
 
@@ -77,6 +77,7 @@ impl OpenOptions {
             max_depth,
             clock,
             identity,
+            wrapping_key,
         } = self;
         let mut config = url.map_or_else(Config::from_env, Config::new).raise(py)?;
         if let Some(namespace) = namespace {
@@ -121,6 +122,9 @@ impl OpenOptions {
         }
         if let Some(clock) = clock {
             config = config.clock(Clock::Manual(clock.get().0.clone()));
+        }
+        for key in wrapping_key.map_or_else(Vec::new, |keys| keys.0) {
+            config = config.wrapping_key(key);
         }
         let identities = identity.map_or_else(Vec::new, |identities| identities.0);
         Ok(identities.into_iter().fold(config, Config::identity))

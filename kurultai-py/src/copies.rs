@@ -29,7 +29,8 @@ fn restore(py: Python<'_>, kind: &str, text: &str) -> PyResult<Py<PyAny>> {
         "AgentHealth" is agents::AgentHealth, "Event" is events::Event, "NamespaceInfo" is kurultai_core::NamespaceInfo,
         "Check" is kurultai_core::Check, "AgentMessage" is messages::AgentMessage, "Signer" is messages::Signer,
         "Receipt" is messages::Receipt, "Sent" is messages::Sent, "Settled" is messages::Settled,
-        "Unread" is messages::Unread, "AgentKey" is messages::AgentKey, "VerifiedMessage" is crate::tokens::Said,
+        "Unread" is messages::Unread, "AgentKey" is messages::AgentKey, "SkippedKey" is messages::SkippedKey,
+        "ImportedKeys" is messages::ImportedKeys, "VerifiedMessage" is crate::tokens::Said,
     }
 }
 

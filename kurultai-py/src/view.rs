@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Result,
     agents::{AgentStatus, Health},
-    messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient},
+    messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient, wrap::Wrapped},
     tasks::{DependencyType, FailureKind, FindingKind, Priority, Signal, Status},
     worker::Stop,
 };
@@ -93,6 +93,17 @@ impl Show for PublicKey {
     }
 }
 
+/// The id of the key that wraps it, which is all that is shown of it.
+impl Show for Wrapped {
+    fn annotation() -> String {
+        String::annotation()
+    }
+
+    fn show(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.wrapping_key().to_owned().show(py)
+    }
+}
+
 impl Show for Json {
     fn annotation() -> String {
         "Any".to_owned()
@@ -141,12 +152,11 @@ impl Show for BTreeMap<Status, u64> {
     }
 }
 
-/// A class that shows a struct of the core, every field of it but those that it `hides`: a field that is added there fails
-/// the build here.
+/// A class that shows a struct of the core, every field of it: one that is added there fails the build here.
 macro_rules! view {
     (
         $(#[$doc:meta])*
-        $name:ident of $core:path { $($field:ident $(as $python:literal)?),+ $(,)? $(; hides $($hidden:ident),+)? }
+        $name:ident of $core:path { $($field:ident $(as $python:literal)?),+ $(,)? }
         $($extra:tt)*
     ) => {
         $(#[$doc])*
@@ -158,7 +168,7 @@ macro_rules! view {
 
         impl From<$core> for $name {
             fn from(inner: $core) -> Self {
-                let $core { $($field: _,)+ $($($hidden: _),+)? } = &inner;
+                let $core { $($field: _,)+ } = &inner;
                 $name { inner, $($field: pyo3::sync::PyOnceLock::new(),)+ }
             }
         }

@@ -50,6 +50,8 @@ class Replay:
         if operation == "messages.ack":
             answers = await self.k.messages.ack(arguments["messages"])
             return [{"error": one.code} if isinstance(one, KurultaiError) else one for one in answers]
+        if operation == "keys.rewrap":
+            return await self.k.keys.rewrap(kurultai.WrappingKey.generate())
         if name == "enqueue_many":
             arguments = {"tasks": [given(task) for task in arguments["tasks"]]}
         handle = getattr(self.k, room[0]) if room else self.k
@@ -126,6 +128,8 @@ def replay(name: str) -> Any:
         scenario = json.loads((FOLDER / f"{name}.json").read_text())
         identities = {agent: kurultai.Identity.generate(agent) for agent in scenario.get("identities", ())}
         options: Any = {"clock": clock, "background": False, "identity": identities.values()}
+        if scenario.get("wrapping_key"):
+            options["wrapping_key"] = kurultai.WrappingKey.generate()
         async with kurultai.open(self.url, namespace=namespace, **options) as k:
             run = Replay(self, k, clock, identities)
             for number, step in enumerate(scenario["steps"], 1):

@@ -20,6 +20,7 @@ const HANDLES: [(&str, &str); 8] = [
     ("Events", "events/handle.rs"),
     ("Messages", "messages/handle.rs"),
     ("Keys", "messages/key_handle.rs"),
+    ("Keys", "messages/import.rs"),
 ];
 
 /// What another language says otherwise: `open` takes the options there, and the environment's store without a URL, and

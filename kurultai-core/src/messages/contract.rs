@@ -1,6 +1,7 @@
 //! The stores' contracts for messages and keys.
 
 use super::{
+    import::Row,
     keys::{AgentKey, KeyState},
     types::{MessageStatus, Sent, Unread},
     wrap::Wrapped,
@@ -8,8 +9,9 @@ use super::{
 pub(crate) use crate::batch::Batch;
 use crate::{clock::Micros, error::Result, store::Sealed};
 use async_trait::async_trait;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 
 /// What a store does for messages. Sealed: the library brings its stores.
 #[async_trait]
@@ -53,9 +55,16 @@ pub trait KeyStore: Sealed + fmt::Debug + Send + Sync {
     /// the caller knows, each in the state that it knows; `key.conflict` otherwise.
     async fn put(&self, agent: &str, known: Vec<(String, KeyState)>, keys: Vec<AgentKey>) -> Result<()>;
 
-    /// Replaces wrapped secrets, all in one transaction or none: each only where it is still wrapped as it was;
-    /// `key.conflict` where one is not.
-    async fn rewrap(&self, secrets: Vec<Rewrapped>) -> Result<()>;
+    /// Replaces wrapped secrets, all in one transaction or none: each only where it is still wrapped as it was, and only
+    /// where these are all that `wrapping_key` has not wrapped; `key.conflict` otherwise.
+    async fn rewrap(&self, wrapping_key: &str, secrets: Vec<Rewrapped>) -> Result<()>;
+
+    /// The rows in which an older program keeps secrets as they are, under the contract's names.
+    async fn plain(&self) -> Result<Vec<PlainRow>>;
+
+    /// Takes such rows over, all in one transaction: each only where it still has the secret that was read, which it then
+    /// has no more. Returns the places of those that were.
+    async fn take_over(&self, rows: Vec<TakeOver>) -> Result<HashSet<String>>;
 }
 
 /// A message on its way into the store. Made by signing or by verifying alone.
@@ -179,6 +188,25 @@ pub struct Rewrapped {
     pub(crate) key_id: String,
     pub(crate) was: Wrapped,
     pub(crate) secret: Wrapped,
+}
+
+/// A row of an older program, with a secret as it is.
+#[derive(Debug)]
+pub struct PlainRow {
+    /// Where the store has it.
+    pub(crate) place: String,
+    /// Whom its edges say to be its owner.
+    pub(crate) owners: Vec<String>,
+    pub(crate) row: Row,
+}
+
+/// What becomes of such a row.
+#[derive(Debug)]
+pub struct TakeOver {
+    pub(crate) place: String,
+    pub(crate) was: SecretString,
+    /// `None` where the team has the key already, and the row loses its secret alone.
+    pub(crate) key: Option<AgentKey>,
 }
 
 /// What was refused at the door.

@@ -7,9 +7,10 @@ use super::{
     draft,
     hot::Hot,
     opening::opened,
-    strict,
+    strict, team,
     token::{self, Draft, Expect, Token},
     types::{AgentMessage, Inbox, MessageFilter, MessagePage, NewMessage, Receipt, Sent, Unread},
+    vault::Vault,
 };
 use crate::{
     check,
@@ -34,6 +35,7 @@ const RECEIVED: &[&str] = &["message.received"];
 pub struct Messages {
     mailbox: Arc<dyn Mailbox>,
     keys: Arc<dyn KeyStore>,
+    vault: Arc<Vault>,
     hot: Arc<Hot>,
     events: Events,
     session: Arc<Session>,
@@ -43,18 +45,20 @@ impl Messages {
     pub(crate) fn new(
         mailbox: Arc<dyn Mailbox>,
         keys: Arc<dyn KeyStore>,
+        vault: Arc<Vault>,
         events: Events,
         limit: usize,
         session: Arc<Session>,
     ) -> Self {
         let hot = Arc::new(Hot::new(&mailbox, limit));
-        Messages { mailbox, keys, hot, events, session }
+        Messages { mailbox, keys, vault, hot, events, session }
     }
 
-    /// Signs a message with the handle's identity and puts it into its recipient's inbox, with an event
-    /// `message.received`.
+    /// Signs a message with the handle's identity, or as an agent whose key the team keeps (`keys.rotate_in_store`) and that
+    /// the message names as its sender, and puts it into its recipient's inbox, with an event `message.received`.
     ///
     /// Errors: `input.invalid`, `input.payload`; `config.identity` where the handle has no identity of the sender;
+    /// `config.wrapping_key` where it lacks the key that opens the sender's;
     /// `key.unknown`, `key.revoked`, `key.expired` where the team does not know the key or no more; `limit.inbox` (retry)
     /// where 10,000 messages wait for the recipient. After `store.outcome_unknown` repeat it with a dedupe key. Cancel
     /// safe: a dropped call may still send.
@@ -67,9 +71,9 @@ impl Messages {
     #[instrument(level = "debug", skip_all, fields(count = messages.len()))]
     pub async fn send_many(&self, messages: Vec<NewMessage>) -> Result<Vec<Sent>> {
         let many = messages.len() > 1;
-        let mut posts = Vec::with_capacity(messages.len());
+        let (mut posts, mut kept) = (Vec::with_capacity(messages.len()), vec![]);
         for (index, message) in messages.into_iter().enumerate() {
-            let signed = self.signed(message);
+            let signed = self.signed(message, &mut kept).await;
             posts.push(signed.map_err(|error| if many { error.of_row("message", index) } else { error })?);
         }
         if posts.is_empty() {
@@ -78,8 +82,17 @@ impl Messages {
         self.put(posts).await
     }
 
-    fn signed(&self, message: NewMessage) -> Result<Post> {
-        let identity = self.identity(message.sender.as_deref())?;
+    /// `kept` are identities that the store has given before.
+    async fn signed(&self, message: NewMessage, kept: &mut Vec<Identity>) -> Result<Post> {
+        let sender = message.sender.as_deref();
+        let identity = match kept.iter().find(|identity| sender == Some(identity.agent())) {
+            Some(identity) => identity.clone(),
+            None => {
+                let identity = self.signer(sender).await?;
+                kept.push(identity.clone());
+                identity
+            }
+        };
         draft::audience("to", &message.to)?;
         if let Some(key) = &message.dedupe_key {
             check::text("dedupe_key", key, 256)?;
@@ -111,6 +124,18 @@ impl Messages {
         })
     }
 
+    /// What signs as this agent: an identity of the handle, or a key that the team keeps.
+    async fn signer(&self, agent: Option<&str>) -> Result<Identity> {
+        let lacks = match self.identity(agent) {
+            Ok(identity) => return Ok(identity.clone()),
+            Err(error) => error,
+        };
+        let Some(agent) = agent.filter(|_| !self.vault.is_empty()) else { return Err(lacks) };
+        check::agent("sender", agent)?;
+        let now = time(self.session.config.clock.now());
+        team::identity(&*self.keys, &self.vault, agent, now).await?.ok_or(lacks)
+    }
+
     /// The identity of this agent, or the only one.
     fn identity(&self, agent: Option<&str>) -> Result<&Identity> {
         let identities = &self.session.config.identities;
@@ -122,7 +147,7 @@ impl Messages {
         found.ok_or_else(|| {
             let message = match (agent, identities.len()) {
                 (Some(agent), _) => {
-                    format!("this handle cannot sign as {agent:?}; open the team with its identity")
+                    format!("this handle cannot sign as {agent:?}; open the team with its identity, or with the wrapping key of a team that keeps it")
                 }
                 (None, 0) => "this handle has no identity to sign with; open the team with one".to_owned(),
                 (None, count) => format!("this handle has {count} identities; say which is the sender"),
@@ -389,7 +414,8 @@ impl Messages {
     #[instrument(level = "debug", skip_all)]
     pub async fn ask(&self, message: NewMessage, timeout: Duration) -> Result<AgentMessage> {
         let deadline = monotonic() + timeout.min(Duration::from_secs(86_400));
-        let (sender, to) = (self.identity(message.sender.as_deref())?.agent().to_owned(), message.to.clone());
+        let sender = self.signer(message.sender.as_deref()).await?.agent().to_owned();
+        let to = message.to.clone();
         let sent = self.send(message).await?;
         let fetch = Fetch {
             audiences: vec![sender.clone()],

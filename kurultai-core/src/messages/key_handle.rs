@@ -1,7 +1,12 @@
 //! What users call: `kurultai.keys()`.
 
 use super::{
-    AgentKey, Ed25519Key, KEY_PROPAGATION, KeyState, PublicKey, contract::KeyStore, rules::unknown_key,
+    AgentKey, Ed25519Key, KEY_PROPAGATION, KeyState, MessageSigner, PublicKey,
+    contract::{KeyStore, Rewrapped},
+    rules::unknown_key,
+    signer::Algorithm,
+    vault::Vault,
+    wrap::{Wrapped, WrappingKey},
 };
 use crate::{
     check,
@@ -13,16 +18,18 @@ use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use tracing::instrument;
 
-/// The keys by which a team knows its agents. Secrets are never in it: each agent keeps its own. Cheap to clone.
+/// The keys by which a team knows its agents. An agent keeps its own secret, or the team keeps it, wrapped under a key that
+/// is not in the store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    store: Arc<dyn KeyStore>,
-    session: Arc<Session>,
+    pub(super) store: Arc<dyn KeyStore>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) session: Arc<Session>,
 }
 
 impl Keys {
-    pub(crate) fn new(store: Arc<dyn KeyStore>, session: Arc<Session>) -> Self {
-        Keys { store, session }
+    pub(crate) fn new(store: Arc<dyn KeyStore>, vault: Arc<Vault>, session: Arc<Session>) -> Self {
+        Keys { store, vault, session }
     }
 
     /// The keys of an agent, or of all agents, in the order of their ids, each with the state that it is in now; an agent's
@@ -46,8 +53,46 @@ impl Keys {
     pub async fn rotate(&self, agent: &str) -> Result<Ed25519Key> {
         check::agent("agent", agent)?;
         let secret = Ed25519Key::generate(agent)?;
-        self.put(agent, secret.public_key()).await?;
+        self.put(agent, secret.public_key(), None).await?;
         Ok(secret)
+    }
+
+    /// Makes an agent's next key, as [`rotate`](Self::rotate) does, and keeps its secret half in the store, wrapped: every
+    /// process that has the wrapping key sends as this agent. Where a key of the agent's own follows, they do no more.
+    ///
+    /// Errors: `input.invalid`, `key.conflict`; `config.wrapping_key` where the handle has no wrapping key. Cancel safe: a
+    /// dropped call may leave a key.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn rotate_in_store(&self, agent: &str) -> Result<AgentKey> {
+        check::agent("agent", agent)?;
+        let key = Ed25519Key::generate(agent)?;
+        let wrapped = self.vault.wrap(agent, key.key_id(), Algorithm::EdDsa, key.secret())?;
+        self.put(agent, key.public_key(), Some(wrapped)).await
+    }
+
+    /// Wraps every secret that the store keeps for this namespace under another key, in one transaction or not at all, and
+    /// wraps with that one from now on. Returns how many those were. Other processes open them as soon as they have the
+    /// new key as well: give it to them first, beside the old one.
+    ///
+    /// Errors: `config.wrapping_key` where this handle lacks a key that has wrapped one; `key.unwrap` where one was changed
+    /// in the database; `key.conflict` where somebody else changes keys at the same time. Then nothing was changed. Cancel
+    /// safe: a dropped call may still have done it.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn rewrap(&self, to: impl Into<Arc<WrappingKey>>) -> Result<u64> {
+        let to = to.into();
+        let mut secrets = vec![];
+        for key in self.store.keys(None).await? {
+            let Some(was) = key.secret.clone().filter(|was| was.wrapping_key() != to.id()) else { continue };
+            let secret = self.vault.rewrap(&key, &was, &to)?;
+            secrets.push(Rewrapped { agent: key.agent_id, key_id: key.key_id, was, secret });
+        }
+        let count = secrets.len() as u64;
+        if count > 0 {
+            let _call = self.session.calls.begin()?;
+            self.store.rewrap(to.id(), secrets).await?;
+        }
+        self.vault.switch(to);
+        Ok(count)
     }
 
     /// Tells the team the public half of a key that an agent has made elsewhere, as [`rotate`](Self::rotate) does. Errors:
@@ -55,10 +100,10 @@ impl Keys {
     #[instrument(level = "debug", skip(self))]
     pub async fn add(&self, agent: &str, public_key: &str) -> Result<AgentKey> {
         check::agent("agent", agent)?;
-        self.put(agent, PublicKey::from_text(public_key)?).await
+        self.put(agent, PublicKey::from_text(public_key)?, None).await
     }
 
-    async fn put(&self, agent: &str, public_key: PublicKey) -> Result<AgentKey> {
+    async fn put(&self, agent: &str, public_key: PublicKey, secret: Option<Wrapped>) -> Result<AgentKey> {
         let (now, key_id) = (self.now(), public_key.key_id(agent));
         let keys = self.store.keys(Some(agent)).await?;
         let (known, mut changed, mut first) = (known(&keys), vec![], true);
@@ -66,6 +111,10 @@ impl Keys {
             if key.key_id == key_id {
                 let message = format!("the team knows key {key_id:?} of agent {agent:?} already");
                 return Err(Error::conflict("key.conflict", message));
+            }
+            // Those of the legacy envelope go their own way.
+            if key.algorithm != Algorithm::EdDsa {
+                continue;
             }
             let state = key.state;
             first &= key.state_at(now) != KeyState::Active;
@@ -75,7 +124,7 @@ impl Keys {
             }
         }
         let activated_at = if first { now } else { now + KEY_PROPAGATION };
-        let key = AgentKey::new(agent, key_id, public_key, now, activated_at);
+        let key = AgentKey { secret, ..AgentKey::new(agent, key_id, public_key, now, activated_at) };
         changed.push(key.clone());
         let _call = self.session.calls.begin()?;
         self.store.put(agent, known, changed).await?;
@@ -113,17 +162,17 @@ impl Keys {
         self.store.put(agent, known, keys).await
     }
 
-    fn seen(&self, key: AgentKey) -> AgentKey {
+    pub(super) fn seen(&self, key: AgentKey) -> AgentKey {
         AgentKey { state: key.state_at(self.now()), ..key }
     }
 
-    fn now(&self) -> DateTime<Utc> {
+    pub(super) fn now(&self) -> DateTime<Utc> {
         time(self.session.config.clock.now())
     }
 }
 
 /// In the order of their ids, as the stores compare them.
-fn known(keys: &[AgentKey]) -> Vec<(String, KeyState)> {
+pub(super) fn known(keys: &[AgentKey]) -> Vec<(String, KeyState)> {
     let mut known: Vec<_> = keys.iter().map(|key| (key.key_id.clone(), key.state)).collect();
     known.sort();
     known

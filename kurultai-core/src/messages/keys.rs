@@ -55,7 +55,11 @@ impl PublicKey {
     /// The same from base64url without padding, 43 characters.
     pub fn from_text(text: &str) -> Result<Self> {
         let bytes = strict::base64url(text)
-            .map_err(|_| Error::invalid("public key", text, "32 bytes in base64url without padding"))?;
+            // Not the text: it may be a secret.
+            .map_err(|_| {
+                let length = format!("{} characters of something else", text.chars().count());
+                Error::invalid("public key", length, "32 bytes in base64url without padding")
+            })?;
         PublicKey::from_bytes(&bytes)
     }
 
@@ -116,7 +120,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// What a team knows of a key. Its JSON has everything but the secret.
+/// What a team knows of a key. Its JSON has everything but the secret, of which it has the id of the wrapping key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AgentKey {
     /// Whose it is.
@@ -135,8 +139,8 @@ pub struct AgentKey {
     pub expires_at: DateTime<Utc>,
     /// What it is verified with, if it is one of Ed25519.
     pub public_key: Option<PublicKey>,
-    /// The secret of a key that the team shares; the agent's own is never in a store.
-    #[serde(skip)]
+    /// The secret of a key that the team keeps; the agent's own is never in a store.
+    #[serde(rename = "wrapping_key", default)]
     pub secret: Option<Wrapped>,
     /// Why it was revoked.
     pub reason: Option<String>,
@@ -161,6 +165,28 @@ impl AgentKey {
             expires_at: after(created_at, KEY_LIFETIME),
             public_key: Some(public_key),
             secret: None,
+            reason: None,
+        }
+    }
+
+    /// A key of the legacy envelope, whose secret the team keeps.
+    pub(super) fn shared(
+        agent: &str,
+        key_id: &str,
+        secret: Wrapped,
+        created_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Self {
+        AgentKey {
+            agent_id: agent.to_owned(),
+            key_id: key_id.to_owned(),
+            algorithm: Algorithm::HmacSha256,
+            state: KeyState::Active,
+            created_at,
+            activated_at: Some(created_at),
+            expires_at,
+            public_key: None,
+            secret: Some(secret),
             reason: None,
         }
     }

@@ -7,7 +7,8 @@
 //! 2. What follows is pure: no store, no clock, no network. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a token a [`Verified`] message.
 //! 3. [`MessageSigner`]: whatever holds a secret key; [`Ed25519Key`] holds it in this process.
 //! 4. [`AgentKey`], [`KeyLookup`]: what a team knows of its agents' keys, and in which state a key is.
-//! 5. [`wrap`]: a secret that the store may keep.
+//! 5. [`wrap`]: a secret that the store may keep; `vault`: the keys that wrap, and open it again. `team` signs with such a
+//!    secret, `import` takes over those that an older program keeps as they are.
 //! 6. `strict`, `jws`, `private`: JSON and base64url that can be read in one way only; the parts of a token; files of
 //!    secrets.
 //! 7. [`legacy`]: the envelope that existing teams have on the wire.
@@ -19,6 +20,7 @@ mod draft;
 mod handle;
 mod hot;
 mod identity;
+pub(crate) mod import;
 mod jws;
 mod key_handle;
 pub(crate) mod keys;
@@ -29,9 +31,11 @@ pub(crate) mod rules;
 mod secret;
 mod signer;
 mod strict;
+mod team;
 pub mod token;
 mod types;
 mod upkeep;
+mod vault;
 mod verified;
 pub mod wrap;
 
@@ -39,6 +43,7 @@ pub(crate) use belongings::Mail;
 pub use contract::{KeyStore, Mailbox, Settled};
 pub use handle::Messages;
 pub use identity::Identity;
+pub use import::{ImportedKeys, KeyImport, SkippedKey};
 pub use key_handle::Keys;
 
 pub use keys::{
@@ -51,4 +56,5 @@ pub use types::{
     Receipt, Recipient, Sent, Signer, Unread,
 };
 pub(crate) use upkeep::MessageUpkeep;
+pub(crate) use vault::Vault;
 pub use verified::Verified;

@@ -13,6 +13,9 @@ use zeroize::Zeroizing;
 /// More than any file of ours has.
 const MOST_BYTES: usize = 4096;
 
+/// More than is shown of what may be no path: a secret has 43 characters.
+const MOST_SHOWN: usize = 32;
+
 /// 32 bytes of a secret.
 pub(super) type Secret = Zeroizing<[u8; 32]>;
 
@@ -56,8 +59,21 @@ pub(super) fn to_text(secret: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(strict::to_base64url(secret))
 }
 
+/// A path for an error. What leads nowhere may be a secret that stands at the wrong place, and is shown only where it is too
+/// short for one.
+pub(super) fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let name = path.file_name().map_or(0, |name| name.len());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let leads = path.symlink_metadata().is_ok() || (name <= MOST_SHOWN && folder.is_some_and(Path::is_dir));
+    if leads || text.len() <= MOST_SHOWN {
+        return text;
+    }
+    format!("(a path of {} characters that leads nowhere)", text.chars().count())
+}
+
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>> {
-    let failed = |e: io::Error| wrong(format!("the key file {} cannot be read", path.display())).caused_by(e);
+    let failed = |e: io::Error| wrong(format!("the key file {} cannot be read", shown(path))).caused_by(e);
     let mut file = File::open(path).map_err(failed)?;
     // Of what was opened, so that it cannot be exchanged in between.
     check_permissions(path, &file.metadata().map_err(failed)?)?;
@@ -97,7 +113,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |e: io::Error| {
         let there = e.kind() == io::ErrorKind::AlreadyExists;
         let why = if there { "exists already and is not overwritten" } else { "cannot be written" };
-        wrong(format!("the key file {} {why}", path.display())).caused_by(e)
+        wrong(format!("the key file {} {why}", shown(path))).caused_by(e)
     };
     let mut file = options.open(path).map_err(failed)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| sync_folder(path));
@@ -117,4 +133,33 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_stands_for_a_path_is_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let within = folder.path().join("jochi.key");
+        for secret in [
+            "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc",
+            "Bwc/BwcHBwcHBwcHB+cHBwcHBwcHBwcHBwcHBwcHBwc=",
+            "0707070707070707070707070707070707070707070707070707070707070707",
+            r#"{"agent":"jochi","key_id":"j","algorithm":"EdDSA","secret":"BwcHBwcHBwc"}"#,
+        ] {
+            for error in [
+                read(Path::new(secret)).unwrap_err(),
+                write(&folder.path().join(secret).join("x"), b"").unwrap_err(),
+            ] {
+                let said = format!("{error} {error:?}");
+                assert!(!said.contains("BwcH") && !said.contains("0707"), "{said}");
+            }
+        }
+        for path in [Path::new("jochi.key"), &within] {
+            let error = read(path).unwrap_err();
+            assert!(error.message().contains(&path.display().to_string()), "{error}");
+        }
+    }
 }

@@ -132,6 +132,20 @@ impl Ed25519Key {
         self.key.verifying_key().into()
     }
 
+    /// What the store keeps wrapped.
+    pub(super) fn secret(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
+    /// From what the store kept wrapped.
+    pub(super) fn of_row(agent: &str, key_id: &str, secret: &[u8]) -> Result<Self> {
+        let secret = secret.try_into().map_err(|_| {
+            let message = format!("the stored secret of key {key_id:?} of agent {agent:?} has not 32 bytes");
+            Error::new(Kind::Denied, "key.unwrap", message)
+        })?;
+        Ok(Self::of(agent, Some(key_id), secret))
+    }
+
     fn of(agent: &str, key_id: Option<&str>, secret: &[u8; 32]) -> Self {
         let key = SigningKey::from_bytes(secret);
         let key_id = key_id.map_or_else(|| PublicKey::from(key.verifying_key()).key_id(agent), Into::into);

@@ -10,12 +10,14 @@ use super::{
 };
 use crate::error::{Error, Kind, Result};
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
-pub use secrecy::{ExposeSecret, SecretSlice};
+pub use secrecy::{ExposeSecret, SecretSlice, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{env, ffi::OsString, fmt, path::Path};
 use zeroize::Zeroizing;
 
 const VARIABLE: &str = "KURULTAI_WRAPPING_KEY";
+const FILE_VARIABLE: &str = "KURULTAI_WRAPPING_KEY_FILE";
 const NONCE: usize = 24;
 const TAG: usize = 16;
 
@@ -44,8 +46,9 @@ impl Owner<'_> {
     }
 }
 
-/// A secret as the store has it, with the id of the key that opens it.
-#[derive(Clone, PartialEq, Eq)]
+/// A secret as the store has it, with the id of the key that opens it. Its JSON is that id alone.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
 pub struct Wrapped {
     wrapping_key: String,
     /// Nonce, ciphertext, tag.
@@ -68,6 +71,19 @@ impl Wrapped {
     /// Nonce and ciphertext in base64url.
     pub fn text(&self) -> String {
         strict::to_base64url(&self.sealed)
+    }
+}
+
+impl From<Wrapped> for String {
+    fn from(wrapped: Wrapped) -> Self {
+        wrapped.wrapping_key
+    }
+}
+
+impl From<String> for Wrapped {
+    /// Nothing that opens.
+    fn from(wrapping_key: String) -> Self {
+        Wrapped { wrapping_key, sealed: vec![] }
     }
 }
 
@@ -100,11 +116,24 @@ impl WrappingKey {
         key.map_err(|e| within(format!("the key file {}", path.display()), &e))
     }
 
-    /// From KURULTAI_WRAPPING_KEY, in the same form; `None` where it is not set or empty.
+    /// From KURULTAI_WRAPPING_KEY, in the same form, or from the file that KURULTAI_WRAPPING_KEY_FILE names; `None` where
+    /// neither is set. An empty one counts as not set.
     ///
-    /// Errors: `config.env` where it is no UTF-8; `config.key` and `key.weak` as above.
+    /// Errors: `config.env` where both are set, or one is no UTF-8; those of [`read`](Self::read).
     pub fn from_env() -> Result<Option<Self>> {
-        env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(Self::from_value).transpose()
+        Self::from_vars([VARIABLE, FILE_VARIABLE].map(env::var_os))
+    }
+
+    fn from_vars(values: [Option<OsString>; 2]) -> Result<Option<Self>> {
+        match values.map(|value| value.filter(|value| !value.is_empty())) {
+            [None, None] => Ok(None),
+            [Some(value), None] => Self::from_value(value).map(Some),
+            [None, Some(path)] => Self::read(path).map(Some),
+            [Some(_), Some(_)] => {
+                let message = format!("{VARIABLE} and {FILE_VARIABLE} are both set; set one");
+                Err(Error::new(Kind::Config, "config.env", message))
+            }
+        }
     }
 
     fn from_value(value: OsString) -> Result<Self> {

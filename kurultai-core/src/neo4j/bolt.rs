@@ -1,7 +1,7 @@
 //! Values on their way to and from the server. A statement returns one list a row, read cell by cell.
 
 use crate::{
-    clock::{Micros, time},
+    clock::{Micros, read_time, time},
     error::{Error, Result},
     json::Json,
 };
@@ -160,18 +160,10 @@ impl Cell for DateTime<Utc> {
                 DateTime::<FixedOffset>::try_from(&time).ok().map(|t| t.to_utc())
             }
             BoltType::LocalDateTime(time) => NaiveDateTime::try_from(&time).ok().map(|naive| naive.and_utc()),
-            BoltType::String(text) => parse_time(&text.value),
+            BoltType::String(text) => read_time(&text.value),
             _ => None,
         }
     }
-}
-
-pub(super) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
-    if let Ok(zoned) = text.parse::<DateTime<FixedOffset>>() {
-        return Some(zoned.to_utc());
-    }
-    let naive = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"];
-    naive.iter().find_map(|form| NaiveDateTime::parse_from_str(text, form).ok()).map(|naive| naive.and_utc())
 }
 
 impl<T: Cell> Cell for Option<T> {

@@ -14,7 +14,7 @@ from .events import Events
 from .keys import Keys
 from .messages import Messages
 from .tasks import Tasks
-from .types import Adoption, Check, Duration, IdentityLike, NamespaceInfo, RetryPolicy, RetryPolicyFields
+from .types import Adoption, Check, Duration, IdentityLike, NamespaceInfo, RetryPolicy, RetryPolicyFields, WrappingKeyLike
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -229,6 +229,7 @@ def open(
     *,
     namespace: str = "default",
     identity: Union[IdentityLike, Iterable[IdentityLike], None] = None,
+    wrapping_key: Union[WrappingKeyLike, Iterable[WrappingKeyLike], None] = None,
     migrate: bool = True,
     background: bool = True,
     task_defaults: TaskDefaults | None = None,
@@ -244,7 +245,9 @@ def open(
     without it KURULTAI_URL counts, or NEO4J_URI with NEO4J_USER and NEO4J_PASSWORD.
 
     ``identity``: whom this process speaks for in ``messages``: the path of a key file, an ``Identity``, or a list of them,
-    where each call says who the sender is. ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
+    where each call says who the sender is. ``wrapping_key``: what opens the secrets that the team keeps in its store, a
+    ``WrappingKey`` or the path of its file, or a list, of which the first wraps; without it KURULTAI_WRAPPING_KEY or
+    KURULTAI_WRAPPING_KEY_FILE counts. ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
     leases and overdue tasks to ``maintain()``. ``aging``: a task rises one rank for each such span since
     it can be claimed, and after a further one as P0 comes before every weight; None for never. ``max_depth``: how many
     tasks a task may have above it. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for; dataclasses and pydantic models need none. ``clock`` is for tests.
@@ -269,6 +272,7 @@ def open(
         "max_depth": max_depth,
         "clock": clock,
         "identity": identity,
+        "wrapping_key": wrapping_key,
     }
     return Opening(url, options, default)
 

@@ -38,6 +38,7 @@ from .types import (
     Status,
     TaskLike,
     UsageFields,
+    WrappingKeyLike,
 )
 
 _T = TypeVar("_T")
@@ -47,9 +48,9 @@ _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
     "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
-    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "Job", "Jobs", "Keys", "Kurultai", "Lease",
+    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Job", "Jobs", "Keys", "Kurultai", "Lease",
     "ManualClock", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy",
-    "Sent", "Settled", "Signer", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "__version__", "council", "emit", "fold",
+    "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
     "token_verify",
 ]
@@ -65,6 +66,12 @@ class _OpenOptions(TypedDict, total=False):
     max_depth: int | None
     clock: ManualClock | None
     identity: IdentityLike | Iterable[IdentityLike] | None
+    wrapping_key: WrappingKeyLike | Iterable[WrappingKeyLike] | None
+
+class _ImportOptions(TypedDict, total=False):
+    rows: str | None
+    agents: Iterable[str] | None
+    dry_run: bool | None
 
 class _AdoptOptions(TypedDict, total=False):
     dry_run: bool | None
@@ -321,6 +328,9 @@ class Messages:
 class Keys:
     def list(self, agent: str | None) -> Awaitable[_list[AgentKey]]: ...
     def rotate(self, agent: str) -> Awaitable[Identity]: ...
+    def rotate_in_store(self, agent: str) -> Awaitable[AgentKey]: ...
+    def rewrap(self, to: WrappingKeyLike) -> Awaitable[int]: ...
+    def import_rows(self, options: _ImportOptions) -> Awaitable[ImportedKeys]: ...
     def add(self, agent: str, public_key: str) -> Awaitable[AgentKey]: ...
     def revoke(self, agent: str, key_id: str, reason: str) -> Awaitable[AgentKey]: ...
 
@@ -757,6 +767,8 @@ class AgentKey(_Unhashable):
     """From when on nothing that it has signed counts."""
     public_key: Final[str | None]
     """32 bytes in base64url without padding."""
+    wrapping_key: Final[str | None]
+    """Of a key whose secret the team keeps: the id of the ``WrappingKey`` that opens it."""
     reason: Final[str | None]
     """Why it was revoked."""
     def state_at(self, at: datetime) -> KeyState:
@@ -777,6 +789,57 @@ class VerifiedMessage(_View):
     issued_at: Final[datetime]
     """By the sender's clock."""
     expires_at: Final[datetime]
+
+@final
+class SkippedKey(_Unhashable):
+    """A row that ``keys.import_rows`` has not imported."""
+    agent_id: Final[str | None]
+    """Whose it is, as far as it says."""
+    key_id: Final[str | None]
+    code: Final[str]
+    """``key.known``: the team has it already. ``key.conflict``: it has another secret under this id, or the row was changed
+    meanwhile. ``key.weak``: less than 32 characters. ``input.invalid``: it does not say whose, which or what."""
+    why: Final[str]
+    """The same in words."""
+
+@final
+class ImportedKeys(_Unhashable):
+    """What ``keys.import_rows`` has imported, and what not."""
+    dry_run: Final[bool]
+    imported: Final[list[AgentKey]]
+    """The keys that the team has from now on."""
+    skipped: Final[list[SkippedKey]]
+
+@final
+class WrappingKey:
+    """The key of a team's keys: what opens the secrets that the team keeps in its store, and is not in the store. Give it to
+    ``open(wrapping_key=...)``. It is not pickled; give another process its file.
+
+    >>> key = kurultai.WrappingKey.generate()
+    >>> key.id[:5]
+    'wrap-'
+    """
+
+    @staticmethod
+    def read(path: str | PathLike[str]) -> WrappingKey:
+        """From its file: 32 bytes in base64url. Errors: ``key.permissions`` where group or others may read it; ``config.key``
+        where it cannot be read or is no key; ``key.weak``."""
+
+    @staticmethod
+    def generate() -> WrappingKey:
+        """A new one from the system's random numbers."""
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Writes the file, which only its owner may read (mode 0600), and never over another. Whoever loses it loses every
+        secret that it wraps. Errors: ``config.key`` where it exists or cannot be written."""
+
+    @property
+    def id(self) -> str:
+        """Stands beside each secret that it wraps."""
+
+    def __copy__(self) -> WrappingKey: ...
+    def __deepcopy__(self, _memo: Any, /) -> WrappingKey: ...
+    def __reduce__(self) -> NoReturn: ...
 
 @final
 class Identity:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import List
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, List, Union
 
 from . import _native
-from .types import AgentKey, Identity
+from .legacy import AgentKey as LegacyKey
+from .types import AgentKey, Identity, ImportedKeys, WrappingKeyLike
 
 
 class Keys:
-    """The public keys of one team's agents. Secrets are never in it: each agent keeps its own, in an ``Identity``."""
+    """The keys of one team's agents. An agent keeps its own secret, in an ``Identity``, or the team keeps it in the store,
+    wrapped under a key that is not there."""
 
     __slots__ = ("_native",)
 
@@ -40,6 +45,69 @@ class Keys:
         """
         return await self._native.rotate(agent)
 
+    async def rotate_in_store(self, agent: str) -> AgentKey:
+        """Makes an agent's next key, as ``rotate`` does, and keeps its secret half in the store, wrapped: every process that
+        has the wrapping key sends as this agent, with ``sender=``. Where a key of the agent's own follows, they do no more.
+
+        Errors: ``input.invalid``, ``key.conflict``; ``config.wrapping_key`` where the team was opened without a wrapping key.
+        Cancel safe: a cancelled call may leave a key.
+
+        >>> async with kurultai.open("memory:", wrapping_key=kurultai.WrappingKey.generate()) as team:
+        ...     key = await team.keys.rotate_in_store("jochi")
+        ...     sent = await team.messages.send("kublai", "greeting", "hi", sender="jochi")
+        ...     key.wrapping_key[:5], sent.deduplicated
+        ('wrap-', False)
+        """
+        return await self._native.rotate_in_store(agent)
+
+    async def rewrap(self, to: WrappingKeyLike) -> int:
+        """Wraps every secret that the store keeps for this namespace under another key, a ``WrappingKey`` or its file, in one
+        transaction or not at all, and wraps with that one from now on. Returns how many those were. Other processes open
+        them as soon as they have the new key as well: give it to them first, beside the old one.
+
+        Errors: ``config.wrapping_key`` where this team was opened without a key that has wrapped one; ``key.unwrap`` where
+        one was changed in the database; ``key.conflict`` where somebody else changes keys at the same time. Then nothing was
+        changed. Cancel safe: a cancelled call may still have done it.
+
+        >>> async with kurultai.open("memory:", wrapping_key=kurultai.WrappingKey.generate()) as team:
+        ...     key = await team.keys.rotate_in_store("jochi")
+        ...     await team.keys.rewrap(kurultai.WrappingKey.generate())
+        1
+        """
+        return await self._native.rewrap(to)
+
+    async def import_rows(
+        self,
+        rows: Iterable[Union[Mapping[str, Any], LegacyKey]] | None = None,
+        *,
+        agents: Iterable[str] | None = None,
+        dry_run: bool = False,
+    ) -> ImportedKeys:
+        """Imports the keys of an older program's legacy envelopes and keeps their secrets wrapped. On Neo4j it takes over the
+        nodes ``AgentKey`` that have a plain secret (``secret_key`` or ``key_hash``) and no namespace; the plain secret is
+        gone when the wrapped one is there, so the older program signs no more with it. A file of SQLite has none: give
+        ``rows``, which come from elsewhere on both stores. A key that does not say when it ends is good for another 90 days.
+        Repeating it imports nothing twice.
+
+        A row has ``agent_id`` (the agent's name as it is sent, or else ``agent``), ``key_id`` (or ``id``), ``secret_key`` (or
+        ``key_hash``), and where there is more to say ``revoked`` (or ``is_active``), ``created_at``, ``expires_at``; an
+        ``AgentKey`` of ``kurultai.legacy`` is one. ``agents`` takes only theirs; ``dry_run`` only says what would be done.
+
+        Errors: ``config.wrapping_key`` where the team was opened without a wrapping key; ``input.invalid`` where a row is
+        none; ``key.conflict`` where somebody else changes an agent's keys at the same time; ``key.unwrap`` where a key that
+        is there does not open. Cancel safe: a repetition goes on where a cancelled call was.
+
+        >>> async with kurultai.open("memory:", wrapping_key=kurultai.WrappingKey.generate()) as team:
+        ...     report = await team.keys.import_rows([
+        ...         {"agent_id": "Temüjin", "key_id": "temüjin-001", "secret_key": "6b" * 32},
+        ...         {"agent_id": "Temüjin", "key_id": "temüjin-002", "secret_key": "short"},
+        ...     ])
+        ...     [key.key_id for key in report.imported], [row.code for row in report.skipped]
+        (['temüjin-001'], ['key.weak'])
+        """
+        text = None if rows is None else json.dumps([_fields(row) for row in rows], default=_time)
+        return await self._native.import_rows({"rows": text, "agents": agents, "dry_run": dry_run})
+
     async def add(self, agent: str, public_key: str) -> AgentKey:
         """Tells the team the public half of a key that an agent has made elsewhere, as ``rotate`` does: 32 bytes in
         base64url without padding, ``Identity.public_key``.
@@ -66,3 +134,13 @@ class Keys:
         ('revoked', 'the laptop is gone')
         """
         return await self._native.revoke(agent, key_id, reason)
+
+
+def _fields(row: Mapping[str, Any] | LegacyKey) -> dict[str, Any]:
+    return dict(vars(row)) if isinstance(row, LegacyKey) else dict(row)
+
+
+def _time(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"a row has a {type(value).__name__}")  # Not the value: it may be a secret.

@@ -34,6 +34,7 @@ from ._native import (
     Finding,
     Finished,
     Identity,
+    ImportedKeys,
     Lease,
     ManualClock,
     MessagePage,
@@ -52,12 +53,14 @@ from ._native import (
     Sent,
     Settled,
     Signer,
+    SkippedKey,
     Stats,
     Task,
     TaskError,
     Unread,
     Usage,
     VerifiedMessage,
+    WrappingKey,
 )
 
 __all__ = [
@@ -91,6 +94,7 @@ __all__ = [
     "Health",
     "Identity",
     "IdentityLike",
+    "ImportedKeys",
     "KeyState",
     "Lease",
     "LeaseLike",
@@ -120,6 +124,7 @@ __all__ = [
     "Settled",
     "Signal",
     "Signer",
+    "SkippedKey",
     "Stats",
     "Status",
     "Task",
@@ -129,6 +134,8 @@ __all__ = [
     "Unread",
     "Usage",
     "VerifiedMessage",
+    "WrappingKey",
+    "WrappingKeyLike",
 ]
 
 
@@ -204,6 +211,8 @@ ReceiptLike = Union[AgentMessage, Receipt, HasReceipt, str]
 MessageLike = Union[str, HasId]
 #: An ``Identity``, or the path of a key file.
 IdentityLike = Union[Identity, str, "os.PathLike[str]"]
+#: A ``WrappingKey``, or the path of its file.
+WrappingKeyLike = Union[WrappingKey, str, "os.PathLike[str]"]
 #: What every call that needs a lease takes; the string is ``str(lease)``.
 LeaseLike = Union[Claimed, Lease, HasLease, str]
 #: What every call that needs a task takes.

@@ -3,6 +3,7 @@
 mod admission;
 mod inbox;
 mod keys;
+mod team_keys;
 mod waits;
 
 use crate::fixture::Team;

@@ -5,7 +5,9 @@ use kurultai_core::{
     Json, Kurultai, Result, Verify,
     agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
-    messages::{Ed25519Key, Inbox, MessageFilter, MessageSigner, NewMessage, Receipt},
+    messages::{
+        Ed25519Key, Inbox, KeyImport, MessageFilter, MessageSigner, NewMessage, Receipt, wrap::WrappingKey,
+    },
     tasks::{
         AdoptOptions, Cancel, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask,
         Outcome, RetryPolicy, Start, TaskUpdate, Usage, WaitFor,
@@ -226,6 +228,16 @@ pub(super) async fn call(
         }
         "keys.list" => answer(keys.list(args.take::<String>("agent").as_deref()).await?),
         "keys.rotate" => identity(&keys.rotate(&args.need::<String>("agent")).await?),
+        "keys.rotate_in_store" => answer(keys.rotate_in_store(&args.need::<String>("agent")).await?),
+        "keys.rewrap" => answer(keys.rewrap(WrappingKey::generate()?).await?),
+        "keys.import_rows" => {
+            let import = KeyImport {
+                rows: args.take::<Value>("rows").map(|rows| rows.to_string().into()),
+                agents: args.take("agents"),
+                dry_run: args.take("dry_run").unwrap_or_default(),
+            };
+            answer(keys.import_rows(import).await?)
+        }
         "keys.add" => {
             let (agent, public_key): (String, String) = (args.need("agent"), args.need("public_key"));
             answer(keys.add(&agent, &public_key).await?)

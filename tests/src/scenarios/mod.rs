@@ -5,7 +5,10 @@ mod call;
 
 use crate::fixture::Team;
 use answer::{Known, fits};
-use kurultai_core::{Config, messages::Ed25519Key};
+use kurultai_core::{
+    Config,
+    messages::{Ed25519Key, wrap::WrappingKey},
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{fs, path::PathBuf};
@@ -18,6 +21,9 @@ struct Scenario {
     /// The agents for which the team is opened.
     #[serde(default)]
     identities: Vec<String>,
+    /// Whether it is opened with a wrapping key.
+    #[serde(default)]
+    wrapping_key: bool,
     steps: Vec<Step>,
 }
 
@@ -64,14 +70,15 @@ fn read(name: &str) -> Scenario {
 
 async fn replay(name: &str, team: Team) {
     let start = team.clock.now();
-    let Scenario { identities, steps, .. } = read(name);
+    let Scenario { identities, wrapping_key, steps, .. } = read(name);
     let keys: Vec<_> = identities.iter().map(|agent| Ed25519Key::generate(agent).unwrap()).collect();
     let kept = keys.iter().map(|key| (key.agent().to_owned(), call::identity(key))).collect();
     let mut known = Known { run: team.namespace.clone(), kept };
-    let k = match keys.is_empty() {
-        true => team.k.clone(),
-        false => team.reopen(|config| keys.into_iter().fold(config, Config::identity)).await,
+    let open = |config| {
+        let config = keys.into_iter().fold(config, Config::identity);
+        if wrapping_key { config.wrapping_key(WrappingKey::generate().unwrap()) } else { config }
     };
+    let k = team.reopen(open).await;
     for (number, step) in steps.into_iter().enumerate() {
         let call = match step {
             Step::Advance(Advance { advance }) => {
@@ -150,6 +157,7 @@ scenarios! {
     snoozes
     stops
     suspended
+    team_keys
     times
     updates
     verify

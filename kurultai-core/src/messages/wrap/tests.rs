@@ -107,6 +107,24 @@ fn the_environment_holds_a_wrapping_key() {
 }
 
 #[test]
+fn the_environment_names_a_file_or_holds_the_key_but_not_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wrapping.key");
+    let key = WrappingKey::generate().unwrap();
+    key.write(&path).unwrap();
+    let text = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    let [value, file] = [Some(OsString::from(text)), Some(path.into_os_string())];
+    let empty = Some(OsString::new());
+    let id = |values| WrappingKey::from_vars(values).map(|key| key.map(|key| key.id().to_owned()));
+    assert_eq!(id([empty.clone(), file.clone()]).unwrap().as_deref(), Some(key.id()));
+    assert!(id([value.clone(), empty.clone()]).unwrap().is_some());
+    assert_eq!(id([empty, None]).unwrap(), None);
+    assert_eq!(code(id([value.clone(), file])), Some("config.env"));
+    let error = WrappingKey::from_vars([None, value]).unwrap_err();
+    assert!(error.code() == "config.key" && !error.to_string().contains("BwcH"), "{error}");
+}
+
+#[test]
 fn nothing_shows_a_secret() {
     let key = WrappingKey::from_text("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc").unwrap();
     let wrapped = key.wrap(&OWNER, b"a secret of a legacy agent").unwrap();

@@ -85,7 +85,7 @@ pub(super) async fn put(
 }
 
 /// What of a key changes.
-fn standing(key: &AgentKey) -> [(&'static str, BoltType); 5] {
+pub(super) fn standing(key: &AgentKey) -> [(&'static str, BoltType); 5] {
     [
         ("state", key.state.as_str().into()),
         ("activated_at", key.activated_at.into()),
@@ -96,7 +96,7 @@ fn standing(key: &AgentKey) -> [(&'static str, BoltType); 5] {
 }
 
 /// What of a key stays.
-fn made(key: &AgentKey) -> [(&'static str, BoltType); 5] {
+pub(super) fn made(key: &AgentKey) -> [(&'static str, BoltType); 5] {
     [
         ("algorithm", key.algorithm.as_str().into()),
         ("created_at", key.created_at.into()),
@@ -106,13 +106,16 @@ fn made(key: &AgentKey) -> [(&'static str, BoltType); 5] {
     ]
 }
 
-pub(super) async fn rewrap(store: &Neo4jStore, secrets: &[Rewrapped]) -> Result<()> {
+pub(super) async fn rewrap(store: &Neo4jStore, wrapping_key: &str, secrets: &[Rewrapped]) -> Result<()> {
     let row = |Rewrapped { agent, key_id, was, secret }: &Rewrapped| {
         cells![agent.as_str(), key_id.as_str(), was.text(), secret.text(), secret.wrapping_key()]
     };
-    let query = store.query(REWRAP).param("secrets", list(secrets.iter().map(row)));
-    match store.one(query).await?.next::<Option<u64>>()?.and_then(|place| secrets.get(place as usize)) {
+    let query = store
+        .query(REWRAP)
+        .param("secrets", list(secrets.iter().map(row)))
+        .param("wrapping_key", wrapping_key);
+    match store.one(query).await?.next::<Option<String>>()? {
         None => Ok(()),
-        Some(wrong) => Err(changed_meanwhile(&wrong.agent)),
+        Some(agent) => Err(changed_meanwhile(&agent)),
     }
 }

@@ -1,6 +1,7 @@
 //! The statements of messages and of keys. Same files and names as in `sqlite`.
 
 mod fetch;
+mod import;
 mod keys;
 mod put;
 mod read;
@@ -14,7 +15,7 @@ use crate::{
     messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*, rules},
 };
 use async_trait::async_trait;
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// What the server's clock says is over for long.
 const FORGET: Statement = Statement::plain(concat!(clock!(), include_str!("cypher/forget.cypher")));
@@ -90,7 +91,15 @@ impl KeyStore for Neo4jStore {
         keys::put(self, agent, &known, &keys).await
     }
 
-    async fn rewrap(&self, secrets: Vec<Rewrapped>) -> Result<()> {
-        keys::rewrap(self, &secrets).await
+    async fn rewrap(&self, wrapping_key: &str, secrets: Vec<Rewrapped>) -> Result<()> {
+        keys::rewrap(self, wrapping_key, &secrets).await
+    }
+
+    async fn plain(&self) -> Result<Vec<PlainRow>> {
+        import::plain(self).await
+    }
+
+    async fn take_over(&self, rows: Vec<TakeOver>) -> Result<HashSet<String>> {
+        self.call(import::take_over(self, rows)).await
     }
 }

@@ -89,7 +89,7 @@ fn times(key: &AgentKey) -> (Option<i64>, i64) {
     (key.activated_at.map(|at| at.timestamp_micros()), key.expires_at.timestamp_micros())
 }
 
-pub(super) fn rewrap(tx: &Tx<'_>, secrets: &[Rewrapped]) -> Result<()> {
+pub(super) fn rewrap(tx: &Tx<'_>, wrapping_key: &str, secrets: &[Rewrapped]) -> Result<()> {
     let sql = "update agent_key set secret = ?4, wrapping_key = ?5
         where ns = ?1 and agent_id = ?2 and key_id = ?3 and secret = ?6";
     for Rewrapped { agent, key_id, was, secret } in secrets {
@@ -98,5 +98,8 @@ pub(super) fn rewrap(tx: &Tx<'_>, secrets: &[Rewrapped]) -> Result<()> {
             return Err(changed_meanwhile(agent));
         }
     }
-    Ok(())
+    let left =
+        "select agent_id from agent_key where ns = ?1 and secret is not null and wrapping_key <> ?2 limit 1";
+    let left: Option<String> = tx.one(left, params![tx.ns, wrapping_key], |row| row.get(0))?;
+    left.map_or(Ok(()), |agent| Err(changed_meanwhile(&agent)))
 }

@@ -17,7 +17,7 @@ use crate::{
     messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*},
 };
 use async_trait::async_trait;
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 #[async_trait]
 impl Mailbox for SqliteStore {
@@ -66,7 +66,17 @@ impl KeyStore for SqliteStore {
         self.write(move |tx| keys::put(tx, &agent, &known, &keys)).await
     }
 
-    async fn rewrap(&self, secrets: Vec<Rewrapped>) -> Result<()> {
-        self.write(move |tx| keys::rewrap(tx, &secrets)).await
+    async fn rewrap(&self, wrapping_key: &str, secrets: Vec<Rewrapped>) -> Result<()> {
+        let wrapping_key = wrapping_key.to_owned();
+        self.write(move |tx| keys::rewrap(tx, &wrapping_key, &secrets)).await
+    }
+
+    /// A file is ours alone.
+    async fn plain(&self) -> Result<Vec<PlainRow>> {
+        Ok(vec![])
+    }
+
+    async fn take_over(&self, _rows: Vec<TakeOver>) -> Result<HashSet<String>> {
+        Ok(HashSet::new())
     }
 }

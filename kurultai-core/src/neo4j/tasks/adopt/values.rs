@@ -1,8 +1,8 @@
 //! Values as other programs write them.
 
 use crate::{
-    clock::Micros,
-    neo4j::bolt::{Cell, parse_time},
+    clock::{Micros, read_time},
+    neo4j::bolt::Cell,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use neo4rs::{BoltNull, BoltType};
@@ -102,7 +102,7 @@ fn at(value: &BoltType) -> Option<Micros> {
             let text = text.value.trim();
             let day = || text.parse::<NaiveDate>().ok().map(midnight);
             let counted = || text.parse::<f64>().ok().and_then(|number| at(&number.into()));
-            parse_time(text).map(|time| time.timestamp_micros()).or_else(day).or_else(counted)
+            read_time(text).map(|time| time.timestamp_micros()).or_else(day).or_else(counted)
         }
         other => DateTime::<Utc>::of(other.clone()).map(|time| time.timestamp_micros()),
     }
