@@ -7,7 +7,7 @@ use crate::{
 };
 use kurultai_core::{
     Config, Error, Json, Kurultai,
-    messages::{AgentMessage, Identity, Inbox, MessageFilter, NewMessage, Receipt},
+    messages::{Accept, AgentMessage, Identity, Inbox, MessageFilter, NewMessage, Receipt},
 };
 use std::{path::PathBuf, time::Duration};
 
@@ -15,10 +15,13 @@ use std::{path::PathBuf, time::Duration};
 pub(crate) enum Command {
     /// Sign a message and put it into its recipient's inbox; prints its id
     Send(Box<Send>),
-    /// Admit a token that came from outside, - for stdin; prints the message's id
+    /// Admit a token or a legacy envelope that came from outside, - for stdin; prints the message's id
     Accept {
         #[arg(value_parser = stdin::text)]
         token: String,
+        /// For whom it must be; an envelope that names nobody needs it
+        #[arg(long)]
+        to: Option<String>,
     },
     /// Messages for an agent; prints each with a line `RECEIPT <string>`
     Inbox {
@@ -119,8 +122,8 @@ impl Command {
         let messages = kurultai.messages();
         match self {
             Command::Send(send) => send.run(kurultai, json).await,
-            Command::Accept { token } => {
-                let sent = messages.accept(&token).await?;
+            Command::Accept { token, to } => {
+                let sent = messages.accept(Accept { text: token, to }).await?;
                 if json { say_json(&sent) } else { say(sent.id) }
             }
             Command::Inbox { agent, max, types, wait, visible } => {

@@ -18,6 +18,7 @@ pub struct Config {
     pub(crate) clock: Clock,
     pub(crate) identities: Vec<Identity>,
     pub(crate) wrapping_keys: Vec<Arc<WrappingKey>>,
+    pub(crate) min_version: u8,
     pub(crate) migrate: bool,
     pub(crate) background: bool,
     pub(crate) defaults: TaskDefaults,
@@ -96,6 +97,7 @@ impl Config {
             clock: Clock::Store,
             identities: vec![],
             wrapping_keys: vec![],
+            min_version: 1,
             migrate: true,
             background: true,
             defaults: TaskDefaults::from_env()?,
@@ -137,6 +139,17 @@ impl Config {
     pub fn wrapping_key(mut self, key: impl Into<Arc<WrappingKey>>) -> Self {
         self.wrapping_keys.push(key.into());
         self
+    }
+
+    /// Which messages are taken: 1, the default, takes the legacy envelopes of older programs too, where the team keeps
+    /// their keys; 2 refuses them with `sig.algorithm`, at `accept` and where they were admitted before. Fails with
+    /// `input.invalid`.
+    pub fn min_version(mut self, version: u8) -> Result<Self> {
+        if !(1..=2).contains(&version) {
+            return Err(Error::invalid("min_version", version, "1 or 2"));
+        }
+        self.min_version = version;
+        Ok(self)
     }
 
     /// A clock that tests move.

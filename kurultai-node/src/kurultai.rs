@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 struct OpenArgs {
     url: Option<String>,
     namespace: Option<String>,
+    min_version: Option<f64>,
     migrate: Option<bool>,
     background: Option<bool>,
     task_defaults: Option<TaskDefaultsArgs>,
@@ -81,6 +82,7 @@ impl OpenArgs {
         let OpenArgs {
             url,
             namespace,
+            min_version,
             migrate,
             background,
             task_defaults,
@@ -92,6 +94,9 @@ impl OpenArgs {
         let mut config = url.as_deref().map_or_else(Config::from_env, Config::new)?;
         if let Some(namespace) = namespace {
             config = config.namespace(&namespace)?;
+        }
+        if let Some(version) = min_version {
+            config = config.min_version(u8::try_from(whole("minVersion", version)?).unwrap_or(u8::MAX))?;
         }
         if let Some(migrate) = migrate {
             config = config.migrate(migrate);

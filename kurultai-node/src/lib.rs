@@ -15,6 +15,7 @@ mod failure;
 mod identity;
 mod jobs;
 mod keys;
+mod legacy;
 mod kurultai;
 mod messages;
 mod new_task;

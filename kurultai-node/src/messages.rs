@@ -7,7 +7,7 @@ use crate::{
 };
 use kurultai_core::{
     self as core, Result,
-    messages::{Inbox, MessageFilter, NewMessage, Receipt},
+    messages::{Accept, Inbox, MessageFilter, NewMessage, Receipt},
 };
 use napi_derive::napi;
 use serde::Deserialize;
@@ -77,6 +77,13 @@ impl InboxArgs {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct AcceptArgs {
+    token: String,
+    to: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RejectArgs {
     receipt: String,
     reason: String,
@@ -133,8 +140,8 @@ impl Messages {
 
     #[napi(catch_unwind)]
     pub fn accept(&self, call: u32, args: String) -> Now {
-        self.calls.run(call, &self.messages, &args, |messages, token: String| async move {
-            answer(&messages.accept(&token).await?)
+        self.calls.run(call, &self.messages, &args, |messages, args: AcceptArgs| async move {
+            answer(&messages.accept(Accept { text: args.token, to: args.to }).await?)
         })
     }
 

@@ -192,7 +192,7 @@ async function perform(k, operation, given) {
       return call(to, type, body, { task, ...options })
     }
     case 'messages.send_many': return call(args.messages)
-    case 'messages.accept': return call(args.token)
+    case 'messages.accept': return call(args.token, { to: args.to })
     case 'messages.ack': {
       const each = await call(args.messages)
       return each.map((one) => (one instanceof KurultaiError ? { error: one.code } : one))

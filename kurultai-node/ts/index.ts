@@ -18,6 +18,7 @@ export type { AgentEvents, AgentListener, Attempt, Failed, Snoozed, Stalled } fr
 export type { Payload } from './json'
 export { Keys } from './keys'
 export { Kurultai, open } from './kurultai'
+export * as legacy from './legacy'
 export { Lease } from './lease'
 export type { LeaseLike } from './lease'
 export { Messages } from './messages'

@@ -17,7 +17,7 @@ import type { AnyTasks, AdoptOptions, Adoption, Check, NamespaceInfo, OpenOption
 import { wrappingKeyOf } from './wrapping_key'
 
 const OPEN: check.Fields = {
-  identity: check.anything, wrappingKey: check.anything, namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
+  identity: check.anything, wrappingKey: check.anything, minVersion: check.count, namespace: check.text, migrate: check.flag, background: check.flag, agingMs: check.ms, maxDepth: check.count, clock: check.date,
   taskDefaults: check.object({
     maxAttempts: check.count, maxSnoozes: check.count, expiresInMs: check.ms, leaseMs: check.ms, retry: check.object(RETRY),
   }),

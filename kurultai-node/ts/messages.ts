@@ -22,6 +22,7 @@ const INBOX: check.Fields = {
   agent: check.text, max: check.count, types: check.texts, waitMs: check.ms, visibleMs: check.ms, signal: check.anything,
 }
 const RETRY: check.Fields = { afterMs: check.ms, signal: check.anything }
+const ACCEPT: check.Fields = { to: check.text, signal: check.anything }
 const FILTER: check.Fields = { to: check.text, from: check.text, limit: check.count, cursor: check.text, signal: check.anything }
 
 /** A message as it crosses; `before` names its row. */
@@ -92,13 +93,23 @@ export class Messages {
    * Admits a token that came from outside, once: verifies it and puts it into its recipient's inbox. What is refused is
    * counted in the store, by who it claims to be from, why, and the minute.
    *
-   * Errors: `sig.missing`, `sig.malformed`, `sig.algorithm`, `sig.mismatch`, `sig.expired`, `sig.from_future`,
-   * `sig.wrong_namespace`, `sig.replayed`; `key.unknown`, `key.revoked`, `key.expired`; `limit.inbox` (retryable). An aborted
-   * call may still admit it, and a repetition is `sig.replayed`.
+   * A text that begins with `{` is a legacy envelope. It is verified with a key that the team keeps (`keys.importRows`), stored
+   * as it was received, and verified again at each fetch; it waits as long as a token of its type may, counted from its
+   * timestamp. Its recipient is the one that `to` or else `delegate` names, in any spelling that folds to an agent's id; an
+   * envelope that names nobody, or several, needs the option `to`, by which a token and an envelope must be for this one.
+   * `type` is its type (`message` where it has none), `task_id` its task, and the whole of it the body.
+   *
+   * Errors: `sig.missing`, `sig.malformed`, `sig.algorithm` (also where `minVersion` is 2 and this is an envelope),
+   * `sig.mismatch`, `sig.expired`, `sig.from_future`, `sig.wrong_namespace`, `sig.wrong_audience`, `sig.replayed`;
+   * `key.unknown`, `key.revoked`, `key.expired`; `limit.inbox` (retryable); of an envelope also `key.weak`, `key.unwrap`,
+   * `config.wrapping_key` where the team was opened without the wrapping key, and `input.invalid` where nobody says for whom it
+   * is. An aborted call may still admit it, and a repetition is `sig.replayed`.
    */
-  async accept(token: string, options: Waits = {}): Promise<Sent> {
+  async accept(token: string, options: { to?: string } & Waits = {}): Promise<Sent> {
     check.checkOne('token', token, check.text)
-    return results.simple(await this.#call('accept', encode(token.toWellFormed(), 'token'), options))
+    check.checkFields(options, ACCEPT)
+    const args = encodeFields({ token: token.toWellFormed(), to: options.to })
+    return results.simple(await this.#call('accept', args, options))
   }
 
   /**

@@ -119,6 +119,9 @@ export interface Native {
   wrappingKeyGenerate(): MadeWrappingKey
   sign(identity: NativeIdentity, args: string): Outcome
   verify(args: string): Outcome
+  legacySeal(args: string): Outcome
+  legacyVerify(args: string): Failure | null
+  fold(name: string): string
   oneFailureOfEachKind(): Failure[]
 }
 

@@ -823,6 +823,11 @@ export interface OpenOptions extends Waits {
   wrappingKey?: WrappingKeyLike | readonly WrappingKeyLike[] | null
   /** The team. Two namespaces of one database never see each other. Default `default`. */
   namespace?: string
+  /**
+   * Which messages are taken: 1, the default, takes the legacy envelopes of older programs too, where the team keeps their
+   * keys; 2 refuses them with `sig.algorithm`, also those that were admitted before.
+   */
+  minVersion?: number
   /** Whether the schema is brought up to date. Default true. */
   migrate?: boolean
   /** Whether this process returns lapsed leases, expires waiting tasks and ages priorities. Default true. */

@@ -53,7 +53,7 @@ options! {
     OpenOptions {
         namespace: String, migrate: bool, background: bool, task_defaults: TaskDefaultsOptions,
         retention: RetentionOptions, aging: Span, max_depth: Count, clock: Py<ManualClock>,
-        identity: Identities, wrapping_key: WrappingKeys,
+        identity: Identities, wrapping_key: WrappingKeys, min_version: Count,
     }
 }
 
@@ -78,6 +78,7 @@ impl OpenOptions {
             clock,
             identity,
             wrapping_key,
+            min_version,
         } = self;
         let mut config = url.map_or_else(Config::from_env, Config::new).raise(py)?;
         if let Some(namespace) = namespace {
@@ -122,6 +123,9 @@ impl OpenOptions {
         }
         if let Some(clock) = clock {
             config = config.clock(Clock::Manual(clock.get().0.clone()));
+        }
+        if let Some(version) = count::<u32>(py, "min_version", min_version)? {
+            config = config.min_version(u8::try_from(version).unwrap_or(u8::MAX)).raise(py)?;
         }
         for key in wrapping_key.map_or_else(Vec::new, |keys| keys.0) {
             config = config.wrapping_key(key);

@@ -10,7 +10,7 @@ use crate::{
     task_types::hash,
     view::view,
 };
-use kurultai_core::messages::{self, Inbox, MessageFilter, Messages as CoreMessages};
+use kurultai_core::messages::{self, Accept, Inbox, MessageFilter, Messages as CoreMessages};
 use pyo3::{
     intern,
     prelude::*,
@@ -261,10 +261,10 @@ impl Messages {
         Ok(Op::new(async move { messages.send_many(all).await }))
     }
 
-    fn accept(&self, token: &Bound<'_, PyString>) -> Op {
+    fn accept(&self, text: &Bound<'_, PyString>, to: Option<String>) -> Op {
         // Half of a surrogate pair is in no token, and so is what stands for it then.
-        let (messages, token) = (self.core.clone(), token.to_string_lossy().into_owned());
-        Op::new(async move { messages.accept(&token).await })
+        let (messages, text) = (self.core.clone(), text.to_string_lossy().into_owned());
+        Op::new(async move { messages.accept(Accept { text, to }).await })
     }
 
     fn inbox(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Op> {

@@ -11,7 +11,7 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 8] = [
+const HANDLES: [(&str, &str); 9] = [
     ("Kurultai", "kurultai.rs"),
     ("Kurultai", "verify.rs"),
     ("Tasks", "tasks/handle.rs"),
@@ -19,6 +19,7 @@ const HANDLES: [(&str, &str); 8] = [
     ("Agents", "agents/handle.rs"),
     ("Events", "events/handle.rs"),
     ("Messages", "messages/handle.rs"),
+    ("Messages", "messages/accept.rs"),
     ("Keys", "messages/key_handle.rs"),
     ("Keys", "messages/import.rs"),
 ];

@@ -114,11 +114,13 @@ pub struct Fetch {
     pub(crate) reply_to: Option<String>,
 }
 
-/// A message as the store has it. What it says is in the token alone.
+/// A message as the store has it. What it says is in the token, or the legacy envelope, alone.
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub(crate) id: String,
     pub(crate) token: String,
+    /// In whose inbox it is. A token says so itself, an envelope may not.
+    pub(crate) to: String,
     pub(crate) thread: String,
     pub(crate) urgent: bool,
     pub(crate) status: MessageStatus,

@@ -1,14 +1,13 @@
 //! What users call: `kurultai.messages()`.
 
 use super::{
-    Identity, KeyList,
-    claims::wrong_namespace,
-    contract::{Ending, Fetch, KeyStore, Mailbox, Post, Refusal, Settle, Settled, Stored, Which},
+    Identity,
+    contract::{Ending, Fetch, KeyStore, Mailbox, Post, Settle, Settled, Stored, Which},
     draft,
     hot::Hot,
-    opening::opened,
-    strict, team,
-    token::{self, Draft, Expect, Token},
+    opening,
+    team,
+    token::{self, Draft},
     types::{AgentMessage, Inbox, MessageFilter, MessagePage, NewMessage, Receipt, Sent, Unread},
     vault::Vault,
 };
@@ -19,7 +18,6 @@ use crate::{
     events::{Event, Events},
     session::Session,
 };
-use sha2::{Digest, Sha256};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -33,12 +31,12 @@ const RECEIVED: &[&str] = &["message.received"];
 /// Signed messages between the agents of one team. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Messages {
-    mailbox: Arc<dyn Mailbox>,
-    keys: Arc<dyn KeyStore>,
-    vault: Arc<Vault>,
+    pub(super) mailbox: Arc<dyn Mailbox>,
+    pub(super) keys: Arc<dyn KeyStore>,
+    pub(super) vault: Arc<Vault>,
     hot: Arc<Hot>,
     events: Events,
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
 }
 
 impl Messages {
@@ -166,77 +164,11 @@ impl Messages {
         Ok(agent.to_owned())
     }
 
-    async fn put(&self, posts: Vec<Post>) -> Result<Vec<Sent>> {
+    pub(super) async fn put(&self, posts: Vec<Post>) -> Result<Vec<Sent>> {
         let _call = self.session.calls.begin()?;
         let sent = self.hot.put.call(posts).await?;
         self.session.news.announce_events();
         Ok(sent)
-    }
-
-    /// Admits a token that came from outside, once: verifies it and puts it into its recipient's inbox. What is refused
-    /// is counted in the store, by who it claims to be from, why, and the minute.
-    ///
-    /// Errors: `sig.missing`, `sig.malformed`, `sig.algorithm`, `sig.mismatch`, `sig.expired`, `sig.from_future`,
-    /// `sig.wrong_namespace`, `sig.replayed`; `key.unknown`, `key.revoked`, `key.expired`; `limit.inbox` (retry). Cancel
-    /// safe: a dropped call may still admit it, and a repetition is `sig.replayed`.
-    #[instrument(level = "debug", skip_all)]
-    pub async fn accept(&self, token: &str) -> Result<Sent> {
-        let claimed = token::claimed(token);
-        let admitted = async {
-            let post = self.verified(token, claimed.as_ref()).await?;
-            let mut sent = self.put(vec![post]).await?;
-            sent.pop().ok_or_else(|| Error::internal("a message without an answer"))
-        };
-        let admitted = admitted.await;
-        if let Err(error) = &admitted
-            && error.kind() == Kind::Denied
-        {
-            self.note(token, claimed.map(|(_, sender)| sender).unwrap_or_default(), error).await;
-        }
-        admitted
-    }
-
-    /// `claimed` is of which team and from whom it claims to be: by whose keys it is to be verified.
-    async fn verified(&self, text: &str, claimed: Option<&(String, String)>) -> Result<Post> {
-        let namespace = self.session.config.namespace.clone();
-        let keys = match claimed {
-            Some((_, sender)) => self.keys.keys(Some(sender)).await?,
-            None => vec![],
-        };
-        let keys = KeyList { namespace: namespace.clone(), keys };
-        let expect = Expect { namespace, audiences: vec![], now: time(self.session.config.clock.now()) };
-        let token = token::verify(text, &keys, &expect).map_err(|error| match claimed {
-            // Their keys are theirs to know.
-            Some((namespace, _)) if error.code() == "key.unknown" && *namespace != expect.namespace => {
-                wrong_namespace(namespace, &expect)
-            }
-            _ => error,
-        })?;
-        let token = token.into_inner();
-        let Token { id, sender, key_id, audience, message_type, body, task, reply_to, expires_at, .. } =
-            token;
-        Ok(Post {
-            id,
-            sender,
-            key_id,
-            to: audience,
-            message_type,
-            body: body.as_str().to_owned(),
-            task_id: task,
-            reply_to,
-            dedupe_key: None,
-            urgent: false,
-            expires_at: expires_at.timestamp_micros(),
-            token: text.to_owned(),
-        })
-    }
-
-    async fn note(&self, token: &str, sender: String, error: &Error) {
-        let hash = strict::to_hex(&Sha256::digest(token.as_bytes()));
-        let refusal = Refusal { sender, code: error.code(), hash };
-        if let Err(error) = self.mailbox.refused(refusal).await {
-            tracing::warn!(%error, "that a message was refused was not noted");
-        }
     }
 
     /// Messages for an agent, urgent ones first, then the oldest. Nobody else is given them for `visible`; whoever has
@@ -244,7 +176,8 @@ impl Messages {
     /// longer signed by a good key, or was delivered too often, leaves the inbox as `failed`, with an event for its
     /// sender. Where there is none it waits up to `wait` and returns as soon as one comes.
     ///
-    /// Errors: `input.invalid`, `config.identity` where neither the request nor the handle says for whom. Cancel safe:
+    /// Errors: `input.invalid`, `config.identity` where neither the request nor the handle says for whom;
+    /// `config.wrapping_key` where there are only legacy envelopes that this handle lacks the wrapping key for. Cancel safe:
     /// what a dropped call was given is visible again when its time is over.
     #[instrument(level = "debug", skip_all)]
     pub async fn inbox(&self, request: Inbox) -> Result<Vec<AgentMessage>> {
@@ -282,16 +215,25 @@ impl Messages {
         }
     }
 
+    fn opened(&self, stored: &Stored, audiences: &[String]) -> Result<AgentMessage> {
+        opening::opened(stored, &self.session.config, &self.vault, audiences)
+    }
+
     /// How many there were, and those that are good.
     async fn fetch(&self, fetch: Fetch) -> Result<(usize, Vec<AgentMessage>)> {
         let _call = self.session.calls.begin()?;
         let audiences = fetch.audiences.clone();
         let stored = self.hot.fetch.call(fetch).await?;
         let count = stored.len();
-        let (mut given, mut bad) = (Vec::with_capacity(count), vec![]);
+        let (mut given, mut bad, mut lacks) = (Vec::with_capacity(count), vec![], None);
         for stored in stored {
-            match opened(&stored, &self.session.config.namespace, &audiences) {
+            match self.opened(&stored, &audiences) {
                 Ok(message) => given.push(message),
+                // Not the message is wrong but this process: somebody else may open it.
+                Err(error) if error.kind() == Kind::Config => {
+                    bad.push(later(&stored));
+                    lacks.get_or_insert(error);
+                }
                 Err(error) => bad.push(failed(&stored, &error)),
             }
         }
@@ -299,7 +241,10 @@ impl Messages {
             drop(self.hot.settle.call(bad).await?);
             self.session.news.announce_events();
         }
-        Ok((count, given))
+        match lacks {
+            Some(error) if given.is_empty() => Err(error),
+            _ => Ok((count, given)),
+        }
     }
 
     /// Until a message for one of them has come, or it is time to look again.
@@ -395,8 +340,7 @@ impl Messages {
     }
 
     fn seen(&self, stored: &[Stored]) -> Vec<AgentMessage> {
-        let namespace = &self.session.config.namespace;
-        let open = |stored| match opened(stored, namespace, &[]) {
+        let open = |stored| match self.opened(stored, &[]) {
             Ok(message) => Some(message),
             Err(error) => {
                 tracing::warn!(%error, id = stored.id, "a stored message is not shown");
@@ -438,6 +382,11 @@ impl Messages {
 
 fn failed(stored: &Stored, error: &Error) -> Settle {
     let ending = Ending::Fail { code: error.code().to_owned(), reason: error.message().to_owned() };
+    Settle { id: stored.id.clone(), delivery: stored.delivery, ending }
+}
+
+fn later(stored: &Stored) -> Settle {
+    let ending = Ending::Again(Duration::from_secs(60));
     Settle { id: stored.id.clone(), delivery: stored.delivery, ending }
 }
 

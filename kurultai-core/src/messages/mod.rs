@@ -2,7 +2,7 @@
 //!
 //! Reading order:
 //! 1. `types` -> `contract` -> `handle` with its `rules`: what is sent, what a store does with it, what users call. `opening`:
-//!    what is stored is believed where its signature holds now. `identity`: who this process speaks for. `hot`: how
+//!    what is stored is believed where its signature holds now. `accept`, `envelope`: what comes from outside, in either form. `identity`: who this process speaks for. `hot`: how
 //!    concurrent calls become one transaction. `belongings`: what a removed agent leaves. `upkeep`: the background. `key_handle`: the keys of a team.
 //! 2. What follows is pure: no store, no clock, no network. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a token a [`Verified`] message.
 //! 3. [`MessageSigner`]: whatever holds a secret key; [`Ed25519Key`] holds it in this process.
@@ -13,10 +13,12 @@
 //!    secrets.
 //! 7. [`legacy`]: the envelope that existing teams have on the wire.
 
+mod accept;
 mod belongings;
 mod claims;
 pub mod contract;
 mod draft;
+mod envelope;
 mod handle;
 mod hot;
 mod identity;
@@ -39,6 +41,7 @@ mod vault;
 mod verified;
 pub mod wrap;
 
+pub use accept::Accept;
 pub(crate) use belongings::Mail;
 pub use contract::{KeyStore, Mailbox, Settled};
 pub use handle::Messages;

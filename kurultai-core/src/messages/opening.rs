@@ -3,19 +3,32 @@
 use super::{
     KeyList, Verified,
     contract::Stored,
+    envelope,
     token::{self, Expect, Token},
     types::{AgentMessage, Signer},
+    vault::Vault,
 };
 use crate::{
     clock::time,
+    config::Config,
     error::{Error, Kind, Result},
 };
 
 /// For whom, of which team. Without audiences it is for whoever looks on.
-pub(super) fn opened(stored: &Stored, namespace: &str, audiences: &[String]) -> Result<AgentMessage> {
-    let keys = KeyList { namespace: namespace.to_owned(), keys: stored.key.clone().into_iter().collect() };
+pub(super) fn opened(
+    stored: &Stored,
+    config: &Config,
+    vault: &Vault,
+    audiences: &[String],
+) -> Result<AgentMessage> {
+    let namespace = &config.namespace;
     // Whoever looks on sees what has expired since.
     let now = if audiences.is_empty() { stored.created_at.min(stored.now) } else { stored.now };
+    if envelope::is_one(&stored.token) {
+        envelope::takes(config)?;
+        return envelope::opened(stored, vault, audiences, time(now));
+    }
+    let keys = KeyList { namespace: namespace.to_owned(), keys: stored.key.clone().into_iter().collect() };
     let expect = Expect { namespace: namespace.to_owned(), audiences: audiences.to_vec(), now: time(now) };
     let token = token::verify(&stored.token, &keys, &expect)?;
     if token.id != stored.id {

@@ -230,6 +230,7 @@ def open(
     namespace: str = "default",
     identity: Union[IdentityLike, Iterable[IdentityLike], None] = None,
     wrapping_key: Union[WrappingKeyLike, Iterable[WrappingKeyLike], None] = None,
+    min_version: int = 1,
     migrate: bool = True,
     background: bool = True,
     task_defaults: TaskDefaults | None = None,
@@ -247,7 +248,8 @@ def open(
     ``identity``: whom this process speaks for in ``messages``: the path of a key file, an ``Identity``, or a list of them,
     where each call says who the sender is. ``wrapping_key``: what opens the secrets that the team keeps in its store, a
     ``WrappingKey`` or the path of its file, or a list, of which the first wraps; without it KURULTAI_WRAPPING_KEY or
-    KURULTAI_WRAPPING_KEY_FILE counts. ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
+    KURULTAI_WRAPPING_KEY_FILE counts. ``min_version``: 2 refuses the legacy envelopes of older programs (``sig.algorithm``), also
+    those that were admitted before. ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
     leases and overdue tasks to ``maintain()``. ``aging``: a task rises one rank for each such span since
     it can be claimed, and after a further one as P0 comes before every weight; None for never. ``max_depth``: how many
     tasks a task may have above it. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for; dataclasses and pydantic models need none. ``clock`` is for tests.
@@ -273,6 +275,7 @@ def open(
         "clock": clock,
         "identity": identity,
         "wrapping_key": wrapping_key,
+        "min_version": min_version,
     }
     return Opening(url, options, default)
 

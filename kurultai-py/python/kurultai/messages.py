@@ -105,14 +105,23 @@ class Messages:
         """
         return await self._native.send_many(messages)
 
-    async def accept(self, token: str) -> Sent:
-        """Admits a token that came from outside, once: verifies it and puts it into its recipient's inbox. What is refused
+    async def accept(self, token: str, *, to: str | None = None) -> Sent:
+        """Admits a message that came from outside, once: verifies it and puts it into its recipient's inbox. What is refused
         is counted in the store, by who it claims to be from, why, and the minute.
 
-        Errors: ``sig.missing``, ``sig.malformed``, ``sig.algorithm``, ``sig.mismatch``, ``sig.expired``,
-        ``sig.from_future``, ``sig.wrong_namespace``, ``sig.replayed``; ``key.unknown``, ``key.revoked``, ``key.expired``;
-        ``limit.inbox`` (retry). Cancel safe: a cancelled call may still have admitted it, and a repetition is
-        ``sig.replayed``.
+        A text that begins with ``{`` is a legacy envelope. It is verified with a key that the team keeps
+        (``keys.import_rows``), stored as it was received, and verified again at each fetch; it waits as long as a token of
+        its type may, counted from its timestamp. Its recipient is the one that ``to`` or else ``delegate`` names, in any
+        spelling that folds to an agent's id; an envelope that names nobody, or several, needs the argument ``to``, by which a
+        token and an envelope must be for this one. ``type`` is its type (``message`` where it has none), ``task_id`` its
+        task, and the whole of it the body.
+
+        Errors: ``sig.missing``, ``sig.malformed``, ``sig.algorithm`` (also where the team was opened with ``min_version=2``
+        and this is an envelope), ``sig.mismatch``, ``sig.expired``, ``sig.from_future``, ``sig.wrong_namespace``,
+        ``sig.wrong_audience``, ``sig.replayed``; ``key.unknown``, ``key.revoked``, ``key.expired``; ``limit.inbox`` (retry);
+        of an envelope also ``key.weak``, ``key.unwrap``, ``config.wrapping_key`` where the team was opened without the
+        wrapping key, and ``input.invalid`` where nobody says for whom it is. Cancel safe: a cancelled call may still have
+        admitted it, and a repetition is ``sig.replayed``.
 
         >>> jochi = await k.keys.rotate("jochi")
         >>> token = kurultai.sign({"pr": 42}, jochi, audience="temujin", type="review")
@@ -120,7 +129,7 @@ class Messages:
         >>> [message.body for message in await k.messages.inbox()]
         [{'pr': 42}]
         """
-        return await self._native.accept(token)
+        return await self._native.accept(token, to)
 
     async def inbox(
         self,

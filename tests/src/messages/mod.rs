@@ -3,6 +3,7 @@
 mod admission;
 mod inbox;
 mod keys;
+mod legacy;
 mod team_keys;
 mod waits;
 

@@ -6,7 +6,7 @@ use kurultai_core::{
     agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
     messages::{
-        Ed25519Key, Inbox, KeyImport, MessageFilter, MessageSigner, NewMessage, Receipt, wrap::WrappingKey,
+        Accept, Ed25519Key, Inbox, KeyImport, MessageFilter, MessageSigner, NewMessage, Receipt, wrap::WrappingKey,
     },
     tasks::{
         AdoptOptions, Cancel, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask,
@@ -190,7 +190,9 @@ pub(super) async fn call(
             let timeout = args.span("timeout").unwrap_or_default();
             answer(messages.ask(new_message(args), timeout).await?)
         }
-        "messages.accept" => answer(messages.accept(&args.need::<String>("token")).await?),
+        "messages.accept" => {
+            answer(messages.accept(Accept { text: args.need("token"), to: args.take("to") }).await?)
+        }
         "messages.inbox" => {
             let usual = Inbox::default();
             let request = Inbox {

@@ -145,6 +145,7 @@ scenarios! {
     duplicates
     events
     failed_prerequisites
+    legacy
     lists
     liveness
     lost_leases

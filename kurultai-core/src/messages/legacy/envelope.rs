@@ -14,6 +14,7 @@ use crate::{
     json::Json,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
 
 /// What signing adds to a message, for those who keep the message as an object of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +85,16 @@ pub fn sign_delegation(
 ///
 /// It does not know whether the message was presented before: that is [`LegacyVerified::replay_id`].
 pub fn verify(text: &str, keys: &dyn LegacyKeys, expect: &Expect) -> Result<LegacyVerified> {
+    verify_within(text, keys, expect, WINDOW)
+}
+
+/// The same of a message that came in time and may be so old since.
+pub(in crate::messages) fn verify_within(
+    text: &str,
+    keys: &dyn LegacyKeys,
+    expect: &Expect,
+    longest: Duration,
+) -> Result<LegacyVerified> {
     if text.len() > MAX_BYTES {
         return Err(malformed(too_long(text)));
     }
@@ -109,7 +120,7 @@ pub fn verify(text: &str, keys: &dyn LegacyKeys, expect: &Expect) -> Result<Lega
         let (key, agent) = (brief(&key.key_id), brief(&key.agent_id));
         return Err(refused("sig.mismatch", format!("key {key} of agent {agent} did not sign this message")));
     }
-    is_fresh(metadata.time, expect.now)?;
+    is_fresh(metadata.time, expect.now, longest)?;
     message.is_for(expect)?;
     Ok(LegacyVerified {
         agent: metadata.agent,
@@ -121,16 +132,16 @@ pub fn verify(text: &str, keys: &dyn LegacyKeys, expect: &Expect) -> Result<Lega
     })
 }
 
-fn is_fresh(time: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+fn is_fresh(time: DateTime<Utc>, now: DateTime<Utc>, longest: Duration) -> Result<()> {
     let age = now - time;
-    let window = TimeDelta::from_std(WINDOW).unwrap_or_default();
-    let said = |code, how: &str| {
-        let seconds = WINDOW.as_secs();
+    let span = |span: Duration| TimeDelta::from_std(span).unwrap_or_default();
+    let said = |code, how: &str, most: Duration| {
+        let seconds = most.as_secs();
         Err(refused(code, format!("signed at {}, {how} than {seconds} s", timestamp::write(time))))
     };
     match () {
-        () if age > window => said("sig.expired", "longer ago"),
-        () if -age > window => said("sig.from_future", "later by more"),
+        () if age > span(longest) => said("sig.expired", "longer ago", longest),
+        () if -age > span(WINDOW) => said("sig.from_future", "later by more", WINDOW),
         () => Ok(()),
     }
 }

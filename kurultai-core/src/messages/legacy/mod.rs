@@ -29,6 +29,7 @@ mod timestamp;
 mod verified;
 
 pub use canonical::canonical_text;
+pub(super) use envelope::verify_within;
 pub use envelope::{Seal, seal, sign_delegation, sign_message, verify};
 pub use key::{LegacyKey, LegacyKeys};
 pub use verified::{Expect, LegacyVerified};

@@ -28,7 +28,7 @@ macro_rules! read {
 RETURN [now, [
 ",
             include_str!("cypher/key.cypher"),
-            "  ], m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at] AS row"
+            "  ], m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at, m.to_agent] AS row"
         ))
     };
 }
@@ -75,9 +75,11 @@ pub(super) fn stored(mut row: Cells, now: Micros, key: Option<AgentKey>) -> Resu
     let (id, token, thread, urgent) = (row.next()?, row.next()?, row.next()?, row.next()?);
     let (status, delivery, code) = (row.next::<String>()?.parse()?, row.next()?, row.next()?);
     let (created_at, expires_at): (DateTime<Utc>, DateTime<Utc>) = (row.next()?, row.next()?);
+    let to = row.next()?;
     Ok(Stored {
         id,
         token,
+        to,
         thread,
         urgent,
         status,

@@ -17,7 +17,7 @@ macro_rules! stored_columns {
     () => {
         "m.n, m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at, k.agent_id,
       k.key_id, k.algorithm, k.state, k.created_at, k.activated_at, k.expires_at, k.public_key, k.secret, k.wrapping_key,
-      k.reason
+      k.reason, m.to_agent
     from message m left join agent_key k on k.ns = m.ns and k.agent_id = m.from_agent and k.key_id = m.key_id"
     };
 }
@@ -28,6 +28,7 @@ pub(super) fn stored(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Stored> {
     Ok(Stored {
         id: row.get(1)?,
         token: row.get(2)?,
+        to: row.get(21)?,
         thread: row.get(3)?,
         urgent: row.get(4)?,
         status: word(row, 5)?,

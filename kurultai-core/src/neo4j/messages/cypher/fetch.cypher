@@ -32,7 +32,7 @@ CALL (now, at) { UNWIND $groups AS g
         datetime({epochSeconds: until / 1000000, nanosecond: until % 1000000 * 1000}) END,
       due_at: CASE WHEN delivery >= $most AND until < p.due_at THEN until ELSE p.due_at END})
     RETURN collect(CASE WHEN ours THEN [p.from_agent, p.key_id, p.id, p.token, p.thread, p.urgent, 'delivered',
-        delivery, p.code, p.created_at, p.expires_at] END) AS messages,
+        delivery, p.code, p.created_at, p.expires_at, p.to_agent] END) AS messages,
       count(CASE WHEN NOT ours THEN 1 END) AS lost }
   RETURN collect([lost, messages]) AS given }
 CALL (given) { UNWIND given AS g UNWIND g[1] AS message WITH DISTINCT message[0] AS agent, message[1] AS key
