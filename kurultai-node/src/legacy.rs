@@ -53,26 +53,28 @@ struct VerifyArgs {
 /// The signature and the timestamp of a message's text, with a space between them.
 #[napi(catch_unwind)]
 pub(crate) fn legacy_seal(args: String) -> Outcome {
-    let sealed = || {
-        let SealArgs { text, key, at } = read(&args)?;
-        let seal = legacy::seal(&text, &key.key()?, date("at", at)?)?;
-        Ok(format!("{} {}", seal.signature, seal.timestamp))
-    };
-    match sealed() {
+    match sealed(&args) {
         Ok(text) => Either::A(text),
         Err(error) => Either::B((&error).into()),
     }
 }
 
+fn sealed(args: &str) -> Result<String> {
+    let SealArgs { text, key, at } = read(args)?;
+    let seal = legacy::seal(&text, &key.key()?, date("at", at)?)?;
+    Ok(format!("{} {}", seal.signature, seal.timestamp))
+}
+
 /// What is wrong with an envelope's text; `null` where nothing is.
 #[napi(catch_unwind)]
 pub(crate) fn legacy_verify(args: String) -> Option<Failure> {
-    let verified = || {
-        let VerifyArgs { text, key, audiences, at } = read(&args)?;
-        let keys: Vec<LegacyKey> = key.map(KeyArgs::key).transpose()?.into_iter().collect();
-        legacy::verify(&text, &keys, &Expect { audiences, now: date("at", at)? }).map(drop)
-    };
-    verified().err().map(|error: kurultai_core::Error| (&error).into())
+    verified(&args).err().map(|error| (&error).into())
+}
+
+fn verified(args: &str) -> Result<()> {
+    let VerifyArgs { text, key, audiences, at } = read(args)?;
+    let keys: Vec<LegacyKey> = key.map(KeyArgs::key).transpose()?.into_iter().collect();
+    legacy::verify(&text, &keys, &Expect { audiences, now: date("at", at)? }).map(drop)
 }
 
 /// The form in which names are compared.

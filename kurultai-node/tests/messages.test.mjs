@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { inspect } from 'node:util'
 import { CompactSign, compactVerify, exportJWK, generateKeyPair, importJWK } from 'jose'
 import * as kurultai from 'kurultai'
-import { Identity, Keys, KurultaiError, Messages, newId, open, sign, verify } from 'kurultai'
+import { Identity, Keys, KurultaiError, Messages, WrappingKey, legacy, newId, open, sign, verify } from 'kurultai'
 import { cases, codeOf, failure, folder } from './fixture.mjs'
 
 const called = new Set()
@@ -389,6 +389,68 @@ test('every bit of a token counts', () => {
   }
 })
 
+cases('the team keeps keys, wrapped', async (k, { t, url, namespace }) => {
+  await k.agents.registerMany([{ id: 'ogedei' }, { id: 'temujin' }])
+  const path = join(folder(), 'team.key')
+  const key = WrappingKey.generate()
+  key.write(path)
+  assert.equal(WrappingKey.read(path).id, key.id)
+  assert.equal(statSync(path).mode & 0o777, 0o600)
+  const secret = readFileSync(path, 'utf8').trim()
+  for (const shown of [inspect(key, { showHidden: true }), JSON.stringify(key), String(key)]) assert.ok(!shown.includes(secret))
+  assert.equal((await failure(async () => key.write(path))).code, 'config.key')
+  const pasted = await failure(async () => WrappingKey.read(secret))
+  assert.ok(pasted.code === 'config.key' && !pasted.message.includes(secret), pasted.message)
+  assert.equal((await failure(k.keys.rotateInStore('ogedei'))).code, 'config.wrapping_key')
+  const wrong = await failure(open(url, { namespace, wrappingKey: { secret } }))
+  assert.ok(wrong instanceof TypeError && !wrong.message.includes(secret), wrong.message)
+
+  const other = WrappingKey.generate()
+  const team = await open(url, { namespace, wrappingKey: path })
+  const both = await open(url, { namespace, wrappingKey: [key, other] })
+  t.after(() => Promise.all([team.close(), both.close()]))
+  const made = await team.keys.rotateInStore('ogedei')
+  assert.deepEqual([made.wrappingKey, made.algorithm, made.state], [key.id, 'EdDSA', 'active'])
+  await team.messages.send('temujin', 'greeting', 'kept', { sender: 'ogedei' })
+  const rows = [
+    new legacy.AgentKey({ agentId: 'Temüjin', keyId: 'temüjin-001', secretKey: '6b'.repeat(32), expiresAt: new Date('2100-01-01') }),
+    { agent_id: 'Temüjin', id: 'weak', key_hash: 'short' },
+  ]
+  const plain = rows.map((row) => (row instanceof legacy.AgentKey ? { ...row, secretKey: row.secretKey } : row))
+  const { dryRun, imported, skipped } = await team.keys.importRows({ rows: plain })
+  assert.deepEqual([dryRun, imported.map((one) => one.keyId), skipped.map((one) => one.code)], [false, ['temüjin-001'], ['key.weak']])
+  assert.deepEqual([imported[0].agentId, imported[0].expiresAt], ['temujin', new Date('2100-01-01')])
+  const refused = await failure(team.keys.importRows({ rows: ['6b'.repeat(32)] }))
+  assert.ok(refused instanceof TypeError && !refused.message.includes('6b6b'), refused.message)
+
+  assert.equal(await team.keys.rewrap(other), 2)
+  assert.deepEqual((await k.keys.list()).map((one) => one.wrappingKey), [other.id, other.id])
+  await both.messages.send('temujin', 'greeting', 'still', { sender: 'ogedei' })
+  assert.deepEqual((await k.messages.inbox({ agent: 'temujin' })).map((one) => one.body), ['kept', 'still'])
+})
+
+cases('a legacy envelope is admitted once, for whom it names', async (k, { t, url, namespace }) => {
+  await k.agents.registerMany([{ id: 'jochi' }, { id: 'temujin' }])
+  const team = await open(url, { namespace, wrappingKey: WrappingKey.generate() })
+  const strict = await open(url, { namespace, minVersion: 2 })
+  t.after(() => Promise.all([team.close(), strict.close()]))
+  const key = legacy.AgentKey.generate('Temüjin')
+  const { agentId, keyId, secretKey } = key
+  await team.keys.importRows({ rows: [{ agentId, keyId, secretKey }] })
+  const signer = new legacy.MessageSigner(key)
+  const text = JSON.stringify(signer.signDelegation('t-1', 'Jochi', { pr: 42 }))
+  assert.equal(await codeOf(strict.messages.accept(text)), 'sig.algorithm')
+  assert.equal(await codeOf(k.messages.accept(text)), 'config.wrapping_key')
+  assert.equal(await codeOf(team.messages.accept(text, { to: 'kublai' })), 'sig.wrong_audience')
+  const { id } = await team.messages.accept(text, { to: 'jochi' })
+  assert.equal(await codeOf(team.messages.accept(text)), 'sig.replayed')
+  assert.equal(await codeOf(team.messages.accept(JSON.stringify(signer.signMessage({ n: 1 })))), 'input.invalid')
+  const [got] = await team.messages.inbox({ agent: 'jochi' })
+  assert.deepEqual([got.id, got.sender, got.type, got.taskId, got.body.payload], [id, 'temujin', 'task_delegation', 't-1', { pr: 42 }])
+  assert.deepEqual(got.verified, { agent: 'temujin', keyId, version: 1 })
+  assert.equal(await codeOf(open(url, { namespace, minVersion: 3 })), 'input.invalid')
+})
+
 test('npm jose reads our tokens and we read its', async () => {
   const here = folder()
   const texts = ['', 'Өгэдэй', '\u2028', '😀', 'a"b\\c/', '\u0000']
@@ -423,6 +485,6 @@ test('npm jose reads our tokens and we read its', async () => {
 
 test('every operation was called', () => {
   const all = [Messages, Keys].flatMap((room) => operationsOf(room).map((name) => `${room.name}.${name}`))
-  assert.equal(all.length, 15)
+  assert.equal(all.length, 18)
   assert.deepEqual(all.filter((name) => !called.has(name)), [])
 })

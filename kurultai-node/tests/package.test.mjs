@@ -38,8 +38,8 @@ const has = (prototype, names) => assert.deepEqual(names.filter((name) => !(name
 test('an operation that the core has is here too', () => {
   has(Tasks.prototype, operations('tasks/handle.rs'))
   has(Agents.prototype, operations('agents/handle.rs'))
-  has(Messages.prototype, operations('messages/handle.rs'))
-  has(Keys.prototype, operations('messages/key_handle.rs'))
+  has(Messages.prototype, [...operations('messages/handle.rs'), ...operations('messages/accept.rs')])
+  has(Keys.prototype, [...operations('messages/key_handle.rs'), ...operations('messages/import.rs')])
   has(Events.prototype, operations('events/handle.rs'))
   // Three are `open`, and a call is ended by its signal.
   const otherwise = ['open', 'openWith', 'fromEnv', 'verifyUntil']

@@ -96,7 +96,12 @@ impl Messages {
     }
 
     /// `claimed` is of which team and from whom it claims to be: by whose keys it is to be verified.
-    async fn token(&self, text: &str, to: Option<String>, claimed: Option<&(String, String)>) -> Result<Post> {
+    async fn token(
+        &self,
+        text: &str,
+        to: Option<String>,
+        claimed: Option<&(String, String)>,
+    ) -> Result<Post> {
         let namespace = self.session.config.namespace.clone();
         let keys = match claimed {
             Some((_, sender)) => self.keys.keys(Some(sender)).await?,
@@ -146,7 +151,11 @@ impl Messages {
         let now = time(self.session.config.clock.now());
         let verified = envelope::received(text, key.as_ref(), &self.vault, recipient.as_deref(), now)?;
         let Some(to) = recipient else {
-            return Err(Error::invalid("to", "none", "an agent's id, as the envelope does not name one recipient"));
+            return Err(Error::invalid(
+                "to",
+                "none",
+                "an agent's id, as the envelope does not name one recipient",
+            ));
         };
         Ok(envelope::post(verified, to, text))
     }

@@ -33,7 +33,8 @@ pub(super) fn takes(config: &Config) -> Result<()> {
     if config.min_version <= 1 {
         return Ok(());
     }
-    let message = "this is a legacy envelope, version 1 (HMAC-SHA256), and the handle was opened with min_version=2";
+    let message =
+        "this is a legacy envelope, version 1 (HMAC-SHA256), and the handle was opened with min_version=2";
     Err(wrong_algorithm(message))
 }
 
@@ -168,15 +169,17 @@ pub(super) fn opened(
 fn opened_key(key: &AgentKey, vault: &Vault, now: DateTime<Utc>) -> Result<LegacyKey> {
     key.check_verifying(now)?;
     let AgentKey { agent_id, key_id, algorithm, secret, .. } = key;
-    let Some(wrapped) = secret.as_ref().filter(|_| *algorithm == Algorithm::HmacSha256) else {
-        let message = format!("key {key_id:?} of agent {agent_id:?} is one of {algorithm}; envelopes need HMAC-SHA256");
+    if *algorithm != Algorithm::HmacSha256 {
+        let message =
+            format!("key {key_id:?} of agent {agent_id:?} is one of {algorithm}; envelopes need HMAC-SHA256");
         return Err(wrong_algorithm(message));
-    };
-    let secret = vault.open(key, wrapped)?;
-    let text = std::str::from_utf8(secret.expose_secret()).map_err(|_| {
-        let message = format!("the stored secret of key {key_id:?} of agent {agent_id:?} is no text");
+    }
+    let unread = || {
+        let message = format!("key {key_id:?} of agent {agent_id:?} has no secret that can be read");
         Error::new(Kind::Denied, "key.unwrap", message)
-    })?;
+    };
+    let secret = vault.open(key, secret.as_ref().ok_or_else(unread)?)?;
+    let text = std::str::from_utf8(secret.expose_secret()).map_err(|_| unread())?;
     let expires_at = Some(key.expires_at);
     Ok(LegacyKey { expires_at, ..LegacyKey::new(agent_id, key_id, text) })
 }

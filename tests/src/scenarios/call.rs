@@ -6,7 +6,8 @@ use kurultai_core::{
     agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
     messages::{
-        Accept, Ed25519Key, Inbox, KeyImport, MessageFilter, MessageSigner, NewMessage, Receipt, wrap::WrappingKey,
+        Accept, Ed25519Key, Inbox, KeyImport, MessageFilter, MessageSigner, NewMessage, Receipt,
+        wrap::WrappingKey,
     },
     tasks::{
         AdoptOptions, Cancel, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask,
