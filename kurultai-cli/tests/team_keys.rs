@@ -76,7 +76,7 @@ fn rows_come_from_stdin() {
     assert!(said.starts_with("1 key imported\n  temüjin-001 of temujin  active\n"), "{said}");
     assert!(said.contains("x of nobody  not: "), "{said}");
     assert!(import(&["--stdin"], &rows).contains("key.known"));
-    assert!(import(&["--stdin"], SECRET).contains("rows is something else"));
+    assert!(import(&["--stdin"], SECRET).contains("a JSON array of objects"));
     assert!(import(&[], "").starts_with("0 keys imported"));
     let listed = shell.json(&["keys", "list"]);
     assert_eq!(

@@ -113,13 +113,13 @@ test('keys that do not count', async () => {
   ]) {
     const bad = new AgentKey({ agentId: key.agentId, keyId: key.keyId, secretKey, ...fields })
     assert.equal(code(byHand({ type: 'note' }), new KeyStore([bad])), expected)
-    const error = await failure(async () => new MessageSigner(bad).signMessage({ type: 'note' }))
+    const error = await failure((async () => new MessageSigner(bad).signMessage({ type: 'note' }))())
     assert.ok(error instanceof KurultaiError && error.code === expected)
   }
   const careless = { getKey: () => new AgentKey({ agentId: 'Jochi', keyId: 'jochi-001', secretKey: 'j'.repeat(32) }) }
   assert.equal(code(byHand({ type: 'note' }, new AgentKey({ ...key, secretKey: 'j'.repeat(32) })), careless), 'key.unknown')
   for (const message of [{ _sig_ts: 'x' }, { n: Infinity }, { n: undefined }]) {
-    assert.equal((await failure(async () => new MessageSigner(key).signMessage(message))).code, 'input.payload')
+    assert.equal((await failure((async () => new MessageSigner(key).signMessage(message))())).code, 'input.payload')
   }
 })
 
@@ -136,11 +136,11 @@ test('a store of keys', async () => {
   const read = KeyStore.fromEnv(['Temüjin', 'night-ops', 'nobody'], env)
   assert.deepEqual([read.getActiveKey('Temüjin').keyId, read.getActiveKey('night-ops').secretKey], ['temüjin-001', 'n'.repeat(32)])
   assert.equal(read.getActiveKey('nobody'), null)
-  assert.equal((await failure(async () => KeyStore.fromEnv(['Temüjin'], { ...env, 'AGENT_KEY_TEMÜJIN': 'other' }))).code, 'config.env')
+  assert.equal((await failure((async () => KeyStore.fromEnv(['Temüjin'], { ...env, 'AGENT_KEY_TEMÜJIN': 'other' }))())).code, 'config.env')
 })
 
 test('nothing shows a secret', async () => {
   for (const shown of [inspect(key, { showHidden: true }), JSON.stringify(key), String(key)]) assert.ok(!shown.includes('6b6b'), shown)
-  const error = await failure(async () => new AgentKey({ agentId: secretKey, keyId: 'x' }))
+  const error = await failure((async () => new AgentKey({ agentId: secretKey, keyId: 'x' }))())
   assert.ok(error instanceof TypeError && !error.message.includes('6b6b'), error.message)
 })

@@ -14,7 +14,7 @@ const SIGN: check.Fields = {
 }
 const KEY: check.Fields = {
   agentId: check.text, keyId: check.text, algorithm: check.text, state: check.text, publicKey: check.text, createdAt: check.date,
-  activatedAt: check.date, expiresAt: check.date, reason: check.text,
+  activatedAt: check.date, expiresAt: check.date, wrappingKey: check.text, reason: check.text,
 }
 const VERIFY: check.Fields = { audience: check.textOrTexts, namespace: check.text, at: check.date }
 

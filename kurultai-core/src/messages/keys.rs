@@ -54,12 +54,12 @@ impl PublicKey {
 
     /// The same from base64url without padding, 43 characters.
     pub fn from_text(text: &str) -> Result<Self> {
-        let bytes = strict::base64url(text)
-            // Not the text: it may be a secret.
-            .map_err(|_| {
-                let length = format!("{} characters of something else", text.chars().count());
-                Error::invalid("public key", length, "32 bytes in base64url without padding")
-            })?;
+        let bytes = strict::base64url(text).map_err(|_| {
+            let length = text.chars().count();
+            // What is as long as a secret may be one.
+            let shown = if length < 32 { text.to_owned() } else { format!("{length} other characters") };
+            Error::invalid("public key", shown, "32 bytes in base64url without padding")
+        })?;
         PublicKey::from_bytes(&bytes)
     }
 
