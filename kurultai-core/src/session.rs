@@ -12,7 +12,7 @@ pub(crate) struct Session {
     /// The agents at work, which then give back what they hold.
     pub(crate) agents: Calls,
     /// What else changes something; `close` waits for it last.
-    pub(crate) calls: Calls,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) news: Arc<News>,
 }
 
@@ -22,7 +22,7 @@ impl Session {
             config,
             claims: Arc::default(),
             agents: Calls::default(),
-            calls: Calls::default(),
+            calls: Arc::default(),
             news,
         })
     }

@@ -128,6 +128,9 @@ pub struct Stored {
     pub(crate) code: Option<String>,
     pub(crate) created_at: Micros,
     pub(crate) expires_at: Micros,
+    /// Which fetch gave it, on a store whose statements may be repeated: the number of a delivery that went back is given
+    /// again.
+    pub(crate) fetch: Option<String>,
     /// The key that the sender's row names, as it is now.
     pub(crate) key: Option<AgentKey>,
     /// The store's clock.
@@ -170,6 +173,9 @@ pub enum Ending {
     },
     /// It is visible again after this time.
     Again(Duration),
+    /// It reached nobody: it is visible again at once, and this delivery does not count. Only where the message was given
+    /// by this fetch, on a store that tells one from another.
+    Back(Option<String>),
 }
 
 /// How a message stands after its delivery has ended.

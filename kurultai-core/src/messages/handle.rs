@@ -2,9 +2,11 @@
 
 use super::{
     Identity,
+    again::LOOK,
     contract::{Ending, Fetch, KeyStore, Mailbox, Post, Settle, Settled, Stored, Which},
     draft,
     hot::Hot,
+    inbox_guard::InboxGuard,
     opening, team,
     token::{self, Draft},
     types::{AgentMessage, Inbox, MessageFilter, MessagePage, NewMessage, Receipt, Sent, Unread},
@@ -23,8 +25,6 @@ use std::{
 };
 use tracing::instrument;
 
-/// How often an inbox that waits looks whether something is visible again.
-const AGAIN: Duration = Duration::from_secs(10);
 const RECEIVED: &[&str] = &["message.received"];
 
 /// Signed messages between the agents of one team. Cheap to clone.
@@ -47,7 +47,7 @@ impl Messages {
         limit: usize,
         session: Arc<Session>,
     ) -> Self {
-        let hot = Arc::new(Hot::new(&mailbox, limit));
+        let hot = Arc::new(Hot::new(&mailbox, &session.calls, limit));
         Messages { mailbox, keys, vault, hot, events, session }
     }
 
@@ -177,9 +177,18 @@ impl Messages {
     ///
     /// Errors: `input.invalid`, `config.identity` where neither the request nor the handle says for whom;
     /// `config.wrapping_key` where there are only legacy envelopes that this handle lacks the wrapping key for. Cancel safe:
-    /// what a dropped call was given is visible again when its time is over.
-    #[instrument(level = "debug", skip_all)]
+    /// what a dropped call was given goes back at once, and is not counted as delivered.
     pub async fn inbox(&self, request: Inbox) -> Result<Vec<AgentMessage>> {
+        self.guarded(request).await.map(InboxGuard::take)
+    }
+
+    /// [`inbox`](Self::inbox) for a binding, in which the way to the reader goes on after this call.
+    pub fn inbox_guarded(&self, request: Inbox) -> impl Future<Output = Result<InboxGuard>> + Send + '_ {
+        self.guarded(request)
+    }
+
+    #[instrument(level = "debug", skip_all)]
+    async fn guarded(&self, request: Inbox) -> Result<InboxGuard> {
         let agent = self.whose(request.agent.as_deref())?;
         if !(1..=1000).contains(&request.max) {
             return Err(Error::invalid("max", request.max, "1 to 1000"));
@@ -200,16 +209,24 @@ impl Messages {
         self.fetch_until(fetch, deadline).await
     }
 
-    async fn fetch_until(&self, fetch: Fetch, deadline: Instant) -> Result<Vec<AgentMessage>> {
+    async fn fetch_until(&self, fetch: Fetch, deadline: Instant) -> Result<InboxGuard> {
+        let mut again = self.hot.again.listen();
         loop {
             // First: what comes after the fetch is behind it.
             let position = if monotonic() < deadline { self.events.position().await? } else { 0 };
-            let (stored, given) = self.fetch(fetch.clone()).await?;
-            if !given.is_empty() || (stored == 0 && monotonic() >= deadline) {
-                return Ok(given);
+            again.mark_unchanged();
+            let given = self.fetch(fetch.clone()).await?;
+            let nothing = given.stored.is_empty();
+            if !given.is_empty() || (nothing && monotonic() >= deadline) {
+                return Ok(given.reached());
             }
-            if stored == 0 {
-                self.hear(&fetch.audiences, position, deadline).await?;
+            // Those that are no good have been failed.
+            drop(given.take());
+            if nothing {
+                tokio::select! {
+                    heard = self.hear(&fetch.audiences, position, deadline) => heard?,
+                    _ = again.changed() => {}
+                }
             }
         }
     }
@@ -218,22 +235,20 @@ impl Messages {
         opening::opened(stored, &self.session.config, &self.vault, audiences)
     }
 
-    /// How many there were, and those that are good.
-    async fn fetch(&self, fetch: Fetch) -> Result<(usize, Vec<AgentMessage>)> {
+    async fn fetch(&self, fetch: Fetch) -> Result<InboxGuard> {
         let _call = self.session.calls.begin()?;
         let audiences = fetch.audiences.clone();
-        let stored = self.hot.fetch.call(fetch).await?;
-        let count = stored.len();
-        let (mut given, mut bad, mut lacks) = (Vec::with_capacity(count), vec![], None);
-        for stored in stored {
-            match self.opened(&stored, &audiences) {
-                Ok(message) => given.push(message),
+        let mut given = self.hot.fetch.call(fetch).await?;
+        let (mut bad, mut lacks) = (vec![], None);
+        for stored in &given.stored {
+            match self.opened(stored, &audiences) {
+                Ok(message) => given.messages.push(message),
                 // Not the message is wrong but this process: somebody else may open it.
                 Err(error) if error.kind() == Kind::Config => {
-                    bad.push(later(&stored));
+                    bad.push(later(stored));
                     lacks.get_or_insert(error);
                 }
-                Err(error) => bad.push(failed(&stored, &error)),
+                Err(error) => bad.push(failed(stored, &error)),
             }
         }
         if !bad.is_empty() {
@@ -241,14 +256,18 @@ impl Messages {
             self.session.news.announce_events();
         }
         match lacks {
-            Some(error) if given.is_empty() => Err(error),
-            _ => Ok((count, given)),
+            Some(error) if given.is_empty() => {
+                // They have been put off.
+                drop(given.take());
+                Err(error)
+            }
+            _ => Ok(given),
         }
     }
 
     /// Until a message for one of them has come, or it is time to look again.
     async fn hear(&self, audiences: &[String], position: i64, deadline: Instant) -> Result<()> {
-        let deadline = deadline.min(monotonic() + AGAIN);
+        let deadline = deadline.min(monotonic() + LOOK);
         let mut position = position;
         loop {
             let wait = deadline.saturating_duration_since(monotonic());
@@ -303,6 +322,9 @@ impl Messages {
         let _call = self.session.calls.begin()?;
         let settled = self.hot.settle.call(receipts.iter().map(settle).collect()).await?;
         self.session.news.announce_events();
+        if let Ending::Again(after) = ending {
+            self.hot.again.announce_after(*after);
+        }
         Ok(settled)
     }
 
@@ -368,14 +390,14 @@ impl Messages {
             visible: Duration::from_secs(60),
             reply_to: Some(sent.id.clone()),
         };
-        let Some(answer) = self.fetch_until(fetch, deadline).await?.pop() else {
-            let message = format!("{to} has not answered message {} in {} s", sent.id, timeout.as_secs_f64());
-            return Err(Error::new(Kind::TimedOut, "message.no_reply", message));
-        };
-        for settled in self.ack(&[answer.receipt()]).await? {
+        let given = self.fetch_until(fetch, deadline).await?;
+        for settled in self.ack(&given.iter().map(AgentMessage::receipt).collect::<Vec<_>>()).await? {
             settled?;
         }
-        Ok(answer)
+        given.take().pop().ok_or_else(|| {
+            let message = format!("{to} has not answered message {} in {} s", sent.id, timeout.as_secs_f64());
+            Error::new(Kind::TimedOut, "message.no_reply", message)
+        })
     }
 }
 

@@ -1,25 +1,34 @@
 //! Concurrent sends, fetches and acknowledgements become one transaction each.
 
 use super::{
-    contract::{Fetch, Mailbox, Post, Settle, Settled, Stored},
+    again::Again,
+    contract::{Fetch, Mailbox, Post, Settle, Settled},
+    inbox_guard::InboxGuard,
     types::Sent,
 };
-use crate::{batch::Coalescer, error::Result};
+use crate::{batch::Coalescer, calls::Calls, error::Result};
 use std::sync::Arc;
 
-type Settles = Coalescer<Vec<Settle>, Vec<Result<Settled>>>;
+pub(super) type Settles = Coalescer<Vec<Settle>, Vec<Result<Settled>>>;
 
 #[derive(Debug)]
 pub(super) struct Hot {
     pub(super) put: Arc<Coalescer<Vec<Post>, Vec<Sent>>>,
-    pub(super) fetch: Arc<Coalescer<Fetch, Vec<Stored>>>,
+    pub(super) fetch: Arc<Coalescer<Fetch, InboxGuard>>,
     pub(super) settle: Arc<Settles>,
+    pub(super) again: Again,
 }
 
 impl Hot {
     /// Of batches of at most `limit` calls.
-    pub(super) fn new(mailbox: &Arc<dyn Mailbox>, limit: usize) -> Self {
-        let (put, fetch, settle) = (mailbox.clone(), mailbox.clone(), mailbox.clone());
+    pub(super) fn new(mailbox: &Arc<dyn Mailbox>, calls: &Arc<Calls>, limit: usize) -> Self {
+        let (put, fetch, settled) = (mailbox.clone(), mailbox.clone(), mailbox.clone());
+        let settle: Arc<Settles> = Coalescer::new(limit, Vec::len, move |units| {
+            let mailbox = settled.clone();
+            Box::pin(async move { mailbox.settle(units).await })
+        });
+        let again = Again::default();
+        let back = (settle.clone(), again.clone(), calls.clone());
         Hot {
             put: Coalescer::new(limit, Vec::len, move |units| {
                 let mailbox = put.clone();
@@ -29,14 +38,20 @@ impl Hot {
                 limit,
                 |_| 1,
                 move |requests| {
-                    let mailbox = fetch.clone();
-                    Box::pin(async move { mailbox.fetch(requests).await })
+                    let (mailbox, (settle, again, calls)) = (fetch.clone(), back.clone());
+                    Box::pin(async move {
+                        // A close waits for it, also where those who asked have gone, and for what then goes back.
+                        let under_way = Arc::new(calls.go_on());
+                        let guard = |stored| {
+                            InboxGuard::new(stored, settle.clone(), again.clone(), under_way.clone())
+                        };
+                        let each = mailbox.fetch(requests).await?;
+                        Ok(each.into_iter().map(|answer| answer.map(guard)).collect())
+                    })
                 },
             ),
-            settle: Coalescer::new(limit, Vec::len, move |units| {
-                let mailbox = settle.clone();
-                Box::pin(async move { mailbox.settle(units).await })
-            }),
+            settle,
+            again,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Reading order:
 //! 1. `types` -> `contract` -> `handle` with its `rules`: what is sent, what a store does with it, what users call. `opening`:
 //!    what is stored is believed where its signature holds now. `accept`, `envelope`: what comes from outside, in either form. `identity`: who this process speaks for. `hot`: how
-//!    concurrent calls become one transaction. `belongings`: what a removed agent leaves. `upkeep`: the background. `key_handle`: the keys of a team.
+//!    concurrent calls become one transaction. `inbox_guard`: what reaches nobody goes back. `again`: who waits is told of what is visible again. `belongings`: what a removed agent leaves. `upkeep`: the background. `key_handle`: the keys of a team.
 //! 2. What follows is pure: no store, no clock, no network. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a token a [`Verified`] message.
 //! 3. [`MessageSigner`]: whatever holds a secret key; [`Ed25519Key`] holds it in this process.
 //! 4. [`AgentKey`], [`KeyLookup`]: what a team knows of its agents' keys, and in which state a key is.
@@ -14,6 +14,7 @@
 //! 7. [`legacy`]: the envelope that existing teams have on the wire.
 
 mod accept;
+mod again;
 mod belongings;
 mod claims;
 pub mod contract;
@@ -23,6 +24,7 @@ mod handle;
 mod hot;
 mod identity;
 pub(crate) mod import;
+mod inbox_guard;
 mod jws;
 mod key_handle;
 pub(crate) mod keys;
@@ -47,6 +49,7 @@ pub use contract::{KeyStore, Mailbox, Settled};
 pub use handle::Messages;
 pub use identity::Identity;
 pub use import::{ImportedKeys, KeyImport, SkippedKey};
+pub use inbox_guard::InboxGuard;
 pub use key_handle::Keys;
 
 pub use keys::{
@@ -55,9 +58,10 @@ pub use keys::{
 pub use secret::Ed25519Key;
 pub use signer::{Algorithm, MessageSigner, Signature};
 pub use types::{
-    AgentMessage, Inbox, MAX_DELIVERIES, MAX_INBOX, MessageFilter, MessagePage, MessageStatus, NewMessage,
+    AgentMessage, Inbox, MAX_DELIVERIES, MAX_INBOX, MAX_UNREAD, MessageFilter, MessagePage, MessageStatus, NewMessage,
     Receipt, Recipient, Sent, Signer, Unread,
 };
+pub(crate) use types::UNREAD_LOOKS;
 pub(crate) use upkeep::MessageUpkeep;
 pub(crate) use vault::Vault;
 pub use verified::Verified;

@@ -30,6 +30,8 @@ pub(crate) struct Change {
     pub(crate) acked_at: Option<Micros>,
     pub(crate) code: Option<String>,
     pub(crate) reason: Option<String>,
+    /// The delivery does not count.
+    pub(crate) uncounted: bool,
 }
 
 /// `None` where it has ended so before. Fails with `lease.lost` where the message is no longer of that delivery.
@@ -40,6 +42,7 @@ pub(crate) fn settle(facts: &Facts, settle: &Settle) -> Result<Option<Change>> {
         Ending::Acknowledge => facts.status == Acknowledged,
         Ending::Fail { code, .. } => facts.status == Failed && facts.code.as_ref() == Some(code),
         Ending::Again(_) => facts.status == Pending,
+        Ending::Back(_) => false,
     };
     if ours && repeated {
         return Ok(None);
@@ -59,6 +62,9 @@ pub(crate) fn settle(facts: &Facts, settle: &Settle) -> Result<Option<Change>> {
             visible_at: Some(facts.now.saturating_add(micros(*after))),
             ..ended(Pending, None, None)
         },
+        Ending::Back(_) => {
+            Change { visible_at: Some(facts.now), uncounted: true, ..ended(Pending, None, None) }
+        }
     }))
 }
 
@@ -111,7 +117,7 @@ pub(crate) fn spent() -> Change {
 }
 
 fn ended(status: MessageStatus, code: Option<String>, reason: Option<String>) -> Change {
-    Change { status, visible_at: None, acked_at: None, code, reason }
+    Change { status, visible_at: None, acked_at: None, code, reason, uncounted: false }
 }
 
 /// What the event of a message that has left its inbox unread tells its sender.
@@ -198,5 +204,17 @@ mod tests {
         let again = Settle { ending: Ending::Again(Duration::from_secs(1)), ..ack(1) };
         let change = settle(&facts(MessageStatus::Delivered, 1), &again).unwrap().unwrap();
         assert_eq!((change.status, change.visible_at), (MessageStatus::Pending, Some(1_001_000)));
+        assert!(!change.uncounted);
+    }
+
+    #[test]
+    fn what_reached_nobody_does_not_count() {
+        let back = Settle { ending: Ending::Back(None), ..ack(2) };
+        let change = settle(&facts(MessageStatus::Delivered, 2), &back).unwrap().unwrap();
+        assert_eq!((change.status, change.visible_at), (MessageStatus::Pending, Some(1_000)));
+        assert!(change.uncounted);
+        for (status, delivery) in [(MessageStatus::Pending, 1), (MessageStatus::Acknowledged, 2)] {
+            assert_eq!(settle(&facts(status, delivery), &back).unwrap_err().code(), "lease.lost");
+        }
     }
 }

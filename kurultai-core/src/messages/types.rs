@@ -13,6 +13,10 @@ use std::{fmt, str::FromStr, time::Duration};
 pub const MAX_DELIVERIES: u32 = 5;
 /// How many messages may wait for one recipient.
 pub const MAX_INBOX: usize = 10_000;
+/// How many waiting messages a renewal counts: 100 are 100 or more.
+pub const MAX_UNREAD: usize = 100;
+/// A renewal looks for them no further, past those that somebody has.
+pub(crate) const UNREAD_LOOKS: usize = 1_000;
 
 words! {
     /// How a message stands.
@@ -225,10 +229,11 @@ pub struct MessagePage {
     pub next: Option<String>,
 }
 
-/// What waits for an agent.
+/// What waits for an agent. Of [`Messages::unread`](super::Messages::unread): all that nobody has acknowledged. With a renewal
+/// ([`Extended::unread`](crate::tasks::Extended::unread)): what it would be given now, at most [`MAX_UNREAD`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unread {
-    /// How many messages nobody has acknowledged.
+    /// How many messages.
     pub count: u64,
     /// How many of them are urgent.
     pub urgent: u64,

@@ -3,6 +3,7 @@
 use crate::{
     error::{Error, Result},
     json::Json,
+    messages::Unread,
     words::words,
 };
 use chrono::{DateTime, Utc};
@@ -341,6 +342,8 @@ pub struct Extended {
     pub signal: Signal,
     /// Why its task was cancelled, where it was and the reason was given.
     pub reason: Option<String>,
+    /// The messages that its agent would be given now, at most 100 of them.
+    pub unread: Unread,
 }
 
 words! {

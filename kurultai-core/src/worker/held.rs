@@ -9,6 +9,7 @@ use crate::{
     check,
     clock::monotonic,
     error::{Error, Kind, Result},
+    messages::Unread,
     retry::Backoff,
     tasks::{
         Claimed, Extended, Finished, Lease, Outcome, Signal, Usage,
@@ -66,6 +67,8 @@ pub(super) struct Held {
     looked: AtomicBool,
     /// Whether who runs the handler has taken up that it must stop.
     pub(super) taken_up: AtomicBool,
+    /// What waited for its agent at the last renewal.
+    pub(super) unread: Mutex<Unread>,
     pub(super) usage: Mutex<Option<Usage>>,
     pub(super) limits: Mutex<Limits>,
     /// The last sign of life of the handler.
@@ -95,6 +98,7 @@ impl Held {
             since: monotonic(),
             looked: AtomicBool::new(false),
             taken_up: AtomicBool::new(false),
+            unread: Mutex::default(),
             usage: Mutex::default(),
             limits: Mutex::default(),
             sign: Mutex::new(monotonic()),
@@ -250,7 +254,8 @@ impl Held {
     /// Takes in what the store said of the lease; `trusted` is until when it holds, where it was renewed.
     pub(super) fn note(self: &Arc<Self>, extended: &Result<Extended>, trusted: Option<Instant>) {
         match extended {
-            Ok(Extended { lease: renewed, signal, reason }) => {
+            Ok(Extended { lease: renewed, signal, reason, unread }) => {
+                *lock(&self.unread) = *unread;
                 let mut lease = lock(&self.lease);
                 lease.0.clone_from(renewed);
                 lease.1 = trusted.unwrap_or(lease.1);

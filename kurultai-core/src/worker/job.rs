@@ -10,6 +10,7 @@ use crate::{
     error::{Kind, Result},
     json::Json,
     kurultai::Kurultai,
+    messages::Unread,
     tasks::{
         Claimed, Enqueued, Extended, Failure, Finished, Lease, NewTask, Outcome, Prerequisite, Usage,
         contract::Extend,
@@ -216,6 +217,12 @@ impl Context {
     /// The lease as it was last renewed.
     pub fn lease(&self) -> Lease {
         lock(&self.held.lease).0.clone()
+    }
+
+    /// The messages that waited for its agent when the lease was last renewed; nothing before. A sign of life.
+    pub fn unread(&self) -> Unread {
+        self.alive();
+        *lock(&self.held.unread)
     }
 
     /// 1 for the first try.

@@ -5,6 +5,7 @@ mod inbox;
 mod keys;
 mod legacy;
 mod team_keys;
+mod unread;
 mod waits;
 
 use crate::fixture::Team;

@@ -2,8 +2,13 @@ use super::{bodies, body, hello, two};
 use crate::{
     cases,
     fixture::{Team, code},
+    worker::eventually,
 };
-use kurultai_core::messages::{Inbox, NewMessage};
+use futures::poll;
+use kurultai_core::{
+    Kurultai,
+    messages::{AgentMessage, Inbox, NewMessage},
+};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -13,6 +18,9 @@ cases![
     an_answer_is_waited_for,
     who_is_not_answered_is_told,
     an_inbox_that_waits_hears_of_the_close,
+    what_a_dropped_inbox_was_given_goes_back_uncounted,
+    what_goes_back_too_late_stays_with_its_new_reader,
+    an_inbox_that_waits_hears_of_what_goes_back,
 ];
 
 const LONG: Duration = Duration::from_secs(60);
@@ -69,4 +77,67 @@ async fn an_inbox_that_waits_hears_of_the_close(team: Team) {
     sleep(Duration::from_millis(100)).await;
     timeout(Duration::from_secs(20), jochi.close()).await.expect("nobody waits for the end of the wait");
     assert_eq!(code(waiting.await.unwrap()), "store.closed");
+}
+
+async fn first(k: &Kurultai) -> AgentMessage {
+    let request = Inbox { wait: LONG, ..Inbox::default() };
+    k.messages().inbox(request).await.unwrap().remove(0)
+}
+
+async fn what_a_dropped_inbox_was_given_goes_back_uncounted(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    // More often than a message is delivered: on their way through the store, and on their way to the reader.
+    for _ in 0..8 {
+        let messages = jochi.messages();
+        let mut asked = Box::pin(messages.inbox(Inbox::default()));
+        assert!(poll!(&mut asked).is_pending());
+        drop(asked);
+    }
+    for _ in 0..8 {
+        let request = Inbox { wait: LONG, ..Inbox::default() };
+        let given = jochi.messages().inbox_guarded(request).await.unwrap();
+        assert_eq!(given[0].delivery, 1);
+        // Where no runtime is, as a garbage collector may do it.
+        std::thread::spawn(move || drop(given)).join().unwrap();
+    }
+    let got = first(&jochi).await;
+    assert_eq!((body(&got), got.delivery), ("hi".to_owned(), 1));
+    jochi.messages().ack(&[got.receipt()]).await.unwrap().remove(0).unwrap();
+    assert_eq!(jochi.messages().unread(None).await.unwrap().count, 0);
+}
+
+async fn what_goes_back_too_late_stays_with_its_new_reader(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    let brief = Inbox { visible: Duration::from_secs(5), ..Inbox::default() };
+    let late = jochi.messages().inbox_guarded(brief).await.unwrap();
+    team.seconds(6);
+    let other = team.reopen(|config| config).await;
+    let request = Inbox { agent: Some("jochi".into()), ..Inbox::default() };
+    let quick = other.messages().inbox(request.clone()).await.unwrap().remove(0);
+    let before = jochi.statements();
+    drop(late);
+    eventually(|| async { jochi.statements() > before }).await;
+    assert!(jochi.messages().inbox(Inbox::default()).await.unwrap().is_empty());
+    other.messages().ack(&[quick.receipt()]).await.unwrap().remove(0).unwrap();
+    // So does what the one before gave back, whose delivery has the same number.
+    kublai.messages().send(hello("again")).await.unwrap();
+    drop(jochi.messages().inbox_guarded(Inbox::default()).await.unwrap());
+    let got = first(&jochi).await;
+    assert_eq!((body(&got), got.delivery), ("again".to_owned(), 1));
+    assert!(other.messages().inbox(request).await.unwrap().is_empty());
+    jochi.messages().ack(&[got.receipt()]).await.unwrap().remove(0).unwrap();
+}
+
+async fn an_inbox_that_waits_hears_of_what_goes_back(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    let got = first(&jochi).await;
+    let waiting = first(&jochi);
+    tokio::pin!(waiting);
+    assert!(poll!(&mut waiting).is_pending());
+    jochi.messages().retry(&got.receipt(), Duration::ZERO).await.unwrap();
+    let again = timeout(Duration::from_secs(20), waiting).await.expect("long before the wait ends");
+    assert_eq!(again.delivery, 2);
 }

@@ -35,7 +35,7 @@ fn prompt(title: &str) -> NewTask {
     task(title).retry(retry).expiry(kurultai_core::tasks::Expiry::Never)
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(LONG, what).await.expect("should have happened long ago")
 }
 
@@ -44,7 +44,7 @@ async fn next(jobs: &Jobs) -> Job {
 }
 
 /// Looks until it is so.
-async fn eventually<F: Future<Output = bool>>(mut so: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(mut so: impl FnMut() -> F) {
     soon(async {
         while !so().await {
             sleep(Duration::from_millis(5)).await;

@@ -107,10 +107,11 @@ async fn take(
     // Behind what others are taking.
     let skip = |wanted: usize| if round == 0 { 0 } else { fastrand::usize(0..=wanted * 4 * round).min(MOST) };
     let sizes: Vec<(usize, usize)> = wanted.iter().map(|wanted| (*wanted, skip(*wanted))).collect();
-    let rows = groups.iter().zip(&sizes).map(|(group, (wanted, skip))| {
+    let ids: Vec<String> = groups.iter().map(|_| ids::new_id()).collect();
+    let rows = groups.iter().zip(&ids).zip(&sizes).map(|((group, id), (wanted, skip))| {
         let Fetch { agent, audiences, types, visible, reply_to, .. } = group.first;
         cells![
-            ids::new_id(),
+            id.as_str(),
             agent.as_str(),
             audiences.clone(),
             types.clone(),
@@ -136,11 +137,11 @@ async fn take(
         }
     }
     let mut all = vec![];
-    for mut group in answer.rows()? {
+    for (mut group, id) in answer.rows()?.into_iter().zip(ids) {
         let (lost, mut messages) = (group.next()?, vec![]);
         for mut row in group.rows()? {
             let key = keys.get(&(row.next()?, row.next()?)).cloned();
-            messages.push(stored(row, now, key)?);
+            messages.push(Stored { fetch: Some(id.clone()), ..stored(row, now, key)? });
         }
         all.push(Given { lost, messages });
     }

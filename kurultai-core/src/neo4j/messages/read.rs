@@ -87,6 +87,7 @@ pub(super) fn stored(mut row: Cells, now: Micros, key: Option<AgentKey>) -> Resu
         code,
         created_at: created_at.timestamp_micros(),
         expires_at: expires_at.timestamp_micros(),
+        fetch: None,
         key,
         now,
     })

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     messages::{
         MAX_DELIVERIES, MessageStatus,
-        contract::{Settle, Settled},
+        contract::{Ending, Settle, Settled},
         rules::{self, Change, Facts},
     },
     neo4j::{
@@ -57,6 +57,8 @@ struct End<'a> {
     change: Change,
     sender: Option<&'a str>,
     is_due: bool,
+    /// Only where this fetch gave it: a repetition finds it with another one, whose delivery has the same number.
+    fetch: Option<&'a str>,
 }
 
 /// How a message stood before.
@@ -80,6 +82,7 @@ pub(super) async fn settle(
         change,
         sender: senders.get(&settle.id).map(String::as_str),
         is_due: false,
+        fetch: if let Ending::Back(fetch) = &settle.ending { fetch.as_deref() } else { None },
     });
     let mut stood = end(store, ends.collect()).await?;
     let mut each = all.into_iter().enumerate().map(|(place, settle)| {
@@ -129,7 +132,7 @@ async fn end(store: &Neo4jStore, ends: Vec<End<'_>>) -> Result<HashMap<usize, St
 }
 
 fn row(place: usize, end: &End<'_>) -> neo4rs::BoltType {
-    let Change { status, visible_at, acked_at, code, reason } = &end.change;
+    let Change { status, visible_at, acked_at, code, reason, uncounted } = &end.change;
     let topic = rules::topic(*status);
     let told = topic.zip(end.sender);
     let told = told.map(|(_, sender)| rules::left(end.id, sender, code.as_deref(), reason.as_deref()));
@@ -145,7 +148,9 @@ fn row(place: usize, end: &End<'_>) -> neo4rs::BoltType {
         reason.as_deref(),
         topic,
         told,
-        end.is_due
+        end.is_due,
+        end.fetch,
+        i64::from(*uncounted)
     ]
 }
 
@@ -165,6 +170,7 @@ pub(super) async fn sweep(store: &Neo4jStore, limit: usize) -> Result<usize> {
         change: change.clone(),
         sender: Some(sender),
         is_due: true,
+        fetch: None,
     });
     let stood = end(store, ends.collect()).await?;
     Ok(stood.values().filter(|stood| stood.held).count())

@@ -4,9 +4,10 @@ use super::read;
 use crate::{
     clock::{micros, time},
     error::Result,
+    messages::{MAX_DELIVERIES, MAX_UNREAD, UNREAD_LOOKS, Unread},
     neo4j::{
         Neo4jStore,
-        bolt::{cells, list},
+        bolt::{cells, count, list},
         cypher::hot_lock,
         statement::Statement,
     },
@@ -22,7 +23,7 @@ pub(super) const EXTEND: Statement = Statement::locking(concat!(
     hot_lock!(),
     include_str!("cypher/extend.cypher"),
     include_str!("cypher/beat.cypher"),
-    "RETURN [held] AS row"
+    "RETURN [unread, held] AS row"
 ));
 
 pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> Result<Answers<Extended>> {
@@ -40,14 +41,27 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
             r.handler == Handler::Resumed
         ]
     });
-    let query = store.query(EXTEND).param("rows", list(rows));
-    let mut held: HashMap<(String, String), (i64, Signal, Option<String>)> = HashMap::new();
-    for mut row in store.one(query).await?.rows()? {
+    let query = store
+        .query(EXTEND)
+        .param("rows", list(rows))
+        .param("looks", count(UNREAD_LOOKS))
+        .param("unread", count(MAX_UNREAD))
+        .param("most", i64::from(MAX_DELIVERIES));
+    let mut answer = store.one(query).await?;
+    let mut unread: HashMap<String, Unread> = HashMap::new();
+    for mut row in answer.rows()? {
+        unread.insert(row.next()?, Unread { count: row.next()?, urgent: row.next()? });
+    }
+    let mut held: HashMap<(String, String), (i64, Signal, Option<String>, Unread)> = HashMap::new();
+    for mut row in answer.rows()? {
         let (lease, until) = ((row.next()?, row.next()?), row.next()?);
         let (control, paused): (Option<String>, bool) = (row.next()?, row.next()?);
         let asked = control.map(|word| word.parse()).transpose()?;
         let signal = asked.unwrap_or(if paused { Signal::Pause } else { Signal::Continue });
-        held.insert(lease, (until, signal, row.next()?));
+        let reason = row.next()?;
+        let holder: Option<String> = row.next()?;
+        let unread = holder.and_then(|holder| unread.get(&holder).copied()).unwrap_or_default();
+        held.insert(lease, (until, signal, reason, unread));
     }
     let found = |lease: &Lease| held.get(&(lease.task_id.clone(), lease.claim_id.clone())).cloned();
     let lost = requests
@@ -57,8 +71,8 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
         .collect();
     let mut facts = read::facts(store, lost).await?.into_iter();
     let each = requests.into_iter().map(|r| r.extend.lease).map(|lease| match found(&lease) {
-        Some((until, signal, reason)) => {
-            Ok(Extended { lease: Lease { expires_at: time(until), ..lease }, signal, reason })
+        Some((until, signal, reason, unread)) => {
+            Ok(Extended { lease: Lease { expires_at: time(until), ..lease }, signal, reason, unread })
         }
         None => Err(rules::not_extended(&lease, facts.next().flatten().as_ref())),
     });

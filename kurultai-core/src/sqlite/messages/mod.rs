@@ -8,6 +8,7 @@ mod refused;
 mod settle;
 mod shift;
 
+pub(super) use read::waiting;
 pub(super) use shift::shift;
 
 use super::store::SqliteStore;

@@ -4,7 +4,7 @@ use super::keys;
 use crate::{
     error::Result,
     messages::{
-        Unread,
+        MAX_DELIVERIES, MAX_UNREAD, UNREAD_LOOKS, Unread,
         contract::{Stored, Which},
     },
     sqlite::tx::{Tx, list, word},
@@ -36,6 +36,7 @@ pub(super) fn stored(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Stored> {
         code: row.get(7)?,
         created_at: row.get(8)?,
         expires_at: row.get(9)?,
+        fetch: None,
         key: row.get::<_, Option<String>>(10)?.map(|_| keys::key(row, 10)).transpose()?,
         now: tx.now,
     })
@@ -85,11 +86,20 @@ pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize
 pub(super) fn unread(tx: &Tx<'_>, audiences: &[String]) -> Result<Unread> {
     let sql = "select count(*), coalesce(sum(urgent), 0) from message
         where ns = ?1 and to_agent in (select value from rarray(?2)) and visible_at is not null and expires_at > ?3";
-    let row = tx.one(sql, params![tx.ns, list(audiences.iter().cloned()), tx.now], |row| {
-        Ok(Unread {
-            count: row.get::<_, i64>(0)?.unsigned_abs(),
-            urgent: row.get::<_, i64>(1)?.unsigned_abs(),
-        })
-    })?;
-    Ok(row.unwrap_or_default())
+    Ok(tx.one(sql, params![tx.ns, list(audiences.iter().cloned()), tx.now], counted)?.unwrap_or_default())
+}
+
+/// What an agent would be given now, as a renewal tells it.
+pub(in crate::sqlite) fn waiting(tx: &Tx<'_>, agent: &str) -> Result<Unread> {
+    let sql = "select count(*), coalesce(sum(urgent), 0) from (select urgent from
+        (select urgent, visible_at, expires_at, deliveries from message
+          where ns = ?1 and to_agent = ?2 and visible_at is not null order by urgent desc, n limit ?5)
+        where visible_at <= ?3 and expires_at > ?3 and deliveries < ?4 limit ?6)";
+    let params =
+        params![tx.ns, agent, tx.now, MAX_DELIVERIES, UNREAD_LOOKS as i64, MAX_UNREAD as i64];
+    Ok(tx.one(sql, params, counted)?.unwrap_or_default())
+}
+
+fn counted(row: &Row<'_>) -> rusqlite::Result<Unread> {
+    Ok(Unread { count: row.get::<_, i64>(0)?.unsigned_abs(), urgent: row.get::<_, i64>(1)?.unsigned_abs() })
 }

@@ -54,10 +54,11 @@ fn end(tx: &Tx<'_>, settle: &Settle) -> Result<Result<Settled>> {
 }
 
 fn apply(tx: &Tx<'_>, left: &Left, change: &Change) -> Result<()> {
-    let sql = "update message set status = ?2, visible_at = ?3, acked_at = coalesce(?4, acked_at), code = ?5, reason = ?6
+    let sql = "update message set status = ?2, visible_at = ?3, acked_at = coalesce(?4, acked_at), code = ?5, reason = ?6,
+          deliveries = deliveries - ?7
         where n = ?1";
-    let Change { status, visible_at, acked_at, code, reason } = change;
-    tx.run(sql, params![left.n, status.as_str(), visible_at, acked_at, code, reason])?;
+    let Change { status, visible_at, acked_at, code, reason, uncounted } = change;
+    tx.run(sql, params![left.n, status.as_str(), visible_at, acked_at, code, reason, uncounted])?;
     let Some(topic) = rules::topic(*status) else { return Ok(()) };
     let told = rules::left(&left.id, &left.from, code.as_deref(), reason.as_deref());
     events::append_of(tx, topic, &[(left.to.as_str(), left.task.as_deref(), told)])

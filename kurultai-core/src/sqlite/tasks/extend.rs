@@ -1,8 +1,9 @@
-use super::{links::links, pause::paused, read};
+use super::{links::links, read};
 use crate::{
     clock::{Micros, micros, time},
     error::Result,
-    sqlite::{agents, events, tx::Tx},
+    messages::Unread,
+    sqlite::{agents, events, messages, tx::Tx},
     tasks::{
         Extended, Lease, Signal,
         contract::{Answers, Extend, ExtendRequest, Handler},
@@ -10,33 +11,41 @@ use crate::{
     },
 };
 use rusqlite::params;
+use std::collections::HashMap;
 
 pub(super) fn extend(tx: &Tx<'_>, requests: &[ExtendRequest]) -> Result<Answers<Extended>> {
-    let paused = paused(tx)?;
-    let (mut each, mut holders) = (Vec::with_capacity(requests.len()), Vec::new());
+    let (mut each, mut unread) = (Vec::with_capacity(requests.len()), HashMap::new());
+    let mut working = Vec::new();
     for request in requests {
-        let (extended, holder) = match extend_one(tx, request, &paused)? {
-            Some((extended, holder)) => (Ok(extended), holder),
+        let extended = match extend_one(tx, request)? {
+            Some((mut extended, holder)) => {
+                if let Some(holder) = holder {
+                    extended.unread = match unread.get(&holder) {
+                        Some(known) => *known,
+                        None => *unread.entry(holder.clone()).or_insert(messages::waiting(tx, &holder)?),
+                    };
+                    if !matches!(request.extend.handler, Handler::Stalled(_)) {
+                        working.push(holder);
+                    }
+                }
+                Ok(extended)
+            }
             None => {
                 let facts =
                     read::facts(tx, std::slice::from_ref(&request.extend.lease.task_id))?.pop().flatten();
-                (Err(rules::not_extended(&request.extend.lease, facts.as_ref())), None)
+                Err(rules::not_extended(&request.extend.lease, facts.as_ref()))
             }
         };
         each.push(extended);
-        holders.extend(holder);
     }
-    holders.sort_unstable();
-    holders.dedup();
-    agents::beat(tx, &holders.iter().map(String::as_str).collect::<Vec<_>>())?;
+    working.sort_unstable();
+    working.dedup();
+    agents::beat(tx, &working.iter().map(String::as_str).collect::<Vec<_>>())?;
     Ok(Answers { each, overdue: false })
 }
 
-fn extend_one(
-    tx: &Tx<'_>,
-    request: &ExtendRequest,
-    paused: &[String],
-) -> Result<Option<(Extended, Option<String>)>> {
+/// With its holder.
+fn extend_one(tx: &Tx<'_>, request: &ExtendRequest) -> Result<Option<(Extended, Option<String>)>> {
     let Extend { lease, ttl, progress, checkpoint, handler } = &request.extend;
     let until = ttl.map_or(0, |ttl| tx.now.saturating_add(micros(ttl)));
     let sql = concat!(
@@ -45,27 +54,25 @@ fn extend_one(
         ", min(?4, claimed_at + (select max_runtime from task_data d where d.n = task.n)), ?4)),
           revision = revision + 1, updated_at = ?5
         where id = ?2 and ns = ?1 and claim_id = ?3 and status = 'in_progress' and due_at > ?5
-        returning n, type, control, claimed_by, lease_version, attempts, due_at"
+        returning n, control, claimed_by, lease_version, attempts, due_at,
+          exists(select 1 from pause p where p.ns = ?1 and p.type in ('', task.type))"
     );
     let params = params![tx.ns, lease.task_id, lease.claim_id, until, tx.now];
     let found = tx.one(sql, params, |row| {
         let lease = Lease {
-            version: row.get(4)?,
-            attempt: row.get(5)?,
-            expires_at: time(row.get(6)?),
+            version: row.get(3)?,
+            attempt: row.get(4)?,
+            expires_at: time(row.get(5)?),
             ..lease.clone()
         };
-        let (task_type, control): (String, Option<String>) = (row.get(1)?, row.get(2)?);
+        let control: Option<String> = row.get(1)?;
         let signal = match control.and_then(|control| control.parse().ok()) {
             Some(signal) => signal,
-            None if paused.iter().any(|p| p.is_empty() || *p == task_type) => Signal::Pause,
+            None if row.get(6)? => Signal::Pause,
             None => Signal::Continue,
         };
-        Ok((
-            row.get::<_, i64>(0)?,
-            Extended { lease, signal, reason: None },
-            row.get::<_, Option<String>>(3)?,
-        ))
+        let extended = Extended { lease, signal, reason: None, unread: Unread::default() };
+        Ok((row.get::<_, i64>(0)?, extended, row.get::<_, Option<String>>(2)?))
     })?;
     let Some((n, mut extended, holder)) = found else { return Ok(None) };
     if extended.signal == Signal::Cancel {
@@ -89,7 +96,6 @@ fn extend_one(
                 let payload = rules::stalled(*silent);
                 events::append_one(tx, "agent.stuck", holder.as_deref(), Some(n), Some(payload))?;
             }
-            return Ok(Some((extended, None)));
         }
         Handler::Resumed => {
             let sql = "update task_result set stalled_claim = null, stalled_at = null where n = ?1";

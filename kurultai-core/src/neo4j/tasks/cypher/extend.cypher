@@ -17,10 +17,18 @@ CALL (now, at, paused) { UNWIND $rows AS r
     SET x.stalled_claim = r[1], x.stalled_at = at - duration({microseconds: r[6]}))
   FOREACH (x IN CASE WHEN r[8] THEN [t] ELSE [] END | SET x.stalled_claim = null, x.stalled_at = null)
   RETURN collect([t.id, t.claim_id, until, t.control, t.type IN paused OR '' IN paused,
-      CASE t.control WHEN 'cancel' THEN t.control_reason END]) AS held,
-    collect(CASE WHEN r[6] IS NULL THEN t.claimed_by END) AS agents,
+      CASE t.control WHEN 'cancel' THEN t.control_reason END, t.claimed_by]) AS held,
+    collect(CASE WHEN r[6] IS NULL THEN t.claimed_by END) AS agents, collect(DISTINCT t.claimed_by) AS holders,
     collect(CASE WHEN r[5] IS NOT NULL THEN [t, 'task.progress', r[5]] END)
       + collect(CASE WHEN stuck THEN [t, 'agent.stuck', r[7]] END) AS told }
+// What each of them would be given of its messages: by their index, up to where enough is known.
+CALL (holders, at) { UNWIND holders AS holder
+  CALL (holder, at) { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
+    WHERE m.namespace = $ns AND m.to_agent = holder AND m.inbox_key > -1
+    WITH at, m ORDER BY m.namespace, m.to_agent, m.inbox_key LIMIT $looks
+    WITH m WHERE m.visible_at <= at AND m.expires_at > at AND m.deliveries < $most
+    WITH m LIMIT $unread RETURN count(*) AS count, count(CASE WHEN m.urgent THEN 1 END) AS urgent }
+  RETURN collect([holder, count, urgent]) AS unread }
 WITH *, ns.event_seq AS base
 FOREACH (x IN told[..1] | SET ns.event_seq = base + size(told))
 FOREACH (i IN range(1, size(told)) | CREATE (:Event {namespace: $ns, seq: base + i, topic: told[i - 1][1],
