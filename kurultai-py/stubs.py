@@ -34,6 +34,7 @@ CLASSES = (
     ("keys", "Keys"),
     ("_context", "Draining"),
     ("_context", "Context"),
+    ("_context", "MessageContext"),
     ("_client", "Kurultai"),
 )
 
@@ -69,7 +70,7 @@ def proxy(path: str, name: str) -> str:
                 overloads.append(member.name)
             elif member.name not in overloads:
                 lines.append(stub(member))
-    if name == "Context":
+    if name in ("Context", "MessageContext"):
         lines.append("def _hand_over(self) -> None: ...")
     if name == "Kurultai":
         lines.append("def __enter__(self) -> Kurultai: ...\ndef __exit__(self, *error: object) -> None: ...")
@@ -81,7 +82,7 @@ def text() -> str:
     opening = definition("_client", "open", ast.FunctionDef)
     assert isinstance(opening, ast.FunctionDef)
     opening.returns = ast.Name("Kurultai")
-    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "Messages", "Tasks", "open"))
+    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "MessageContext", "Messages", "Tasks", "open"))
     parts = [HEAD, f"__all__ = [{names}]\n", *(proxy(*one) for one in CLASSES), stub(opening) + "\n"]
     return "\n".join(parts)
 

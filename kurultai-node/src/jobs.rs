@@ -11,7 +11,10 @@ use crate::{
 use kurultai_bridge::lock;
 use kurultai_core::{
     Error, Json, Kurultai, Result,
-    worker::{Agent, End, Ended, Job, Jobs as CoreJobs, Limits, Report, Stop, Wish},
+    worker::{
+        Agent, End, Ended, Incoming, Job, Jobs as CoreJobs, Limits, MessageEnd, MessageReport, Report, Stop,
+        Wish,
+    },
 };
 use napi_derive::napi;
 use serde::Deserialize;
@@ -38,6 +41,8 @@ struct AgentArgs {
     metadata: Option<Box<RawValue>>,
     concurrency: Option<f64>,
     types: Option<Vec<String>>,
+    messages: Option<Vec<String>>,
+    message_timeout_ms: Option<f64>,
     lease_ms: Option<f64>,
     wait_ms: Option<f64>,
     grace_ms: Option<f64>,
@@ -72,6 +77,12 @@ impl AgentArgs {
         }
         if let Some(types) = self.types {
             agent = agent.types(types);
+        }
+        if let Some(messages) = self.messages {
+            agent = agent.messages(messages);
+        }
+        if let Some(ms) = self.message_timeout_ms {
+            agent = agent.message_timeout(millis("messageTimeoutMs", ms)?);
         }
         if let Some(ms) = self.lease_ms {
             agent = agent.lease(millis("leaseMs", ms)?);
@@ -136,7 +147,7 @@ impl LimitArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RaisedArgs {
+pub(crate) struct RaisedArgs {
     error: String,
     wish: Option<WishArgs>,
     after_ms: Option<f64>,
@@ -151,7 +162,7 @@ enum WishArgs {
 }
 
 impl RaisedArgs {
-    fn ended(self) -> Ended {
+    pub(crate) fn ended(self) -> Ended {
         let wish = self.wish.map(|wish| match wish {
             WishArgs::Retry => Wish::Retry { after: self.after_ms.map(|ms| ms / 1e3) },
             WishArgs::Reject => Wish::Reject,
@@ -161,44 +172,72 @@ impl RaisedArgs {
     }
 }
 
-/// The jobs that JavaScript holds.
-#[derive(Debug, Default)]
-struct Held {
+/// What JavaScript holds, by its number there.
+#[derive(Debug)]
+pub(crate) struct Table<T>(Arc<Mutex<Numbered<T>>>);
+
+#[derive(Debug)]
+struct Numbered<T> {
     last: u32,
-    jobs: HashMap<u32, Arc<Job>>,
+    all: HashMap<u32, Arc<T>>,
 }
 
-impl Held {
-    fn number(&mut self) -> u32 {
-        self.last = self.last.wrapping_add(1);
-        self.last
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Table(Arc::new(Mutex::new(Numbered { last: 0, all: HashMap::new() })))
     }
 }
 
-type Table = Arc<Mutex<Held>>;
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Table(self.0.clone())
+    }
+}
 
-fn job(table: &Table, number: u32) -> Result<Arc<Job>> {
-    let job = lock(table).jobs.get(&number).cloned();
+impl<T> Table<T> {
+    pub(crate) fn number(&self) -> u32 {
+        let mut numbered = lock(&self.0);
+        numbered.last = numbered.last.wrapping_add(1);
+        numbered.last
+    }
+
+    pub(crate) fn add(&self, number: u32, one: T) {
+        lock(&self.0).all.insert(number, Arc::new(one));
+    }
+
+    pub(crate) fn forget(&self, number: u32) {
+        let one = lock(&self.0).all.remove(&number);
+        drop(one);
+    }
+}
+
+pub(crate) fn job<T>(table: &Table<T>, number: u32) -> Result<Arc<T>> {
+    let job = lock(&table.0).all.get(&number).cloned();
     job.ok_or_else(|| Error::lease_lost("this job has ended; it can tell nothing any more"))
 }
+
+pub(crate) type Started = Arc<OnceLock<CoreJobs>>;
 
 #[napi]
 #[derive(Debug)]
 pub struct Jobs {
-    calls: Arc<Calls>,
+    pub(crate) calls: Arc<Calls>,
     kurultai: Kurultai,
-    jobs: Arc<OnceLock<CoreJobs>>,
-    table: Table,
+    pub(crate) jobs: Started,
+    pub(crate) table: Table<Job>,
+    /// Inboxes in the middle of tasks.
+    pub(crate) incoming: Table<Incoming>,
     told: Arc<Told>,
 }
 
 impl Jobs {
     pub(crate) fn new(calls: Arc<Calls>, kurultai: Kurultai) -> Self {
-        Jobs { calls, kurultai, jobs: Arc::default(), table: Table::default(), told: Arc::default() }
+        let (table, incoming) = (Table::default(), Table::default());
+        Jobs { calls, kurultai, jobs: Arc::default(), table, incoming, told: Arc::default() }
     }
 }
 
-fn started(jobs: &OnceLock<CoreJobs>) -> Result<&CoreJobs> {
+pub(crate) fn started(jobs: &OnceLock<CoreJobs>) -> Result<&CoreJobs> {
     jobs.get().ok_or_else(|| Error::internal("the agent has not been started"))
 }
 
@@ -208,7 +247,11 @@ impl Jobs {
     pub fn start(&self, call: u32, args: String) -> Now {
         let (kurultai, jobs, told) = (self.kurultai.clone(), self.jobs.clone(), self.told.clone());
         self.calls.start(call, async move {
-            let agent = read::<AgentArgs>(&args)?.agent()?.on_report(move |report| told.tell(report));
+            let message_told = told.clone();
+            let agent = read::<AgentArgs>(&args)?
+                .agent()?
+                .on_report(move |report| told.tell(report))
+                .on_message_report(move |report| message_told.tell_message(report));
             let started = agent.start(&kurultai).await?;
             jobs.set(started).map_err(|_| Error::internal("started twice"))?;
             answer(&())
@@ -221,9 +264,9 @@ impl Jobs {
         let (jobs, table) = (self.jobs.clone(), self.table.clone());
         self.calls.start(call, async move {
             let Some(job) = started(&jobs)?.next().await? else { return answer(&()) };
-            let number = lock(&table).number();
+            let number = table.number();
             let text = text(&Pulled { number, job: &job });
-            Ok(Answer::owning(text, move || drop(lock(&table).jobs.insert(number, Arc::new(job)))))
+            Ok(Answer::owning(text, move || table.add(number, job)))
         })
     }
 
@@ -308,6 +351,12 @@ impl Jobs {
         })
     }
 
+    /// What waited for the agent at the last renewal, or `null` where the job has ended.
+    #[napi(catch_unwind)]
+    pub fn unread(&self, number: u32) -> Option<String> {
+        Some(text(&job(&self.table, number).ok()?.unread()))
+    }
+
     /// The lease as it was last renewed, or `null` where the job has ended.
     #[napi(catch_unwind)]
     pub fn lease(&self, number: u32) -> Option<String> {
@@ -319,8 +368,7 @@ impl Jobs {
     /// JavaScript is done with a job; one that has not ended is released.
     #[napi(catch_unwind)]
     pub fn forget(&self, number: u32) {
-        let job = lock(&self.table).jobs.remove(&number);
-        drop(job);
+        self.table.forget(number);
     }
 
     /// Answers when a drain begins.
@@ -379,8 +427,24 @@ impl Jobs {
 struct Told {
     all: AtomicBool,
     hushed: AtomicBool,
-    reports: Mutex<Vec<Report>>,
+    reports: Mutex<Vec<Any>>,
     news: Notify,
+}
+
+/// What has become of an attempt at a task, or of a delivery.
+#[derive(Debug)]
+enum Any {
+    Task(Report),
+    Message(MessageReport),
+}
+
+impl Wire for Any {
+    fn wire(&self, out: &mut Vec<u8>) {
+        match self {
+            Any::Task(report) => report.wire(out),
+            Any::Message(report) => report.wire(out),
+        }
+    }
 }
 
 impl Told {
@@ -388,9 +452,19 @@ impl Told {
         let failed = matches!(report.end, End::Failed { .. } | End::Stalled { .. });
         let told = matches!(report.end, End::Completed | End::Snoozed { .. });
         if failed || (told && self.all.load(Ordering::Relaxed)) {
-            lock(&self.reports).push(report.clone());
-            self.news.notify_one();
+            self.push(Any::Task(report.clone()));
         }
+    }
+
+    fn tell_message(&self, report: &MessageReport) {
+        if matches!(report.end, MessageEnd::Failed { .. }) {
+            self.push(Any::Message(report.clone()));
+        }
+    }
+
+    fn push(&self, report: Any) {
+        lock(&self.reports).push(report);
+        self.news.notify_one();
     }
 
     fn hush(&self) {
@@ -399,7 +473,7 @@ impl Told {
     }
 
     /// At least one; `None` where all were fetched and no more are told.
-    async fn next(&self) -> Option<Vec<Report>> {
+    async fn next(&self) -> Option<Vec<Any>> {
         loop {
             let hushed = self.hushed.load(Ordering::SeqCst);
             let reports = std::mem::take(&mut *lock(&self.reports));
@@ -440,9 +514,9 @@ impl Wire for Report {
     }
 }
 
-struct Stopped {
-    why: Stop,
-    reason: Option<String>,
+pub(crate) struct Stopped {
+    pub(crate) why: Stop,
+    pub(crate) reason: Option<String>,
 }
 
 impl Wire for Stopped {

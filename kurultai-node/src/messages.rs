@@ -1,9 +1,10 @@
 //! The room `messages`: a method for each operation of the core's handle, in its order.
 
 use crate::{
-    answer::answer,
+    answer::{Answer, answer},
     args::{json, maybe_millis, millis, whole},
     bridge::{Calls, Now},
+    wire::text,
 };
 use kurultai_core::{
     self as core, Result,
@@ -148,7 +149,9 @@ impl Messages {
     #[napi(catch_unwind)]
     pub fn inbox(&self, call: u32, args: String) -> Now {
         self.calls.run(call, &self.messages, &args, |messages, args: InboxArgs| async move {
-            answer(&messages.inbox(args.inbox()?).await?)
+            let given = messages.inbox_guarded(args.inbox()?).await?;
+            let text = text(&given.to_vec());
+            Ok(Answer::owning(text, || drop(given.take())))
         })
     }
 

@@ -115,7 +115,7 @@ columns!(
 
 wire!(Enqueued { id => "id", deduplicated => "deduplicated" });
 wire!(Finished { id => "id", status => "status", repeated => "repeated", run_at => "runAt", failed => "failed" });
-wire!(Extended { lease => "lease", signal => "signal", reason => "reason" });
+wire!(Extended { lease => "lease", signal => "signal", reason => "reason", unread => "unread" });
 wire!(Usage { tokens => "tokens", cost => "cost", seconds => "seconds" });
 wire!(TaskError { attempt => "attempt", agent => "agent", kind => "kind", error => "error", at => "at" });
 wire!(Page { tasks => "tasks", next => "next" });

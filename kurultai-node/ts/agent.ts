@@ -1,4 +1,4 @@
-// An agent as a program: handlers by task type. The core registers, beats, claims, renews, drains and releases.
+// An agent as a program: handlers by task type and by message type. The core registers, beats, claims, renews, drains and releases.
 
 import { call } from './bridge'
 import * as check from './check'
@@ -7,10 +7,11 @@ import { InputError, KurultaiError, refused } from './errors'
 import { Listeners, type AgentEvents, type AgentListener } from './heard'
 import { encode, encodeArgs } from './json'
 import { Kurultai, open } from './kurultai'
-import type { NativeJobs } from './native'
+import { MessageContext } from './message_context'
+import type { NativeJobs, NativeMessageJobs, Now } from './native'
 import { RETRY } from './new_task'
 import * as results from './results'
-import type { Pulled } from './results'
+import type { Pulled, PulledMessage } from './results'
 import { errorText, wishOf } from './thrown'
 import type { AnyTasks, OnStall, OpenOptions, PayloadOf, ResultsOf, TypeOf } from './types'
 
@@ -23,7 +24,7 @@ export interface AgentOptions {
   kurultai?: Kurultai<any>
   /** What it can do. Default: what the registry says of it already. */
   capabilities?: readonly string[]
-  /** How many tasks this process works on at once. Default 1. */
+  /** How many tasks this process works on at once, and as many messages beside them. Default 1. */
   concurrency?: number
   /** How many tasks it may hold in all its processes together. Default: what the registry says already. */
   maxConcurrent?: number
@@ -85,6 +86,16 @@ const HANDLER: check.Fields = {
   timeoutMs: check.msOfWork, retries: check.count, retry: check.object(RETRY), stallAfterMs: check.msOfWork, onStall: check.onStall,
 }
 
+export interface MessageHandlerOptions {
+  /** After this time `ctx.signal` aborts, and the message is delivered again. More than 0, at most 12 hours. Default 60,000. */
+  timeoutMs?: number
+  /** Its own pauses between deliveries. Default 5,000 ms, doubled up to 60,000, with jitter. */
+  retry?: { baseMs?: number; capMs?: number; jitter?: boolean }
+}
+
+const MESSAGE_HANDLER: check.Fields = { timeoutMs: check.msOfHandler, retry: check.object(RETRY) }
+const MESSAGE_TIMEOUT_MS = 60_000
+
 /** JSON has no Infinity. */
 const silence = (ms: number | undefined) => (ms === Infinity ? 'never' : ms)
 
@@ -97,6 +108,14 @@ const silence = (ms: number | undefined) => (ms === Infinity ? 'never' : ms)
  */
 export type Handler<P = any, R = unknown> = (payload: P, ctx: Context<P>) => R | Promise<R>
 
+/**
+ * Handles a message; who has sent it is verified: `ctx.message.sender`. When it returns, the message is acknowledged;
+ * `ctx.reply()` answers it. After an error it is delivered again, five times in all, and then it has failed; `Reject` fails
+ * it at once and for good, and its sender hears why by the event `message.failed`; `Retry` and `Snooze` say when it is delivered
+ * again. A message is delivered at least once: a handler may see one again, as `ctx.message.delivery` tells.
+ */
+export type MessageHandler<B = any> = (body: B, ctx: MessageContext<B>) => unknown
+
 export interface RunOptions {
   /** An abort drains: no new tasks, and running handlers may end within `graceMs`. */
   signal?: AbortSignal | null
@@ -104,9 +123,9 @@ export interface RunOptions {
 
 /** How a run went. */
 export interface Run {
-  /** How many tasks its handlers ended. */
+  /** How many tasks and messages its handlers ended. */
   readonly handled: number
-  /** How many tasks had to be stopped and released when the grace was over. */
+  /** How many had to be stopped and given back when the grace was over. */
   readonly stopped: number
 }
 
@@ -115,10 +134,15 @@ interface Handling {
   options: TaskHandlerOptions
 }
 
+interface MessageHandling {
+  handler: MessageHandler
+  options: MessageHandlerOptions
+}
+
 /** How a handler ended. */
 type Ended = { results: unknown } | { error: unknown }
 
-const EVENTS: readonly (keyof AgentEvents)[] = ['failed', 'completed', 'snoozed', 'stalled', 'error']
+const EVENTS: readonly (keyof AgentEvents)[] = ['failed', 'completed', 'snoozed', 'stalled', 'messageFailed', 'error']
 
 /** So long after its end nobody but who blocks the thread is late. */
 const DEAF_MS = 5000
@@ -127,6 +151,7 @@ export class Agent<M extends object = AnyTasks> {
   readonly id: string
   readonly #options: AgentOptions
   readonly #handlers = new Map<string, Handling>()
+  readonly #messageHandlers = new Map<string, MessageHandling>()
   readonly #listeners = new Listeners()
   /** The runs at work. */
   readonly #runs = new Set<NativeJobs>()
@@ -155,8 +180,25 @@ export class Agent<M extends object = AnyTasks> {
   }
 
   /**
+   * Handles a type of messages, beside tasks and as many at once, in places of their own. Long work is a task
+   * (`ctx.enqueue`). While a handler runs nobody else is given its message: all messages of the agent are out of sight for the
+   * longest time of its handlers and 10 s more, also where its process dies meanwhile. Wrong options as of `new Agent`.
+   */
+  onMessage<B = any>(type: string, handler: MessageHandler<B>): this
+  onMessage<B = any>(type: string, options: MessageHandlerOptions, handler: MessageHandler<B>): this
+  onMessage(type: string, ...rest: [MessageHandler] | [MessageHandlerOptions, MessageHandler]): this {
+    check.checkOne('type', type, check.text)
+    const [options, handler] = rest.length === 1 ? [{}, rest[0]] : rest
+    check.checkFields(options, MESSAGE_HANDLER)
+    check.checkOne(`the handler of ${type}`, handler, check.callable)
+    if (this.#messageHandlers.has(type)) throw refused('input.invalid', `${type} has a handler already; one type has one`)
+    this.#messageHandlers.set(type, { handler, options })
+    return this
+  }
+
+  /**
    * Hears of each attempt that `failed`, `completed` or was `snoozed`, of each whose handler has `stalled` and is not let
-   * go, and of each `error` beside the handlers. Where nobody listens, failures and stalls are a line on stderr and errors a
+   * go, of each `messageFailed`, and of each `error` beside the handlers. Where nobody listens, failures and stalls are a line on stderr and errors a
    * warning of the process.
    */
   on<E extends keyof AgentEvents>(event: E, listener: AgentListener<E>): this {
@@ -201,7 +243,11 @@ export class Agent<M extends object = AnyTasks> {
     const { url: _, open: __, kurultai: ___, signals = true, ...settings } = this.#options
     const jobs = kurultai.jobs()
     const stallAfterMs = silence(settings.stallAfterMs)
-    const args = encodeArgs({ ...settings, stallAfterMs, agent: this.id, types: [...this.#handlers.keys()] })
+    const times = [...this.#messageHandlers.values()].map(({ options }) => options.timeoutMs ?? MESSAGE_TIMEOUT_MS)
+    const args = encodeArgs({
+      ...settings, stallAfterMs, agent: this.id, types: [...this.#handlers.keys()], messages: [...this.#messageHandlers.keys()],
+      messageTimeoutMs: times.length === 0 ? undefined : Math.max(...times),
+    })
     jobs.tellAll(this.#listeners.has('completed') || this.#listeners.has('snoozed'))
     results.nothing(await call((id) => jobs.start(id, args)))
     this.#runs.add(jobs)
@@ -210,16 +256,30 @@ export class Agent<M extends object = AnyTasks> {
     const shift = { team: kurultai, agent: this.id, jobs, draining: draining(jobs) }
     const running = new Set<Promise<void>>()
     const run = { handled: 0, stopped: 0 }
-    try {
+    const begin = (handling: Promise<boolean>) => {
+      const job: Promise<void> = handling.then((ended) => {
+        running.delete(job)
+        if (ended) run.handled += 1
+      })
+      running.add(job)
+    }
+    const tasks = async () => {
       for (;;) {
         const pulled = results.pulled(await call((id) => jobs.next(id)))
-        if (pulled === null) break
-        const job: Promise<void> = this.#handle(shift, pulled).then((ended) => {
-          running.delete(job)
-          if (ended) run.handled += 1
-        })
-        running.add(job)
+        if (pulled === null) return
+        begin(this.#handle(shift, pulled))
       }
+    }
+    const messages = async () => {
+      const messageJobs = jobs.messageJobs()
+      for (;;) {
+        const pulled = results.pulledMessage(await call((id) => messageJobs.next(id)))
+        if (pulled === null) return
+        begin(this.#handleMessage(shift, messageJobs, pulled))
+      }
+    }
+    try {
+      await Promise.all([tasks(), messages()])
     } finally {
       // Also after an error: what runs may end, what does not is released.
       run.stopped = results.value(await call((id) => jobs.finished(id)))
@@ -253,7 +313,10 @@ export class Agent<M extends object = AnyTasks> {
       const { timeoutMs, retries, retry, stallAfterMs, onStall } = options
       const timeout = timeoutMs === Infinity ? undefined : timeoutMs
       jobs.limit(job, encodeArgs({ timeoutMs: timeout, retries, retry, stallAfterMs: silence(stallAfterMs), onStall }))
-      const ended = await Promise.race([work(handler, ctx), stopped(jobs, pulled, options, stop, over.signal)])
+      // Its own time, or that of the task, whichever is over first.
+      const timeMs = Math.min(timeout ?? Infinity, pulled.task.maxRuntimeMs ?? Infinity)
+      const stopping = stopped((id) => jobs.stopped(id, job), timeMs, `task ${pulled.task.id}`, stop, over.signal)
+      const ended = await Promise.race([work(() => handler(ctx.task.payload, ctx)), stopping])
       if (typeof ended === 'object') {
         await end(jobs, job, ended)
         return true
@@ -263,6 +326,32 @@ export class Agent<M extends object = AnyTasks> {
       return ended === 'timeout' || ended === 'stalled'
     } catch (error) {
       // A lost lease is nobody's fault, the task is in good hands, and the core has told of it.
+      if (!(error instanceof KurultaiError && error.kind === 'lease_lost')) this.#listeners.tell('error', error as Error)
+      return false
+    } finally {
+      over.abort()
+      jobs.forget(job)
+    }
+  }
+
+  /** The same for a message. */
+  async #handleMessage(shift: Shift, jobs: NativeMessageJobs, pulled: PulledMessage): Promise<boolean> {
+    const { handler, options } = this.#messageHandlers.get(pulled.message.type)!
+    const { job } = pulled
+    const stop = new AbortController()
+    const over = new AbortController()
+    try {
+      const ctx = new MessageContext(shift, jobs, stop.signal, pulled)
+      jobs.begin(job, encodeArgs(options))
+      const timeMs = options.timeoutMs ?? MESSAGE_TIMEOUT_MS
+      const stopping = stopped((id) => jobs.stopped(id, job), timeMs, `message ${pulled.message.id}`, stop, over.signal)
+      const ended = await Promise.race([work(() => handler(ctx.message.body, ctx)), stopping])
+      // A message whose handler was stopped has been given back.
+      if (typeof ended !== 'object') return ended === 'timeout'
+      const args = 'error' in ended ? raised(ended.error) : null
+      results.nothing(await call((id) => (args === null ? jobs.returned(id, job) : jobs.raised(id, job, args))))
+      return true
+    } catch (error) {
       if (!(error instanceof KurultaiError && error.kind === 'lease_lost')) this.#listeners.tell('error', error as Error)
       return false
     } finally {
@@ -297,9 +386,9 @@ function draining(jobs: NativeJobs): AbortSignal {
   return told.signal
 }
 
-async function work(handler: Handler, ctx: Context): Promise<Ended> {
+async function work(handler: () => unknown): Promise<Ended> {
   try {
-    return { results: await handler(ctx.task.payload, ctx) }
+    return { results: await handler() }
   } catch (error) {
     return { error }
   }
@@ -307,30 +396,33 @@ async function work(handler: Handler, ctx: Context): Promise<Ended> {
 
 /** Why the handler must stop, once it must; it is told before. */
 async function stopped(
-  jobs: NativeJobs, { job, task }: Pulled, { timeoutMs }: TaskHandlerOptions, stop: AbortController, over: AbortSignal,
+  wait: (call: number) => Now, timeMs: number, what: string, stop: AbortController, over: AbortSignal,
 ): Promise<StopReason> {
   const begun = performance.now()
-  const waiting = Promise.resolve(call((id) => jobs.stopped(id, job), over))
+  const waiting = Promise.resolve(call(wait, over))
   const outcome = await waiting.catch(() => null)
   if (outcome === null) return new Promise(() => {}) // the handler has ended
   const { why, reason }: { why: StopReason; reason: string | null } = results.value(outcome)
-  // Its own time, or that of the task, whichever is over first.
-  const timeMs = Math.min(timeoutMs ?? Infinity, task.maxRuntimeMs ?? Infinity)
   const timedOut = () => new DOMException(`timed out after ${timeMs} ms`, 'TimeoutError')
   stop.abort(why === 'timeout' ? timedOut() : new Stopped(why, reason))
   if (why === 'timeout' && performance.now() - begun > timeMs + DEAF_MS) {
-    process.emitWarning(`a handler has blocked the thread beyond its time, in which nothing else ran (task ${task.id})`)
+    process.emitWarning(`a handler has blocked the thread beyond its time, in which nothing else ran (${what})`)
   }
   return why
+}
+
+/** What it means that a handler threw is for the core to say. */
+function raised(error: unknown): string {
+  const [wish, afterMs] = wishOf(error)
+  // What is no finite number counts as left out, and JSON has none.
+  const after = Number.isFinite(afterMs) ? afterMs : undefined
+  return encodeArgs({ error: errorText(error), wish, afterMs: after })
 }
 
 /** Says how the handler ended; the core decides what that means. */
 async function end(jobs: NativeJobs, job: number, ended: Ended): Promise<void> {
   if ('error' in ended) {
-    const [wish, afterMs] = wishOf(ended.error)
-    // What is no finite number counts as left out, and JSON has none.
-    const after = Number.isFinite(afterMs) ? afterMs : undefined
-    const args = encodeArgs({ error: errorText(ended.error), wish, afterMs: after })
+    const args = raised(ended.error)
     return results.nothing(await call((id) => jobs.raised(id, job, args)))
   }
   let text: string

@@ -38,6 +38,8 @@ export const count = number('a whole number, 0 or more', (value) => Number.isSaf
 export const ms = number('0 or more milliseconds', (value) => value >= 0 && value !== Infinity)
 /** A span in which something can be done. */
 export const msOfWork = number('more than 0 milliseconds, or Infinity for no limit', (value) => value > 0)
+/** The time of a message's handler. */
+export const msOfHandler = number('more than 0 milliseconds, at most 12 hours', (value) => value > 0 && value <= 43_200_000)
 export const anyNumber = one('number', 'a number')
 export const msOrEver = number('0 or more milliseconds, or Infinity', (value) => value >= 0)
 

@@ -1,6 +1,7 @@
 // What a handler can ask and tell while it works, and how it says that it failed.
 
 import { call } from './bridge'
+import * as check from './check'
 import { LeaseLostError } from './errors'
 import { encode, encodeArgs } from './json'
 import type { Kurultai } from './kurultai'
@@ -8,7 +9,10 @@ import { Lease } from './lease'
 import type { NativeJobs } from './native'
 import * as results from './results'
 import type { Pulled } from './results'
-import type { Claimed, Enqueued, Extended, Prerequisite, TaskOptions, Usage, Waits } from './types'
+import type { AgentMessage, Claimed, Enqueued, Extended, Prerequisite, TaskOptions, Unread, Usage, Waits } from './types'
+
+const INCOMING: check.Fields = { types: check.texts, waitMs: check.ms }
+const NO_MESSAGES: Unread = Object.freeze({ count: 0, urgent: 0 })
 
 /** Why work on a job must stop. */
 export type StopReason = 'lost' | 'cancelled' | 'suspended' | 'drained' | 'timeout' | 'stalled'
@@ -134,6 +138,34 @@ export class Context<P = any> {
   get draining(): AbortSignal {
     this.alive()
     return this.#draining
+  }
+
+  /** The messages that waited for its agent when the lease was last renewed, at most 100 of them; none before. */
+  get unread(): Unread {
+    const unread = this.#jobs.unread(this.#job)
+    return unread === null ? NO_MESSAGES : results.simple(unread)
+  }
+
+  /**
+   * The messages for its agent in the middle of the task, urgent ones first: `for await (const message of ctx.messages())`.
+   * `types`: only these; those for which the agent has handlers may go to these. `waitMs`: how long to wait for one where there
+   * is none, default 0. Ends when none comes, or the work must stop. Each step is a sign of life.
+   *
+   * A message is acknowledged when the loop asks for the next one. The one at which the loop is left is not: it is delivered
+   * again after a minute, and so is one that took longer than that. Errors: as `team.messages.inbox`.
+   */
+  async *messages(options: { types?: readonly string[]; waitMs?: number } = {}): AsyncGenerator<AgentMessage, void, undefined> {
+    const args = encodeArgs(options, {}, INCOMING)
+    const incoming: number = results.value(await call((id) => this.#jobs.messages(id, this.#job, args)))
+    try {
+      for (;;) {
+        const message = results.maybeMessage(await call((id) => this.#jobs.nextIncoming(id, incoming)))
+        if (message === null) return
+        yield message
+      }
+    } finally {
+      this.#jobs.forgetIncoming(incoming)
+    }
   }
 
   /**

@@ -1,7 +1,7 @@
 // What an agent tells of its attempts, and who listens.
 
 import { EventEmitter } from 'node:events'
-import type { Status } from './types'
+import type { MessageStatus, Status } from './types'
 
 /** An attempt. */
 export interface Attempt {
@@ -36,12 +36,30 @@ export interface Stalled extends Attempt {
   readonly silentMs: number
 }
 
+/** A message whose handler failed, took too long or rejected it; or that somebody else has now. */
+export interface MessageFailed {
+  /** What has happened, in a line. */
+  readonly text: string
+  readonly messageId: string
+  readonly type: string
+  readonly sender: string
+  /** 1 for the first time. */
+  readonly delivery: number
+  /** The whole text of the error. */
+  readonly error: string
+  /** How the message stands now; `null` where others decide. */
+  readonly status: MessageStatus | null
+  /** After which time it is delivered again, where it is. */
+  readonly againMs: number | null
+}
+
 /** What an agent tells, and what of it. */
 export interface AgentEvents {
   failed: [failed: Failed]
   completed: [attempt: Attempt]
   snoozed: [snoozed: Snoozed]
   stalled: [stalled: Stalled]
+  messageFailed: [failed: MessageFailed]
   /** What went wrong beside the handlers, such as an end that could not be stored. */
   error: [error: Error]
 }
@@ -54,6 +72,7 @@ const DEFAULTS: { [E in keyof AgentEvents]: AgentListener<E> } = {
   completed: () => {},
   snoozed: () => {},
   stalled: ({ text }) => void process.stderr.write(`kurultai: ${text}\n`),
+  messageFailed: ({ text }) => void process.stderr.write(`kurultai: ${text}\n`),
   error: (error) => process.emitWarning(error),
 }
 

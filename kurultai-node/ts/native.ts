@@ -74,6 +74,11 @@ export interface NativeJobs {
   progress(call: number, job: number, progress: number): Now
   checkpoint(call: number, job: number, args: string): Now
   usage(call: number, job: number, args: string): Now
+  unread(job: number): string | null
+  messages(call: number, job: number, args: string): Now
+  nextIncoming(call: number, incoming: number): Now
+  forgetIncoming(incoming: number): void
+  messageJobs(): NativeMessageJobs
   lease(job: number): string | null
   forget(job: number): void
   draining(call: number): Now
@@ -82,6 +87,16 @@ export interface NativeJobs {
   hush(): void
   drain(): void
   finished(call: number): Now
+}
+
+export interface NativeMessageJobs {
+  next(call: number): Now
+  stopped(call: number, job: number): Now
+  begin(job: number, args: string): void
+  reply(call: number, job: number, args: string): Now
+  returned(call: number, job: number): Now
+  raised(call: number, job: number, args: string): Now
+  forget(job: number): void
 }
 
 export interface NativeTeam {

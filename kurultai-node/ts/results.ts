@@ -4,7 +4,7 @@ import { toError } from './errors'
 import { decode } from './json'
 import { Lease } from './lease'
 import type { Outcome } from './native'
-import type { Failed, Stalled } from './heard'
+import type { Failed, MessageFailed, Stalled } from './heard'
 import type {
   Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
   ImportedKeys, MessagePage, Page, Prerequisite, Settled, Stats, Task, VerifiedMessage,
@@ -93,18 +93,32 @@ export function pulled(outcome: Outcome): Pulled | null {
   return { ...job, task: claimedOf(tasks)[0] }
 }
 
+/** A message as it is pulled. */
+export interface PulledMessage {
+  job: number
+  message: AgentMessage
+}
+
+/** `null` once the worker drains. */
+export function pulledMessage(outcome: Outcome): PulledMessage | null {
+  const raw = value(outcome)
+  if (raw !== null) toMessage(raw.message)
+  return raw
+}
+
 /** What has become of attempts; `null` where nothing more is told. */
 export function reports(
   outcome: Outcome,
-): readonly (Failed & Stalled & { event: 'failed' | 'completed' | 'snoozed' | 'stalled' })[] | null {
+): readonly (Failed & Stalled & MessageFailed & { event: 'failed' | 'completed' | 'snoozed' | 'stalled' | 'messageFailed' })[] | null {
   const list: Raw[] | null = value(outcome)
-  for (const raw of list ?? []) raw.runAt = date(raw.runAt)
+  for (const raw of list ?? []) if ('runAt' in raw) raw.runAt = date(raw.runAt)
   return list
 }
 
 export function extended(outcome: Outcome): Extended {
   const raw = value(outcome)
   raw.lease = Lease.of(raw.lease)
+  Object.freeze(raw.unread)
   return Object.freeze(raw)
 }
 
@@ -222,6 +236,11 @@ function toMessage(raw: Raw): AgentMessage {
 
 export function message(outcome: Outcome): AgentMessage {
   return toMessage(value(outcome))
+}
+
+export function maybeMessage(outcome: Outcome): AgentMessage | null {
+  const raw = value(outcome)
+  return raw === null ? null : toMessage(raw)
 }
 
 export function messages(outcome: Outcome): readonly AgentMessage[] {

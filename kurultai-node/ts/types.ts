@@ -198,6 +198,8 @@ export interface Extended {
   readonly signal: Signal
   /** Why its task was cancelled, where it was and the reason was given. */
   readonly reason: string | null
+  /** The messages that its agent would be given now, at most 100 of them. */
+  readonly unread: Unread
 }
 
 export interface Renewal {
@@ -614,9 +616,9 @@ export interface Settled {
   readonly repeated: boolean
 }
 
-/** What waits for an agent. */
+/** What waits for an agent: of `messages.unread` all that nobody has acknowledged, with a renewal what it would be given now. */
 export interface Unread {
-  /** How many messages nobody has acknowledged. */
+  /** How many messages. */
   readonly count: number
   /** How many of them are urgent. */
   readonly urgent: number

@@ -157,7 +157,7 @@ options! {
 
 options! {
     AgentSettings {
-        types: Names, capabilities: Names, aliases: Names, display_name: String, role: String, metadata: Py<PyAny>,
+        types: Names, messages: Names, message_timeout: Span, capabilities: Names, aliases: Names, display_name: String, role: String, metadata: Py<PyAny>,
         concurrency: Count,
         max_concurrent: Count, lease: Span, wait: Span, grace: Span, heartbeat: Span, stall_after: Span,
         on_stall: String,
@@ -172,6 +172,12 @@ impl AgentSettings {
         }
         if let Some(types) = self.types {
             agent = agent.types(types.0);
+        }
+        if let Some(messages) = self.messages {
+            agent = agent.messages(messages.0);
+        }
+        if let Some(longest) = span(py, "message_timeout", self.message_timeout)? {
+            agent = agent.message_timeout(longest);
         }
         if let Some(capabilities) = self.capabilities {
             agent = agent.capabilities(capabilities.0);

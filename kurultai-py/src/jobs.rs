@@ -4,6 +4,8 @@ use crate::{
     args::{Count, Span, count, span, word},
     errors::Raise,
     json,
+    message_jobs::Incoming,
+    messages::Unread,
     new_task::{self, retry_policy},
     op::{Answer, Op},
     options::options,
@@ -73,6 +75,11 @@ impl Jobs {
     fn next(&self) -> Op {
         let jobs = self.0.clone();
         Op::new(async move { jobs.next().await })
+    }
+
+    fn next_message(&self) -> Op {
+        let jobs = self.0.clone();
+        Op::new(async move { jobs.next_message().await })
     }
 
     fn drain(&self) {
@@ -166,6 +173,15 @@ impl Job {
         Ok(Op::new(async move { context.checkpoint(checkpoint).await }))
     }
 
+    #[getter]
+    fn unread(&self) -> Unread {
+        self.0.unread().into()
+    }
+
+    fn messages(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Incoming> {
+        Incoming::of(py, &self.0, options)
+    }
+
     fn usage(&self, usage: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Some(usage) = new_task::usage(Some(usage))? {
             self.0.usage(usage);
@@ -191,17 +207,7 @@ impl Job {
     /// The handler raised; its `wish` is retry, reject or snooze. A snooze without seconds names no time.
     #[pyo3(signature = (error, wish, after))]
     fn raised(&self, error: &Bound<'_, PyString>, wish: Option<&str>, after: Option<f64>) -> PyResult<Op> {
-        let wish = match wish {
-            None => None,
-            Some("retry") => Some(Wish::Retry { after }),
-            Some("reject") => Some(Wish::Reject),
-            Some("snooze") => Some(Wish::Snooze { after: after.unwrap_or(f64::NAN) }),
-            Some(other) => {
-                return Err(kurultai_core::Error::invalid("wish", other, "retry, reject, snooze"))
-                    .raise(error.py());
-            }
-        };
-        Ok(self.end(Ended::Raised { error: error.to_string_lossy().into_owned(), wish }))
+        Ok(self.end(ended(error, wish, after)?))
     }
 
     fn release(&self) -> Op {
@@ -215,6 +221,21 @@ impl Job {
         let job = self.0.clone();
         Op::new(async move { job.end(ended).await })
     }
+}
+
+/// What it means that a handler raised.
+pub(crate) fn ended(error: &Bound<'_, PyString>, wish: Option<&str>, after: Option<f64>) -> PyResult<Ended> {
+    let wish = match wish {
+        None => None,
+        Some("retry") => Some(Wish::Retry { after }),
+        Some("reject") => Some(Wish::Reject),
+        Some("snooze") => Some(Wish::Snooze { after: after.unwrap_or(f64::NAN) }),
+        Some(other) => {
+            return Err(kurultai_core::Error::invalid("wish", other, "retry, reject, snooze"))
+                .raise(error.py());
+        }
+    };
+    Ok(Ended::Raised { error: error.to_string_lossy().into_owned(), wish })
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

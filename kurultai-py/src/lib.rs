@@ -19,6 +19,7 @@ mod json;
 mod keys;
 mod legacy;
 mod logs;
+mod message_jobs;
 mod messages;
 mod new_task;
 mod op;
@@ -54,6 +55,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     events::register(module)?;
     jobs::register(module)?;
     messages::register(module)?;
+    message_jobs::register(module)?;
     keys::register(module)?;
     tokens::register(module)?;
     legacy::register(module)?;

@@ -277,7 +277,7 @@ impl Messages {
             visible: span(py, "visible", given.visible)?.unwrap_or(usual.visible),
         };
         let messages = self.core.clone();
-        Ok(Op::new(async move { messages.inbox(request).await }))
+        Ok(Op::new(async move { messages.inbox_guarded(request).await }))
     }
 
     fn ack(&self, receipts: Vec<ReceiptArg>) -> Op {
@@ -317,6 +317,12 @@ impl Messages {
         let (messages, message) = (self.core.clone(), self.message(message)?);
         let timeout = timeout.named(py, "timeout")?;
         Ok(Op::new(async move { messages.ask(message, timeout).await }))
+    }
+}
+
+impl Answer for messages::InboxGuard {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.take().give(py)
     }
 }
 

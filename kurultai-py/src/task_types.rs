@@ -97,7 +97,7 @@ view! {
 
 view! {
     /// What a holder learns when it extends its lease: `signal` is continue, cancel, suspend or pause.
-    Extended of tasks::Extended { lease, signal, reason }
+    Extended of tasks::Extended { lease, signal, reason, unread }
 }
 
 /// A page of a list; give `next` as the cursor for the next one.

@@ -27,7 +27,8 @@ mod neo4j {
         let team = Team::neo4j().await;
         team.k.tasks().enqueue_many(vec![task("one of many"); 200]).await.unwrap();
         // Their types have a part in the plan.
-        let numbers = ["n", "catalog", "count", "limit", "pass", "most", "looks", "unread"].map(|name| (name, ONE.to_vec()));
+        let numbers = ["n", "catalog", "count", "limit", "pass", "most", "looks", "unread"]
+            .map(|name| (name, ONE.to_vec()));
         let lists =
             ["groups", "routes", "rows", "claims", "kinds", "beats", "ids", "dedupe_keys", "keys", "inboxes"]
                 .map(|name| (name, NO_ROWS.to_vec()));

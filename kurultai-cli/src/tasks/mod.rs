@@ -297,14 +297,17 @@ fn finished(finished: &Finished, json: bool) -> Done {
 }
 
 fn extended(extended: &Extended, json: bool) -> Done {
-    let lease = extended.lease.to_string();
+    let Extended { lease, signal, unread, .. } = extended;
+    let (lease, until) = (lease.to_string(), lease.expires_at);
     if json {
-        let until = extended.lease.expires_at;
         return say_json(
-            &serde_json::json!({"signal": extended.signal, "lease": lease, "expires_at": until}),
+            &serde_json::json!({"signal": signal, "lease": lease, "expires_at": until, "unread": unread}),
         );
     }
-    say(format!("{}; yours until {}", extended.signal, utc(extended.lease.expires_at)))?;
+    say(format!("{signal}; yours until {}", utc(until)))?;
+    if unread.count > 0 {
+        say(format!("{} unread, {} urgent", unread.count, unread.urgent))?;
+    }
     say(format!("LEASE {lease}"))
 }
 

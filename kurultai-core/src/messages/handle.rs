@@ -19,6 +19,7 @@ use crate::{
     events::{Event, Events},
     session::Session,
 };
+use futures::TryFutureExt;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -184,11 +185,12 @@ impl Messages {
 
     /// [`inbox`](Self::inbox) for a binding, in which the way to the reader goes on after this call.
     pub fn inbox_guarded(&self, request: Inbox) -> impl Future<Output = Result<InboxGuard>> + Send + '_ {
-        self.guarded(request)
+        self.guarded(request).map_ok(InboxGuard::reached)
     }
 
+    /// A close waits for what it is given, until that is taken or has gone back.
     #[instrument(level = "debug", skip_all)]
-    async fn guarded(&self, request: Inbox) -> Result<InboxGuard> {
+    pub(crate) async fn guarded(&self, request: Inbox) -> Result<InboxGuard> {
         let agent = self.whose(request.agent.as_deref())?;
         if !(1..=1000).contains(&request.max) {
             return Err(Error::invalid("max", request.max, "1 to 1000"));
@@ -218,7 +220,7 @@ impl Messages {
             let given = self.fetch(fetch.clone()).await?;
             let nothing = given.stored.is_empty();
             if !given.is_empty() || (nothing && monotonic() >= deadline) {
-                return Ok(given.reached());
+                return Ok(given);
             }
             // Those that are no good have been failed.
             drop(given.take());
@@ -305,7 +307,7 @@ impl Messages {
         self.settle_one(receipt, &Ending::Again(after)).await
     }
 
-    async fn settle_one(&self, receipt: &Receipt, ending: &Ending) -> Result<Settled> {
+    pub(crate) async fn settle_one(&self, receipt: &Receipt, ending: &Ending) -> Result<Settled> {
         let mut settled = self.settle(std::slice::from_ref(receipt), ending).await?;
         settled.pop().unwrap_or_else(|| Err(Error::internal("a delivery without an answer")))
     }

@@ -39,6 +39,44 @@ impl InboxGuard {
         self
     }
 
+    /// Each message by itself.
+    pub(crate) fn each(mut self) -> Vec<InboxGuard> {
+        let mut stored = std::mem::take(&mut self.stored);
+        let of = |message: AgentMessage| InboxGuard {
+            stored: stored.extract_if(.., |stored| stored.id == message.id).collect(),
+            messages: vec![message],
+            settle: self.settle.clone(),
+            again: self.again.clone(),
+            under_way: self.under_way.clone(),
+            runtime: self.runtime.clone(),
+        };
+        std::mem::take(&mut self.messages).into_iter().map(of).collect()
+    }
+
+    /// They go back; cancel safe, since a dropped call goes on.
+    pub(crate) async fn give_back(mut self) {
+        if !self.stored.is_empty() {
+            let back = self.back();
+            drop(self.runtime.spawn(back).await);
+        }
+    }
+
+    fn back(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let stored = std::mem::take(&mut self.stored);
+        let (settle, again, under_way) = (self.settle.clone(), self.again.clone(), self.under_way.take());
+        async move {
+            let back =
+                |Stored { id, delivery, fetch, .. }| Settle { id, delivery, ending: Ending::Back(fetch) };
+            match settle.call(stored.into_iter().map(back).collect()).await {
+                Ok(_) => again.announce(),
+                Err(error) => {
+                    tracing::warn!(%error, "messages that reached nobody return when their time is over");
+                }
+            }
+            drop(under_way);
+        }
+    }
+
     /// They have arrived.
     pub fn take(mut self) -> Vec<AgentMessage> {
         self.stored.clear();
@@ -56,19 +94,10 @@ impl Deref for InboxGuard {
 
 impl Drop for InboxGuard {
     fn drop(&mut self) {
-        let stored = std::mem::take(&mut self.stored);
-        if stored.is_empty() {
-            return;
+        if !self.stored.is_empty() {
+            let back = self.back();
+            self.runtime.spawn(back);
         }
-        let (settle, again, under_way) = (self.settle.clone(), self.again.clone(), self.under_way.take());
-        self.runtime.spawn(async move {
-            let back = |Stored { id, delivery, fetch, .. }| Settle { id, delivery, ending: Ending::Back(fetch) };
-            match settle.call(stored.into_iter().map(back).collect()).await {
-                Ok(_) => again.announce(),
-                Err(error) => tracing::warn!(%error, "messages that reached nobody return when their time is over"),
-            }
-            drop(under_way);
-        });
     }
 }
 

@@ -57,11 +57,11 @@ pub use keys::{
 };
 pub use secret::Ed25519Key;
 pub use signer::{Algorithm, MessageSigner, Signature};
-pub use types::{
-    AgentMessage, Inbox, MAX_DELIVERIES, MAX_INBOX, MAX_UNREAD, MessageFilter, MessagePage, MessageStatus, NewMessage,
-    Receipt, Recipient, Sent, Signer, Unread,
-};
 pub(crate) use types::UNREAD_LOOKS;
+pub use types::{
+    AgentMessage, Inbox, MAX_DELIVERIES, MAX_INBOX, MAX_UNREAD, MessageFilter, MessagePage, MessageStatus,
+    NewMessage, Receipt, Recipient, Sent, Signer, Unread,
+};
 pub(crate) use upkeep::MessageUpkeep;
 pub(crate) use vault::Vault;
 pub use verified::Verified;

@@ -4,6 +4,7 @@ use super::{
     handlers::Handlers,
     held::is_closed,
     jobs::Jobs,
+    messages::{self, MESSAGE_TIMEOUT, MessageHandlers, MessageListener, MessageReport},
     report::{Listener, Report},
     settings::{OnStall, Settings},
 };
@@ -43,6 +44,7 @@ pub struct Agent {
     metadata: Option<Json>,
     heartbeat: Option<Duration>,
     pub(super) handlers: Handlers,
+    pub(super) message_handlers: MessageHandlers,
 }
 
 impl Agent {
@@ -53,6 +55,8 @@ impl Agent {
                 agent: agent.into(),
                 concurrency: 1,
                 types: None,
+                message_types: vec![],
+                message_timeout: MESSAGE_TIMEOUT,
                 lease: Duration::from_secs(30),
                 wait: Duration::from_secs(60),
                 grace: Duration::from_secs(8),
@@ -60,6 +64,7 @@ impl Agent {
                 stall_after: Duration::from_secs(600),
                 on_stall: OnStall::Report,
                 listener: Listener::default(),
+                message_listener: MessageListener::default(),
             },
             display_name: None,
             role: None,
@@ -69,6 +74,7 @@ impl Agent {
             metadata: None,
             heartbeat: None,
             handlers: Handlers::default(),
+            message_handlers: MessageHandlers::default(),
         }
     }
 
@@ -108,16 +114,39 @@ impl Agent {
         self
     }
 
-    /// How many jobs it holds in this process at once, 1 to 1,000. Default 1: it does one thing at a time unless it
-    /// says that it can do more. See also [`max_concurrent`](Self::max_concurrent).
+    /// How many tasks it holds in this process at once, 1 to 1,000, and as many messages beside them. Default 1: it does one
+    /// task at a time unless it says that it can do more. See also [`max_concurrent`](Self::max_concurrent).
     pub fn concurrency(mut self, most: usize) -> Self {
         self.settings.concurrency = most;
         self
     }
 
-    /// Only these task types. Default all.
+    /// Only these task types. Default all. None of them: it claims nothing, which is for an agent that has
+    /// [`messages`](Self::messages) to look after.
     pub fn types<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
         self.settings.types = Some(types.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// It is also given the messages of these types that are for it, which are pulled by
+    /// [`Jobs::next_message`](super::Jobs::next_message). Default none. [`on_message`](Self::on_message) is the same with a
+    /// function.
+    pub fn messages<S: Into<String>>(mut self, types: impl IntoIterator<Item = S>) -> Self {
+        self.settings.message_types = types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long the most patient of their handlers may take: nobody else is given a message for so long and 10 s more. Default
+    /// 60 s, at most 12 hours.
+    pub fn message_timeout(mut self, longest: Duration) -> Self {
+        self.settings.message_timeout = longest;
+        self
+    }
+
+    /// Is told of each delivery of a message that has ended, beside the log, in which each failure is a warning. It must not
+    /// block.
+    pub fn on_message_report(mut self, listener: impl Fn(&MessageReport) + Send + Sync + 'static) -> Self {
+        self.settings.message_listener = MessageListener::new(listener);
         self
     }
 
@@ -174,7 +203,7 @@ impl Agent {
     ///
     /// Errors: `input.invalid`, `store.unavailable` and what else the store says.
     pub async fn start(mut self, kurultai: &Kurultai) -> Result<Jobs> {
-        if !self.handlers.is_empty() {
+        if !self.handlers.is_empty() || !self.message_handlers.is_empty() {
             return Err(Error::invalid("handlers", "given", "none for `start`; `run` calls handlers"));
         }
         self.settings.heartbeat = match self.heartbeat {
@@ -188,21 +217,25 @@ impl Agent {
             Err(error) if is_closed(&error) && !closed => {}
             entered => entered?,
         }
-        let Settings { agent, types, .. } = &self.settings;
+        let Settings { agent, types, message_types, .. } = &self.settings;
         let types = types.as_ref().map_or("all".to_owned(), |types| types.join(", "));
+        let messages = message_types.join(", ");
         let (store, namespace) = (kurultai.store_name(), kurultai.namespace());
-        tracing::info!(agent, types, store, namespace, "the agent has started");
+        tracing::info!(agent, types, messages, store, namespace, "the agent has started");
         Ok(Jobs::start(kurultai, self.settings))
     }
 
     fn check(&self) -> Result<()> {
-        let Settings { concurrency, types, lease, wait, heartbeat, stall_after, .. } = &self.settings;
+        let Settings { concurrency, types, message_types, message_timeout, .. } = &self.settings;
+        let Settings { lease, wait, heartbeat, stall_after, .. } = &self.settings;
         if !(1..=1000).contains(concurrency) {
             return Err(Error::invalid("concurrency", concurrency, "1 to 1000"));
         }
-        if types.as_ref().is_some_and(Vec::is_empty) {
+        if types.as_ref().is_some_and(Vec::is_empty) && message_types.is_empty() {
             return Err(Error::invalid("types", "empty", "at least one type, or nothing for every type"));
         }
+        messages::check("message_timeout", *message_timeout)?;
+        check::names("messages", message_types)?;
         for (field, span) in [("wait", wait), ("heartbeat", heartbeat), ("stall_after", stall_after)] {
             if span.is_zero() {
                 return Err(Error::invalid(

@@ -1,6 +1,7 @@
-//! One held task: its lease is renewed until the attempt ends, and whoever ends it has the turn.
+//! One held task: its lease is renewed until the attempt ends.
 
 use super::{
+    attempt::{Attempt, Stop, Work, lock},
     ended::{Ended, Limits},
     settings::OnStall,
     workplace::Workplace,
@@ -15,58 +16,27 @@ use crate::{
         Claimed, Extended, Finished, Lease, Outcome, Signal, Usage,
         contract::{Extend, Handler},
     },
-    words::words,
 };
 use std::{
+    ops::Deref,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{self, OwnedSemaphorePermit, watch},
-    task::AbortHandle,
-    time::{sleep, timeout_at},
-};
-
-words! {
-    /// Why work on a job must stop.
-    #[non_exhaustive]
-    Stop, "stop" {
-        /// Somebody else may have the task now: whatever is done from here on counts for nothing.
-        Lost = "lost",
-        /// Somebody cancelled the task: release it.
-        Cancelled = "cancelled",
-        /// Somebody suspended the task: release it.
-        Suspended = "suspended",
-        /// The agent ends here, and its grace is over; the task has been released.
-        Drained = "drained",
-        /// The handler's time, or the task's `max_runtime`, is over; the attempt has failed.
-        Timeout = "timeout",
-        /// The handler showed no sign of life for too long; the attempt has failed.
-        Stalled = "stalled",
-    }
-}
-
-/// A handler that was told to stop and has not taken it up for so long blocks what it runs in.
-const DEAF: Duration = Duration::from_secs(5);
+use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 
 /// What the loop and the job know of each other.
 pub(super) struct Held {
-    pub(super) at: Arc<Workplace>,
+    attempt: Arc<Attempt>,
     pub(super) task: Arc<Claimed>,
     /// The lease, and until when it surely holds by this machine's stopwatch.
     pub(super) lease: Mutex<(Lease, Instant)>,
-    pub(super) stop: watch::Sender<Option<Stop>>,
     /// Why its task was cancelled, where its author said so.
     pub(super) reason: Mutex<Option<String>>,
-    /// Since when it is held.
-    pub(super) since: Instant,
     /// Whether it was asked for once what it should do, beside the renewals.
     looked: AtomicBool,
-    /// Whether who runs the handler has taken up that it must stop.
-    pub(super) taken_up: AtomicBool,
     /// What waited for its agent at the last renewal.
     pub(super) unread: Mutex<Unread>,
     pub(super) usage: Mutex<Option<Usage>>,
@@ -75,48 +45,35 @@ pub(super) struct Held {
     pub(super) sign: Mutex<Instant>,
     /// It is silent for too long, and what is done about it has begun.
     stalled: AtomicBool,
-    /// What ends the attempt when its time is over.
-    alarm: Mutex<Option<AbortHandle>>,
-    /// Who ends the attempt has the turn: a handler that has just ended is not cut short meanwhile, nor the other way.
-    turn: sync::Mutex<()>,
-    /// The loop has ended the attempt as failed.
-    cut_short: AtomicBool,
-    over: AtomicBool,
     told_lost: AtomicBool,
-    /// The place it takes up in its agent's loop.
-    slot: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl Deref for Held {
+    type Target = Arc<Attempt>;
+
+    fn deref(&self) -> &Arc<Attempt> {
+        &self.attempt
+    }
 }
 
 impl Held {
     pub(super) fn new(at: &Arc<Workplace>, task: Claimed, slot: OwnedSemaphorePermit) -> Arc<Self> {
+        let task = Arc::new(task);
         let held = Arc::new(Held {
-            at: at.clone(),
+            attempt: Attempt::new(at, Work::Task(task.clone()), slot),
             lease: Mutex::new((task.lease.clone(), monotonic() + at.trusted())),
-            task: Arc::new(task),
-            stop: watch::Sender::new(None),
+            task,
             reason: Mutex::default(),
-            since: monotonic(),
             looked: AtomicBool::new(false),
-            taken_up: AtomicBool::new(false),
             unread: Mutex::default(),
             usage: Mutex::default(),
             limits: Mutex::default(),
             sign: Mutex::new(monotonic()),
             stalled: AtomicBool::new(false),
-            alarm: Mutex::default(),
-            turn: sync::Mutex::default(),
-            cut_short: AtomicBool::new(false),
-            over: AtomicBool::new(false),
             told_lost: AtomicBool::new(false),
-            slot: Mutex::new(Some(slot)),
         });
-        held.set_alarm(None);
+        held.limit_time(None);
         held
-    }
-
-    /// Whether nobody renews it any more.
-    pub(super) fn over(&self) -> bool {
-        self.over.load(Ordering::SeqCst)
     }
 
     /// True the first time.
@@ -157,7 +114,7 @@ impl Held {
 
     /// Ends the attempt when its time is over: after `limit` from now, or when it has run for the task's `max_runtime`,
     /// a moment before the store ends its lease.
-    pub(super) fn set_alarm(self: &Arc<Self>, limit: Option<Duration>) {
+    pub(super) fn limit_time(self: &Arc<Self>, limit: Option<Duration>) {
         let runtime = self.task.max_runtime.filter(|most| *most <= check::LONGEST);
         let rest = runtime.map(|most| {
             (most - (most / 10).min(Duration::from_secs(2))).saturating_sub(self.since.elapsed())
@@ -168,59 +125,12 @@ impl Held {
             _ => return,
         };
         let held = self.clone();
-        let alarm = self.at.runtime.spawn(async move {
-            sleep(span).await;
-            held.cut_short(Stop::Timeout, ended).await;
-        });
-        if let Some(before) = lock(&self.alarm).replace(alarm.abort_handle()) {
-            before.abort();
-        }
-    }
-
-    /// Gives back its place.
-    pub(super) fn leave(&self) {
-        drop(lock(&self.slot).take());
-    }
-
-    /// The attempt is over; its place stays its own.
-    pub(super) fn let_go(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        if let Some(alarm) = lock(&self.alarm).take() {
-            alarm.abort();
-        }
-    }
-
-    /// The first reason stays.
-    pub(super) fn halt(self: &Arc<Self>, why: Stop) {
-        let first = self.stop.send_if_modified(|stop| stop.is_none() && stop.replace(why).is_none());
-        if first {
-            let held = self.clone();
-            self.at.runtime.spawn(async move {
-                sleep(DEAF).await;
-                held.warn_if_deaf(why);
-            });
-        }
-    }
-
-    fn warn_if_deaf(&self, why: Stop) {
-        if self.taken_up.load(Ordering::Relaxed) || lock(&self.slot).is_none() {
-            return;
-        }
-        let task = lock(&self.lease).0.task_id.clone();
-        tracing::warn!(
-            task, %why,
-            "a handler has not noticed for {} s that it must stop: it blocks what it runs in, so nothing else runs there \
-             either; let it await, or make it a plain function where the language has threads for those", DEAF.as_secs()
-        );
-    }
-
-    fn lost(&self) -> bool {
-        *self.stop.borrow() == Some(Stop::Lost)
+        self.attempt.set_alarm(span, async move { held.cut_short(Stop::Timeout, ended).await });
     }
 
     /// Whether the store may still be asked to do it later.
     fn may_yet_end(&self) -> bool {
-        if self.cut_short.load(Ordering::SeqCst) {
+        if self.is_cut_short() {
             // Renewed no more, so it lapses by itself.
             return monotonic() < lock(&self.lease).1;
         }
@@ -233,8 +143,7 @@ impl Held {
         if self.over() || self.lost() || self.at.vanished() {
             return;
         }
-        self.cut_short.store(true, Ordering::SeqCst);
-        self.halt(stop);
+        self.cut(stop);
         let (limits, usage) = (*lock(&self.limits), *lock(&self.usage));
         let outcome = ended.outcome(self.task.attempt, limits, usage);
         if let Err(error) = self.finish(outcome).await {
@@ -315,7 +224,7 @@ impl Held {
     /// repeated until the lease is lost.
     pub(super) async fn end(&self, outcome: Outcome) -> Result<Finished> {
         let _turn = self.turn.lock().await;
-        if self.cut_short.load(Ordering::SeqCst) {
+        if self.is_cut_short() {
             self.leave();
             let task = &lock(&self.lease).0.task_id;
             return Err(Error::lease_lost(format!(
@@ -358,7 +267,7 @@ impl Held {
     }
 
     pub(super) fn renewable(&self) -> bool {
-        !self.over() && !self.lost() && !self.cut_short.load(Ordering::SeqCst)
+        !self.over() && !self.lost() && !self.is_cut_short()
     }
 }
 
@@ -369,8 +278,4 @@ pub(super) fn is_gone(error: &Error) -> bool {
 
 pub(super) fn is_closed(error: &Error) -> bool {
     error.kind() == Kind::Closed
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

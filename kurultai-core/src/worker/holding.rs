@@ -1,17 +1,23 @@
-//! All tasks that an agent's loop holds.
+//! All that an agent's loop holds: tasks, or messages.
 
-use super::held::{Held, lock};
+use super::attempt::{Attempt, lock};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 
-#[derive(Default)]
-pub(super) struct Holding {
-    held: Mutex<Vec<Arc<Held>>>,
+pub(super) struct Holding<T> {
+    held: Mutex<Vec<Arc<T>>>,
     taken: watch::Sender<()>,
 }
 
-impl Holding {
-    pub(super) fn add(&self, held: &Arc<Held>) {
+impl<T> Default for Holding<T> {
+    fn default() -> Self {
+        Holding { held: Mutex::default(), taken: watch::Sender::default() }
+    }
+}
+
+impl<T: Deref<Target = Arc<Attempt>>> Holding<T> {
+    pub(super) fn add(&self, held: &Arc<T>) {
         let mut all = lock(&self.held);
         all.retain(|held| !held.over());
         all.push(held.clone());
@@ -19,7 +25,7 @@ impl Holding {
     }
 
     /// Those whose attempt goes on.
-    pub(super) fn all(&self) -> Vec<Arc<Held>> {
+    pub(super) fn all(&self) -> Vec<Arc<T>> {
         let mut all = lock(&self.held);
         all.retain(|held| !held.over());
         all.clone()

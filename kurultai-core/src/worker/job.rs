@@ -1,8 +1,10 @@
 //! One claimed task: what a handler may ask of it, and the right to end it.
 
 use super::{
+    attempt::{Stop, lock},
     ended::{Ended, Limits, refused},
-    held::{Held, Stop, lock},
+    held::Held,
+    messages::Incoming,
 };
 use crate::{
     check,
@@ -16,11 +18,7 @@ use crate::{
         contract::Extend,
     },
 };
-use std::{
-    fmt,
-    ops::Deref,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{fmt, ops::Deref, sync::Arc};
 
 /// What a handler can ask and tell while it works. Cheap to clone; ends nothing.
 #[derive(Clone)]
@@ -44,7 +42,7 @@ impl Job {
     pub fn limit(&self, limits: Limits) {
         *lock(&self.held.limits) = limits;
         *lock(&self.held.sign) = monotonic();
-        self.held.set_alarm(limits.timeout.filter(|limit| *limit <= check::LONGEST));
+        self.held.limit_time(limits.timeout.filter(|limit| *limit <= check::LONGEST));
     }
 
     /// Ends the attempt as its handler ended, with the usage that the context was told. Whatever the handler did, the
@@ -126,11 +124,7 @@ impl Drop for Job {
 impl Context {
     /// Waits until the work must stop and says why. The first reason stays. Cancel safe.
     pub async fn stopped(&self) -> Stop {
-        let mut stop = self.held.stop.subscribe();
-        match stop.wait_for(Option::is_some).await.map(|stop| *stop) {
-            Ok(Some(stop)) => stop,
-            _ => Stop::Lost,
-        }
+        self.held.stopped().await
     }
 
     /// Says that the handler is alive, and nothing else: for work that neither notes progress nor stores checkpoints. No
@@ -142,11 +136,7 @@ impl Context {
     /// Why the work must stop, if it must: [`stopped`](Self::stopped) without waiting. A sign of life.
     pub fn stop(&self) -> Option<Stop> {
         self.alive();
-        let why = *self.held.stop.borrow();
-        if why.is_some() {
-            self.take_up();
-        }
-        why
+        self.held.look()
     }
 
     /// What the author of the cancellation gave as its reason, once [`stop`](Self::stop) is [`Stop::Cancelled`].
@@ -182,7 +172,7 @@ impl Context {
     /// Who runs the handler knows that it must stop. Where nobody says so for some seconds, it is a warning in the log.
     #[doc(hidden)]
     pub fn take_up(&self) {
-        self.held.taken_up.store(true, Ordering::Relaxed);
+        self.held.take_up();
     }
 
     /// Notes how far the work is, 0 to 1; a sign of life. Errors: `lease.lost`, `input.invalid`. Cancel safe.
@@ -212,6 +202,14 @@ impl Context {
             Ok(()) => *lock(&self.held.usage) = Some(usage),
             Err(error) => tracing::warn!(%error, task = self.task.id, "the usage is dropped"),
         }
+    }
+
+    /// The messages for its agent, one after the other, in the middle of the task; see [`Incoming`]. [`unread`](Self::unread)
+    /// says whether it is worth a look. Types for which the agent has handlers of their own go to whoever is first. A sign of
+    /// life.
+    pub fn messages(&self) -> Incoming {
+        self.alive();
+        Incoming::new(self.clone(), &self.held.at.settings.agent)
     }
 
     /// The lease as it was last renewed.

@@ -1,9 +1,12 @@
 //! The loop behind `Jobs`: one background task that claims, renews and beats.
 
 use super::{
-    held::{Held, Stop, is_closed},
+    attempt::Stop,
+    held::{Held, is_closed},
     holding::Holding,
     job::Job,
+    messages::{HeldMessage, MessageJob, fetch},
+    places::Places,
     settings::Settings,
     stall::watch_signs,
     watch::watch,
@@ -17,7 +20,7 @@ use crate::{
 use futures::future::join_all;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
-    sync::{self, OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{self, mpsc},
     task::AbortHandle,
     time::{sleep, timeout},
 };
@@ -29,15 +32,21 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// nobody has pulled is released.
 pub struct Jobs {
     shared: Arc<Shared>,
-    inbox: sync::Mutex<mpsc::UnboundedReceiver<Result<Job>>>,
+    inbox: Inbox<Job>,
+    messages: Inbox<MessageJob>,
     background: AbortHandle,
 }
 
+/// What was claimed or fetched and not pulled yet.
+type Inbox<T> = sync::Mutex<mpsc::UnboundedReceiver<Result<T>>>;
+
 /// What the loop and those who pull from it share.
-struct Shared {
-    at: Arc<Workplace>,
-    holding: Holding,
-    slots: Arc<Semaphore>,
+pub(super) struct Shared {
+    pub(super) at: Arc<Workplace>,
+    holding: Holding<Held>,
+    pub(super) messages: Holding<HeldMessage>,
+    places: Places,
+    pub(super) message_places: Places,
     /// The loop is over, and has said that its agent stops.
     over: sync::watch::Sender<bool>,
 }
@@ -45,14 +54,17 @@ struct Shared {
 impl Jobs {
     pub(super) fn start(kurultai: &Kurultai, settings: Settings) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
+        let (message_sender, messages) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
-            slots: Arc::new(Semaphore::new(settings.concurrency)),
+            places: Places::new(settings.concurrency),
+            message_places: Places::new(settings.concurrency),
             at: Workplace::new(kurultai, settings),
             holding: Holding::default(),
+            messages: Holding::default(),
             over: sync::watch::Sender::new(false),
         });
-        let background = tokio::spawn(work(shared.clone(), sender)).abort_handle();
-        Jobs { shared, inbox: sync::Mutex::new(inbox), background }
+        let background = tokio::spawn(work(shared.clone(), sender, message_sender)).abort_handle();
+        Jobs { shared, inbox: sync::Mutex::new(inbox), messages: sync::Mutex::new(messages), background }
     }
 
     /// The next claimed task, as soon as there is one and a place for it; `None` once it drains. Each job
@@ -61,7 +73,18 @@ impl Jobs {
     /// Errors: what no repetition mends, for example `agent.not_found`, `store.full`; after it the answer is `None`, and so
     /// it is where the store was closed. Cancel safe: a dropped call loses no job.
     pub async fn next(&self) -> Result<Option<Job>> {
-        let pull = async { self.inbox.lock().await.recv().await };
+        self.pull(&self.inbox).await
+    }
+
+    /// The next message of the types that the agent was told ([`Agent::messages`](super::Agent::messages)), as soon as there
+    /// is one and a place for it; there are as many places for messages as for tasks, beside these. The rest as
+    /// [`next`](Self::next).
+    pub async fn next_message(&self) -> Result<Option<MessageJob>> {
+        self.pull(&self.messages).await
+    }
+
+    async fn pull<T>(&self, inbox: &Inbox<T>) -> Result<Option<T>> {
+        let pull = async { inbox.lock().await.recv().await };
         tokio::select! {
             biased;
             () = self.shared.at.drained() => Ok(None),
@@ -69,11 +92,14 @@ impl Jobs {
         }
     }
 
-    /// Stops claiming at once, and releases what was claimed but not pulled. Running jobs go on.
+    /// Stops claiming at once, and gives back what was claimed or fetched but not pulled. Running jobs go on.
     pub fn drain(&self) {
         self.shared.at.drain();
         if let Ok(mut inbox) = self.inbox.try_lock() {
             hand_back(&mut inbox);
+        }
+        if let Ok(mut messages) = self.messages.try_lock() {
+            hand_back(&mut messages);
         }
     }
 
@@ -83,16 +109,17 @@ impl Jobs {
     }
 
     /// Drains and waits until every job has ended, at most the agent's grace; those that have not by then are
-    /// stopped with `drained` and released. Returns how many those were. The store is told that the agent has stopped, so
+    /// stopped with `drained` and given back, tasks and messages. Returns how many those were. The store is told that the agent has stopped, so
     /// that nobody takes it for dead. Cancel safe: a dropped call may be made again.
     pub async fn finished(&self) -> usize {
         self.drain();
         hand_back(&mut *self.inbox.lock().await);
+        hand_back(&mut *self.messages.lock().await);
         let shared = &self.shared;
         let in_time = timeout(shared.at.settings.grace, shared.idle()).await.is_ok();
         let stopped = if in_time { 0 } else { shared.stop().await };
         // Not where a handler that was stopped keeps its place.
-        if shared.slots.available_permits() == shared.at.settings.concurrency {
+        if shared.places.are_free() && shared.message_places.are_free() {
             drop(timeout(FAREWELL, shared.over.subscribe().wait_for(|over| *over)).await);
         }
         stopped
@@ -107,8 +134,8 @@ impl Jobs {
     }
 }
 
-/// A dropped job releases itself.
-fn hand_back(inbox: &mut mpsc::UnboundedReceiver<Result<Job>>) {
+/// A dropped job gives itself back.
+fn hand_back<T>(inbox: &mut mpsc::UnboundedReceiver<Result<T>>) {
     inbox.close();
     while let Ok(job) = inbox.try_recv() {
         drop(job);
@@ -116,12 +143,15 @@ fn hand_back(inbox: &mut mpsc::UnboundedReceiver<Result<Job>>) {
 }
 
 impl Shared {
-    /// Stops the jobs at work and releases their tasks; returns how many those were.
+    /// Stops the jobs at work and gives back what they are at; returns how many those were.
     async fn stop(&self) -> usize {
-        let left = self.holding.all();
+        let (left, messages) = (self.holding.all(), self.messages.all());
         left.iter().for_each(|held| held.halt(Stop::Drained));
-        let released = join_all(left.iter().map(|held| held.end(Outcome::Release))).await;
-        let mut count = 0;
+        messages.iter().for_each(|held| held.halt(Stop::Drained));
+        let given_back = join_all(messages.iter().map(|held| held.give_back()));
+        let released = join_all(left.iter().map(|held| held.end(Outcome::Release)));
+        let (released, _) = tokio::join!(released, given_back);
+        let mut count = messages.len();
         for released in released {
             match released {
                 Ok(_) => count += 1,
@@ -135,21 +165,18 @@ impl Shared {
 
     /// Waits until no job takes up a place.
     async fn idle(&self) {
-        drop(self.slots.acquire_many(self.at.settings.concurrency as u32).await);
-    }
-
-    /// Every free place, at least one.
-    async fn free(&self) -> OwnedSemaphorePermit {
-        let mut slots = self.slots.clone().acquire_owned().await.expect("never closed");
-        if let Ok(more) = self.slots.clone().try_acquire_many_owned(self.slots.available_permits() as u32) {
-            slots.merge(more);
-        }
-        slots
+        tokio::join!(self.places.idle(), self.message_places.idle());
     }
 }
 
 /// Until nothing is claimed and nothing held any more.
-async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
+async fn work(
+    shared: Arc<Shared>,
+    inbox: mpsc::UnboundedSender<Result<Job>>,
+    messages: mpsc::UnboundedSender<Result<MessageJob>>,
+) {
+    let Settings { types, message_types, .. } = &shared.at.settings;
+    let (claims, fetches) = (types.as_ref().is_none_or(|types| !types.is_empty()), !message_types.is_empty());
     let agents = &shared.at.kurultai.session().agents;
     let Ok(_call) = agents.begin() else {
         shared.over.send_replace(true);
@@ -164,9 +191,10 @@ async fn work(shared: Arc<Shared>, inbox: mpsc::UnboundedSender<Result<Job>>) {
             biased;
             () = shared.at.drained() => {}
             () = inbox.closed() => {}
-            () = claim(&shared, &inbox) => {}
+            () = claim(&shared, &inbox), if claims => {}
+            () = fetch(&shared, &messages), if fetches => {}
         }
-        drop(inbox);
+        drop((inbox, messages));
         tokio::select! {
             () = shared.idle() => {}
             () = agents.closing() => {
@@ -190,7 +218,7 @@ async fn claim(shared: &Arc<Shared>, inbox: &mpsc::UnboundedSender<Result<Job>>)
     let Settings { agent, types, lease, wait, .. } = &shared.at.settings;
     loop {
         let mut slots = tokio::select! {
-            slots = shared.free() => slots,
+            slots = shared.places.free() => slots,
             () = shared.at.kurultai.session().claims.closing() => return,
         };
         let mut claim = Claim::new(agent).max(slots.num_permits()).lease(*lease).wait(*wait).persistent(true);
@@ -226,10 +254,10 @@ async fn renew(shared: &Shared) {
 
 impl fmt::Debug for Jobs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = self.shared.holding.all().len();
         f.debug_struct("Jobs")
             .field("settings", &self.shared.at.settings)
-            .field("held", &held)
+            .field("held", &self.shared.holding.all().len())
+            .field("messages", &self.shared.messages.all().len())
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,13 @@
 //! Calling handlers: decode, run, and make of whatever comes out an end of the task.
 
 use super::{
+    attempt::Stop,
     builder::Agent,
     ended::{Ended, Limits, Wish},
     handlers::{BoxError, Run, raised, returned},
-    held::{Stop, is_gone},
+    held::is_gone,
     job::{Context, Job},
+    messages::{MessageJob, MessageLimits, RunMessage},
     signals::Signals,
 };
 use crate::{
@@ -94,16 +96,25 @@ impl Agent {
         }
     }
 
-    /// Works until `stop` is ready, drains, and returns how many attempts its handlers ended. Claims only the types that
-    /// it has handlers for.
+    /// Works until `stop` is ready, drains, and returns how many attempts its handlers ended, at tasks and messages. Claims
+    /// and is given only the types that it has handlers for.
     ///
     /// Errors: as [`start`](Self::start) and [`Jobs::next`](super::Jobs::next); running jobs are drained first.
     /// Cancel safe: handlers of a dropped call are dropped where they await and their tasks released.
     pub async fn run_until(mut self, kurultai: &Kurultai, stop: impl Future<Output = ()>) -> Result<usize> {
         self.handlers.check()?;
+        self.message_handlers.check()?;
         let handlers = std::mem::take(&mut self.handlers).0;
-        if handlers.is_empty() {
-            return Err(Error::invalid("handlers", "none", "at least one; give the agent a `task`"));
+        let message_handlers = std::mem::take(&mut self.message_handlers);
+        if handlers.is_empty() && message_handlers.is_empty() {
+            return Err(Error::invalid(
+                "handlers",
+                "none",
+                "at least one; give the agent a `task` or an `on_message`",
+            ));
+        }
+        if !message_handlers.is_empty() {
+            self = self.messages(message_handlers.types()).message_timeout(message_handlers.longest());
         }
         let jobs = self.types(handlers.keys()).start(kurultai).await?;
         let (mut running, mut handled) = (JoinSet::new(), 0);
@@ -116,10 +127,20 @@ impl Agent {
                     handled += usize::from(matches!(done, Ok(true)));
                     continue;
                 }
-                next = jobs.next() => next,
+                next = jobs.next() => next.map(|job| job.map(Pulled::Task)),
+                next = jobs.next_message() => next.map(|job| job.map(Pulled::Message)),
             };
             match next {
-                Ok(Some(job)) => match handlers.get(&job.task.task_type) {
+                Ok(Some(Pulled::Message(job))) => match message_handlers.get(&job.message.message_type) {
+                    Some((limits, run)) => drop(running.spawn(handle_message(job, *limits, run.clone()))),
+                    None => {
+                        tracing::error!(
+                            message = job.message.id,
+                            "no handler for a type that was not asked for"
+                        );
+                    }
+                },
+                Ok(Some(Pulled::Task(job))) => match handlers.get(&job.task.task_type) {
                     Some((limits, run)) => drop(running.spawn(handle(job, *limits, run.clone()))),
                     None => {
                         tracing::error!(task = job.task.id, "no handler for a type that was not asked for");
@@ -149,13 +170,9 @@ async fn handle(job: Job, limits: Limits, run: Arc<Run>) -> bool {
         tokio::task::yield_now().await;
     }
     let context = job.context();
-    let working = AssertUnwindSafe(async move { run(context).await }).catch_unwind();
     let ended = tokio::select! {
         biased;
-        ended = working => ended.unwrap_or_else(|panic| Ended::Raised {
-            error: format!("panicked: {}", panic_text(&*panic)),
-            wish: None,
-        }),
+        ended = caught(async move { run(context).await }) => ended,
         why = job.stopped() => {
             tracing::info!(task = job.task.id, %why, "the handler was stopped");
             return why == Stop::Timeout;
@@ -169,4 +186,41 @@ async fn handle(job: Job, limits: Limits, run: Arc<Run>) -> bool {
             false
         }
     }
+}
+
+/// The same for a message.
+async fn handle_message(job: MessageJob, limits: MessageLimits, run: Arc<RunMessage>) -> bool {
+    job.begin(limits);
+    // As for a task: the clock starts before a handler that blocks its thread.
+    tokio::task::yield_now().await;
+    let context = job.context();
+    let ended = tokio::select! {
+        biased;
+        ended = caught(async move { run(context).await }) => ended,
+        why = job.stopped() => {
+            tracing::info!(message = job.message.id, %why, "the handler was stopped");
+            return why == Stop::Timeout;
+        }
+    };
+    match job.end(ended).await {
+        Ok(_) => true,
+        Err(error) if is_gone(&error) => false,
+        Err(error) => {
+            tracing::warn!(%error, message = job.message.id, "the end of the message was not stored");
+            false
+        }
+    }
+}
+
+/// A panic is an error of the handler.
+async fn caught(working: impl Future<Output = Ended>) -> Ended {
+    AssertUnwindSafe(working).catch_unwind().await.unwrap_or_else(|panic| Ended::Raised {
+        error: format!("panicked: {}", panic_text(&*panic)),
+        wish: None,
+    })
+}
+
+enum Pulled {
+    Task(Job),
+    Message(MessageJob),
 }

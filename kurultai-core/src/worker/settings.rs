@@ -1,4 +1,4 @@
-use super::report::Listener;
+use super::{messages::MessageListener, report::Listener};
 use crate::words::words;
 use std::time::Duration;
 
@@ -18,7 +18,12 @@ words! {
 pub(super) struct Settings {
     pub(super) agent: String,
     pub(super) concurrency: usize,
+    /// None is every type, an empty list claims nothing.
     pub(super) types: Option<Vec<String>>,
+    /// Of which messages are fetched.
+    pub(super) message_types: Vec<String>,
+    /// What the most patient of their handlers takes.
+    pub(super) message_timeout: Duration,
     pub(super) lease: Duration,
     pub(super) wait: Duration,
     pub(super) grace: Duration,
@@ -26,4 +31,5 @@ pub(super) struct Settings {
     pub(super) stall_after: Duration,
     pub(super) on_stall: OnStall,
     pub(super) listener: Listener,
+    pub(super) message_listener: MessageListener,
 }

@@ -1,11 +1,6 @@
 //! Handlers that show no sign of life. That a lease is renewed says that the process runs, and nothing of the handler.
 
-use super::{
-    ended::Ended,
-    held::{Held, Stop},
-    holding::Holding,
-    settings::OnStall,
-};
+use super::{attempt::Stop, ended::Ended, held::Held, holding::Holding, settings::OnStall};
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -14,7 +9,7 @@ const SELDOM: Duration = Duration::from_secs(1);
 const OFTEN: Duration = Duration::from_millis(10);
 
 /// For ever.
-pub(super) async fn watch_signs(holding: &Holding) {
+pub(super) async fn watch_signs(holding: &Holding<Held>) {
     loop {
         holding.something().await;
         let mut next = SELDOM;

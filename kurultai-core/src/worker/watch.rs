@@ -19,7 +19,7 @@ const TURN: Duration = Duration::from_secs(60);
 const REQUESTS: &[&str] = &["task.cancel_requested", "task.suspend_requested"];
 
 /// For ever.
-pub(super) async fn watch(at: &Workplace, holding: &Holding) {
+pub(super) async fn watch(at: &Workplace, holding: &Holding<Held>) {
     loop {
         holding.something().await;
         sleep(SHORT).await;
@@ -38,7 +38,7 @@ pub(super) async fn watch(at: &Workplace, holding: &Holding) {
 }
 
 /// As long as something is held for long.
-async fn listen(at: &Workplace, holding: &Holding) -> Result<()> {
+async fn listen(at: &Workplace, holding: &Holding<Held>) -> Result<()> {
     let events = at.kurultai.events();
     // First: what happens after the look is behind it.
     let mut position = events.position().await?;
@@ -72,11 +72,11 @@ async fn listen(at: &Workplace, holding: &Holding) -> Result<()> {
     }
 }
 
-fn long_held(holding: &Holding) -> Vec<Arc<Held>> {
+fn long_held(holding: &Holding<Held>) -> Vec<Arc<Held>> {
     holding.all().into_iter().filter(|held| held.since.elapsed() >= SHORT).collect()
 }
 
-fn named(holding: &Holding, events: &[Event]) -> Vec<Arc<Held>> {
+fn named(holding: &Holding<Held>, events: &[Event]) -> Vec<Arc<Held>> {
     let named = |held: &Arc<Held>| events.iter().any(|e| e.task_id.as_deref() == Some(&held.task.id));
     holding.all().into_iter().filter(named).collect()
 }

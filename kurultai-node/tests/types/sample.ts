@@ -1,7 +1,7 @@
 // A program that must pass `tsc --strict` on the package's declarations; a line marked @ts-expect-error must not.
 
 import {
-  Agent, type AgentKey, type AgentMessage, type Claimed, type Context, Identity, KurultaiError, LeaseLostError, NewTask, type Page, Reject,
+  Agent, type AgentKey, type AgentMessage, type Claimed, type Context, Identity, KurultaiError, LeaseLostError, type MessageContext, NewTask, type Page, Reject,
   Retry, type VerifiedMessage, open, sign, verify,
 } from 'kurultai'
 
@@ -71,6 +71,17 @@ export async function main(signal: AbortSignal): Promise<void> {
   agent.on('stalled', ({ taskId, silentMs }) => console.log(taskId, silentMs.toFixed()))
   // @ts-expect-error neither reported nor let go
   agent.task('odd', { onStall: 'ignore' }, async () => {})
+  agent.onMessage<Review>('question', { timeoutMs: 5000, retry: { baseMs: 1000 } }, async (body, ctx: MessageContext<Review>) => {
+    const { id, deduplicated } = await ctx.reply({ of: body.pr.toFixed() }, { type: 'answer' })
+    await ctx.enqueue('review', ctx.message.body, { uniqueKey: `${id}${ctx.message.sender}${deduplicated}` })
+    // @ts-expect-error no such field
+    body.typo
+  })
+  agent.on('messageFailed', ({ messageId, againMs, status }) => console.log(messageId, againMs?.toFixed(), status))
+  agent.task('read', async (_, ctx) => {
+    for await (const { sender } of ctx.messages({ types: ['note'], waitMs: 1000 })) console.log(sender)
+    return ctx.unread.count + (await ctx.progress(1)).unread.urgent
+  })
   agent.task<Review>('review', { timeoutMs: 60_000, retries: 2, stallAfterMs: Infinity, onStall: 'report' }, async (payload, ctx: Context<Review>) => {
     ctx.alive()
     if (ctx.signal.aborted) throw new Retry({ afterMs: 5000 })

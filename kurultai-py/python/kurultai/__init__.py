@@ -8,7 +8,7 @@
 from . import blocking, errors, legacy
 from ._client import Kurultai, Retention, TaskDefaults, open
 from ._native import __version__, council, matches
-from .agent import Agent, Context, Reject, Retry, Snooze
+from .agent import Agent, Context, MessageContext, Reject, Retry, Snooze
 from .agents import Agents
 from .errors import KurultaiError
 from .events import Events
@@ -94,6 +94,7 @@ __all__ = [
     "KurultaiError",
     "Lease",
     "ManualClock",
+    "MessageContext",
     "MessagePage",
     "Messages",
     "NamespaceInfo",

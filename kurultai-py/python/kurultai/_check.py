@@ -62,6 +62,14 @@ def span(field: str, value: Duration) -> float:
     return given
 
 
+def within(field: str, value: Duration, most: float) -> float:
+    """More than nothing and no more than that."""
+    given = span(field, value)
+    if given > most:
+        raise _wrong(ValueError, field, value, f"at most {most:g} seconds")
+    return given
+
+
 def one_of(field: str, value: Any, *words: str) -> None:
     if value not in words:
         raise _wrong(ValueError if isinstance(value, str) else TypeError, field, value, " or ".join(map(repr, words)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any, Callable, List, Literal, Union
 
 from . import _native
-from .types import Claimed, Enqueued, Extended, Lease, Prerequisite
+from .types import AgentMessage, Claimed, Duration, Enqueued, Extended, Lease, Prerequisite, Sent, Unread
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,7 +48,7 @@ class Draining:
 
     __slots__ = ("_job",)
 
-    def __init__(self, job: _native.Job) -> None:
+    def __init__(self, job: _native.Job | _native.MessageJob) -> None:
         self._job = job
 
     def is_set(self) -> bool:
@@ -136,6 +137,27 @@ class Context:
         longer than ``stall_after`` counts as stuck."""
         self._job.alive()
 
+    @property
+    def unread(self) -> Unread:
+        """The messages that waited for its agent when the lease was last renewed, at most 100 of them; none before."""
+        return self._job.unread
+
+    async def messages(
+        self, *, types: Iterable[str] | None = None, wait: Duration = 0
+    ) -> AsyncIterator[AgentMessage]:
+        """The messages for its agent in the middle of the task, urgent ones first: ``async for message in ctx.messages():``.
+        ``types``: only these; those for which the agent has handlers may go to these. ``wait``: how many seconds to wait for
+        one where there is none. Ends when none comes, or the work must stop. Each step is a sign of life.
+
+        A message is acknowledged when the loop asks for the next one. The one at which the loop is left is not: it is
+        delivered again after a minute, and so is one that took longer than that.
+
+        Errors: as ``team.messages.inbox``. Cancel safe: what a cancelled step was given goes back at once.
+        """
+        incoming = self._job.messages({"types": types, "wait": wait})
+        while (message := await incoming.next()) is not None:
+            yield message
+
     async def enqueue(self, type: str, payload: Any = None, **fields: Unpack[TaskFields]) -> Enqueued:
         """Enqueues a part of this task, with the fields and errors of ``team.tasks.enqueue``: its parent is this task, and
         unless it says otherwise it is delegated by this agent."""
@@ -159,9 +181,83 @@ class Context:
         except (TypeError, ValueError, OverflowError) as error:
             _logger.warning("the usage of %s is dropped: %s", self.task.id, error)
 
+    @property
+    def _given(self) -> Any:
+        return self.task.payload
+
     def _halt(self, why: Stop) -> None:
         self._stop = why
         self.cancelled.set()
 
+    def __str__(self) -> str:
+        return f"task {self.task.id}"
+
     def __repr__(self) -> str:
         return f"<Context of {self.task.type!r} {self.task.id}, attempt {self.attempt}>"
+
+
+class MessageContext:
+    """The message at hand, and how to answer it."""
+
+    __slots__ = ("_agent", "_default", "_job", "_stop", "_team", "cancelled", "draining", "message")
+
+    message: AgentMessage
+    """What was delivered, and who has said it."""
+
+    cancelled: threading.Event
+    """Set when the work must stop; a handler that is no coroutine looks at it now and then."""
+
+    draining: Draining
+    """Told when a drain begins, which is a grace before ``stop``."""
+
+    def __init__(
+        self, job: _native.MessageJob, team: Kurultai, agent: str, default: Callable[[Any], Any] | None
+    ) -> None:
+        self._job = job
+        self._agent = agent
+        self._team = team
+        self._default = default
+        self._stop: Stop | None = None
+        self.message = job.message
+        self.cancelled = threading.Event()
+        self.draining = Draining(job)
+
+    @property
+    def team(self) -> Kurultai:
+        """The opened store that the agent works for."""
+        return self._team
+
+    @property
+    def stop(self) -> Union[Stop, None]:
+        """Why the work must stop, if it must: drained or timeout."""
+        return self._stop or self._job.stop
+
+    async def reply(self, body: Any = None, *, type: str = "reply") -> Sent:
+        """Answers the sender, signed as this agent and about the same task; who asked with ``messages.ask`` gets it as the
+        answer. The n-th answer of a handler is sent once, however often its message is delivered.
+
+        Errors: as ``team.messages.send``; ``config.identity`` where the team was not opened with an identity of this agent.
+        Cancel safe: a cancelled call may still send.
+        """
+        return await self._job.reply(type, body, self._default)
+
+    async def enqueue(self, type: str, payload: Any = None, **fields: Unpack[TaskFields]) -> Enqueued:
+        """Enqueues a task, which is where long work belongs, with the fields and errors of ``team.tasks.enqueue``; unless it
+        says otherwise it is delegated by this agent. A message may be delivered more than once: give the task a
+        ``unique_key``."""
+        fields.setdefault("delegated_by", self._agent)
+        return await self.team.tasks.enqueue(type, payload, **fields)
+
+    @property
+    def _given(self) -> Any:
+        return self.message.body
+
+    def _halt(self, why: Stop) -> None:
+        self._stop = why
+        self.cancelled.set()
+
+    def __str__(self) -> str:
+        return f"message {self.message.id}"
+
+    def __repr__(self) -> str:
+        return f"<MessageContext of {self.message.type!r} {self.message.id}, delivery {self.message.delivery}>"

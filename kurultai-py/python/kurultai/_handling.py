@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from . import blocking
-from ._context import Context
+from ._context import Context, MessageContext
 from ._payload import Mismatch
 from ._threads import Threads
-from .types import Duration, OnStall, RetryPolicy
+from .types import Duration
 
 
 class Retry(Exception):
@@ -53,24 +53,21 @@ class Handler:
     """A function and what its attempts may take."""
 
     function: Callable[..., Any]
-    timeout: float | None
-    retries: int | None
-    #: Its own pauses between attempts.
-    retry: RetryPolicy | None = None
-    #: For how long it may show no sign of life, and what then; None as its agent.
-    stall_after: float | None = None
-    on_stall: OnStall | None = None
-    #: Makes of the payload what the function names; None where it names nothing.
-    read: Callable[[Any], Any] | None = None
+    #: As the native half takes them.
+    limits: dict[str, Any]
+    #: Makes of what the function is given what it names; None where it names nothing.
+    read: Callable[[Any], Any] | None
+    #: What that is called.
+    given: str
 
-    def payload(self, payload: Any) -> Any:
+    def value(self, given: Any) -> Any:
         """A payload of another type is none that another attempt would mend."""
         if self.read is None:
-            return payload
+            return given
         try:
-            return self.read(payload)
+            return self.read(given)
         except Mismatch as wrong:
-            raise Reject(str(wrong)) from None
+            raise Reject(f"{self.given} at {wrong}") from None
 
     @property
     def awaits(self) -> bool:
@@ -92,7 +89,7 @@ class Ended:
 class Handling:
     """A handler at work; ``task`` never fails, whatever the handler does."""
 
-    def __init__(self, handler: Handler, ctx: Context, threads: Threads) -> None:
+    def __init__(self, handler: Handler, ctx: Context | MessageContext, threads: Threads) -> None:
         #: Whether it runs in a thread, where it cannot be cancelled.
         self._in_thread = not handler.awaits
         self._stopped = False
@@ -103,14 +100,14 @@ class Handling:
         if not self._in_thread:
             self.task.cancel()
 
-    async def _run(self, handler: Handler, ctx: Context, threads: Threads) -> Ended:
+    async def _run(self, handler: Handler, ctx: Context | MessageContext, threads: Threads) -> Ended:
         function = handler.function
         try:
-            payload = handler.payload(ctx.task.payload)
+            value = handler.value(ctx._given)
             if not self._in_thread:
-                return Ended(await function(ctx, payload))
-            inner = blocking.Context(ctx)
-            ended = await threads.start(functools.partial(_call, function, inner, payload))
+                return Ended(await function(ctx, value))
+            inner = blocking.Context(ctx) if isinstance(ctx, Context) else blocking.MessageContext(ctx)
+            ended = await threads.start(functools.partial(_call, function, inner, value))
             if not inspect.isawaitable(ended.results) or self._stopped:
                 return ended
             inner._hand_over()
@@ -120,9 +117,11 @@ class Handling:
             return Ended(error=error)
 
 
-def _call(function: Callable[..., Any], ctx: blocking.Context, payload: Any) -> Ended:
+def _call(
+    function: Callable[..., Any], ctx: blocking.Context | blocking.MessageContext, value: Any
+) -> Ended:
     try:
-        return Ended(function(ctx, payload))
+        return Ended(function(ctx, value))
     except BaseException as error:
         return Ended(error=error)
 

@@ -48,8 +48,8 @@ _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
     "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
-    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Job", "Jobs", "Keys", "Kurultai", "Lease",
-    "ManualClock", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy",
+    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Job", "Jobs", "Keys", "Kurultai", "Lease",
+    "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy",
     "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
     "token_verify",
@@ -83,6 +83,8 @@ class _AdoptOptions(TypedDict, total=False):
 
 class _AgentSettings(TypedDict, total=False):
     types: Iterable[str] | None
+    messages: Iterable[str] | None
+    message_timeout: Duration | None
     capabilities: Iterable[str] | None
     aliases: Iterable[str] | None
     display_name: str | None
@@ -113,6 +115,14 @@ class _Limits(TypedDict, total=False):
     retry: RetryPolicy | RetryPolicyFields | None
     stall_after: Duration | None
     on_stall: OnStall | None
+
+class _MessageLimits(TypedDict, total=False):
+    timeout: Duration | None
+    retry: RetryPolicy | RetryPolicyFields | None
+
+class _IncomingOptions(TypedDict, total=False):
+    types: Iterable[str] | None
+    wait: Duration | None
 
 class _ClaimOptions(TypedDict, total=False):
     max: int | None
@@ -342,6 +352,7 @@ class Follow:
 @final
 class Jobs:
     def next(self) -> Awaitable[Job | None]: ...
+    def next_message(self) -> Awaitable[MessageJob | None]: ...
     def drain(self) -> None: ...
     def finished(self) -> Awaitable[int]: ...
 
@@ -368,6 +379,9 @@ class Job:
     def stopped(self) -> Awaitable[_Stop]: ...
     def progress(self, progress: float) -> Awaitable[Extended]: ...
     def checkpoint(self, checkpoint: Any, default: _Default | None) -> Awaitable[Extended]: ...
+    @property
+    def unread(self) -> Unread: ...
+    def messages(self, options: _IncomingOptions) -> Incoming: ...
     def usage(self, usage: Usage | UsageFields) -> None: ...
     def limit(self, limits: _Limits) -> None: ...
     def returned(self, results: Any, default: _Default | None) -> Awaitable[Finished]: ...
@@ -376,6 +390,28 @@ class Job:
         self, error: str, wish: Literal["retry", "reject", "snooze"] | None, after: float | None
     ) -> Awaitable[Finished]: ...
     def release(self) -> Awaitable[Finished]: ...
+
+@final
+class MessageJob:
+    @property
+    def message(self) -> AgentMessage: ...
+    @property
+    def stop(self) -> _Stop | None: ...
+    @property
+    def is_draining(self) -> bool: ...
+    def draining(self) -> Awaitable[None]: ...
+    def stopped(self) -> Awaitable[_Stop]: ...
+    def reply(self, type: str, body: Any, default: _Default | None) -> Awaitable[Sent]: ...
+    def limit(self, limits: _MessageLimits) -> None: ...
+    def returned(self) -> Awaitable[Settled]: ...
+    def raised(
+        self, error: str, wish: Literal["retry", "reject", "snooze"] | None, after: float | None
+    ) -> Awaitable[Settled]: ...
+    def release(self) -> Awaitable[None]: ...
+
+@final
+class Incoming:
+    def next(self) -> Awaitable[AgentMessage | None]: ...
 
 _list = list
 
@@ -512,6 +548,8 @@ class Extended(_Unhashable):
     signal: Final[Signal]
     reason: Final[str | None]
     """Why its task was cancelled, where it was and the reason was given."""
+    unread: Final[Unread]
+    """The messages that its agent would be given now, at most 100 of them."""
 
 @final
 class Page:

@@ -14,7 +14,7 @@ class Mismatch(ValueError):
     """The payload is not of the type that its handler names."""
 
     def __init__(self, path: str, why: str) -> None:
-        super().__init__(f"payload at {path}{why}")
+        super().__init__(f"{path}{why}")
         self.path = path
 
 

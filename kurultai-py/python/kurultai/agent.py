@@ -31,25 +31,26 @@ from typing import Any, TypeVar, Union
 
 from . import _check, _native
 from ._client import Kurultai, open
-from ._context import Context, Stop
+from ._context import Context, MessageContext, Stop
 from ._handling import Ended, Handler, Handling, Reject, Retry, Snooze, text_of, wish_of
 from ._payload import reader
 from ._threads import Threads
 from .errors import InputError, KurultaiError, LeaseLostError
-from .types import Duration, OnStall, RetryPolicy, RetryPolicyFields
+from .types import Duration, IdentityLike, OnStall, RetryPolicy, RetryPolicyFields
 
-__all__ = ["Agent", "Context", "Reject", "Retry", "Snooze"]
+__all__ = ["Agent", "Context", "MessageContext", "Reject", "Retry", "Snooze"]
 
 _logger = logging.getLogger("kurultai.agent")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Job = Union[_native.Job, _native.MessageJob]
 
 
 class Agent:
-    """Works on tasks until told to stop.
+    """Works on tasks, and answers messages, until told to stop.
 
-    ``url`` as for ``open``. ``capabilities``, ``aliases``, ``display_name``, ``role``, ``max_concurrent`` (tasks held
+    ``url`` and ``identity``, which its answers are signed with, as for ``open``. ``capabilities``, ``aliases``, ``display_name``, ``role``, ``max_concurrent`` (tasks held
     in all processes together), ``metadata``: what is None stays as the registry has it. ``concurrency``: tasks at once in this
-    process, 1 to 1,000. ``lease``: seconds without renewal after which others get its tasks. ``grace``: seconds that
+    process, 1 to 1,000, and as many messages beside them. ``lease``: seconds without renewal after which others get its tasks. ``grace``: seconds that
     running handlers have after a drain, and to clean up after any other stop, before their tasks are released and they
     are left behind; 8. ``heartbeat``: seconds between two signs of life of the process, 30 or HEARTBEAT_INTERVAL.
     ``stall_after``: for how many seconds a handler may show no sign of life of its own (progress, a checkpoint, usage,
@@ -66,6 +67,7 @@ class Agent:
         url: str | None = None,
         *,
         namespace: str = "default",
+        identity: Union[IdentityLike, Iterable[IdentityLike], None] = None,
         capabilities: Iterable[str] | None = None,
         concurrency: int = 1,
         display_name: str | None = None,
@@ -83,6 +85,7 @@ class Agent:
         self.id = _check.text("id", id)
         self.url = None if url is None else _check.text("url", url)
         self.namespace = _check.text("namespace", namespace)
+        self.identity = identity
         self.capabilities = _check.names("capabilities", capabilities)
         self.concurrency = _check.whole("concurrency", concurrency, 1)
         self.display_name = None if display_name is None else _check.text("display_name", display_name)
@@ -98,6 +101,7 @@ class Agent:
         self.on_stall = on_stall
         self.default = _check.hook("default", default)
         self._handlers: dict[str, Handler] = {}
+        self._message_handlers: dict[str, Handler] = {}
 
     def task(
         self,
@@ -130,25 +134,67 @@ class Agent:
         """
         if not isinstance(type, str):
             raise TypeError('name the task type: @agent.task("review")')
-        if type in self._handlers:
-            raise ValueError(f"{self!r} has a handler for {type!r} already")
-        limit = None if timeout is None else _check.limit("timeout", timeout)
-        tries = None if retries is None else _check.whole("retries", retries, 0)
-        silence = None if stall_after is None else _check.span("stall_after", stall_after)
         if on_stall is not None:
             _check.one_of("on_stall", on_stall, "report", "release")
-        if retry is not None and not isinstance(retry, RetryPolicy):
-            retry = RetryPolicy(**retry)
-        pauses = retry
+        limits = {
+            "timeout": None if timeout is None else _check.limit("timeout", timeout),
+            "retries": None if retries is None else _check.whole("retries", retries, 0),
+            "retry": _policy(retry),
+            "stall_after": None if stall_after is None else _check.span("stall_after", stall_after),
+            "on_stall": on_stall,
+        }
+        return self._add(self._handlers, type, limits, "payload")
+
+    def on_message(
+        self,
+        type: str,
+        *,
+        timeout: Duration = 60,
+        retry: Union[RetryPolicy, RetryPolicyFields, None] = None,
+    ) -> Callable[[_Function], _Function]:
+        """The handler of a message type, a function as for ``task``, which is called with a ``MessageContext`` (a
+        ``blocking.MessageContext`` in a thread) and the body. Who has sent the message is verified: ``ctx.message.sender``.
+
+        When it returns, the message is acknowledged; ``ctx.reply(...)`` answers it. After an exception it is delivered again,
+        five times in all, and then it has failed; ``Reject`` fails it at once and for good, and its sender hears why by the
+        event ``message.failed``; ``Retry`` and ``Snooze`` say when it is delivered again. Each failure is a warning in the log.
+        A message is delivered at least once: a handler may see one again, as ``ctx.message.delivery`` tells.
+
+        Messages are handled beside tasks, as many at once as ``concurrency`` says, in places of their own. ``timeout``: after
+        so many seconds, more than 0 and at most 12 hours, ``ctx.stop`` says ``timeout``, a coroutine is cancelled, and the
+        message is delivered again; long work is a task (``ctx.enqueue``). While a handler runs nobody else is given its message:
+        all messages of the agent are out of sight for the longest time of its handlers and 10 s more, also where its process
+        dies meanwhile. ``retry``: the pauses between deliveries; by default 5 s, doubled up to 60 s, with jitter.
+
+        >>> agent = kurultai.Agent("temujin")
+        >>> @agent.on_message("question")
+        ... async def answer(ctx, body):
+        ...     await ctx.reply(f"{body} 42")
+        >>> stop = asyncio.Event()
+        >>> serving = asyncio.create_task(agent.serve(k, stop=stop))
+        >>> (await k.messages.ask("temujin", "question", "which?", timeout=10)).body
+        'which? 42'
+        >>> stop.set()
+        >>> await serving
+        1
+        """
+        if not isinstance(type, str):
+            raise TypeError('name the message type: @agent.on_message("question")')
+        limits = {"timeout": _check.within("timeout", timeout, 12 * 3600), "retry": _policy(retry)}
+        return self._add(self._message_handlers, type, limits, "body")
+
+    def _add(
+        self, handlers: dict[str, Handler], type: str, limits: dict[str, Any], given: str
+    ) -> Callable[[_Function], _Function]:
+        if type in handlers:
+            raise ValueError(f"{self!r} has a handler for {type!r} already")
 
         def add(function: _Function) -> _Function:
             if not callable(function):
                 raise TypeError(f"the handler of {type!r} is {function!r}; it must be a function")
             if not _takes_two(function):
-                raise TypeError(f"the handler of {type!r} is called with a context and a payload: `def handler(ctx, payload)`")
-            self._handlers[type] = Handler(
-                function, limit, tries, pauses, silence, on_stall, reader(function)
-            )
+                raise TypeError(f"the handler of {type!r} is called with a context and a {given}: `def handler(ctx, {given})`")
+            handlers[type] = Handler(function, limits, reader(function), given)
             return function
 
         return add
@@ -170,17 +216,18 @@ class Agent:
     async def serve(
         self, team: Kurultai | None = None, *, stop: Union[asyncio.Event, Awaitable[Any], None] = None
     ) -> int:
-        """Works until ``stop`` is set, done or failed, or the store is closed, drains, and returns how many tasks its
-        handlers ended. ``team``: an opened store instead of the agent's ``url``.
+        """Works until ``stop`` is set, done or failed, or the store is closed, drains, and returns how many tasks and messages
+        its handlers ended. ``team``: an opened store instead of the agent's ``url``.
 
         Errors: ``input.invalid`` and whatever else no repetition mends; running handlers are drained first. Cancel
         safe: handlers of a cancelled call are cancelled and their tasks released.
         """
-        if not self._handlers:
-            raise ValueError(f"{self!r} has no handlers; decorate one with @agent.task(...)")
+        if not self._handlers and not self._message_handlers:
+            raise ValueError(f"{self!r} has no handlers; decorate one with @agent.task(...) or @agent.on_message(...)")
         if team is not None:
             return await self._serve(team, stop)
-        async with open(self.url, namespace=self.namespace, default=self.default) as opened:
+        opening = open(self.url, namespace=self.namespace, identity=self.identity, default=self.default)
+        async with opening as opened:
             return await self._serve(opened, stop)
 
     async def _serve(self, team: Kurultai, stop: Union[asyncio.Event, Awaitable[Any], None]) -> int:
@@ -189,6 +236,8 @@ class Agent:
             self.id,
             {
                 "types": list(self._handlers),
+                "messages": list(self._message_handlers),
+                "message_timeout": max((handler.limits["timeout"] for handler in self._message_handlers.values()), default=None),
                 "capabilities": self.capabilities,
                 "aliases": self.aliases,
                 "display_name": self.display_name,
@@ -205,9 +254,10 @@ class Agent:
         )
         shift = _Shift(self, team, jobs)
         watch = asyncio.ensure_future(_drain_when(stop, jobs)) if stop is not None else None
+        listening = asyncio.ensure_future(shift.listen())
         try:
             while (job := await jobs.next()) is not None:
-                shift.begin(job)
+                shift.begin(job, Context(job, team, self.id, self.default), self._handlers[job.task.type])
         except asyncio.CancelledError:
             jobs.drain()
             shift.cancel()
@@ -216,6 +266,7 @@ class Agent:
             if watch is not None:
                 watch.cancel()
             await shift.close()
+        await listening  # its error ends the agent too
         if shift.exit is not None:
             raise shift.exit
         if watch is not None and watch.done() and not watch.cancelled():
@@ -240,8 +291,18 @@ class _Shift:
         #: What a handler wants the process to end with.
         self.exit: BaseException | None = None
 
-    def begin(self, job: _native.Job) -> None:
-        handling = asyncio.create_task(self._handle(job), name=f"kurultai {job.task.type}")
+    async def listen(self) -> None:
+        """Until it drains, or an error that no repetition mends."""
+        agent = self.agent
+        try:
+            while (job := await self.jobs.next_message()) is not None:
+                ctx = MessageContext(job, self.team, agent.id, agent.default)
+                self.begin(job, ctx, agent._message_handlers[ctx.message.type])
+        finally:
+            self.jobs.drain()
+
+    def begin(self, job: _Job, ctx: Context | MessageContext, handler: Handler) -> None:
+        handling = asyncio.create_task(self._handle(job, ctx, handler), name=f"kurultai {ctx}")
         self.running.add(handling)
         handling.add_done_callback(self.running.discard)
 
@@ -260,18 +321,9 @@ class _Shift:
             self.cancel()
         self.threads.close()
 
-    async def _handle(self, job: _native.Job) -> None:
-        ctx = Context(job, self.team, self.agent.id, self.agent.default)
-        handler = self.agent._handlers[ctx.task.type]
-        job.limit(
-            {
-                "timeout": handler.timeout,
-                "retries": handler.retries,
-                "retry": handler.retry,
-                "stall_after": handler.stall_after,
-                "on_stall": handler.on_stall,
-            }
-        )
+    async def _handle(self, job: _Job, ctx: Context | MessageContext, handler: Handler) -> None:
+        limits: Any = handler.limits
+        job.limit(limits)
         work = Handling(handler, ctx, self.threads)
         stopped = asyncio.ensure_future(_stopped(job))
         try:
@@ -287,26 +339,26 @@ class _Shift:
                 await job.release()
             raise
         except LeaseLostError as error:  # of which the core has told
-            _logger.debug("the end of task %s was not stored: %s", ctx.task.id, error)
+            _logger.debug("the end of %s was not stored: %s", ctx, error)
         except KurultaiError as error:
-            _logger.warning("the end of task %s was not stored: %s", ctx.task.id, error)
+            _logger.warning("the end of %s was not stored: %s", ctx, error)
         except Exception as defect:
-            _logger.exception("the end of task %s went wrong", ctx.task.id)
+            _logger.exception("the end of %s went wrong", ctx)
             with contextlib.suppress(KurultaiError):
                 await job.raised(text_of(defect), None, None)
         finally:
             stopped.cancel()
 
-    async def _end(self, job: _native.Job, ctx: Context, ended: Ended) -> None:
+    async def _end(self, job: _Job, ctx: Context | MessageContext, ended: Ended) -> None:
         """Says how the handler ended; the core decides what that means."""
         error = ended.error
+        stored: Awaitable[Any]
         if error is None:
             try:
-                stored = job.returned(ended.results, ctx._default)
-            except InputError as refused:
-                stored = job.unstorable(refused.message)
-            except Exception as raised:  # by a hook, or by the results themselves
-                stored = job.unstorable(f"results cannot be written:\n{text_of(raised)}")
+                if isinstance(job, _native.MessageJob):
+                    stored = job.returned()
+                else:
+                    stored = _returned(job, ended.results, ctx._default)
             except BaseException as raised:
                 error = raised
         if error is not None:
@@ -317,7 +369,7 @@ class _Shift:
         await stored
         self.ended += 1
 
-    async def _stop(self, job: _native.Job, work: Handling, ctx: Context, why: Stop) -> None:
+    async def _stop(self, job: _Job, work: Handling, ctx: Context | MessageContext, why: Stop) -> None:
         """Tells the handler, gives it its grace to clean up, and gives up its place, whoever has the task now."""
         ctx._halt(why)
         work.stop()
@@ -341,7 +393,20 @@ def _takes_two(function: Callable[..., Any]) -> bool:
     return True
 
 
-async def _stopped(job: _native.Job) -> Stop:
+def _returned(job: _native.Job, results: Any, default: Callable[[Any], Any] | None) -> Awaitable[Any]:
+    try:
+        return job.returned(results, default)
+    except InputError as refused:
+        return job.unstorable(refused.message)
+    except Exception as raised:  # by a hook, or by the results themselves
+        return job.unstorable(f"results cannot be written:\n{text_of(raised)}")
+
+
+def _policy(retry: Union[RetryPolicy, RetryPolicyFields, None]) -> RetryPolicy | None:
+    return retry if retry is None or isinstance(retry, RetryPolicy) else RetryPolicy(**retry)
+
+
+async def _stopped(job: _Job) -> Stop:
     return await job.stopped()
 
 

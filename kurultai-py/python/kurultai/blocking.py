@@ -18,13 +18,14 @@ from typing import Any
 from . import _client, _native
 from ._context import Context as AsyncContext
 from ._context import Draining as AsyncDraining
+from ._context import MessageContext as AsyncMessageContext
 from .agents import Agents as AsyncAgents
 from .events import Events as AsyncEvents
 from .keys import Keys as AsyncKeys
 from .messages import Messages as AsyncMessages
 from .tasks import Tasks as AsyncTasks
 
-__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Messages", "Tasks", "open"]
+__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "MessageContext", "Messages", "Tasks", "open"]
 
 
 def _blocking(cls: type) -> Callable[[type], type]:
@@ -32,7 +33,7 @@ def _blocking(cls: type) -> Callable[[type], type]:
 
     def fill(proxy: type) -> type:
         for name, member in vars(cls).items():
-            if not name.startswith("_") and name not in vars(proxy):
+            if not name.startswith("_") and not hasattr(proxy, name):
                 if inspect.isfunction(member):
                     setattr(proxy, name, _method(name, member))
                 elif isinstance(member, property):
@@ -49,7 +50,7 @@ def _method(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         result = getattr(self._inner, name)(*args, **options)
         if inspect.iscoroutine(result):
             return result if self._awaits else _native.run(result)
-        return _iterate(result) if inspect.isasyncgen(result) else result
+        return _iterate(result) if inspect.isasyncgen(result) and not self._awaits else result
 
     return call
 
@@ -138,23 +139,33 @@ class Draining(_Proxy):
         return bool(self._inner)
 
 
-@_blocking(AsyncContext)
-class Context(_Proxy):
+class _HandlerProxy(_Proxy):
     """What a handler that is no coroutine gets."""
 
     __slots__ = ("_awaits",)
-    task = property(_read("task"))
     cancelled = property(_read("cancelled"))
     draining = property(lambda self: self._inner.draining if self._awaits else Draining(self._inner.draining))
     team = property(lambda self: self._inner.team if self._awaits else Kurultai(self._inner.team))
 
-    def __init__(self, inner: AsyncContext) -> None:
+    def __init__(self, inner: AsyncContext | AsyncMessageContext) -> None:
         super().__init__(inner)
         self._awaits = False
 
     def _hand_over(self) -> None:
         """The handler has returned a coroutine, which runs in the event loop and awaits the calls of its context."""
         self._awaits = True
+
+
+@_blocking(AsyncContext)
+class Context(_HandlerProxy):
+    __slots__ = ()
+    task = property(_read("task"))
+
+
+@_blocking(AsyncMessageContext)
+class MessageContext(_HandlerProxy):
+    __slots__ = ()
+    message = property(_read("message"))
 
 
 @functools.wraps(_client.open)

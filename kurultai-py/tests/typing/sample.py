@@ -169,6 +169,28 @@ async def merge(ctx: kurultai.Context, pull: PullRequest) -> None:
     raise kurultai.Snooze(after=pull.number)
 
 
+@agent.on_message("question", timeout=timedelta(minutes=2), retry={"base": 1})
+async def answer(ctx: kurultai.MessageContext, body: PullRequest) -> None:
+    assert_type(await ctx.reply({"of": ctx.message.sender}, type="answer"), kurultai.Sent)
+    assert_type(await ctx.enqueue("review", body.number, unique_key=ctx.message.id), Enqueued)
+    await ctx.enqueue("review", typo=1)  # type: ignore[call-arg]
+
+
+@agent.on_message("note")
+def note(ctx: kurultai.blocking.MessageContext, body: str) -> None:
+    assert_type(ctx.reply(), kurultai.Sent)
+
+
+@agent.task("read")
+async def read(ctx: kurultai.Context, payload: None) -> int:
+    async for message in ctx.messages(types=["note"], wait=timedelta(seconds=1)):
+        assert_type(message, kurultai.AgentMessage)
+    return ctx.unread.count + (await ctx.progress(1)).unread.urgent
+
+
+agent.on_message("wrong", timeout="a minute")(note)  # type: ignore[arg-type]
+
+
 async def wrong(ctx: kurultai.Context, pull: PullRequest) -> None:
     raise kurultai.Snooze()  # type: ignore[call-arg]
 

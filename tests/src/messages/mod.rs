@@ -1,7 +1,9 @@
 //! Signed messages and keys.
 
 mod admission;
+mod handlers;
 mod inbox;
+mod incoming;
 mod keys;
 mod legacy;
 mod team_keys;

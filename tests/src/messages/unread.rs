@@ -65,11 +65,7 @@ async fn a_renewal_counts_what_would_be_given_now(team: Team) {
 
 async fn each_agent_of_a_batch_has_its_own(team: Team) {
     let handles = all(&team, &["kublai", "jochi"]).await;
-    let leases = [
-        held(&team, "kublai").await,
-        held(&team, "jochi").await,
-        held(&team, "jochi").await,
-    ];
+    let leases = [held(&team, "kublai").await, held(&team, "jochi").await, held(&team, "jochi").await];
     handles[0].messages().send_many(vec![hello("a"), hello("b")]).await.unwrap();
     let all = leases.iter().map(|lease| renewed(&team.k, lease));
     let all = futures::future::join_all(all).await;

@@ -90,8 +90,9 @@ async fn what_a_dropped_inbox_was_given_goes_back_uncounted(team: Team) {
     // More often than a message is delivered: on their way through the store, and on their way to the reader.
     for _ in 0..8 {
         let messages = jochi.messages();
-        let mut asked = Box::pin(messages.inbox(Inbox::default()));
-        assert!(poll!(&mut asked).is_pending());
+        // However far it has come.
+        let mut asked = Box::pin(messages.inbox_guarded(Inbox::default()));
+        drop(poll!(&mut asked));
         drop(asked);
     }
     for _ in 0..8 {
@@ -136,7 +137,7 @@ async fn an_inbox_that_waits_hears_of_what_goes_back(team: Team) {
     let got = first(&jochi).await;
     let waiting = first(&jochi);
     tokio::pin!(waiting);
-    assert!(poll!(&mut waiting).is_pending());
+    assert!(poll!(&mut waiting).is_pending(), "somebody has it");
     jochi.messages().retry(&got.receipt(), Duration::ZERO).await.unwrap();
     let again = timeout(Duration::from_secs(20), waiting).await.expect("long before the wait ends");
     assert_eq!(again.delivery, 2);

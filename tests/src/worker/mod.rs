@@ -54,7 +54,7 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(mut so: impl FnMut() ->
 }
 
 impl Team {
-    async fn becomes(&self, id: &str, status: Status) {
+    pub(crate) async fn becomes(&self, id: &str, status: Status) {
         eventually(|| async { self.status(id).await == status }).await;
     }
 

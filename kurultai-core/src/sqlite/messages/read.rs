@@ -95,8 +95,7 @@ pub(in crate::sqlite) fn waiting(tx: &Tx<'_>, agent: &str) -> Result<Unread> {
         (select urgent, visible_at, expires_at, deliveries from message
           where ns = ?1 and to_agent = ?2 and visible_at is not null order by urgent desc, n limit ?5)
         where visible_at <= ?3 and expires_at > ?3 and deliveries < ?4 limit ?6)";
-    let params =
-        params![tx.ns, agent, tx.now, MAX_DELIVERIES, UNREAD_LOOKS as i64, MAX_UNREAD as i64];
+    let params = params![tx.ns, agent, tx.now, MAX_DELIVERIES, UNREAD_LOOKS as i64, MAX_UNREAD as i64];
     Ok(tx.one(sql, params, counted)?.unwrap_or_default())
 }
 

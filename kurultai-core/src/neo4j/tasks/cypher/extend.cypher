@@ -26,7 +26,7 @@ CALL (holders, at) { UNWIND holders AS holder
   CALL (holder, at) { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
     WHERE m.namespace = $ns AND m.to_agent = holder AND m.inbox_key > -1
     WITH at, m ORDER BY m.namespace, m.to_agent, m.inbox_key LIMIT $looks
-    WITH m WHERE m.visible_at <= at AND m.expires_at > at AND m.deliveries < $most
+    WITH at, m WHERE m.visible_at <= at AND m.expires_at > at AND m.deliveries < $most
     WITH m LIMIT $unread RETURN count(*) AS count, count(CASE WHEN m.urgent THEN 1 END) AS urgent }
   RETURN collect([holder, count, urgent]) AS unread }
 WITH *, ns.event_seq AS base
