@@ -2,7 +2,7 @@
 
 use super::read;
 use crate::{
-    clock::{micros, time},
+    clock::{Micros, micros, time},
     error::Result,
     messages::{MAX_DELIVERIES, MAX_UNREAD, UNREAD_LOOKS, Unread},
     neo4j::{
@@ -25,6 +25,15 @@ pub(super) const EXTEND: Statement = Statement::locking(concat!(
     include_str!("cypher/beat.cypher"),
     "RETURN [unread, held] AS row"
 ));
+
+/// What the store says of a lease.
+#[derive(Clone)]
+struct Renewed {
+    until: Micros,
+    signal: Signal,
+    reason: Option<String>,
+    unread: Unread,
+}
 
 pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> Result<Answers<Extended>> {
     let rows = merged(&requests).into_iter().map(|ExtendRequest { extend: r, announce }| {
@@ -52,7 +61,7 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
     for mut row in answer.rows()? {
         unread.insert(row.next()?, Unread { count: row.next()?, urgent: row.next()? });
     }
-    let mut held: HashMap<(String, String), (i64, Signal, Option<String>, Unread)> = HashMap::new();
+    let mut held: HashMap<(String, String), Renewed> = HashMap::new();
     for mut row in answer.rows()? {
         let (lease, until) = ((row.next()?, row.next()?), row.next()?);
         let (control, paused): (Option<String>, bool) = (row.next()?, row.next()?);
@@ -61,7 +70,7 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
         let reason = row.next()?;
         let holder: Option<String> = row.next()?;
         let unread = holder.and_then(|holder| unread.get(&holder).copied()).unwrap_or_default();
-        held.insert(lease, (until, signal, reason, unread));
+        held.insert(lease, Renewed { until, signal, reason, unread });
     }
     let found = |lease: &Lease| held.get(&(lease.task_id.clone(), lease.claim_id.clone())).cloned();
     let lost = requests
@@ -71,7 +80,7 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
         .collect();
     let mut facts = read::facts(store, lost).await?.into_iter();
     let each = requests.into_iter().map(|r| r.extend.lease).map(|lease| match found(&lease) {
-        Some((until, signal, reason, unread)) => {
+        Some(Renewed { until, signal, reason, unread }) => {
             Ok(Extended { lease: Lease { expires_at: time(until), ..lease }, signal, reason, unread })
         }
         None => Err(rules::not_extended(&lease, facts.next().flatten().as_ref())),
