@@ -6,11 +6,11 @@ import { Identity } from './identity'
 import { encode, encodeFields } from './json'
 import type { NativeKeys, Outcome } from './native'
 import * as results from './results'
-import type { AgentKey, ImportedKeys, ImportOptions, LegacyKeyRow, Waits, WrappingKeyLike } from './types'
+import type { AgentKey, ImportedKeys, ImportOptions, Waits, WrappingKeyLike } from './types'
 import { wrappingKeyOf } from './wrapping_key'
 
 /** By the names that the core reads: those of the databases that exist. */
-function plainRow(row: LegacyKeyRow): object {
+function plainRow(row: object): object {
   const { agentId, keyId, secretKey, expiresAt, createdAt, ...rest } = row as Record<string, unknown>
   return { agent_id: agentId, key_id: keyId, secret_key: secretKey, expires_at: expiresAt, created_at: createdAt, ...rest }
 }

@@ -4,6 +4,7 @@ import type { KurultaiError } from './errors'
 import type { Identity, IdentityLike } from './identity'
 import type { Payload } from './json'
 import type { Lease, LeaseLike } from './lease'
+import type { AgentKey as LegacyKey } from './legacy'
 import type { WrappingKeyLike } from './wrapping_key'
 
 export type { IdentityLike, WrappingKeyLike }
@@ -668,7 +669,7 @@ export type KeyLike =
   | Identity | readonly [agent: string, publicKey: string]
   | (Pick<AgentKey, 'agentId' | 'keyId' | 'publicKey'> & Partial<AgentKey>)
 
-/** A key as an older program has it, by our names or by those of its database (`agent_id`, `key_hash`, `is_active` ...). */
+/** A key as an older program has it, also one of `legacy.AgentKey`, by our names or by those of its database (`agent_id`, `key_hash`, `is_active` ...). */
 export interface LegacyKeyRow {
   /** The agent's name as it is sent. */
   readonly agentId?: string
@@ -683,7 +684,7 @@ export interface LegacyKeyRow {
 
 export interface ImportOptions extends Waits {
   /** Rows that come from elsewhere; without them those that lie in the store. */
-  rows?: readonly LegacyKeyRow[]
+  rows?: readonly (LegacyKeyRow | LegacyKey)[]
   /** Only those of these agents, by their names in any spelling. */
   agents?: readonly string[]
   /** Only says what would be done. */

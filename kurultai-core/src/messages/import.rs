@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt};
 use tracing::instrument;
+use zeroize::Zeroize;
 
 /// Which keys to import.
 #[derive(Debug, Clone, Default)]
@@ -289,6 +290,16 @@ impl Row {
             value => {
                 let read = value.and_then(Value::as_str).and_then(read_time);
                 read.map(Some).ok_or_else(|| ("input.invalid", format!("its {name} is no ISO 8601 time")))
+            }
+        }
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        for name in ["secret_key", "key_hash"] {
+            if let Some(Value::String(secret)) = self.0.get_mut(name) {
+                secret.zeroize();
             }
         }
     }
