@@ -147,6 +147,7 @@ scenarios! {
     priorities
     registry
     retries
+    roles
     snoozes
     stops
     suspended
