@@ -28,6 +28,7 @@ from .types import DependencyFields, NewAgentFields, NewMessageFields, NewTaskFi
 '''
 CLASSES = (
     ("tasks", "Tasks"),
+    ("agents", "Leadership"),
     ("agents", "Agents"),
     ("events", "Events"),
     ("messages", "Messages"),
@@ -47,7 +48,7 @@ def definition(path: str, name: str, kind: type) -> ast.AST:
 def stub(function: ast.FunctionDef | ast.AsyncFunctionDef, comment: str = "") -> str:
     decorators = "".join(f"@{ast.unparse(decorator)}\n" for decorator in function.decorator_list)
     assert function.returns is not None
-    returns = ast.unparse(function.returns).replace("AsyncIterator[", "Iterator[")
+    returns = ast.unparse(function.returns).replace("AsyncIterator[", "Iterator[").replace("Leading", "Leadership")
     return f"{decorators}def {function.name}({ast.unparse(function.args)}) -> {returns}: ...{comment}"
 
 
@@ -70,6 +71,8 @@ def proxy(path: str, name: str) -> str:
                 overloads.append(member.name)
             elif member.name not in overloads:
                 lines.append(stub(member))
+    if name == "Leadership":
+        lines.append("def __enter__(self) -> Leadership: ...\ndef __exit__(self, *error: object) -> None: ...")
     if name in ("Context", "MessageContext"):
         lines.append("def _hand_over(self) -> None: ...")
     if name == "Kurultai":
@@ -82,7 +85,7 @@ def text() -> str:
     opening = definition("_client", "open", ast.FunctionDef)
     assert isinstance(opening, ast.FunctionDef)
     opening.returns = ast.Name("Kurultai")
-    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "MessageContext", "Messages", "Tasks", "open"))
+    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Tasks", "open"))
     parts = [HEAD, f"__all__ = [{names}]\n", *(proxy(*one) for one in CLASSES), stub(opening) + "\n"]
     return "\n".join(parts)
 

@@ -2,6 +2,7 @@
 
 use crate::{
     output::{Done, number, say, say_all, say_json, table, text, whole, wrapped},
+    roles,
     text::{ago, clean, natural, now, utc},
     watch::Silences,
 };
@@ -34,12 +35,18 @@ pub(crate) enum Command {
         #[arg(long)]
         create: bool,
     },
+    /// Hold a role for it, which one agent at a time does, until this process is asked to end
+    Lead(roles::Lead),
+    /// Take a role from the agent that holds it
+    HandBack(roles::HandBack),
+    /// Who holds a role
+    Leader { role: String },
     /// Let it finish what it holds and give it nothing new; `register` ends it
     Drain { id: String },
-    /// Remove it, unless it holds tasks
+    /// Remove it, unless it holds tasks or roles
     Deregister {
         id: String,
-        /// Also where it holds tasks: they are in the queue again
+        /// Also where it holds tasks, which are in the queue again, or roles, which are free
         #[arg(long)]
         force: bool,
     },
@@ -126,6 +133,9 @@ impl Command {
                     say(ids.join(", ") + " beat")
                 }
             }
+            Command::Lead(lead) => lead.run(kurultai, json).await,
+            Command::HandBack(hand_back) => hand_back.run(kurultai, json).await,
+            Command::Leader { role } => roles::leader(&role, kurultai, json).await,
             Command::Drain { id } => {
                 agents.drain(&id).await?;
                 said(json, &id, "is draining")
@@ -261,6 +271,9 @@ fn show(seen: &Seen) -> Done {
     }
     say(format!("  state         {}: {}", seen.state(), clean(&seen.health.reason)))?;
     say(format!("  load          {}", seen.load()))?;
+    if !seen.health.leads.is_empty() {
+        say(format!("  leads         {}", clean(&seen.health.leads.join(", "))))?;
+    }
     say(format!("  last sign     {}", seen.last_sign()))?;
     say(format!("  capabilities  {}", or_none(&agent.capabilities)))?;
     say(format!("  aliases       {}", or_none(&agent.aliases)))?;

@@ -11,6 +11,7 @@ mod migrate;
 mod namespaces;
 mod output;
 mod plan;
+mod roles;
 mod service;
 mod status;
 mod stdin;
@@ -30,9 +31,9 @@ Exit codes:
   0  done; also where `tasks claim` finds nothing to claim
   1  a defect of kurultai or of the database; a check of `verify` that failed; a demo that does not add up
   2  the call is wrong
-  3  no such task or agent
+  3  no such task, agent or role
   4  the state of the thing forbids it
-  5  somebody else holds the task now: stop working on it
+  5  somebody else holds the task or the role now: stop working on it
   6  the store did not answer, or not in time, or it may have happened: repeat
   7  an operator must act: URL, password, schema, disk
 
@@ -126,8 +127,8 @@ async fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let json = cli.place.json;
-    // It has something to remove first.
-    let ends_itself = matches!(cli.command, Command::Verify(_));
+    // It has something to remove or to hand back first.
+    let ends_itself = matches!(cli.command, Command::Verify(_) | Command::Agents(agents::Command::Lead(_)));
     let ended = tokio::select! {
         ended = run(cli) => ended,
         _ = tokio::signal::ctrl_c(), if !ends_itself => Err(Stop::Exit(130)),

@@ -361,3 +361,38 @@ fn capabilities_come_and_go_and_who_holds_a_task_stays() {
     assert_eq!(shell.json(&["tasks", "list"])["tasks"][0]["status"], "pending");
     assert_eq!(shell.error(&["agents", "update", "temujin"]), (3, "agent.not_found".to_owned()));
 }
+
+#[test]
+fn a_role_is_held_until_its_holder_is_asked_to_end() {
+    let shell = Shell::new();
+    for agent in ["kublai", "ogedei"] {
+        shell.out(&["agents", "register", agent]);
+    }
+    assert_eq!(shell.json(&["agents", "leader", "router"]), Value::Null);
+    let leads =
+        Running::start(&mut shell.command(&["agents", "lead", "router", "kublai", "--reason", "first"]));
+    let line = leads.line();
+    assert!(line.starts_with("kublai leads router, term "), "{line}");
+    assert_eq!(shell.json(&["agents", "leader", "router"])["holder"], "kublai");
+    assert_eq!(shell.json(&["agents", "show", "kublai"])["health"]["leads"][0], "router");
+    assert_eq!(shell.error(&["agents", "lead", "router", "ogedei"]), (4, "role.held".to_owned()));
+    assert_eq!(leads.terminate(), (Some(0), String::new()));
+    assert_eq!(shell.json(&["agents", "leader", "router"]), Value::Null);
+
+    let mut command = shell.command(&["agents", "lead", "router", "ogedei", "--ttl", "300ms"]);
+    let leads = Running::start(&mut command);
+    leads.line_with(&["ogedei leads router"]);
+    let ended =
+        shell.json(&["agents", "hand-back", "router", "ogedei", "--to", "kublai", "--reason", "maintenance"]);
+    assert_eq!((&ended["holder"], &ended["what"]), (&"ogedei".into(), &"handed back".into()));
+    assert_eq!(
+        leads.child.wait_with_output().expect("it ends").status.code(),
+        Some(5),
+        "it has lost the role"
+    );
+    assert_eq!(shell.error(&["agents", "lead", "router", "ogedei"]), (4, "role.held".to_owned()));
+    let told = shell.out(&["events", "tail", "--topic", "role.changed", "--json"]);
+    let last: Value = serde_json::from_str(told.lines().last().expect("an event")).expect("JSON");
+    let last = &last["payload"];
+    assert_eq!((&last["reason"], &last["promised_to"]), (&"maintenance".into(), &"kublai".into()));
+}

@@ -19,4 +19,9 @@ impl Backoff {
         self.0 += 1;
         sleep(error.retry_after().unwrap_or(doubled).mul_f64(0.75 + fastrand::f64() / 2.0)).await;
     }
+
+    /// The same for who has less time than the store asks for.
+    pub(crate) async fn wait_at_most(&mut self, error: &Error, most: Duration) {
+        drop(tokio::time::timeout(most, self.wait(error)).await);
+    }
 }

@@ -1,25 +1,37 @@
 //! The room `agents`: a method for each operation of the core's handle, in its order.
 
 use crate::{
-    answer::answer,
+    answer::{Answer, answer},
     args::{json, maybe_millis, present, whole},
     bridge::{Calls, Now},
-    wire::text,
+    wire::{Led, text},
 };
+use kurultai_bridge::lock;
 use kurultai_core::{
-    self as core, Json, Result,
-    agents::{self, AgentUpdate, NewAgent, Thresholds, Watch},
+    self as core, Error, Json, Result,
+    agents::{self, AgentUpdate, HandBack, Lead, Leadership, NewAgent, Thresholds, Watch},
 };
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 #[napi]
 #[derive(Debug)]
 pub struct Agents {
     calls: Arc<Calls>,
     agents: core::Agents,
+    leading: Arc<Mutex<Leading>>,
+}
+
+/// The roles that are held here, by number.
+#[derive(Debug, Default)]
+struct Leading {
+    last: u32,
+    all: HashMap<u32, Arc<Leadership>>,
 }
 
 #[derive(Deserialize)]
@@ -111,6 +123,44 @@ impl UpdateArgs {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct LeadArgs {
+    role: String,
+    agent: String,
+    ttl_ms: Option<f64>,
+    wait_ms: Option<f64>,
+    reason: Option<String>,
+}
+
+impl LeadArgs {
+    fn lead(&self) -> Result<Lead> {
+        let usual = Lead::default();
+        Ok(Lead {
+            ttl: maybe_millis("ttlMs", self.ttl_ms)?.unwrap_or(usual.ttl),
+            wait: maybe_millis("waitMs", self.wait_ms)?.unwrap_or(usual.wait),
+            reason: self.reason.clone(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandBackArgs {
+    role: String,
+    agent: String,
+    to: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LetGoArgs {
+    number: u32,
+    to: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DeregisterArgs {
     id: String,
@@ -119,7 +169,11 @@ struct DeregisterArgs {
 
 impl Agents {
     pub(crate) fn new(calls: Arc<Calls>, agents: core::Agents) -> Self {
-        Agents { calls, agents }
+        Agents { calls, agents, leading: Arc::default() }
+    }
+
+    fn held(&self, number: u32) -> Option<Arc<Leadership>> {
+        lock(&self.leading).all.get(&number).cloned()
     }
 }
 
@@ -162,6 +216,70 @@ impl Agents {
     pub fn watch(&self, call: u32, args: String) -> Now {
         self.calls.run(call, &self.agents, &args, |agents, args: WatchArgs| async move {
             answer(&agents.watch(args.watch()?).await?)
+        })
+    }
+
+    /// The answer is the lease and the number by which the others know it. One that nobody receives is handed back.
+    #[napi(catch_unwind)]
+    pub fn lead(&self, call: u32, args: String) -> Now {
+        let leading = self.leading.clone();
+        self.calls.run(call, &self.agents, &args, |agents, args: LeadArgs| async move {
+            let held = agents.lead(&args.role, &args.agent, args.lead()?).await?;
+            let number = {
+                let mut leading = lock(&leading);
+                leading.last += 1;
+                leading.last
+            };
+            let text = text(&Led { number, lease: held.lease() });
+            Ok(Answer::owning(text, move || drop(lock(&leading).all.insert(number, Arc::new(held)))))
+        })
+    }
+
+    /// As of the last renewal; `null` once it was let go.
+    #[napi(catch_unwind)]
+    pub fn lease(&self, number: u32) -> Option<String> {
+        self.held(number).map(|held| text(&held.lease()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn is_valid(&self, number: u32) -> bool {
+        self.held(number).is_some_and(|held| held.is_valid())
+    }
+
+    #[napi(catch_unwind)]
+    pub fn lost(&self, call: u32, args: String) -> Now {
+        let leading = self.leading.clone();
+        self.calls.run(call, &self.agents, &args, |_, number: u32| async move {
+            let held = lock(&leading).all.get(&number).cloned();
+            if let Some(held) = held {
+                held.lost().await;
+            }
+            answer(&())
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn let_go(&self, call: u32, args: String) -> Now {
+        let leading = self.leading.clone();
+        self.calls.run(call, &self.agents, &args, |_, args: LetGoArgs| async move {
+            let held = lock(&leading).all.get(&args.number).cloned();
+            let held = held.ok_or_else(|| Error::internal("there is no such role lease"))?;
+            answer(&held.hand_back(HandBack { to: args.to, reason: args.reason }).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn leader(&self, call: u32, args: String) -> Now {
+        self.calls.run(call, &self.agents, &args, |agents, role: String| async move {
+            answer(&agents.leader(&role).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn hand_back(&self, call: u32, args: String) -> Now {
+        self.calls.run(call, &self.agents, &args, |agents, args: HandBackArgs| async move {
+            let how = HandBack { to: args.to, reason: args.reason };
+            answer(&agents.hand_back(&args.role, &args.agent, how).await?)
         })
     }
 

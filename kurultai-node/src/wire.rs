@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Check, Error, Json, NamespaceInfo, Result,
-    agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent},
+    agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent, RoleLease},
     events::{Event, EventPage},
     messages::{
         AgentKey, AgentMessage, Algorithm, ImportedKeys, KeyState, MessagePage, MessageStatus, Recipient,
@@ -149,6 +149,16 @@ wire!(Adoption {
     dry_run => "dryRun", tasks => "tasks", agents => "agents", by_status => "byStatus", findings => "findings",
 });
 wire!(Finding { kind => "kind", what => "what", count => "count", examples => "examples" });
+wire!(RoleLease {
+    role => "role", holder => "holder", instance => "instance", term => "term", expires_at => "expiresAt",
+});
+
+/// A role that is held here.
+pub(crate) struct Led {
+    pub(crate) number: u32,
+    pub(crate) lease: RoleLease,
+}
+wire!(Led { number => "number", lease => "lease" });
 wire!(AgentInfo {
     id => "id", display_name => "displayName", role => "role", aliases => "aliases",
     capabilities => "capabilities", status => "status", max_concurrent => "maxConcurrent",
@@ -157,7 +167,7 @@ wire!(AgentInfo {
 });
 wire!(AgentHealth {
     agent => "agent", state => "state", reason => "reason", infra_age => "infraAgeMs",
-    functional_age => "functionalAgeMs", holds => "holds", oldest_claim_age => "oldestClaimAgeMs",
+    functional_age => "functionalAgeMs", holds => "holds", oldest_claim_age => "oldestClaimAgeMs", leads => "leads",
     dead_at => "deadAt", watched_for => "watchedForMs",
 });
 wire!(NewAgent {

@@ -116,7 +116,7 @@ function said(message) {
 async function perform(k, operation, given) {
   const [name, room] = operation.split('.').reverse()
   const args = translate(given)
-  if (/^messages\.(send|ask)/.test(operation)) for (const one of args.messages ?? [args]) said(one)
+  if (/^(messages\.(send|ask)|agents\.lead$)/.test(operation)) for (const one of args.messages ?? [args]) said(one)
   const { task, ...rest } = args
   const method = camel(name)
   const handle = room ? k[room] : k
@@ -179,6 +179,15 @@ async function perform(k, operation, given) {
       return call(agents, options)
     }
     case 'agents.health': return call(args)
+    case 'agents.lead': {
+      const { role, agent, ttlMs, ...options } = args
+      return (await call(role, agent, { ...options, ttlMs })).lease
+    }
+    case 'agents.leader': return call(args.role)
+    case 'agents.hand_back': {
+      const { role, agent, ...options } = args
+      return call(role, agent, options)
+    }
     case 'agents.update': case 'agents.deregister': {
       const { agent, ...options } = args
       return call(agent, options)

@@ -2,10 +2,13 @@
 
 import { call } from './bridge'
 import * as check from './check'
+import { KurultaiError } from './errors'
 import { encode, encodeArgs } from './json'
 import { native, type NativeAgents, type Outcome } from './native'
 import * as results from './results'
-import type { AgentHealth, AgentInfo, AgentUpdate, HealthOptions, NewAgent, Waits, WatchOptions } from './types'
+import type {
+  AgentHealth, AgentInfo, AgentUpdate, HandBackOptions, HealthOptions, LeadOptions, NewAgent, RoleLease, Waits, WatchOptions,
+} from './types'
 
 const AGENT: check.Fields = {
   id: check.text, displayName: check.text, role: check.text, aliases: check.texts, capabilities: check.texts,
@@ -16,6 +19,8 @@ const BEAT: check.Fields = { create: check.flag, signal: check.anything }
 /** @internal */
 export const THRESHOLDS: check.Fields = { deadAfterMs: check.ms, stuckAfterMs: check.ms, signal: check.anything }
 const WATCH: check.Fields = { ...THRESHOLDS, everyMs: check.ms }
+const LEAD: check.Fields = { ttlMs: check.ms, waitMs: check.ms, reason: check.text, signal: check.anything }
+const HAND_BACK: check.Fields = { to: check.text, reason: check.text, signal: check.anything }
 const UPDATE: check.Fields = { add: check.texts, remove: check.texts, metadata: check.anything }
 const DEREGISTER: check.Fields = { force: check.flag, signal: check.anything }
 
@@ -42,6 +47,68 @@ export function council(): NewAgent[] {
   return results.value(native.council())
 }
 
+/**
+ * A role that this process holds for an agent; `agents.lead` gives it. It is renewed, and the agent's heartbeats are written,
+ * until it is handed back (by `await using` at the end of the block) or lost, or the store is closed, which hands it back.
+ * It does not keep Node alive by itself.
+ *
+ * Whether it is lost is judged by this process's own stopwatch, from the beginning of the last renewal that succeeded and
+ * with a margin of 2 s, so that it ends here before it ends for others. That is a hint: what must not happen under an old
+ * term takes it as `under`, and the store checks it in the same transaction.
+ */
+export class Leadership {
+  readonly role: string
+  /** The agent that holds it. */
+  readonly holder: string
+  /** Only grows: pass it to other systems as the fencing token. */
+  readonly term: number
+  readonly #native: NativeAgents
+  readonly #number: number
+
+  /** @internal */
+  constructor(native: NativeAgents, number: number, { role, holder, term }: RoleLease) {
+    this.#native = native
+    this.#number = number
+    this.role = role
+    this.holder = holder
+    this.term = term
+  }
+
+  /** As of the last renewal. */
+  get lease(): RoleLease {
+    return results.roleLease(this.#native.lease(this.#number)!)
+  }
+
+  /** Whether the role is surely still held, by this process's own stopwatch. */
+  get isValid(): boolean {
+    return this.#native.isValid(this.#number)
+  }
+
+  /** Resolves when the role is held no longer, for whatever reason. */
+  async lost(options: Waits = {}): Promise<void> {
+    results.nothing(await call((id) => this.#native.lost(id, String(this.#number)), options.signal))
+  }
+
+  /**
+   * Lets go of the role, so that another may take it at once; with `to`, that agent alone in the next 30 seconds. Errors:
+   * `role.stale_term` where it was lost before; `store.unavailable`: then it ends with its lease.
+   */
+  async handBack(options: HandBackOptions = {}): Promise<RoleLease> {
+    const args = encodeArgs(options, { number: this.#number }, HAND_BACK)
+    return results.roleLease(await call((id) => this.#native.letGo(id, args), options.signal))
+  }
+
+  /** What was lost before, and what cannot be handed back now, ends with its lease. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.handBack()
+    } catch (error) {
+      const over = error instanceof KurultaiError && (error.retryable || ['role.stale_term', 'store.closed'].includes(error.code))
+      if (!over) throw error
+    }
+  }
+}
+
 /** The registry of one team, and how its agents fare. */
 export class Agents {
   readonly #native: NativeAgents
@@ -51,7 +118,7 @@ export class Agents {
     this.#native = native
   }
 
-  #call(operation: keyof NativeAgents, args: string, options: Waits): Outcome | Promise<Outcome> {
+  #call(operation: Exclude<keyof NativeAgents, 'lease' | 'isValid'>, args: string, options: Waits): Outcome | Promise<Outcome> {
     return call((id) => this.#native[operation](id, args), options.signal)
   }
 
@@ -111,6 +178,38 @@ export class Agents {
    */
   async watch(options: WatchOptions = {}): Promise<void> {
     results.nothing(await this.#call('watch', encodeArgs(options, {}, WATCH), options))
+  }
+
+  /**
+   * Holds a role for an agent, which one agent of the team at a time does. It is renewed, with the agent's heartbeats, until
+   * it is handed back or lost: `await using lead = await k.agents.lead('router', 'kublai')`. Each change of its holder is an
+   * event `role.changed`. An agent's `role` in the registry is something else: a word about it.
+   *
+   * Errors: `input.invalid`; `agent.not_found`; `role.held`, which names the holder and until when. What an aborted call has
+   * taken is handed back, or ends with its lease.
+   */
+  async lead(role: string, agent: string, options: LeadOptions = {}): Promise<Leadership> {
+    const args = encodeArgs(options, { role: textOf('role', role), agent: textOf('agent', agent) }, LEAD)
+    const { number, lease } = results.led(await this.#call('lead', args, options))
+    return new Leadership(this.#native, number, lease)
+  }
+
+  /** Who holds a role, and until when; `null` where nobody does. Errors: `input.invalid`. */
+  async leader(role: string, options: Waits = {}): Promise<RoleLease | null> {
+    return results.maybeRoleLease(await this.#call('leader', encodeText('role', role), options))
+  }
+
+  /**
+   * Takes a role from the agent that holds it, in whatever process: that one learns it at its next renewal, and what it writes
+   * under its term is refused from now on. With `to`, nobody but that agent may take the role in the next 30 seconds. The
+   * answer is the lease as it ended; where nobody holds the role nothing happens.
+   *
+   * Errors: `input.invalid`; `role.held`, naming the holder, where another agent holds it; `role.not_found` where nobody
+   * ever has. An aborted call may still hand it back.
+   */
+  async handBack(role: string, agent: string, options: HandBackOptions = {}): Promise<RoleLease> {
+    const args = encodeArgs(options, { role: textOf('role', role), agent: textOf('agent', agent) }, HAND_BACK)
+    return results.roleLease(await this.#call('handBack', args, options))
   }
 
   /**

@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // What the package gives.
 
-export { Agents, council } from './agents'
+export { Agents, council, Leadership } from './agents'
 export { Agent } from './agent'
 export type { AgentOptions, Handler, MessageHandler, MessageHandlerOptions, Run, RunOptions, TaskHandlerOptions } from './agent'
 export { Context, Stopped } from './context'

@@ -24,8 +24,11 @@ export interface NativeTasks extends Record<
   Operation> {}
 
 export interface NativeAgents extends Record<
-  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watch' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
-  | 'deregister', Operation> {}
+  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watch' | 'lead' | 'lost' | 'letGo' | 'leader' | 'handBack' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
+  | 'deregister', Operation> {
+  lease(number: number): string | null
+  isValid(number: number): boolean
+}
 
 export interface NativeMessages extends Record<
   'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {}

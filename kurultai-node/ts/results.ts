@@ -7,7 +7,7 @@ import type { Outcome } from './native'
 import type { Failed, MessageFailed, Stalled } from './heard'
 import type {
   Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
-  ImportedKeys, MessagePage, Page, Prerequisite, Settled, Stats, Task, VerifiedMessage,
+  ImportedKeys, MessagePage, Page, Prerequisite, RoleLease, Settled, Stats, Task, VerifiedMessage,
 } from './types'
 
 type Raw = any
@@ -220,9 +220,33 @@ export function agents(outcome: Outcome): readonly AgentInfo[] {
   return Object.freeze(list)
 }
 
+function toRoleLease(raw: Raw): RoleLease {
+  raw.expiresAt = date(raw.expiresAt)
+  return Object.freeze(raw)
+}
+
+export function roleLease(outcome: Outcome): RoleLease {
+  return toRoleLease(value(outcome))
+}
+
+export function maybeRoleLease(outcome: Outcome): RoleLease | null {
+  const raw = value(outcome)
+  return raw === null ? null : toRoleLease(raw)
+}
+
+/** A role that is held here, and its number. */
+export function led(outcome: Outcome): { number: number; lease: RoleLease } {
+  const raw = value(outcome)
+  toRoleLease(raw.lease)
+  return raw
+}
+
 export function health(outcome: Outcome): readonly AgentHealth[] {
   const list: Raw[] = value(outcome)
-  for (const raw of list) raw.deadAt = date(raw.deadAt)
+  for (const raw of list) {
+    raw.deadAt = date(raw.deadAt)
+    Object.freeze(raw.leads)
+  }
   return frozen(list)
 }
 

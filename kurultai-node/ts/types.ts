@@ -448,6 +448,35 @@ export interface HealthOptions extends Waits {
   stuckAfterMs?: number
 }
 
+export interface LeadOptions extends Waits {
+  /** How long the lease lasts without renewal, 100 to 86,400,000; it is renewed three times as often. Default 30,000. */
+  ttlMs?: number
+  /** How long to wait while somebody else holds the role. Default not at all. */
+  waitMs?: number
+  /** Why the role is taken, for the event. */
+  reason?: string
+}
+
+export interface HandBackOptions extends Waits {
+  /** Who alone may take the role in the next 30 seconds. */
+  to?: string
+  /** Why, for the event. */
+  reason?: string
+}
+
+/** Who holds a role, and until when. A role is an office that one agent holds at a time; an agent's own `role` is a word about it. */
+export interface RoleLease {
+  readonly role: string
+  /** The agent that holds it. */
+  readonly holder: string
+  /** Of the opened store that holds it: another process of the same agent does not. */
+  readonly instance: string
+  /** Only grows: a new one each time that the role is taken. Pass it to other systems as the fencing token. */
+  readonly term: number
+  /** Unless it is renewed, by the store's clock. */
+  readonly expiresAt: Date
+}
+
 export interface WatchOptions extends HealthOptions {
   /** The time from one check to the next, at most half of `deadAfterMs`. Default 10,000. */
   everyMs?: number
@@ -481,6 +510,8 @@ export interface AgentHealth {
   readonly holds: number
   /** The age of the oldest claim among them. */
   readonly oldestClaimAgeMs: number | null
+  /** The roles that it holds. */
+  readonly leads: readonly string[]
   /** When a watcher declared it dead, unless it has been declared recovered since. */
   readonly deadAt: Date | null
   /**

@@ -4,16 +4,17 @@ use crate::{
     args::{Count, Names, Span, count, span},
     json,
     new_task::of_fields,
-    op::Op,
+    op::{Answer, Op},
     options::{each_given, field, options},
     runtime::ForkSafe,
     view::view,
 };
 use kurultai_core::{
     Agents as CoreAgents, Json, agents,
-    agents::{AgentUpdate, NewAgent as CoreNewAgent, Thresholds, Watch},
+    agents::{AgentUpdate, HandBack, Lead, NewAgent as CoreNewAgent, Thresholds, Watch},
 };
 use pyo3::{prelude::*, types::PyDict};
+use std::sync::Arc;
 
 view! {
     /// An agent as the registry knows it. `current_load` is how many live leases it holds now.
@@ -32,7 +33,72 @@ view! {
 view! {
     /// How one agent fares, as far as this process can tell. Ages are seconds.
     AgentHealth of agents::AgentHealth {
-        agent, state, reason, infra_age, functional_age, holds, oldest_claim_age, dead_at, watched_for,
+        agent, state, reason, infra_age, functional_age, holds, oldest_claim_age, leads, dead_at, watched_for,
+    }
+}
+
+view! {
+    /// Who holds a role, under which term, and until when. The term only grows.
+    RoleLease of agents::RoleLease { role, holder, instance, term, expires_at }
+}
+
+/// A role that is held here until it is handed back, dropped or lost.
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Leadership(ForkSafe<Arc<agents::Leadership>>);
+
+impl Answer for agents::Leadership {
+    fn give(self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        Ok(Py::new(py, Leadership(ForkSafe::new(Arc::new(self))))?.into_any())
+    }
+}
+
+#[pymethods]
+impl Leadership {
+    #[getter]
+    fn lease(&self) -> RoleLease {
+        self.0.lease().into()
+    }
+
+    fn is_valid(&self) -> bool {
+        self.0.is_valid()
+    }
+
+    fn lost(&self) -> Op {
+        let held = self.0.clone();
+        Op::new(async move {
+            held.lost().await;
+            Ok(())
+        })
+    }
+
+    fn hand_back(&self, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let (held, how) = (self.0.clone(), HandBackOptions::of(options)?.how());
+        Ok(Op::new(async move { held.hand_back(how).await }))
+    }
+}
+
+options! {
+    LeadOptions { ttl: Span, wait: Span, reason: String }
+}
+
+impl LeadOptions {
+    fn lead(self, py: Python<'_>) -> PyResult<Lead> {
+        let usual = Lead::default();
+        Ok(Lead {
+            ttl: span(py, "ttl", self.ttl)?.unwrap_or(usual.ttl),
+            wait: span(py, "wait", self.wait)?.unwrap_or(usual.wait),
+            reason: self.reason,
+        })
+    }
+}
+
+options! {
+    HandBackOptions { to: String, reason: String }
+}
+
+impl HandBackOptions {
+    fn how(self) -> HandBack {
+        HandBack { to: self.to, reason: self.reason }
     }
 }
 
@@ -165,6 +231,21 @@ impl Agents {
         Ok(Op::new(async move { agents.watch(watch).await }))
     }
 
+    fn lead(&self, py: Python<'_>, role: String, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let (agents, lead) = (self.0.clone(), LeadOptions::of(options)?.lead(py)?);
+        Ok(Op::new(async move { agents.lead(&role, &agent, lead).await }))
+    }
+
+    fn leader(&self, role: String) -> Op {
+        let agents = self.0.clone();
+        Op::new(async move { agents.leader(&role).await })
+    }
+
+    fn hand_back(&self, role: String, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let (agents, how) = (self.0.clone(), HandBackOptions::of(options)?.how());
+        Ok(Op::new(async move { agents.hand_back(&role, &agent, how).await }))
+    }
+
     fn get(&self, name: String) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.get(&name).await })
@@ -210,6 +291,8 @@ fn council() -> Vec<NewAgent> {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AgentInfo>()?;
     module.add_class::<AgentHealth>()?;
+    module.add_class::<RoleLease>()?;
+    module.add_class::<Leadership>()?;
     module.add_class::<NewAgent>()?;
     module.add_class::<Agents>()?;
     module.add_function(pyo3::wrap_pyfunction!(council, module)?)

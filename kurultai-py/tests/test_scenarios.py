@@ -22,6 +22,8 @@ class Replay:
     def __init__(self, case: Any, k: kurultai.Kurultai, clock: kurultai.ManualClock, identities: dict[str, Any]) -> None:
         self.case, self.k, self.clock = case, k, clock
         self.kept: dict[str, Any] = dict(identities)
+        #: Roles, which are handed back where nobody holds them any more.
+        self.held: list[kurultai.Leadership] = []
 
     async def step(self, step: dict[str, Any]) -> None:
         unknown = set(step) - {"do", "with", "as", "expect", "error", "advance"}
@@ -52,6 +54,10 @@ class Replay:
             return [{"error": one.code} if isinstance(one, KurultaiError) else one for one in answers]
         if operation == "keys.rewrap":
             return await self.k.keys.rewrap(kurultai.WrappingKey.generate())
+        if name == "lead":
+            lead = await self.k.agents.lead(**arguments)
+            self.held.append(lead)
+            return lead.lease
         if name == "enqueue_many":
             arguments = {"tasks": [given(task) for task in arguments["tasks"]]}
         handle = getattr(self.k, room[0]) if room else self.k

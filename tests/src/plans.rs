@@ -27,13 +27,14 @@ mod neo4j {
         let team = Team::neo4j().await;
         team.k.tasks().enqueue_many(vec![task("one of many"); 200]).await.unwrap();
         // Their types have a part in the plan.
-        let numbers = ["n", "catalog", "count", "limit", "pass", "most", "looks", "unread"]
+        let numbers = ["n", "catalog", "count", "limit", "pass", "most", "looks", "unread", "term", "ttl"]
             .map(|name| (name, ONE.to_vec()));
         let lists =
             ["groups", "routes", "rows", "claims", "kinds", "beats", "ids", "dedupe_keys", "keys", "inboxes"]
                 .map(|name| (name, NO_ROWS.to_vec()));
-        let others = [("ns", text(&team.namespace)), ("now", NULL.to_vec()), ("made", text(""))];
-        let parameters: Vec<_> = others.into_iter().chain(numbers).chain(lists).collect();
+        let words = ["made", "role", "agent"].map(|name| (name, text("")));
+        let others = [("ns", text(&team.namespace)), ("now", NULL.to_vec())].into_iter().chain(words);
+        let parameters: Vec<_> = others.chain(numbers).chain(lists).collect();
         let mut bolt = Bolt::connect(&neo4j_url().parse().unwrap()).unwrap();
         for (name, statement) in kurultai_core::neo4j_statements() {
             let explained = statement.replacen('\n', " EXPLAIN\n", 1);

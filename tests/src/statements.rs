@@ -69,7 +69,7 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("update", 8),
             ("nothing to change", 2),
             ("beat", 1),
-            ("health", 2),
+            ("health", 3),
             ("update of an agent", 2),
         ]
     } else {

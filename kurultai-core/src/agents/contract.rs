@@ -1,6 +1,7 @@
 //! The store's contract for agents.
 
 use super::{
+    roles::{RoleChange, RoleLease, Roles},
     signs::{Declared, Signs, Term, Verdict},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
 };
@@ -26,9 +27,18 @@ pub trait HeartbeatWriter: Sealed + fmt::Debug + Send + Sync {
     /// The signs of life of all agents and what they hold, in the order of their ids, by one read.
     async fn signs(&self) -> Result<Signs>;
 
+    /// Takes, renews or hands back a role, where its term is still the one that the caller knows. A renewal neither waits for
+    /// other writers of the namespace nor makes an event; a change of its holder is the event `role.changed`, in the same
+    /// transaction. The answer to a hand-back is the lease as it ended.
+    async fn role(&self, change: RoleChange) -> Result<RoleLease>;
+
+    /// The roles that anybody has ever held, in the order of their names.
+    async fn roles(&self) -> Result<Roles>;
+
     /// Declares each agent dead or recovered where the store's own look confirms it, in one transaction: nobody has seen
     /// a newer sign of it and by the store's clock it is silent for long enough, or it has spoken since. With a death
-    /// the agent's leases end, and its tasks are due. Returns those that were confirmed.
+    /// the agent's leases end, also of its roles, and its tasks are due. Returns those that were confirmed.
+    /// Nothing is done under a term that is over: `role.stale_term`.
     async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared>;
 
     /// Changes capabilities and metadata. Returns whether there is such an agent.
@@ -37,7 +47,8 @@ pub trait HeartbeatWriter: Sealed + fmt::Debug + Send + Sync {
     /// Returns whether there is such an agent.
     async fn set_status(&self, agent: &str, status: AgentStatus) -> Result<bool>;
 
-    /// Removes an agent that holds no live lease, or any with `force`: then its leases end, and its tasks are due.
+    /// Removes an agent that holds no live lease, neither of a task nor of a role, or any with `force`: then its leases end,
+    /// and its tasks are due.
     async fn deregister(&self, agent: &str, force: bool) -> Result<Deregistered>;
 }
 
@@ -59,4 +70,6 @@ pub struct Deregistered {
     pub found: bool,
     /// The tasks that it holds, at most ten of them; where there are any it is still there, unless it was forced.
     pub holds: Vec<String>,
+    /// The roles that it holds; where there are any it is still there, unless it was forced.
+    pub leads: Vec<String>,
 }

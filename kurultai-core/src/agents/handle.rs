@@ -5,14 +5,16 @@ use super::{
     belongings::Belongings,
     contract::{Beat, Deregistered, HeartbeatWriter},
     health::{AgentHealth, Thresholds},
+    leadership::{HandBack, Lead, Leadership, acquire},
     names::{find, not_found},
     observer::Observer,
+    roles::{self, RoleLease, Trigger},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
     watch::{Watch, Watcher},
 };
 use crate::{
     check,
-    clock::machine_now,
+    clock::{machine_now, monotonic},
     error::{Error, Result},
     ids,
     session::Session,
@@ -21,9 +23,15 @@ use crate::{
 use chrono::TimeDelta;
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio::time::sleep;
 use tracing::instrument;
+
+/// How often an agent beats that holds a role here.
+const BEAT: Duration = Duration::from_secs(30);
+/// How often who waits for a role looks whether it is free, at most.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The registry of one team, and how its agents fare. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -132,6 +140,89 @@ impl Agents {
         Watcher::new(self.registry.clone(), self.session.clone(), self.follow_up.clone(), watch)
     }
 
+    /// Holds a role for an agent, which one agent of the team at a time does: renewed, with the agent's heartbeats, until it
+    /// is handed back, dropped or lost, or the store is closed. Who holds it is told by [`leader`](Self::leader), and each
+    /// change of its holder by the event `role.changed`. This opened store gets the role that it holds already once more.
+    /// A role is not an agent's `role`, which is a word about it.
+    ///
+    /// Errors: `input.invalid`; `agent.not_found`; `role.held`, which names the holder and until when, where it is not free
+    /// within `wait`. Cancel safe: what a dropped call has taken ends with its lease.
+    #[instrument(level = "debug", skip(self, lead))]
+    pub async fn lead(&self, role: &str, agent: &str, lead: Lead) -> Result<Leadership> {
+        self.take(role, agent, &lead, Some(Trigger::Manual)).await
+    }
+
+    pub(super) async fn take(
+        &self,
+        role: &str,
+        agent: &str,
+        lead: &Lead,
+        failover: Option<Trigger>,
+    ) -> Result<Leadership> {
+        let change = acquire(role, agent, lead, &self.session.instance, failover);
+        change.check()?;
+        let deadline = monotonic() + lead.wait.min(Duration::from_secs(86_400));
+        loop {
+            let call = self.session.agents.begin()?;
+            let asked_at = self.session.config.clock.stopwatch();
+            match self.registry.role(change.clone()).await {
+                Ok(lease) => {
+                    let (at_work, kept) = (self.at_work(agent, BEAT), self.session.agents.go_on());
+                    drop(call);
+                    self.session.news.announce_events();
+                    let lease = (lease, lead.ttl, asked_at);
+                    return Ok(Leadership::begin(&self.registry, &self.session, lease, (at_work, kept)));
+                }
+                Err(error) if error.code() == "role.held" && monotonic() < deadline => {
+                    drop(call);
+                    self.vacant(role, agent, deadline).await?;
+                }
+                Err(error) if error.code() == "agent.not_found" => {
+                    return Err(not_found(agent, &self.list().await?));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Until the agent may be given the role, or the time is over.
+    async fn vacant(&self, role: &str, agent: &str, deadline: Instant) -> Result<()> {
+        while monotonic() < deadline {
+            let left = deadline.saturating_duration_since(monotonic());
+            sleep(AGAIN.mul_f64(0.5 + fastrand::f64() / 2.0).min(left)).await;
+            let _call = self.session.agents.begin()?;
+            let roles = self.registry.roles().await?;
+            if roles.roles.iter().all(|known| known.role != role || known.is_free_for(agent, roles.now)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who holds a role, and until when; `None` where nobody does. Errors: `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn leader(&self, role: &str) -> Result<Option<RoleLease>> {
+        roles::name(role)?;
+        let roles = self.registry.roles().await?;
+        Ok(roles.roles.iter().find(|known| known.role == role).and_then(|known| known.lease(roles.now)))
+    }
+
+    /// Takes a role from the agent that holds it, in whatever process: that one learns it at its next renewal, and what it
+    /// writes under its term is refused from now on. With [`HandBack::to`] nobody but that agent may take the role in the
+    /// next 30 seconds. The answer is the lease as it ended; where nobody holds the role nothing happens.
+    ///
+    /// Errors: `input.invalid`; `role.held`, naming the holder, where another agent holds it; `role.not_found` where nobody
+    /// ever has. Cancel safe: a dropped call may still hand it back.
+    #[instrument(level = "debug", skip(self, how))]
+    pub async fn hand_back(&self, role: &str, agent: &str, how: HandBack) -> Result<RoleLease> {
+        let change = how.change(role, agent, None);
+        change.check()?;
+        let _call = self.session.calls.begin()?;
+        let lease = self.registry.role(change).await?;
+        self.session.news.announce_events();
+        Ok(lease)
+    }
+
     /// By id, name or alias. What is written exactly so comes first; otherwise they are compared without case and
     /// without the accents of Latin, Greek and Cyrillic letters (`Temüjin` = `temujin`).
     /// Errors: `agent.not_found`, with the nearest name.
@@ -172,8 +263,8 @@ impl Agents {
         Ok(())
     }
 
-    /// Removes an agent. With `force` also one that holds tasks, which are in the queue again, or has keys, which are
-    /// revoked, or unread messages, which wait until they expire.
+    /// Removes an agent. With `force` also one that holds tasks, which are in the queue again, or roles, which are free, or has
+    /// keys, which are revoked, or unread messages, which wait until they expire.
     /// Errors: `agent.not_found`; `agent.in_use`, naming what it has. Cancel safe: a dropped call may still remove it, and
     /// a repetition with `force` revokes its keys all the same.
     #[instrument(level = "debug", skip(self))]
@@ -186,13 +277,14 @@ impl Agents {
             self.known(agent, found).await?;
             return Err(in_use(agent, &has));
         }
-        let Deregistered { found, holds } = self.registry.deregister(agent, force).await?;
+        let Deregistered { found, holds, leads } = self.registry.deregister(agent, force).await?;
         if force {
             self.belongings.gone(agent).await?;
         }
         self.known(agent, found).await?;
-        if !holds.is_empty() && !force {
-            return Err(in_use(agent, &holds));
+        if !force && (!holds.is_empty() || !leads.is_empty()) {
+            let roles = leads.iter().map(|role| format!("role {role:?}"));
+            return Err(in_use(agent, &holds.into_iter().chain(roles).collect::<Vec<_>>()));
         }
         self.follow_up.after(!holds.is_empty()).await;
         Ok(())

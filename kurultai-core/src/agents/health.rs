@@ -89,6 +89,8 @@ pub struct AgentHealth {
     /// The age of the oldest claim among them.
     #[serde(with = "seconds")]
     pub oldest_claim_age: Option<Duration>,
+    /// The roles that it holds.
+    pub leads: Vec<String>,
     /// When a watcher declared it dead, unless it has been declared recovered since.
     pub dead_at: Option<DateTime<Utc>>,
     /// For how long this process has watched it without a gap; zero in the first call. Where that is less than the
@@ -126,6 +128,7 @@ pub(super) fn health(
         functional_age,
         holds: sign.holds,
         oldest_claim_age,
+        leads: sign.leads.clone(),
         dead_at: sign.dead_at.map(time),
         watched_for,
     }

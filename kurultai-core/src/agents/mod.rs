@@ -2,7 +2,8 @@
 //!
 //! Read in this order: `types` (the registry's), `signs` (what the store has seen of an agent), [`contract`] (what a store
 //! does), `handle` (what users call), `names` (who is meant by a name), `health` (what signs mean), `observer` (who may
-//! be called dead), `watch` (the loop that calls them so), `beats` (the heartbeats of a process), `council` (a preset).
+//! be called dead), `watch` (the loop that calls them so), `beats` (the heartbeats of a process), `roles` (who leads, and
+//! what may become of a role), `leadership` (a role that is held here), `council` (a preset).
 
 mod beats;
 mod belongings;
@@ -10,8 +11,10 @@ pub mod contract;
 mod council;
 mod handle;
 mod health;
+mod leadership;
 mod names;
 mod observer;
+pub(crate) mod roles;
 mod signs;
 mod types;
 mod watch;
@@ -22,7 +25,9 @@ pub use council::council;
 pub use handle::Agents;
 pub(crate) use health::is_silent;
 pub use health::{AgentHealth, Health, Thresholds};
+pub use leadership::{HandBack, Lead, Leadership};
 pub(crate) use names::not_found;
+pub use roles::{FailoverEvent, FailoverStatus, Role, RoleChange, RoleLease, RoleWish, Roles, Trigger};
 pub use signs::{Declared, Says, Sign, Signs, Stalled, Term, Verdict};
 pub use types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent};
 pub use watch::{Watch, Watched, Watcher};

@@ -167,7 +167,7 @@ mod tests {
             let now = 1_000_000 * SECOND;
             let agent = |i| Sign { agent: format!("a{i}"), infra: Some(now), sequence: 1, ..Sign::default() };
             World {
-                signs: Signs { now, agents: (0..agents).map(agent).collect() },
+                signs: Signs { now, agents: (0..agents).map(agent).collect(), roles: vec![] },
                 at: 77,
                 observer: Observer::default(),
                 silent: vec![],

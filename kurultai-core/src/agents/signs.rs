@@ -1,6 +1,9 @@
 //! What a store has seen of its agents, and what an observer says of them.
 
-use super::types::AgentStatus;
+use super::{
+    roles::{Role, RoleLease},
+    types::AgentStatus,
+};
 use crate::clock::{Micros, micros};
 use serde_json::json;
 use std::time::Duration;
@@ -12,6 +15,20 @@ pub struct Signs {
     pub now: Micros,
     /// In the order of the ids.
     pub agents: Vec<Sign>,
+    /// In the order of their names.
+    pub roles: Vec<Role>,
+}
+
+impl Signs {
+    /// Each agent's roles are those of which it holds the lease.
+    pub(crate) fn new(now: Micros, mut agents: Vec<Sign>, roles: Vec<Role>) -> Self {
+        for RoleLease { role, holder, .. } in roles.iter().filter_map(|role| role.lease(now)) {
+            if let Some(sign) = agents.iter_mut().find(|sign| sign.agent == holder) {
+                sign.leads.push(role);
+            }
+        }
+        Signs { now, agents, roles }
+    }
 }
 
 /// The signs of life of one agent.
@@ -33,6 +50,8 @@ pub struct Sign {
     pub holds: u32,
     /// When the oldest of its claims that are held was made.
     pub oldest_claim: Option<Micros>,
+    /// The roles that it holds.
+    pub leads: Vec<String>,
     /// The held task whose handler is silent for longest, where its worker has reported one.
     pub stalled: Option<Stalled>,
 }

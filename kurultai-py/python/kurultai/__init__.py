@@ -9,7 +9,7 @@ from . import blocking, errors, legacy
 from ._client import Kurultai, Retention, TaskDefaults, open
 from ._native import __version__, council, matches
 from .agent import Agent, Context, MessageContext, Reject, Retry, Snooze
-from .agents import Agents
+from .agents import Agents, Leadership
 from .errors import KurultaiError
 from .events import Events
 from .keys import Keys
@@ -51,6 +51,7 @@ from .types import (
     Receipt,
     Release,
     RetryPolicy,
+    RoleLease,
     Sent,
     Settled,
     Signer,
@@ -92,6 +93,7 @@ __all__ = [
     "Keys",
     "Kurultai",
     "KurultaiError",
+    "Leadership",
     "Lease",
     "ManualClock",
     "MessageContext",
@@ -112,6 +114,7 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryPolicy",
+    "RoleLease",
     "Sent",
     "Settled",
     "Signer",

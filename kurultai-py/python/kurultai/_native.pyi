@@ -48,8 +48,8 @@ _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
     "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
-    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Job", "Jobs", "Keys", "Kurultai", "Lease",
-    "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy",
+    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
+    "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy", "RoleLease",
     "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
     "token_verify",
@@ -108,6 +108,15 @@ class _VerifyOptions(_HealthOptions, total=False):
 
 class _WatchOptions(_HealthOptions, total=False):
     every: Duration | None
+
+class _LeadOptions(TypedDict, total=False):
+    ttl: Duration | None
+    wait: Duration | None
+    reason: str | None
+
+class _HandBackOptions(TypedDict, total=False):
+    to: str | None
+    reason: str | None
 
 class _Limits(TypedDict, total=False):
     timeout: Duration | None
@@ -308,6 +317,9 @@ class Agents:
     def beat_many(self, names: Iterable[str], create: bool) -> Awaitable[_list[str]]: ...
     def health(self, agent: str | None, options: _HealthOptions) -> Awaitable[_list[AgentHealth]]: ...
     def watch(self, options: _WatchOptions) -> Awaitable[None]: ...
+    def lead(self, role: str, agent: str, options: _LeadOptions) -> Awaitable[Leadership]: ...
+    def leader(self, role: str) -> Awaitable[RoleLease | None]: ...
+    def hand_back(self, role: str, agent: str, options: _HandBackOptions) -> Awaitable[RoleLease]: ...
     def get(self, name: str) -> Awaitable[AgentInfo]: ...
     def list(self) -> Awaitable[_list[AgentInfo]]: ...
     def with_capability(self, capability: str) -> Awaitable[_list[AgentInfo]]: ...
@@ -348,6 +360,14 @@ class Keys:
 @final
 class Follow:
     def next(self) -> Awaitable[list[Event]]: ...
+
+@final
+class Leadership:
+    @property
+    def lease(self) -> RoleLease: ...
+    def is_valid(self) -> bool: ...
+    def lost(self) -> Awaitable[None]: ...
+    def hand_back(self, options: _HandBackOptions) -> Awaitable[RoleLease]: ...
 
 @final
 class Jobs:
@@ -669,11 +689,27 @@ class AgentHealth(_Unhashable):
     holds: Final[int]
     """How many tasks it holds."""
     oldest_claim_age: Final[float | None]
+    leads: Final[list[str]]
+    """The roles that it holds."""
     dead_at: Final[datetime | None]
     """When a watcher declared it dead, unless it has been declared recovered since."""
     watched_for: Final[float]
     """For how many seconds this process has watched it without a gap; 0 in the first call. Where that is less than the
     threshold, no silence makes it ``dead`` unless a watcher has declared it."""
+
+@final
+class RoleLease(_Unhashable):
+    """Who holds a role, and until when. A role is an office that one agent holds at a time; an agent's own ``role`` is a word
+    about it."""
+    role: Final[str]
+    holder: Final[str]
+    """The agent that holds it."""
+    instance: Final[str]
+    """Of the opened store that holds it: another process of the same agent does not."""
+    term: Final[int]
+    """Only grows: a new one each time that the role is taken. Pass it to other systems as the fencing token."""
+    expires_at: Final[datetime]
+    """Unless it is renewed, by the store's clock."""
 
 @final
 class Event(_View):

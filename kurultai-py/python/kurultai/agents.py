@@ -2,11 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, List, Union
+from collections.abc import Generator, Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, List, NoReturn, Union
 
 from . import _native
-from .types import UNCHANGED, AgentHealth, AgentInfo, Duration, NewAgent, NewAgentFields, Unchanged
+from .errors import KurultaiError
+from .types import UNCHANGED, AgentHealth, AgentInfo, Duration, NewAgent, NewAgentFields, RoleLease, Unchanged
+
+
+class Leadership:
+    """A role that this process holds for an agent; ``agents.lead`` gives it. It is renewed, and the agent's heartbeats are
+    written, until it is handed back or lost, or the store is closed, which hands it back.
+
+    Whether it is lost is judged by this process's own stopwatch, from the beginning of the last renewal that succeeded and
+    with a margin of 2 seconds, so that it ends here before it ends for others. That is a hint: what must not happen under an
+    old term takes it as ``under``, and the store checks it in the same transaction.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Leadership) -> None:
+        self._native = native
+
+    @property
+    def lease(self) -> RoleLease:
+        """As of the last renewal."""
+        return self._native.lease
+
+    @property
+    def role(self) -> str:
+        """Which role."""
+        return self.lease.role
+
+    @property
+    def holder(self) -> str:
+        """The agent that holds it."""
+        return self.lease.holder
+
+    @property
+    def term(self) -> int:
+        """Under which number. It only grows: pass it to other systems as the fencing token."""
+        return self.lease.term
+
+    @property
+    def expires_at(self) -> datetime:
+        """Until when as of the last renewal, by the store's clock."""
+        return self.lease.expires_at
+
+    def is_valid(self) -> bool:
+        """Whether the role is surely still held, by this process's own stopwatch."""
+        return self._native.is_valid()
+
+    async def lost(self) -> None:
+        """Returns when the role is held no longer, for whatever reason. Cancel safe."""
+        await self._native.lost()
+
+    async def hand_back(self, *, to: str | None = None, reason: str | None = None) -> RoleLease:
+        """Lets go of the role, so that another may take it at once; with ``to``, that agent alone in the next 30 seconds.
+
+        Errors: ``role.stale_term`` where it was lost before; ``store.unavailable``: then it ends with its lease. Cancel
+        safe: a cancelled call lets go of it all the same.
+        """
+        return await self._native.hand_back({"to": to, "reason": reason})
+
+    def __repr__(self) -> str:
+        return f"<Leadership of {self.role!r} by {self.holder!r}, term {self.term}>"
+
+
+class Leading:
+    """What ``agents.lead`` returns: await it, or use it with ``async with``, at whose end the role is handed back."""
+
+    __slots__ = ("_agent", "_held", "_native", "_options", "_role")
+
+    def __init__(self, native: _native.Agents, role: str, agent: str, options: _native._LeadOptions) -> None:
+        self._native = native
+        self._role = role
+        self._agent = agent
+        self._options = options
+        self._held: Leadership | None = None
+
+    async def _lead(self) -> Leadership:
+        return Leadership(await self._native.lead(self._role, self._agent, self._options))
+
+    def __await__(self) -> Generator[Any, Any, Leadership]:
+        return self._lead().__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no {name!r} yet: `async with k.agents.lead(...) as lead`, or `lead = await k.agents.lead(...)`")
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("`async with k.agents.lead(...)`; without an event loop, the `lead` of kurultai.blocking")
+
+    def __exit__(self, *error: object) -> None: ...
+
+    async def __aenter__(self) -> Leadership:
+        self._held = await self._lead()
+        return self._held
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._held is not None:
+            await _let_go(self._held)
+
+
+async def _let_go(held: Leadership) -> None:
+    """What was lost before, and what cannot be handed back now, ends with its lease."""
+    try:
+        await held.hand_back()
+    except KurultaiError as error:
+        if not (error.retryable or error.code in ("role.stale_term", "store.closed")):
+            raise
 
 
 class Agents:
@@ -121,6 +229,50 @@ class Agents:
         True
         """
         await self._native.watch({"every": every, "dead_after": dead_after, "stuck_after": stuck_after})
+
+    def lead(
+        self, role: str, agent: str, *, ttl: Duration = 30, wait: Duration = 0, reason: str | None = None
+    ) -> Leading:
+        """Holds a role for an agent, which one agent of the team at a time does. It is renewed, with the agent's heartbeats,
+        until the end of ``async with``, or until it is handed back or lost. Each change of its holder is an event
+        ``role.changed``. An agent's ``role`` in the registry is something else: a word about it.
+
+        ``ttl``: seconds that the lease lasts without renewal, 0.1 to 86,400; it is renewed three times as often. ``wait``:
+        seconds to wait while somebody else holds it. ``reason``: why, for the event.
+
+        Errors: ``input.invalid``; ``agent.not_found``; ``role.held``, which names the holder and until when. Cancel safe:
+        what a cancelled call has taken is handed back, or ends with its lease.
+
+        >>> await k.agents.register("kublai")
+        >>> async with k.agents.lead("router", "kublai") as lead:
+        ...     lead.is_valid(), lead.holder, (await k.agents.leader("router")).term == lead.term
+        (True, 'kublai', True)
+        >>> await k.agents.leader("router")
+        """
+        return Leading(self._native, role, agent, {"ttl": ttl, "wait": wait, "reason": reason})
+
+    async def leader(self, role: str) -> RoleLease | None:
+        """Who holds a role, and until when; None where nobody does. Errors: ``input.invalid``. Cancel safe.
+
+        >>> await k.agents.leader("router")
+        """
+        return await self._native.leader(role)
+
+    async def hand_back(self, role: str, agent: str, *, to: str | None = None, reason: str | None = None) -> RoleLease:
+        """Takes a role from the agent that holds it, in whatever process: that one learns it at its next renewal, and what it
+        writes under its term is refused from now on. With ``to``, nobody but that agent may take the role in the next 30
+        seconds. The answer is the lease as it ended; where nobody holds the role nothing happens.
+
+        Errors: ``input.invalid``; ``role.held``, naming the holder, where another agent holds it; ``role.not_found`` where
+        nobody ever has. Cancel safe: a cancelled call may still hand it back.
+
+        >>> await k.agents.register("kublai")
+        >>> lead = await k.agents.lead("router", "kublai")
+        >>> lease = await k.agents.hand_back("router", "kublai", to="ogedei", reason="maintenance")
+        >>> lease.term == lead.term
+        True
+        """
+        return await self._native.hand_back(role, agent, {"to": to, "reason": reason})
 
     async def get(self, name: str) -> AgentInfo:
         """An agent by id, name or alias. What is written exactly so comes first; otherwise they are compared without

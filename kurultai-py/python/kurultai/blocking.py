@@ -20,12 +20,14 @@ from ._context import Context as AsyncContext
 from ._context import Draining as AsyncDraining
 from ._context import MessageContext as AsyncMessageContext
 from .agents import Agents as AsyncAgents
+from .agents import Leadership as AsyncLeadership
+from .agents import _let_go
 from .events import Events as AsyncEvents
 from .keys import Keys as AsyncKeys
 from .messages import Messages as AsyncMessages
 from .tasks import Tasks as AsyncTasks
 
-__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "MessageContext", "Messages", "Tasks", "open"]
+__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Tasks", "open"]
 
 
 def _blocking(cls: type) -> Callable[[type], type]:
@@ -88,9 +90,25 @@ class Tasks(_Proxy):
     __slots__ = ()
 
 
+@_blocking(AsyncLeadership)
+class Leadership(_Proxy):
+    __slots__ = ()
+
+    def __enter__(self) -> Leadership:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _native.run(_let_go(self._inner))
+
+
 @_blocking(AsyncAgents)
 class Agents(_Proxy):
     __slots__ = ()
+
+    @functools.wraps(AsyncAgents.lead)
+    def lead(self, *args: Any, **options: Any) -> Any:
+        leading = self._inner.lead(*args, **options)
+        return leading if self._awaits else Leadership(_native.run(leading._lead()))
 
 
 @_blocking(AsyncEvents)

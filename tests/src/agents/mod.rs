@@ -1,5 +1,6 @@
 mod declare;
 mod registry;
+mod roles;
 mod signs;
 
 use crate::fixture::{Team, graph};

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Kurultai, Result, Verify,
-    agents::{AgentUpdate, NewAgent, Thresholds},
+    agents::{AgentUpdate, HandBack, Lead, NewAgent, Thresholds},
     events::EventFilter,
     messages::{
         Accept, Ed25519Key, Inbox, KeyImport, MessageFilter, MessageSigner, NewMessage, Receipt,
@@ -154,6 +154,25 @@ pub(super) async fn call(
         "agents.health" => {
             let (agent, thresholds) = (args.take::<String>("agent"), thresholds(args));
             answer(agents.health(agent.as_deref(), thresholds).await?)
+        }
+        "agents.lead" => {
+            let lead = Lead {
+                ttl: args.span("ttl").unwrap_or(Lead::default().ttl),
+                reason: args.take("reason"),
+                ..Lead::default()
+            };
+            let (role, agent) = (args.need::<String>("role"), args.need::<String>("agent"));
+            let held = agents.lead(&role, &agent, lead).await?;
+            let lease = held.lease();
+            // It is held for as long as the team is open.
+            std::mem::forget(held);
+            answer(lease)
+        }
+        "agents.leader" => answer(agents.leader(&args.need::<String>("role")).await?),
+        "agents.hand_back" => {
+            let how = HandBack { to: args.take("to"), reason: args.take("reason") };
+            let (role, agent) = (args.need::<String>("role"), args.need::<String>("agent"));
+            answer(agents.hand_back(&role, &agent, how).await?)
         }
         "agents.get" => answer(agents.get(&args.need::<String>("name")).await?),
         "agents.list" => answer(agents.list().await?),

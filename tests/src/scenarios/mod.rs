@@ -155,6 +155,7 @@ scenarios! {
     priorities
     registry
     retries
+    roles
     snoozes
     stops
     suspended

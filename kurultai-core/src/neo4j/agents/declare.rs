@@ -1,7 +1,10 @@
 //! Who is dead from now on, and who lives again. What is confirmed was read without the lock; whoever was heard of since
 //! is another one by then.
 
-use super::signs::{self, seen};
+use super::{
+    roles::under,
+    signs::{self, seen},
+};
 use crate::{
     agents::{Declared, Says, Term, Verdict},
     error::Result,
@@ -15,18 +18,26 @@ use crate::{
 
 /// A verdict is [agent, what was seen of it, the event's topic, what that tells]. Removing a property that is not there
 /// locks the agent, so that no beat comes between the look and the write.
-const DECLARE: Statement = Statement::locking(concat!(
-    lock!(),
-    "CALL (at) { UNWIND $verdicts AS v MATCH (a:Agent {namespace: $ns, id: v[0]})
+macro_rules! declare {
+    ($($first:expr),*) => {
+        Statement::locking(concat!(
+            $($first,)*
+            "CALL (at) { UNWIND $verdicts AS v MATCH (a:Agent {namespace: $ns, id: v[0]})
   REMOVE a._lock
   WITH a, v, at WHERE v[1] = ",
-    seen!(),
-    "\n",
-    include_str!("cypher/declare.cypher"),
-    include_str!("cypher/end_leases.cypher"),
-    include_str!("cypher/declared.cypher")
-))
-.once();
+            seen!(),
+            "\n",
+            include_str!("cypher/declare.cypher"),
+            include_str!("cypher/end_leases.cypher"),
+            include_str!("cypher/end_roles.cypher"),
+            include_str!("cypher/declared.cypher")
+        ))
+        .once()
+    };
+}
+
+/// For whoever watches, and for whoever does so under a term.
+const DECLARE: [Statement; 2] = [declare!(lock!()), declare!(lock!(), under!())];
 
 pub(super) async fn declare(
     store: &Neo4jStore,
@@ -44,10 +55,11 @@ pub(super) async fn declare(
         rows.push(cells![verdict.agent.as_str(), seen[at].clone(), topic, told]);
         confirmed.push(verdict);
     }
-    if rows.is_empty() {
+    if rows.is_empty() && under.is_none() {
         return Ok(Declared::default());
     }
-    let mut row = store.one(store.query(DECLARE).param("verdicts", list(rows))).await?;
+    let query = store.query_under(DECLARE, under).param("verdicts", list(rows));
+    let mut row = store.one_under(query, under).await?;
     let (held, overdue): (Vec<String>, bool) = (row.next()?, row.next()?);
     confirmed.retain(|verdict| held.contains(&verdict.agent));
     let of = |recovered: bool| -> Vec<String> {

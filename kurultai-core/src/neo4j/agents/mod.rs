@@ -2,17 +2,20 @@
 
 mod declare;
 mod registry;
+pub(super) mod roles;
 mod signs;
 
 pub(super) use registry::status;
+#[cfg(feature = "testing")]
+pub(super) use roles::RENEW;
 #[cfg(feature = "testing")]
 pub(super) use signs::{BEAT, SIGNS};
 
 use super::Neo4jStore;
 use crate::{
     agents::{
-        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent, Signs,
-        Term, Verdict,
+        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent,
+        RoleChange, RoleLease, Roles, Signs, Term, Verdict,
     },
     error::Result,
 };
@@ -36,6 +39,14 @@ impl HeartbeatWriter for Neo4jStore {
         Ok(signs::read(self).await?.0)
     }
 
+    async fn role(&self, change: RoleChange) -> Result<RoleLease> {
+        self.call(roles::change(self, &change)).await
+    }
+
+    async fn roles(&self) -> Result<Roles> {
+        roles::all(self).await
+    }
+
     async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared> {
         self.call(declare::declare(self, verdicts, under.as_ref())).await
     }
@@ -49,6 +60,6 @@ impl HeartbeatWriter for Neo4jStore {
     }
 
     async fn deregister(&self, agent: &str, force: bool) -> Result<Deregistered> {
-        registry::deregister(self, agent, force).await
+        self.call(registry::deregister(self, agent, force)).await
     }
 }

@@ -1,5 +1,6 @@
 //! Who is there.
 
+use super::roles;
 use crate::{
     agents::{AgentInfo, AgentStatus, AgentUpdate, Deregistered, NewAgent},
     error::{Error, Result},
@@ -48,12 +49,12 @@ RETURN [gone] AS row"
 ));
 const PORTION: i64 = 5_000;
 
-/// Returns whether there is such an agent, and what it holds.
+/// Returns whether there is such an agent, what it holds, and what it leads.
 const DEREGISTER: Statement = Statement::locking(concat!(
     lock!(),
     include_str!("cypher/deregister.cypher"),
     include_str!("cypher/end_leases.cypher"),
-    "RETURN [a IS NOT NULL, holds] AS row"
+    "RETURN [a IS NOT NULL, holds, leads] AS row"
 ));
 
 /// How many of what an agent holds is named.
@@ -162,8 +163,10 @@ pub(super) async fn set_status(store: &Neo4jStore, agent: &str, status: AgentSta
 pub(super) async fn deregister(store: &Neo4jStore, agent: &str, force: bool) -> Result<Deregistered> {
     let query = store.query(DEREGISTER).param("agent", agent).param("force", force).param("named", NAMED);
     let mut row = store.one(query).await?;
-    let deregistered = Deregistered { found: row.next()?, holds: row.next()? };
-    if deregistered.found && (force || deregistered.holds.is_empty()) {
+    let deregistered = Deregistered { found: row.next()?, holds: row.next()?, leads: row.next()? };
+    let is_free = deregistered.holds.is_empty() && deregistered.leads.is_empty();
+    if deregistered.found && (force || is_free) {
+        roles::give_up(store, agent, &deregistered.leads).await?;
         let forget = || store.query(FORGET).param("agent", agent).param("limit", PORTION);
         while store.one(forget()).await?.next::<i64>()? == PORTION {}
         store.one(store.query(REMOVE).param("agent", agent)).await?;

@@ -1,6 +1,9 @@
 //! The infrastructure heartbeat, and what both tell. The functional one is `tasks/cypher/beat.cypher`.
 
-use super::registry::status;
+use super::{
+    registry::status,
+    roles::{self, all_roles},
+};
 use crate::{
     agents::{Beat, Sign, Signs, Stalled},
     clock::Micros,
@@ -41,7 +44,9 @@ pub(in crate::neo4j) const SIGNS: Statement = Statement::plain(concat!(
     "    ",
     seen!(),
     "]) AS agents }
-RETURN [now, held, agents] AS row"
+",
+    all_roles!(),
+    "RETURN [now, held, agents, roles] AS row"
 ));
 
 /// One statement, and a second one where somebody is to be created.
@@ -90,7 +95,7 @@ pub(super) async fn read(store: &Neo4jStore) -> Result<(Signs, Vec<Vec<String>>)
         agents.push(sign.with_status(status(agent.next()?)));
         seen.push(agent.next()?);
     }
-    Ok((Signs { now, agents }, seen))
+    Ok((Signs::new(now, agents, roles::list_of(row.rows()?)?), seen))
 }
 
 fn holds(mut group: Cells) -> Result<Sign> {

@@ -58,6 +58,7 @@ pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
         ("pulse", watch::PULSE.text),
         ("beat", agents::BEAT.text),
         ("signs", agents::SIGNS.text),
+        ("renew", agents::RENEW.text),
     ];
     of_tasks.into_iter().chain(messages::HOT).collect()
 }

@@ -1,6 +1,6 @@
 //! Who is dead from now on, and who lives again.
 
-use super::{leases::end_leases, signs};
+use super::{leases::end_leases, roles, signs};
 use crate::{
     agents::{Declared, Says, Term, Verdict},
     error::Result,
@@ -9,6 +9,7 @@ use crate::{
 use rusqlite::params;
 
 pub(super) fn declare(tx: &Tx<'_>, verdicts: &[Verdict], under: Option<&Term>) -> Result<Declared> {
+    roles::check(tx, under)?;
     let (signs, mut declared) = (signs::read(tx)?, Declared::default());
     for verdict in verdicts {
         let sign = signs.agents.iter().find(|sign| sign.agent == verdict.agent);
@@ -17,6 +18,7 @@ pub(super) fn declare(tx: &Tx<'_>, verdicts: &[Verdict], under: Option<&Term>) -
         let (topic, dead_at) = match verdict.says {
             Says::Dead(_) => {
                 declared.overdue |= end_leases(tx, &agent)?;
+                roles::end(tx, &agent)?;
                 declared.dead.push(agent.clone());
                 ("agent.dead", Some(tx.now))
             }

@@ -3,6 +3,7 @@
 mod declare;
 mod leases;
 mod registry;
+mod roles;
 mod signs;
 
 pub(super) use registry::{all, of};
@@ -11,8 +12,8 @@ pub(super) use signs::{beat, shift};
 use super::{namespaces::is_there, store::SqliteStore, tx::Tx};
 use crate::{
     agents::{
-        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent, Signs,
-        Term, Verdict,
+        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent,
+        RoleChange, RoleLease, Roles, Signs, Term, Verdict,
     },
     error::Result,
 };
@@ -42,6 +43,14 @@ impl HeartbeatWriter for SqliteStore {
 
     async fn signs(&self) -> Result<Signs> {
         self.query(signs::read).await
+    }
+
+    async fn role(&self, change: RoleChange) -> Result<RoleLease> {
+        self.write(move |tx| roles::change(tx, &change)).await
+    }
+
+    async fn roles(&self) -> Result<Roles> {
+        self.query(|tx| Ok(Roles { now: tx.now, roles: roles::all(tx)? })).await
     }
 
     async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared> {

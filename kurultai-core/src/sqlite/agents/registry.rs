@@ -1,6 +1,6 @@
 //! Who is there.
 
-use super::leases::end_leases;
+use super::{leases::end_leases, roles};
 use crate::{
     agents::{AgentInfo, AgentStatus, AgentUpdate, Deregistered, NewAgent},
     clock::{Micros, time},
@@ -82,12 +82,14 @@ pub(super) fn deregister(tx: &Tx<'_>, agent: &str, force: bool) -> Result<Deregi
         "select id from task where ns = ?1 and due_at is not null and due_at > ?2 and status = 'in_progress'
         and claimed_by = ?3 limit ?4";
     let holds = tx.rows(sql, params![tx.ns, tx.now, agent, NAMED as i64], |row| row.get(0))?;
-    if holds.is_empty() || force {
+    let leads = roles::of(tx, agent)?;
+    if (holds.is_empty() && leads.is_empty()) || force {
         end_leases(tx, agent)?;
+        roles::give_up(tx, agent, &leads)?;
         let gone = tx.run("delete from agent where ns = ?1 and id = ?2", params![tx.ns, agent])?;
-        return Ok(Deregistered { found: gone > 0, holds });
+        return Ok(Deregistered { found: gone > 0, holds, leads });
     }
-    Ok(Deregistered { found: true, holds })
+    Ok(Deregistered { found: true, holds, leads })
 }
 
 fn json(names: &[String]) -> String {

@@ -1,6 +1,6 @@
 //! Both heartbeats, and what they tell.
 
-use super::registry;
+use super::{registry, roles};
 use crate::{
     agents::{Beat, NewAgent, Sign, Signs, Stalled},
     clock::Micros,
@@ -27,7 +27,8 @@ pub(in crate::sqlite) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
 pub(in crate::sqlite) fn shift(tx: &Tx<'_>, by: Micros) -> Result<()> {
     let sql = "update agent set infra_heartbeat = infra_heartbeat + ?1, last_heartbeat = last_heartbeat + ?1,
         stopped_at = stopped_at + ?1, dead_at = dead_at + ?1";
-    tx.run(sql, [by]).map(drop)
+    tx.run(sql, [by])?;
+    tx.run("update role_lease set expires_at = expires_at + ?1", [by]).map(drop)
 }
 
 /// The infrastructure heartbeat. Those to create are registered where they are unknown.
@@ -79,7 +80,7 @@ pub(super) fn read(tx: &Tx<'_>) -> Result<Signs> {
     if agents.is_empty() {
         is_there(tx)?;
     }
-    Ok(Signs { now: tx.now, agents })
+    Ok(Signs::new(tx.now, agents, roles::all(tx)?))
 }
 
 /// What each agent holds.
