@@ -126,8 +126,9 @@ async fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let json = cli.place.json;
-    // It has something to remove first.
-    let ends_itself = matches!(cli.command, Command::Verify(_));
+    // One has something to remove first; of the other an interrupt is the end.
+    let ends_itself =
+        matches!(cli.command, Command::Verify(_) | Command::Messages(messages::Command::Tail(_)));
     let ended = tokio::select! {
         ended = run(cli) => ended,
         _ = tokio::signal::ctrl_c(), if !ends_itself => Err(Stop::Exit(130)),
