@@ -252,7 +252,7 @@ cases('what is wrong is named as it is called here', async (k, how) => {
     [kublai.messages.send('jochi', ''), 'type is ""; allowed: 1 to 128 characters'],
     [kublai.messages.sendMany([{ to: 'jochi', type: 'x' }, { to: '', type: 'x' }]), 'message 1: to is ""; allowed: '],
     [jochi.messages.inbox({ visibleMs: 5 }), 'visibleMs is "0.005 s"; allowed: 0.1 to 86,400 seconds'],
-    [k.keys.add('kublai', 'x'), 'publicKey is "a text of length 1"; allowed: 32 bytes in base64url'],
+    [k.keys.add('kublai', 'x'), 'publicKey is "x"; allowed: 32 bytes in base64url'],
     [send({ dedupeKey: '' }), 'dedupeKey is ""; allowed: 1 to 256 characters'],
     [jochi.messages.inbox({ max: 0 }), 'max is "0"; allowed: 1 to 1000'],
     [jochi.messages.ack('x'), 'receipt is "x"; allowed: ID/DELIVERY'],
