@@ -7,7 +7,7 @@ use crate::{
     text::{clean, count, utc},
 };
 use kurultai_core::{
-    Error, Kurultai,
+    Error, Kind, Kurultai,
     messages::{AgentKey, Ed25519Key, ImportedKeys, KeyImport, PublicKey, SkippedKey, wrap::WrappingKey},
 };
 use std::path::{Path, PathBuf};
@@ -122,7 +122,8 @@ impl Command {
                 let public = match PublicKey::from_text(&key) {
                     Ok(public) => public,
                     Err(error) if key.len() == 43 => return Err(error.into()),
-                    Err(_) => Ed25519Key::read(&key)?.public_key(),
+                    Err(_) if Path::new(&key).exists() => Ed25519Key::read(&key)?.public_key(),
+                    Err(_) => return Err(no_key().into()),
                 };
                 let key = keys.add(&agent, &public.to_string()).await?;
                 if json { say_json(&key) } else { say(format!("{}  {}", clean(&key.key_id), key.state)) }
@@ -159,6 +160,12 @@ fn told(report: &ImportedKeys) -> Vec<String> {
         lines.push(format!("  {name}  not: {} ({code})", clean(why)));
     }
     lines
+}
+
+/// Without what was given: it may be a secret.
+fn no_key() -> Error {
+    let message = "this is neither a public key, 32 bytes in base64url, nor a key file that is there";
+    Error::new(Kind::Config, "config.key", message)
 }
 
 fn listed(keys: &[AgentKey]) -> Vec<String> {

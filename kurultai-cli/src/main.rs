@@ -127,8 +127,9 @@ async fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let json = cli.place.json;
-    // It has something to remove or to hand back first.
-    let ends_itself = matches!(cli.command, Command::Verify(_) | Command::Agents(agents::Command::Lead(_)));
+    // Some have something to remove or to hand back first; of `tail` an interrupt is the end.
+    let ends_itself =
+        matches!(cli.command, Command::Verify(_) | Command::Agents(agents::Command::Lead(_)) | Command::Messages(messages::Command::Tail(_)));
     let ended = tokio::select! {
         ended = run(cli) => ended,
         _ = tokio::signal::ctrl_c(), if !ends_itself => Err(Stop::Exit(130)),

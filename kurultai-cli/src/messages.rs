@@ -1,12 +1,14 @@
 //! `kurultai messages`: who said what. Whoever sends names a key file.
 
 use crate::{
-    output::{Done, say, say_all, say_json, table, text, whole},
+    output::{Done, remark, say, say_all, say_json, table, text, whole},
+    service::terminated,
     stdin,
     text::{clean, count, duration, natural, utc, word},
 };
 use kurultai_core::{
     Config, Error, Json, Kurultai,
+    events::{Event, EventFilter},
     messages::{Accept, AgentMessage, Identity, Inbox, MessageFilter, NewMessage, Receipt},
 };
 use std::{path::PathBuf, time::Duration};
@@ -66,6 +68,24 @@ pub(crate) enum Command {
         #[arg(long)]
         cursor: Option<String>,
     },
+    /// Messages as they come, until interrupted; takes none out of its inbox; with --json one message a line
+    Tail(Tail),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Tail {
+    /// Only to this agent or role
+    #[arg(long)]
+    to: Option<String>,
+    /// Only from this agent
+    #[arg(long)]
+    from: Option<String>,
+    /// Only of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    message_type: Option<String>,
+    /// Begin after the event of this number instead of now
+    #[arg(long, allow_negative_numbers = true)]
+    after: Option<i64>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -162,8 +182,65 @@ impl Command {
                 let page = messages.list(MessageFilter { to, from, limit, cursor }).await?;
                 if json { say_json(&page) } else { listed(&page.messages, page.next.as_deref(), false) }
             }
+            // To be asked to end is how it ends.
+            Command::Tail(tail) => tokio::select! {
+                ended = tail.run(kurultai, json) => ended,
+                _ = tokio::signal::ctrl_c() => Ok(()),
+                () = terminated() => Ok(()),
+            },
         }
     }
+}
+
+impl Tail {
+    async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
+        let events = kurultai.events();
+        let after_seq = match self.after {
+            Some(after_seq) => after_seq,
+            None => events.last_seq().await?,
+        };
+        let topic = Some("message.received".to_owned());
+        let filter = EventFilter { topic, source: self.from, after_seq, ..EventFilter::default() };
+        let mut follow = events.follow(filter)?;
+        loop {
+            for event in follow.next().await? {
+                let is = |name, wanted: &Option<String>| wanted.is_none() || told(&event, name) == *wanted;
+                let (true, true, Some(id)) =
+                    (is("to", &self.to), is("type", &self.message_type), told(&event, "id"))
+                else {
+                    continue;
+                };
+                match received(kurultai, &id).await? {
+                    Some(message) if json => say_json(&message)?,
+                    Some(message) => say(line(&message))?,
+                    None => remark(&format!(
+                        "{} is not shown: its signature holds no more, or it is gone",
+                        clean(&id)
+                    )),
+                }
+            }
+        }
+    }
+}
+
+fn told(event: &Event, name: &str) -> Option<String> {
+    Some(event.payload.as_ref()?.value().get(name)?.as_str()?.to_owned())
+}
+
+/// The message itself; its event has no body.
+async fn received(kurultai: &Kurultai, id: &str) -> Result<Option<AgentMessage>, Error> {
+    // Lists are in the order of the ids, and this sorts right before it.
+    let before = id.get(..id.len().saturating_sub(1)).map(str::to_owned);
+    let filter = MessageFilter { limit: 1, cursor: before, ..MessageFilter::default() };
+    let page = kurultai.messages().list(filter).await?;
+    Ok(page.messages.into_iter().find(|message| message.id == id))
+}
+
+fn line(message: &AgentMessage) -> String {
+    let AgentMessage { sender, to, message_type, body, created_at, urgent, .. } = message;
+    let urgent = if *urgent { "  urgent" } else { "" };
+    let (sender, to, kind) = (clean(sender), clean(to), clean(message_type));
+    format!("{}  {sender} -> {to}  {kind}{urgent}  {}", utc(*created_at), clean(body.as_str()))
 }
 
 impl Send {

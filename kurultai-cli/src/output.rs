@@ -87,6 +87,7 @@ fn hint(error: &Error) -> &'static str {
         ("task.not_found", _) => "see `kurultai tasks list`; is --namespace right?",
         ("task.state", _) => "see `kurultai tasks explain ID`",
         ("task.conflict", _) => "take another key or id, or give the same type and payload",
+        ("message.conflict", _) => "take another dedupe key, or say the same",
         ("store.schema_older", _) => "run `kurultai migrate`",
         ("store.schema_newer", _) => "install the newer kurultai",
         ("key.unknown", _) => "see `kurultai keys list`; `kurultai keys add` tells the team a key",

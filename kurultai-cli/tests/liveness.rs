@@ -3,65 +3,11 @@
 mod shell;
 
 use serde_json::Value;
-use shell::Shell;
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
-    thread,
-    time::Duration,
-};
-
-/// Only a test that fails waits so long.
-const LONG: Duration = Duration::from_secs(30);
+use shell::{Running, Shell};
+use std::{fs, process::Stdio, thread, time::Duration};
 
 /// Nobody listens there.
 const DOWN: &str = "neo4j://neo4j:password@127.0.0.1:1/neo4j";
-
-/// A program that goes on until it is told to end, and the lines that it says.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(command: &mut Command) -> Running {
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-        Running::of(child)
-    }
-
-    fn of(mut child: Child) -> Running {
-        let (send, lines) = channel();
-        let Some(out) = child.stdout.take() else { return Running { child, lines } };
-        thread::spawn(move || {
-            BufReader::new(out).lines().map_while(Result::ok).try_for_each(|l| send.send(l))
-        });
-        Running { child, lines }
-    }
-
-    fn line(&self) -> String {
-        self.lines.recv_timeout(LONG).expect("a line on stdout")
-    }
-
-    /// The first line that has all of this.
-    fn line_with(&self, words: &[&str]) -> String {
-        loop {
-            let line = self.line();
-            if words.iter().all(|word| line.contains(word)) {
-                return line;
-            }
-        }
-    }
-
-    /// Asks it to end; returns its exit code and what it said on stderr.
-    fn terminate(self) -> (Option<i32>, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("a shell").success());
-        let output = self.child.wait_with_output().expect("it ends");
-        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
-    }
-}
 
 fn state(shell: &Shell, agent: &str) -> Value {
     let seen = shell.json(&["agents", "show", agent]);

@@ -1,12 +1,14 @@
 // Replays tests/scenarios/*.json of the tree as Rust and Python do; the folder's README has the format.
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { Identity, KurultaiError, Lease, WrappingKey } from 'kurultai'
-import { cases } from './fixture.mjs'
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Identity, KurultaiError, Lease, WrappingKey, newId, sign, verify } from 'kurultai'
+import { cases, folder as temporary } from './fixture.mjs'
 
 const folder = new URL('../../tests/scenarios/', import.meta.url)
 const start = new Date('2026-03-01T09:07:05.123Z')
+const keyFiles = temporary()
 const files = readdirSync(folder).filter((file) => file.endsWith('.json'))
 assert.ok(files.length > 0)
 
@@ -18,16 +20,17 @@ for (const file of files) {
 }
 
 async function replay(k, file, steps, run, known) {
-  for (const [at, { advance, do: operation, with: given = {}, as, error, ...step }] of steps.entries()) {
+  for (const [at, { advance, do: operation, with: given = {}, as, error, kind, ...step }] of steps.entries()) {
     const here = `${file}, step ${at + 1} (${operation})`
     if (advance !== undefined) {
       k.advance(advance * 1000)
       continue
     }
-    const answer = await perform(k, operation, resolve(given, known, run)).catch((error) => error)
+    const answer = await perform(k, run, operation, resolve(given, known, run)).catch((error) => error)
     if (error !== undefined) {
       assert.ok(answer instanceof KurultaiError, `${here}: should have failed with ${error}, but gave ${answer?.stack ?? JSON.stringify(answer)}`)
       assert.equal(answer.code, error, `${here}: ${answer.message}`)
+      assert.equal(answer.kind, kind ?? answer.kind, here)
       continue
     }
     if (answer instanceof Error) throw new Error(`${here}: ${answer.message}`, { cause: answer })
@@ -113,7 +116,27 @@ function said(message) {
   delete message.leaseMs
 }
 
-async function perform(k, operation, given) {
+/** What needs no store. */
+function withoutStore(run, operation, { at = 0, ...given }) {
+  const moment = new Date(start.getTime() + at * 1000)
+  const { token, keys, key, body, text, mode, ...options } = given
+  switch (operation) {
+    case 'identities.read': return keyFile(text, mode)
+    case 'tokens.sign': return sign(body, keyFile(key), { namespace: run, issuedAt: moment, ...options })
+    case 'tokens.verify': return verify(token, keys, { at: moment, ...options })
+    default: throw new Error(`${operation} is not translated`)
+  }
+}
+
+function keyFile(text, mode = '600') {
+  const path = join(keyFiles, newId())
+  writeFileSync(path, text)
+  chmodSync(path, parseInt(mode, 8))
+  return Identity.read(path)
+}
+
+async function perform(k, run, operation, given) {
+  if (/^(identities|tokens)\./.test(operation)) return withoutStore(run, operation, given)
   const [name, room] = operation.split('.').reverse()
   const args = translate(given)
   if (/^(messages\.(send|ask)|agents\.lead$)/.test(operation)) for (const one of args.messages ?? [args]) said(one)

@@ -74,9 +74,9 @@ export class Messages {
    * `message.received`.
    *
    * Errors: `input.invalid`, `input.payload`; `config.identity` where the handle has no identity of the sender; `key.unknown`,
-   * `key.revoked`, `key.expired` where the team does not know the key or no more; `limit.inbox` (retryable) where 10,000
-   * messages wait for the recipient. After `store.outcome_unknown` repeat it with a `dedupeKey`. An aborted call may still
-   * send.
+   * `key.revoked`, `key.expired` where the team does not know the key or no more; `message.conflict` where the `dedupeKey` is
+   * that of a message with another sender, recipient, type or body; `limit.inbox` (retryable) where 10,000 messages wait for
+   * the recipient. After `store.outcome_unknown` repeat it with a `dedupeKey`. An aborted call may still send.
    */
   async send(to: string, type: string, body: unknown = null, options: MessageOptions & Waits = {}): Promise<Sent> {
     check.checkFields(options, SEND)
@@ -167,8 +167,8 @@ export class Messages {
   }
 
   /**
-   * Everything that was said in an exchange, in the order in which it came: of a message, or of the id that the exchange began
-   * with. Errors: `input.invalid`.
+   * What was said in an exchange, in the order in which it came: the first 1,000 messages, or those that have 16 MiB; of a
+   * message, or of the id that the exchange began with. Errors: `input.invalid`.
    */
   async thread(message: MessageLike, options: Waits = {}): Promise<readonly AgentMessage[]> {
     check.checkOne('message', message, check.messageLike)
@@ -177,8 +177,8 @@ export class Messages {
   }
 
   /**
-   * Messages in about the order in which they were sent, however they stand, a page at a time. Those whose signature no longer
-   * holds are left out. Errors: `input.invalid`, also where `to` and `from` are both given.
+   * Messages in about the order in which they were sent, however they stand, a page at a time; a page ends early where it has
+   * 16 MiB. Those whose signature no longer holds are left out. Errors: `input.invalid`, also where `to` and `from` are both given.
    */
   async list(filter: MessageFilter = {}): Promise<MessagePage> {
     const { cursor, ...rest } = filter

@@ -561,7 +561,10 @@ export interface MessageOptions {
   task?: TaskLike
   /** The message that it answers. */
   replyTo?: MessageLike
-  /** A second message of this key is not sent: the first one's id is the answer. */
+  /**
+   * A second message of this key is not sent: the first one's id is the answer where it says the same, else it is
+   * `message.conflict`.
+   */
   dedupeKey?: string
   /**
    * How long it may wait, in whole seconds. Default, and most: 5 minutes of a type `agent.*` or `control.*`, 24 hours of one
@@ -599,7 +602,7 @@ export interface Sent {
 export interface InboxOptions extends Waits {
   /** Whose; default the handle's identity. */
   agent?: string
-  /** 1 to 1,000. Default 10. */
+  /** 1 to 1,000; there are fewer where they have 16 MiB. Default 10. */
   max?: number
   /** Default every type. */
   types?: readonly string[]

@@ -13,6 +13,7 @@ import random
 import stat
 import tempfile
 import unittest
+import warnings
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from unittest import mock
@@ -26,6 +27,10 @@ try:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 except ImportError:
     jwt = None  # type: ignore[assignment]
+try:
+    from joserfc import jwk as joserfc, jws
+except ImportError:
+    joserfc = None  # type: ignore[assignment]
 
 START = datetime(2026, 3, 1, 9, 7, 5, 123_000, tzinfo=timezone.utc)
 
@@ -491,44 +496,90 @@ class Tokens(unittest.TestCase):
                     self.verify(flipped)
 
 
-@unittest.skipIf(jwt is None, "without pyjwt[crypto]")
-class PyJwt(unittest.TestCase):
+#: How many tokens go each way; 10,000 were tried by hand.
+TOKENS = int(os.environ.get("KURULTAI_TEST_TOKENS", "1000"))
+
+
+def random_body(rng: random.Random, depth: int = 3) -> Any:
+    kind = rng.randrange(8 if depth else 6)
+    if kind == 6:
+        return [random_body(rng, depth - 1) for _ in range(rng.randrange(4))]
+    if kind == 7:
+        return {random_text(rng): random_body(rng, depth - 1) for _ in range(rng.randrange(4))}
+    numbers = rng.randrange(-(10**30), 10**30), rng.gauss(0, 1e9), rng.random() * 1e-9
+    return (None, rng.random() < 0.5, *numbers, random_text(rng))[kind]
+
+
+def random_text(rng: random.Random) -> str:
+    letters = (rng.randrange(rng.choice((128, 0x110000))) for _ in range(rng.randrange(8)))
+    return "".join(chr(letter) for letter in letters if not 0xD800 <= letter < 0xE000)
+
+
+class OtherLibrary:
     """The same tokens as another library reads and writes them."""
 
-    def body(self, rng: random.Random, depth: int = 3) -> Any:
-        kind = rng.randrange(8 if depth else 6)
-        if kind == 6:
-            return [self.body(rng, depth - 1) for _ in range(rng.randrange(4))]
-        if kind == 7:
-            return {self.text(rng): self.body(rng, depth - 1) for _ in range(rng.randrange(4))}
-        numbers = rng.randrange(-(10**30), 10**30), rng.gauss(0, 1e9), rng.random() * 1e-9
-        return (None, rng.random() < 0.5, *numbers, self.text(rng))[kind]
+    def setUp(self) -> None:
+        self.me = Identity.generate("temujin")
+        self.header = {"alg": "EdDSA", "kid": self.me.key_id, "typ": "kurultai-msg+jwt"}
 
-    def text(self, rng: random.Random) -> str:
-        letters = (rng.randrange(rng.choice((128, 0x110000))) for _ in range(rng.randrange(8)))
-        return "".join(chr(letter) for letter in letters if not 0xD800 <= letter < 0xE000)
+    def read(self, token: str) -> tuple[Any, Any]:
+        raise NotImplementedError
 
-    def test_both_ways(self) -> None:
-        rng, me, now = random.Random(19), Identity.generate("temujin"), datetime.now(timezone.utc)
-        public = Ed25519PublicKey.from_public_bytes(padded(me.public_key))
-        private = Ed25519PrivateKey.from_private_bytes(padded(secret_of(me)))
-        for _ in range(200):
-            body = self.body(rng)
-            token = kurultai.sign(body, me, audience="jochi", type="x", task="t")
-            said = jwt.decode(token, public, algorithms=["EdDSA"], audience="jochi", issuer="temujin")
+    def write(self, payload: Any) -> str:
+        raise NotImplementedError
+
+    def test_both_ways(self: Any) -> None:
+        rng, now = random.Random(19), int(datetime.now(timezone.utc).timestamp())
+        for _ in range(TOKENS):
+            body = random_body(rng)
+            token = kurultai.sign(body, self.me, audience="jochi", type="x", task="t")
+            header, said = self.read(token)
             self.assertEqual((said["body"], said["mt"], said["tid"], said["task"]), (body, "x", "default", "t"))
-            header = {"alg": "EdDSA", "kid": me.key_id, "typ": "kurultai-msg+jwt"}
-            self.assertEqual(jwt.get_unverified_header(token), header)
-            ours = kurultai.verify(token, [("temujin", me.public_key)], audience="jochi")
+            self.assertEqual(header, self.header)
+            ours = kurultai.verify(token, [("temujin", self.me.public_key)], audience="jochi")
 
-            body = self.body(rng)
+            body = random_body(rng)
             payload = {
-                "aud": "jochi", "body": body, "exp": int(now.timestamp()) + 60, "iat": int(now.timestamp()),
-                "iss": "temujin", "jti": ours.id, "mt": "x", "tid": "default",
+                "aud": "jochi", "body": body, "exp": now + 600, "iat": now, "iss": "temujin", "jti": ours.id, "mt": "x",
+                "tid": "default",
             }
-            theirs = jwt.encode(payload, private, "EdDSA", {"kid": me.key_id, "typ": "kurultai-msg+jwt"})
-            message = kurultai.verify(theirs, [("temujin", me.public_key)], audience="jochi")
+            message = kurultai.verify(self.write(payload), [("temujin", self.me.public_key)], audience="jochi")
             self.assertEqual((message.body, message.id), (body, ours.id))
+
+
+@unittest.skipIf(jwt is None, "without pyjwt[crypto]")
+class PyJwt(OtherLibrary, unittest.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.public = Ed25519PublicKey.from_public_bytes(padded(self.me.public_key))
+        self.private = Ed25519PrivateKey.from_private_bytes(padded(secret_of(self.me)))
+
+    def read(self, token: str) -> tuple[Any, Any]:
+        said = jwt.decode(token, self.public, algorithms=["EdDSA"], audience="jochi", issuer="temujin")
+        return jwt.get_unverified_header(token), said
+
+    def write(self, payload: Any) -> str:
+        return str(jwt.encode(payload, self.private, "EdDSA", self.header))
+
+
+@unittest.skipIf(joserfc is None, "without joserfc")
+class JoseRfc(OtherLibrary, unittest.TestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        # It would rather have the algorithm called Ed25519, as RFC 9864 does.
+        quiet = warnings.catch_warnings()
+        quiet.__enter__()
+        self.addCleanup(quiet.__exit__, None, None, None)
+        warnings.simplefilter("ignore")
+        key = {"kty": "OKP", "crv": "Ed25519", "x": self.me.public_key, "d": secret_of(self.me)}
+        self.key = joserfc.OKPKey.import_key(key)
+
+    def read(self, token: str) -> tuple[Any, Any]:
+        read = jws.deserialize_compact(token, self.key, algorithms=["EdDSA"])
+        return read.headers(), json.loads(read.payload)
+
+    def write(self, payload: Any) -> str:
+        return str(jws.serialize_compact(self.header, json.dumps(payload), self.key, algorithms=["EdDSA"]))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import tempfile
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -19,14 +20,14 @@ TIMES = {"run_at", "expires_at", "since"}
 class Replay:
     """One scenario on one store."""
 
-    def __init__(self, case: Any, k: kurultai.Kurultai, clock: kurultai.ManualClock, identities: dict[str, Any]) -> None:
-        self.case, self.k, self.clock = case, k, clock
+    def __init__(self, case: Any, k: kurultai.Kurultai, namespace: str, clock: kurultai.ManualClock, identities: Any) -> None:
+        self.case, self.k, self.namespace, self.clock = case, k, namespace, clock
         self.kept: dict[str, Any] = dict(identities)
         #: Roles, which are handed back where nobody holds them any more.
         self.held: list[kurultai.Leadership] = []
 
     async def step(self, step: dict[str, Any]) -> None:
-        unknown = set(step) - {"do", "with", "as", "expect", "error", "advance"}
+        unknown = set(step) - {"do", "with", "as", "expect", "error", "kind", "advance"}
         self.case.assertEqual(unknown, set())
         if "advance" in step:
             self.clock.advance(step["advance"])
@@ -35,6 +36,7 @@ class Replay:
             answer = await self.call(step["do"], self.resolve(step.get("with", {})))
         except KurultaiError as error:
             self.case.assertEqual(error.code, step.get("error"), error)
+            self.case.assertEqual(error.kind, step.get("kind", error.kind), error)
             return
         self.case.assertNotIn("error", step, f"should have failed, but gave {answer}")
         if "expect" in step:
@@ -44,6 +46,8 @@ class Replay:
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> Any:
         *room, name = operation.split(".")
+        if room in (["identities"], ["tokens"]):
+            return self.without_store(name, **arguments)
         if name == "finish":
             return await self.k.tasks.finish(ending(arguments["finish"]))
         if name == "finish_many":
@@ -62,6 +66,17 @@ class Replay:
             arguments = {"tasks": [given(task) for task in arguments["tasks"]]}
         handle = getattr(self.k, room[0]) if room else self.k
         return await getattr(handle, name)(**given(arguments))
+
+    def without_store(self, name: str, at: float = 0, **arguments: Any) -> Any:
+        moment = START + timedelta(seconds=at)
+        if name == "verify":
+            return kurultai.verify(arguments.pop("token"), at=moment, **arguments)
+        if name == "read":
+            return key_file(**arguments)
+        identity = key_file(arguments.pop("key"))
+        return kurultai.sign(
+            arguments.pop("body"), identity, namespace=self.namespace, issued_at=moment, **arguments
+        )
 
     def resolve(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -96,6 +111,14 @@ class Replay:
             self.case.assertAlmostEqual(expected, found, delta=0.001, msg=path)
         else:
             self.case.assertEqual(expected, answer, path)
+
+
+def key_file(text: str, mode: str = "600") -> kurultai.Identity:
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "key")
+        path.write_text(text)
+        path.chmod(int(mode, 8))
+        return kurultai.Identity.read(path)
 
 
 def look_up(value: Any, key: str) -> Any:
@@ -137,7 +160,7 @@ def replay(name: str) -> Any:
         if scenario.get("wrapping_key"):
             options["wrapping_key"] = kurultai.WrappingKey.generate()
         async with kurultai.open(self.url, namespace=namespace, **options) as k:
-            run = Replay(self, k, clock, identities)
+            run = Replay(self, k, namespace, clock, identities)
             for number, step in enumerate(scenario["steps"], 1):
                 with self.subTest(f"{name}.json, step {number} ({step.get('do', 'advance')})"):
                     await run.step(step)

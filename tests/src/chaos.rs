@@ -2,14 +2,19 @@
 //!
 //! Reading order: [`arena`] (a store for one run), [`role`] (what a worker process does), [`staff`] (how the run
 //! starts, kills and hears them), [`standstill`] (what the machine is to blame for), [`count`] (the verdict, from the
-//! store and its event log alone), then the runs: [`storm`], [`kills`], [`stops`], [`deaths`], [`crashes`].
+//! store and its event log alone), then the runs: [`storm`], [`kills`], [`stops`], [`deaths`], [`crashes`]; and those of
+//! messages: [`mail`], [`replays`] with what their processes do (`readers`), [`rotation`].
 
 pub mod arena;
 pub mod count;
 pub mod crashes;
 pub mod deaths;
 pub mod kills;
+pub mod mail;
+mod readers;
+pub mod replays;
 pub mod role;
+pub mod rotation;
 pub mod staff;
 pub mod standstill;
 pub mod stops;
@@ -20,6 +25,12 @@ pub use count::Report;
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+/// What the stores' times are compared with.
+#[expect(clippy::disallowed_methods, reason = "it is compared with the stores' own times")]
+fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::Utc::now()
+}
 
 /// The server for tests.
 ///

@@ -1,11 +1,11 @@
-//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found (G6). The long form is `cargo xtask chaos`, which also
+//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found (G6), messages that are read, presented again and signed with new keys (G7). The long form is `cargo xtask chaos`, which also
 //! times the takeovers: that needs a machine that does nothing else.
 //!
 //! One at a time: each keeps both cores of a small machine busy.
 #![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
-use kurultai_tests::chaos::{Arena, Report, deaths, kills, stops, storm};
-use std::path::Path;
+use kurultai_tests::chaos::{Arena, Report, deaths, kills, mail, replays, rotation, stops, storm};
+use std::{path::Path, time::Duration};
 use tokio::sync::{Mutex, MutexGuard};
 
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -54,6 +54,27 @@ async fn dead(arena: Arena, count: usize) {
     deaths::run(program(), &arena, count).await.unwrap().check().unwrap();
 }
 
+async fn readers_killed(arena: Arena, kills: usize, messages: usize) {
+    let _turn = turn().await;
+    let report = mail::run(program(), &arena, kills, messages).await.unwrap();
+    report.check().unwrap();
+    assert!(report.redelivered > 0, "the kills hit nobody at work: {report}");
+}
+
+async fn presented_again(arena: Arena, messages: usize) {
+    let _turn = turn().await;
+    let (answers, got) = replays::run(program(), &arena, messages).await.unwrap();
+    let replayed = messages * (replays::TIMES - 1);
+    let expected = [("admitted".to_owned(), messages), ("sig.replayed".to_owned(), replayed)];
+    assert_eq!((answers, got), (expected.into(), messages));
+}
+
+async fn rotated(arena: Arena) {
+    let _turn = turn().await;
+    let report = rotation::run(&arena, 5, Duration::from_millis(300), 1_000).await.unwrap();
+    report.check().unwrap();
+}
+
 mod sqlite {
     use super::*;
 
@@ -85,6 +106,21 @@ mod sqlite {
     async fn each_death_is_found_once() {
         dead(arena(), 20).await;
     }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn killed_readers_lose_no_message_and_share_none() {
+        readers_killed(arena(), 12, 600).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_message_that_is_presented_again_and_again_is_admitted_once() {
+        presented_again(arena(), 10).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_new_key_refuses_no_good_message_and_a_revoked_one_delivers_none() {
+        rotated(arena()).await;
+    }
 }
 
 mod neo4j {
@@ -113,5 +149,20 @@ mod neo4j {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn each_death_is_found_once() {
         dead(Arena::neo4j(), 20).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn killed_readers_lose_no_message_and_share_none() {
+        readers_killed(Arena::neo4j(), 12, 600).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_message_that_is_presented_again_and_again_is_admitted_once() {
+        presented_again(Arena::neo4j(), 5).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_new_key_refuses_no_good_message_and_a_revoked_one_delivers_none() {
+        rotated(Arena::neo4j()).await;
     }
 }

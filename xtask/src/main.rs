@@ -24,6 +24,7 @@ cargo xtask COMMAND
   test [--no-neo4j] [FILTER]       lint, then every test on SQLite and on a real Neo4j server
   bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores; Python and Node too without --store
   bench --peers [ARGS]             Python and Node beside other libraries too (pip, npm and redis-server needed)
+  fuzz [--seconds N] [TARGET]      every parser of messages against random inputs, 60 s each
   chaos [ARGS]                     kill things at random and check what is left
   chaos history|liveness|cases [ARGS]
                                    processes in every language: was all that they were told possible, and in time?
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         "lint" => lint(Steps::default()).finish(),
         "test" => test(args),
         "bench" => bench(args),
+        "fuzz" => fuzz(args),
         "chaos" => chaos(&args),
         "neo4j" => server::command(args.first().map_or("", String::as_str)),
         "python" => python::command(&args),
@@ -162,6 +164,18 @@ fn bench(mut args: Vec<String>) -> Result<()> {
     // Compiled first, so that no compiler and no idle server compete.
     run(&mut cargo(["build", "--release", "-p", "kurultai-benches"]))?;
     Server::named_or_new()?.run(&mut command)
+}
+
+/// The targets are tests, which an ordinary run gives a few seconds each.
+fn fuzz(mut args: Vec<String>) -> Result<()> {
+    let mut seconds = "60".to_owned();
+    if let Some(at) = args.iter().position(|arg| arg == "--seconds") {
+        seconds = args.drain(at..(at + 2).min(args.len())).nth(1).ok_or("--seconds N")?;
+    }
+    let target = args.first().map_or("fuzz::", String::as_str);
+    let mut tests =
+        cargo(["test", "--release", "--locked", "-p", "kurultai-core", "--lib", "--", "--nocapture"]);
+    run(tests.arg(target).env("KURULTAI_FUZZ_SECONDS", seconds))
 }
 
 fn chaos(args: &[String]) -> Result<()> {

@@ -1,5 +1,9 @@
 //! The program in a folder of its own. Each test file uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
+
+mod running;
+
+pub(crate) use running::Running;
 
 use serde_json::Value;
 use std::{

@@ -30,8 +30,8 @@ pub trait Mailbox: Sealed + fmt::Debug + Send + Sync {
     /// What waits for one of these audiences.
     async fn unread(&self, audiences: Vec<String>) -> Result<Unread>;
 
-    /// Messages in the order in which they were sent, at most `limit`.
-    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Vec<Stored>>;
+    /// Messages in the order in which they were sent, at most `limit`, and no more once they have the bytes of an answer.
+    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Part>;
 
     /// Ends what has expired and what was delivered too often, at most `limit` of each; each has an event. Returns how
     /// many those were.
@@ -135,6 +135,14 @@ pub struct Stored {
     pub(crate) key: Option<AgentKey>,
     /// The store's clock.
     pub(crate) now: Micros,
+}
+
+/// A part of a list.
+#[derive(Debug, Clone)]
+pub struct Part {
+    pub(crate) stored: Vec<Stored>,
+    /// There are others behind it.
+    pub(crate) more: bool,
 }
 
 /// Which messages to read.

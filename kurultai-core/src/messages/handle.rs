@@ -3,7 +3,7 @@
 use super::{
     Identity,
     again::LOOK,
-    contract::{Ending, Fetch, KeyStore, Mailbox, Post, Settle, Settled, Stored, Which},
+    contract::{Ending, Fetch, KeyStore, Mailbox, Part, Post, Settle, Settled, Stored, Which},
     draft,
     hot::Hot,
     inbox_guard::InboxGuard,
@@ -57,8 +57,9 @@ impl Messages {
     ///
     /// Errors: `input.invalid`, `input.payload`; `config.identity` where the handle has no identity of the sender;
     /// `config.wrapping_key` where it lacks the key that opens the sender's;
-    /// `key.unknown`, `key.revoked`, `key.expired` where the team does not know the key or no more; `limit.inbox` (retry)
-    /// where 10,000 messages wait for the recipient. After `store.outcome_unknown` repeat it with a dedupe key. Cancel
+    /// `key.unknown`, `key.revoked`, `key.expired` where the team does not know the key or no more; `message.conflict` where
+    /// the dedupe key is that of a message with another sender, recipient, type or body; `limit.inbox` (retry) where
+    /// 10,000 messages wait for the recipient. After `store.outcome_unknown` repeat it with a dedupe key. Cancel
     /// safe: a dropped call may still send.
     pub async fn send(&self, message: NewMessage) -> Result<Sent> {
         let mut sent = self.send_many(vec![message]).await?;
@@ -172,7 +173,8 @@ impl Messages {
     }
 
     /// Messages for an agent, urgent ones first, then the oldest. Nobody else is given them for `visible`; whoever has
-    /// them acknowledges or rejects each within that time, else it is delivered again, five times in all. What is no
+    /// them acknowledges or rejects each within that time, else it is delivered again, five times in all. They are `max` at
+    /// most, and no more once they have 16 MiB. What is no
     /// longer signed by a good key, or was delivered too often, leaves the inbox as `failed`, with an event for its
     /// sender. Where there is none it waits up to `wait` and returns as soon as one comes.
     ///
@@ -336,16 +338,17 @@ impl Messages {
         self.mailbox.unread(vec![self.whose(agent)?]).await
     }
 
-    /// Everything that was said in an exchange, in the order in which it came. Errors: `input.invalid`. Cancel safe.
+    /// What was said in an exchange, in the order in which it came: the first 1,000 messages, or those that have 16 MiB.
+    /// Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip(self))]
     pub async fn thread(&self, id: &str) -> Result<Vec<AgentMessage>> {
         check::text("id", id, 128)?;
-        let stored = self.mailbox.read(Which::Thread(id.to_owned()), None, 1_000).await?;
-        Ok(self.seen(&stored))
+        let part = self.mailbox.read(Which::Thread(id.to_owned()), None, 1_000).await?;
+        Ok(self.seen(&part.stored))
     }
 
-    /// Messages in about the order in which they were sent, however they stand, a page at a time. Those whose signature
-    /// no longer holds are left out. Errors: `input.invalid`. Cancel safe.
+    /// Messages in about the order in which they were sent, however they stand, a page at a time; a page ends early where
+    /// it has 16 MiB. Those whose signature no longer holds are left out. Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip_all)]
     pub async fn list(&self, filter: MessageFilter) -> Result<MessagePage> {
         if !(1..=1000).contains(&filter.limit) {
@@ -357,8 +360,8 @@ impl Messages {
             (None, None) => Which::All,
             (Some(_), Some(_)) => return Err(Error::invalid("from", "both", "either `to` or `from`")),
         };
-        let stored = self.mailbox.read(which, filter.cursor, filter.limit).await?;
-        let next = stored.last().filter(|_| stored.len() == filter.limit).map(|last| last.id.clone());
+        let Part { stored, more } = self.mailbox.read(which, filter.cursor, filter.limit).await?;
+        let next = stored.last().filter(|_| more).map(|last| last.id.clone());
         Ok(MessagePage { messages: self.seen(&stored), next })
     }
 

@@ -97,7 +97,8 @@ impl Keys {
 
     /// Tells the team the public half of a key that an agent has made elsewhere, as [`rotate`](Self::rotate) does. Errors:
     /// as there, `key.weak`, and `key.conflict` where the team knows it already. Cancel safe: a dropped call may still add it.
-    #[instrument(level = "debug", skip(self))]
+    // Not its text, which may be a secret by mistake.
+    #[instrument(level = "debug", skip(self, public_key))]
     pub async fn add(&self, agent: &str, public_key: &str) -> Result<AgentKey> {
         check::agent("agent", agent)?;
         self.put(agent, PublicKey::from_text(public_key)?, None).await

@@ -20,6 +20,8 @@ mod claims;
 pub mod contract;
 mod draft;
 mod envelope;
+#[cfg(test)]
+mod fuzz;
 mod handle;
 mod hot;
 mod identity;

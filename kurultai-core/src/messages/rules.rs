@@ -9,6 +9,7 @@ use crate::{
     agents::{AgentStatus, Thresholds},
     clock::{Micros, micros, time},
     error::{Error, Kind, Result},
+    json::Json,
 };
 use std::time::Duration;
 
@@ -97,6 +98,41 @@ pub(crate) fn topic(status: MessageStatus) -> Option<&'static str> {
 /// Whether the key that the sender's row names is there and verifies.
 pub(crate) fn holds(key: Option<&AgentKey>, post: &Post, now: Micros) -> Result<()> {
     key.ok_or_else(|| unknown_key(&post.sender, &post.key_id))?.check_verifying(time(now))
+}
+
+/// A message that has a dedupe key.
+#[derive(Debug, Clone)]
+pub(crate) struct Twin {
+    pub(crate) id: String,
+    pub(crate) sender: String,
+    pub(crate) to: String,
+    pub(crate) message_type: String,
+    pub(crate) body: String,
+}
+
+impl Twin {
+    pub(crate) fn of(post: &Post) -> Self {
+        let Post { id, sender, to, message_type, body, .. } = post.clone();
+        Twin { id, sender, to, message_type, body }
+    }
+
+    /// The id that is answered to another of the same dedupe key, where that says the same. Fails with `message.conflict`.
+    pub(crate) fn of_same(&self, post: &Post) -> Result<String> {
+        let Twin { id, sender, to, message_type, body } = self;
+        let says_the_same = || Json::stored(body.as_str()).says_the_same(&Json::stored(post.body.as_str()));
+        let other = match () {
+            () if *sender != post.sender => "sender",
+            () if *to != post.to => "recipient",
+            () if *message_type != post.message_type => "type",
+            () if !says_the_same() => "body",
+            () => return Ok(id.clone()),
+        };
+        let key = post.dedupe_key.as_deref().unwrap_or_default();
+        let message = format!(
+            "dedupe key {key:?} is that of message {id}, which has another {other}; nothing was sent"
+        );
+        Err(Error::conflict("message.conflict", message))
+    }
 }
 
 /// The team knows no such key.

@@ -153,10 +153,12 @@ impl Ed25519Key {
     }
 
     fn from_json(text: &str) -> Result<Self> {
-        let members = Members::read(text.as_bytes()).map_err(wrong)?;
-        // Not its name: the secret may stand at the wrong place.
+        // Never a member's name: the secret may stand at the wrong place.
+        let form = || wrong("a key has agent, key_id, algorithm and secret, each once, and nothing else");
+        let members = Members::read(text.as_bytes());
+        let members = members.map_err(|why| if why.contains('"') { form() } else { wrong(why) })?;
         if members.other_than(&["agent", "key_id", "algorithm", "secret"]).is_some() {
-            return Err(wrong("a key has agent, key_id, algorithm and secret, and nothing else"));
+            return Err(form());
         }
         let text = |name| members.text(name).map_err(wrong);
         let (agent, key_id, algorithm) = (text("agent")?, text("key_id")?, text("algorithm")?);

@@ -64,14 +64,15 @@ class Messages:
         ``body``: any JSON, about 190 KiB at most.
 
         ``sender``: which of the handle's identities says it, where it has several. ``task``: what it is about.
-        ``reply_to``: the message that it answers. ``dedupe_key``: a second message of this key is not sent; 1 to 256
-        characters. ``ttl``: seconds that it may wait, in whole seconds from 1 on; at most, and where it is None, 5 minutes
+        ``reply_to``: the message that it answers. ``dedupe_key``: a second message of this key that says the same is not
+        sent; 1 to 256 characters. ``ttl``: seconds that it may wait, in whole seconds from 1 on; at most, and where it is None, 5 minutes
         for the types ``agent.*`` and ``control.*``, 24 hours for ``task_*``, else 7 days. ``urgent``: it is delivered
         before those that are not.
 
         Errors: ``input.invalid``, ``input.payload``; ``config.identity`` where the handle has no identity of the sender;
-        ``key.unknown``, ``key.revoked``, ``key.expired`` where the team does not know the key or no more; ``limit.inbox``
-        (retry) where 10,000 messages wait for the recipient. After ``store.outcome_unknown`` repeat it with a dedupe key.
+        ``key.unknown``, ``key.revoked``, ``key.expired`` where the team does not know the key or no more;
+        ``message.conflict`` where the dedupe key is that of a message with another sender, recipient, type or body;
+        ``limit.inbox`` (retry) where 10,000 messages wait for the recipient. After ``store.outcome_unknown`` repeat it with a dedupe key.
         Cancel safe: a cancelled call may still have sent it.
 
         >>> sent = await k.messages.send("jochi", "greeting", {"text": "hi"}, dedupe_key="hi-1")
@@ -146,7 +147,7 @@ class Messages:
         ``failed``, with an event ``message.failed`` for its sender. Where there is none it waits up to ``wait`` seconds and
         returns as soon as one comes; an empty list is no error.
 
-        ``max``: 1 to 1,000. ``types``: only these. ``visible``: 0.1 seconds to a day.
+        ``max``: 1 to 1,000; there are fewer where they have 16 MiB. ``types``: only these. ``visible``: 0.1 seconds to a day.
 
         Errors: ``input.invalid``; ``config.identity`` where neither the call nor the handle says for whom. Cancel safe: what
         a cancelled call was given is visible again when its time is over.
@@ -225,8 +226,8 @@ class Messages:
         return await self._native.unread(agent)
 
     async def thread(self, id: MessageLike) -> List[AgentMessage]:
-        """Everything that was said in an exchange, in the order in which it came, at most 1,000. ``id``: the message that it
-        began with, which each of them has as ``thread``. Errors: ``input.invalid``. Cancel safe.
+        """What was said in an exchange, in the order in which it came: the first 1,000 messages, or those that have 16 MiB.
+        ``id``: the message that it began with, which each of them has as ``thread``. Errors: ``input.invalid``. Cancel safe.
 
         >>> question = await k.messages.send("jochi", "question", "who?")
         >>> answer = await k.messages.send("jochi", "more", "and why?", reply_to=question)
@@ -244,8 +245,8 @@ class Messages:
         cursor: str | None = None,
     ) -> MessagePage:
         """Messages in about the order in which they were sent, however they stand, a page at a time: to an agent or
-        ``role:NAME``, from an agent, or all. Those whose signature no longer holds are left out. ``limit``: 1 to 1,000.
-        ``cursor``: ``next`` of the page before. Errors: ``input.invalid``, also for both ``to`` and ``from_``. Cancel safe.
+        ``role:NAME``, from an agent, or all. Those whose signature no longer holds are left out. ``limit``: 1 to 1,000;
+        a page ends early where it has 16 MiB. ``cursor``: ``next`` of the page before. Errors: ``input.invalid``, also for both ``to`` and ``from_``. Cancel safe.
 
         >>> sent = await k.messages.send("jochi", "greeting")
         >>> [(message.type, message.status) for message in await k.messages.list(from_="temujin")]

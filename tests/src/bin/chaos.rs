@@ -3,22 +3,24 @@
 //! It is its own helper process too, since `cargo run` builds no other program.
 
 use kurultai_tests::{
-    chaos::{Arena, Report, Result, crashes, deaths, kills, role, stops},
+    chaos::{Arena, Report, Result, crashes, deaths, kills, mail, replays, role, rotation, stops},
     history::{command, participant},
 };
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 use tokio::task::spawn_blocking;
 use xtask::server::Server;
 
 const HELP: &str = "\
 chaos [--stops 60] [--deaths 200] [--kills 5000] [--tasks 100000] [--crashes 10]
-      [--store sqlite|neo4j|both]
+      [--readers 1000] [--messages 50000] [--replays 200] [--rotations 60] [--store sqlite|neo4j|both]
 
 Stops and kills worker processes at random, then counts what is left; kills and stops agents before
-two watchers, who have to find each death in time; on Neo4j then kills the server itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
+two watchers, who have to find each death in time; kills readers of an inbox, presents messages again
+and again from several processes, and rotates keys under a thousand messages a second; on Neo4j then kills the server itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
 fresh one; for the crashes always a fresh one. Exit code 1 where anything was lost, done twice or
 taken over too late.
 
@@ -31,6 +33,10 @@ struct Options {
     kills: usize,
     tasks: usize,
     crashes: usize,
+    readers: usize,
+    messages: usize,
+    replays: usize,
+    rotations: usize,
     store: String,
 }
 
@@ -39,7 +45,7 @@ const TASKS_PER_CRASH: usize = 1_000;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("work" | "enqueue" | "live" | "watch") => return role::main(&args),
+        Some("work" | "enqueue" | "live" | "watch" | "read" | "present") => return role::main(&args),
         Some("participant") => return participant::main(&args[1..]),
         Some("history" | "liveness" | "cases") => return command::main(&args),
         _ => {}
@@ -65,6 +71,10 @@ fn options(args: &[String]) -> Option<Options> {
         kills: 5_000,
         tasks: 100_000,
         crashes: 10,
+        readers: 1_000,
+        messages: 50_000,
+        replays: 200,
+        rotations: 60,
         store: "both".to_owned(),
     };
     for pair in args.chunks(2) {
@@ -74,6 +84,10 @@ fn options(args: &[String]) -> Option<Options> {
             "--tasks" => options.tasks = value.parse().ok()?,
             "--deaths" => options.deaths = value.parse().ok()?,
             "--stops" => options.stops = value.parse().ok()?,
+            "--readers" => options.readers = value.parse().ok()?,
+            "--messages" => options.messages = value.parse().ok()?,
+            "--replays" => options.replays = value.parse().ok()?,
+            "--rotations" => options.rotations = value.parse().ok()?,
             "--crashes" => options.crashes = value.parse().ok()?,
             "--store" if ["sqlite", "neo4j", "both"].contains(&value.as_str()) => {
                 options.store.clone_from(value);
@@ -87,13 +101,16 @@ fn options(args: &[String]) -> Option<Options> {
 async fn run(options: &Options) -> Result {
     if options.store != "neo4j" {
         stop_and_kill(options, Arena::sqlite).await?;
+        mail_of(options, Arena::sqlite).await?;
     }
     if options.store == "sqlite" {
         return Ok(());
     }
-    if options.stops > 0 || options.deaths > 0 || options.kills > 0 {
+    let Options { stops, deaths, kills, readers, replays, rotations, .. } = options;
+    if [stops, deaths, kills, readers, replays, rotations].into_iter().any(|count| *count > 0) {
         let server = spawn_blocking(Server::named_or_new).await??;
         stop_and_kill(options, || Ok(Arena::of_server(server.url()))).await?;
+        mail_of(options, || Ok(Arena::of_server(server.url()))).await?;
     }
     if options.crashes > 0 {
         let tasks = options.crashes * TASKS_PER_CRASH;
@@ -123,6 +140,30 @@ async fn stop_and_kill(options: &Options, arena: impl Fn() -> Result<Arena>) -> 
         let report = told(kills::run(&program, &arena()?, options.kills, options.tasks).await?)?;
         report.check()?;
         report.check_takeovers()?;
+    }
+    Ok(())
+}
+
+async fn mail_of(options: &Options, arena: impl Fn() -> Result<Arena>) -> Result {
+    let program = std::env::current_exe()?;
+    if options.readers > 0 {
+        let report = mail::run(&program, &arena()?, options.readers, options.messages).await?;
+        writeln!(io::stdout(), "{report}")?;
+        report.check()?;
+    }
+    if options.replays > 0 {
+        let (answers, got) = replays::run(&program, &arena()?, options.replays).await?;
+        writeln!(
+            io::stdout(),
+            "replays: {} messages presented, {got} received: {answers:?}",
+            options.replays
+        )?;
+    }
+    if options.rotations > 0 {
+        let span = Duration::from_millis(500);
+        let report = rotation::run(&arena()?, options.rotations, span, 1_000).await?;
+        writeln!(io::stdout(), "{report}")?;
+        report.check()?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use super::Result;
 use kurultai_core::{
     Config, Kurultai, ids,
+    messages::Ed25519Key,
     tasks::{Expiry, NewTask, RetryPolicy},
 };
 use std::{path::PathBuf, time::Duration};
@@ -37,6 +38,12 @@ impl Arena {
 
     pub async fn open(&self) -> Result<Kurultai> {
         open(&self.url, &self.namespace).await
+    }
+
+    /// For whoever signs with this key.
+    pub async fn open_as(&self, key: Ed25519Key) -> Result<Kurultai> {
+        let config = Config::new(&self.url)?.namespace(&self.namespace)?.identity(key);
+        Ok(Kurultai::open_with(config).await?)
     }
 
     /// Whether SQLite finds its file in order. Only after everybody has closed it.

@@ -2,7 +2,7 @@
 //! again and again. Each death is found once, within the threshold and one check, and nobody else is called dead.
 
 use super::{
-    Arena, Result, arena,
+    Arena, Result, arena, now,
     staff::{Ledger, Member, Staff},
 };
 use chrono::{DateTime, Utc};
@@ -200,11 +200,6 @@ impl Run<'_> {
         let filter = EventFilter { topic: Some(topic.to_owned()), after_seq, ..EventFilter::default() };
         Ok(self.kurultai.events().read(filter).await?.events)
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "it is compared with the events' times")]
-fn now() -> DateTime<Utc> {
-    Utc::now()
 }
 
 impl Deaths {

@@ -7,12 +7,15 @@
 //!   task with the payload `"quick"` is done when the process has been asked, any other never.
 //! - `live URL NAMESPACE AGENT BEAT_MS`: an agent that takes one task and never ends it: `took TASK VERSION`.
 //! - `watch URL NAMESPACE EVERY_MS DEAD_MS`: watches the team.
+//! - `read URL NAMESPACE AGENT`: `ready`, then of each message `given ID DELIVERY AFTER BEFORE` (the microseconds between
+//!   which it was given), `acked ID DELIVERY` or `late ID DELIVERY`.
+//! - `present URL NAMESPACE FILE TIMES`: `ready`, then `presented NUMBER admitted|CODE` for each token of the file.
 //! - `enqueue URL NAMESPACE COUNT PAUSE_MS`: `ready`, then `added TASK`.
 //!
 //! Each says `repeats CODE` where it repeats a call, and `stood FROM TO` where it did not run. Whatever else goes wrong is
 //! `error ...`, which fails the run.
 
-use super::{Result, arena, standstill};
+use super::{Result, arena, readers, standstill};
 use kurultai_core::{
     Error, Json, Kurultai,
     agents::{NewAgent, Thresholds, Watch},
@@ -23,6 +26,7 @@ use kurultai_core::{
 use std::{
     future::Future,
     io::{self, Read, Write},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
@@ -84,6 +88,11 @@ async fn play(args: &[String]) -> Result {
             let watch = Watch::default().every(Duration::from_millis(every.parse()?)).thresholds(thresholds);
             Ok(kurultai.agents().watch(watch).await?)
         }
+        ["read", url, namespace, agent] => readers::read(&arena::open(url, namespace).await?, agent).await,
+        ["present", url, namespace, tokens, times] => {
+            let kurultai = arena::open(url, namespace).await?;
+            readers::present(&kurultai, Path::new(tokens), times.parse()?).await
+        }
         ["enqueue", url, namespace, count, pause] => {
             let kurultai = arena::open(url, namespace).await?;
             enqueue(&kurultai, count.parse()?, Duration::from_millis(pause.parse()?)).await
@@ -93,7 +102,7 @@ async fn play(args: &[String]) -> Result {
 }
 
 /// One whole line at once, so that a kill never leaves half of one that looks whole.
-fn say(line: &str) -> Result {
+pub(super) fn say(line: &str) -> Result {
     let mut out = io::stdout().lock();
     out.write_all(format!("{line}\n").as_bytes())?;
     Ok(out.flush()?)
@@ -184,7 +193,9 @@ async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// Repeats what the store may do later, or may have done: every call here may be repeated.
-async fn persist<T, F: Future<Output = Result<T, Error>>>(mut call: impl FnMut() -> F) -> Result<T, Error> {
+pub(super) async fn persist<T, F: Future<Output = Result<T, Error>>>(
+    mut call: impl FnMut() -> F,
+) -> Result<T, Error> {
     let start = monotonic();
     loop {
         match call().await {

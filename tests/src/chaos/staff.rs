@@ -1,9 +1,9 @@
 //! The processes of a run, and what they said.
 
-use super::{Arena, Result, standstill::Standstills};
+use super::{Arena, Result, mail::Mail, standstill::Standstills};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -40,6 +40,7 @@ pub struct Ledger {
     /// Errors after which a process repeated its call, by their codes.
     pub repeated: BTreeMap<String, usize>,
     pub standstills: Standstills,
+    pub mail: Mail,
 }
 
 /// The work of one process.
@@ -102,6 +103,18 @@ impl Staff {
         self.hire(name, "watch", &[every.as_millis().to_string(), dead_after.as_millis().to_string()])
     }
 
+    /// Reads this agent's inbox.
+    pub fn reader(&mut self, agent: &str) -> Result<Member> {
+        let name = format!("reader-{}", self.hired);
+        self.hire(name, "read", &[agent.to_owned()])
+    }
+
+    /// Presents each token of a file so often.
+    pub fn presenter(&mut self, tokens: &Path, times: usize) -> Result<Member> {
+        let name = format!("presenter-{}", self.hired);
+        self.hire(name, "present", &[tokens.display().to_string(), times.to_string()])
+    }
+
     fn hire(&mut self, name: String, role: &str, job: &[String]) -> Result<Member> {
         self.hired += 1;
         let mut child = Command::new(&self.program)
@@ -140,7 +153,13 @@ impl Staff {
     pub async fn until(&self, what: &str, ready: impl Fn(&Ledger) -> bool) -> Result {
         let heard = || {
             let ledger = self.ledger();
-            (ledger.done.len(), ledger.added.len(), ledger.ready.len(), ledger.refused.len())
+            (
+                ledger.done.len(),
+                ledger.added.len(),
+                ledger.ready.len(),
+                ledger.refused.len(),
+                ledger.mail.acked.len(),
+            )
         };
         let (mut last, mut quiet) = (heard(), Duration::ZERO);
         let step = Duration::from_millis(2);
@@ -190,6 +209,7 @@ impl Ledger {
                     self.done_twice.push(task.to_owned());
                 }
             }
+            _ if self.mail.hear(&words) => {}
             _ => self.errors.push(format!("{name}: {line}")),
         }
     }

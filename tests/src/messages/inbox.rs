@@ -3,10 +3,10 @@ use crate::{
     cases,
     fixture::{Team, code},
 };
-use kurultai_core::config::Retention;
 use kurultai_core::messages::{
     AgentMessage, Inbox, KeyState, MessageFilter, MessageStatus, NewMessage, Recipient, Unread,
 };
+use kurultai_core::{Kurultai, config::Retention};
 use std::time::Duration;
 
 cases![
@@ -19,6 +19,8 @@ cases![
     a_rejected_message_has_failed,
     what_goes_back_comes_again,
     a_dedupe_key_makes_it_one,
+    a_dedupe_key_is_no_other_message_s,
+    an_answer_has_so_many_bytes,
     all_of_a_unit_or_none,
     a_full_inbox_refuses,
     a_thread_has_all_that_was_said,
@@ -185,6 +187,71 @@ async fn a_dedupe_key_makes_it_one(team: Team) {
     let pair = kublai.messages().send_many(pair).await.unwrap();
     assert_eq!((pair[0].id == pair[1].id, pair[1].deduplicated), (true, true));
     assert_eq!(bodies(&inbox(&jochi).await), ["one", "other", "two"]);
+}
+
+async fn a_dedupe_key_is_no_other_message_s(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let of = |message: NewMessage| NewMessage { dedupe_key: Some("once".into()), ..message };
+    let body = serde_json::json!({"a": 1, "b": [2.5, "ü"]});
+    let first = NewMessage { body: body.into(), ..hello("") };
+    let id = kublai.messages().send(of(first.clone())).await.unwrap().id;
+    let spelled = kurultai_core::Json::text(r#"{ "b": [25e-1, "\u00fc"], "a": 1.0 }"#).unwrap();
+    let same = kublai.messages().send(of(NewMessage { body: spelled, ..first.clone() })).await.unwrap();
+    assert_eq!((same.id, same.deduplicated), (id.clone(), true));
+    let to_jochi = |from: &Kurultai, message: NewMessage| {
+        let from = from.clone();
+        async move { from.messages().send(message).await.unwrap_err() }
+    };
+    for (from, message, other) in [
+        (&kublai, NewMessage { body: serde_json::json!({"a": 2}).into(), ..first.clone() }, "body"),
+        (&kublai, NewMessage { message_type: "farewell".into(), ..first.clone() }, "type"),
+        (&kublai, NewMessage { to: "kublai".into(), ..first.clone() }, "recipient"),
+        (&jochi, first.clone(), "sender"),
+    ] {
+        let error = to_jochi(from, of(message)).await;
+        assert_eq!((error.code(), error.kind()), ("message.conflict", kurultai_core::Kind::Conflict));
+        let said = error.message();
+        assert!(said.contains(&id) && said.contains("\"once\"") && said.contains(other), "{said}");
+    }
+    // In one unit as well, and then nothing of it is sent.
+    let pair = ["x", "y"].map(|text| NewMessage { dedupe_key: Some("pair".into()), ..hello(text) });
+    assert_eq!(code(kublai.messages().send_many(pair.to_vec()).await), "message.conflict");
+    assert_eq!(inbox(&jochi).await.len(), 1);
+    assert_eq!(kublai.messages().unread(None).await.unwrap().count, 0);
+    // Of two at once one is sent.
+    let race = ["x", "y"].map(|text| {
+        let messages = kublai.messages();
+        async move { messages.send(NewMessage { dedupe_key: Some("race".into()), ..hello(text) }).await }
+    });
+    let answers = futures::future::join_all(race).await;
+    let codes: Vec<_> = answers.into_iter().filter_map(Result::err).map(|error| error.code()).collect();
+    assert_eq!((codes, inbox(&jochi).await.len()), (vec!["message.conflict"], 1));
+}
+
+async fn an_answer_has_so_many_bytes(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let first = kublai.messages().send(hello("first")).await.unwrap().id;
+    let text = "x".repeat(180_000);
+    for _ in 0..8 {
+        let long = || NewMessage { reply_to: Some(first.clone()), ..hello(&text) };
+        kublai.messages().send_many((0..10).map(|_| long()).collect()).await.unwrap();
+    }
+    // A token is a third longer than what it says.
+    let fit = 1 + (16_usize << 20).div_ceil(text.len() / 3 * 4 + 400);
+    let about = |count: usize| count.abs_diff(fit) <= 1;
+    let mut filter = MessageFilter { limit: 1_000, ..MessageFilter::default() };
+    let page = team.k.messages().list(filter.clone()).await.unwrap();
+    assert!(about(page.messages.len()) && page.next.is_some(), "{}, not {fit}", page.messages.len());
+    filter.cursor = page.next;
+    let rest = team.k.messages().list(filter).await.unwrap();
+    assert_eq!((page.messages.len() + rest.messages.len(), rest.next), (81, None));
+    let thread = team.k.messages().thread(&first).await.unwrap();
+    assert!(about(thread.len()) && body(&thread[0]) == "first", "{}", thread.len());
+    let all = Inbox { max: 1_000, ..Inbox::default() };
+    let given = jochi.messages().inbox(all.clone()).await.unwrap();
+    assert!(about(given.len()), "{}", given.len());
+    let rest = jochi.messages().inbox(all).await.unwrap();
+    assert_eq!((given.len() + rest.len(), rest.iter().all(|message| message.delivery == 1)), (81, true));
 }
 
 async fn all_of_a_unit_or_none(team: Team) {

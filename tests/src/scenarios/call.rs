@@ -1,12 +1,13 @@
 //! A step's call: its arguments by name, its answer as JSON.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use kurultai_core::{
     Json, Kurultai, Result, Verify,
     agents::{AgentUpdate, HandBack, Lead, NewAgent, Thresholds},
     events::EventFilter,
     messages::{
-        Accept, Ed25519Key, Inbox, KeyImport, MessageFilter, MessageSigner, NewMessage, Receipt,
+        Accept, Ed25519Key, Inbox, KeyImport, KeyList, MessageFilter, MessageSigner, NewMessage, Receipt,
+        token::{self, Draft, Expect, Token},
         wrap::WrappingKey,
     },
     tasks::{
@@ -16,10 +17,11 @@ use kurultai_core::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
-use std::time::Duration;
+use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
 
 pub(super) async fn call(
     k: &Kurultai,
+    namespace: &str,
     start: DateTime<Utc>,
     operation: &str,
     with: Map<String, Value>,
@@ -268,6 +270,22 @@ pub(super) async fn call(
             let [agent, key_id, reason] = ["agent", "key_id", "reason"].map(|name| args.need::<String>(name));
             answer(keys.revoke(&agent, &key_id, &reason).await?)
         }
+        "identities.read" => identity(&key_file(&args.need::<String>("text"), args.take("mode"))?),
+        "tokens.sign" => {
+            let key = key_file(&args.need::<String>("key"), None)?;
+            let (to, of_type, at) =
+                (args.need::<String>("audience"), args.need::<String>("type"), args.moment("at"));
+            let draft = Draft::new(key.agent(), to, of_type, at).namespace(namespace);
+            answer(token::sign(&draft.body(args.take::<Json>("body").unwrap_or_default()), &key)?)
+        }
+        "tokens.verify" => {
+            let keys = KeyList { namespace: "default".to_owned(), keys: args.need("keys") };
+            let audiences = vec![args.need("audience")];
+            let expect = Expect { namespace: "default".to_owned(), audiences, now: args.moment("at") };
+            let token = token::verify(&args.need::<String>("token"), &keys, &expect)?.into_inner();
+            let Token { id, sender, key_id, body, .. } = token;
+            json!({"id": id, "sender": sender, "key_id": key_id, "body": body.value()})
+        }
         unknown => panic!("no operation {unknown}"),
     };
     with.done();
@@ -296,6 +314,11 @@ impl Args {
     fn time(&mut self, name: &str) -> Option<DateTime<Utc>> {
         let start = self.start;
         self.span(name).map(|span| start + span)
+    }
+
+    /// Also one before the start.
+    fn moment(&mut self, name: &str) -> DateTime<Utc> {
+        self.start + TimeDelta::seconds(self.need(name))
     }
 
     fn id(&mut self, name: &str) -> String {
@@ -339,6 +362,16 @@ fn answer(value: impl Serialize) -> Value {
 /// What everybody may know of it.
 pub(super) fn identity(key: &Ed25519Key) -> Value {
     json!({"agent": key.agent(), "key_id": key.key_id(), "public_key": key.public_key().to_string()})
+}
+
+/// A key from a file of this text and mode.
+fn key_file(text: &str, mode: Option<String>) -> Result<Ed25519Key> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    fs::write(&path, text).unwrap();
+    let mode = u32::from_str_radix(mode.as_deref().unwrap_or("600"), 8).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    Ed25519Key::read(path)
 }
 
 /// The leases in it, whose JSON is their string.

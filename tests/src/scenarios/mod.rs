@@ -11,7 +11,7 @@ use kurultai_core::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::{fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +53,8 @@ struct Call {
     #[serde(default, deserialize_with = "given")]
     expect: Option<Value>,
     error: Option<String>,
+    /// The kind of that error.
+    kind: Option<String>,
 }
 
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
@@ -89,10 +91,13 @@ async fn replay(name: &str, team: Team) {
         };
         let here = format!("{name}.json, step {} ({})", number + 1, call.operation);
         let with = call.with.into_iter().map(|(key, value)| (key, known.resolve(value))).collect();
-        let answer = match (call::call(&k, start, &call.operation, with).await, call.error) {
+        let answer = match (call::call(&k, &known.run, start, &call.operation, with).await, call.error) {
             (Ok(answer), None) => answer,
             (Err(error), Some(code)) => {
                 assert_eq!(error.code(), code, "{here}: {error}");
+                if let Some(kind) = call.kind {
+                    assert_eq!(error.kind().as_str(), kind, "{here}: {error}");
+                }
                 continue;
             }
             (Ok(answer), Some(code)) => panic!("{here}: should have failed with {code}, but gave {answer}"),
@@ -153,6 +158,7 @@ scenarios! {
     messages
     pauses
     priorities
+    refusals
     registry
     retries
     roles
@@ -166,10 +172,42 @@ scenarios! {
     waits
 }
 
-/// The operations that the scenarios call, for the test of completeness.
-pub(crate) fn operations() -> Vec<String> {
+/// Why an import leaves a key out, and what no language but Rust offers: to ask a key whether it may sign, and to unwrap.
+const NO_REFUSALS: [&str; 3] = ["key.known", "key.state", "key.unwrap"];
+
+/// Each `sig.*` and `key.*` that the core can answer is provoked in three languages.
+#[test]
+fn every_refusal_is_provoked() {
+    let mut codes = BTreeSet::new();
+    let mut folders = vec![PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../kurultai-core/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(path).unwrap();
+            let words = text.split('"').filter(|word| word.starts_with("sig.") || word.starts_with("key."));
+            let is_code =
+                |word: &&str| word[4..].bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            codes.extend(words.filter(is_code).map(str::to_owned));
+        }
+    }
+    assert!(codes.len() > 15, "{codes:?}");
+    let refused: BTreeSet<String> = calls().into_iter().filter_map(|call| call.error).collect();
+    let missing: Vec<_> = codes.iter().filter(|code| !refused.contains(*code)).collect();
+    assert_eq!(missing, NO_REFUSALS);
+}
+
+fn calls() -> Vec<Call> {
     let names = fs::read_dir(folder()).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
     let names: Vec<_> = names.filter_map(|f| f.strip_suffix(".json").map(str::to_owned)).collect();
     let steps = names.iter().flat_map(|name| read(name).steps);
-    steps.filter_map(|step| if let Step::Call(call) = step { Some(call.operation) } else { None }).collect()
+    steps.filter_map(|step| if let Step::Call(call) = step { Some(call) } else { None }).collect()
+}
+
+/// The operations that the scenarios call, for the test of completeness.
+pub(crate) fn operations() -> Vec<String> {
+    calls().into_iter().map(|call| call.operation).collect()
 }

@@ -17,8 +17,10 @@ pub(super) fn write(time: DateTime<Utc>) -> String {
 /// A date, `T`, a time and an offset, `Z` or as `+08:00`. `None` for anything else, so where the offset is missing too.
 pub(super) fn read(text: &str) -> Option<DateTime<Utc>> {
     let is_plain = text.is_ascii() && text.as_bytes().get(10) == Some(&b'T');
-    let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_plain)?;
-    Some(time.to_utc())
+    let time = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_plain)?.to_utc();
+    // Python knows no leap second and no year but these.
+    let is_python = time.nanosecond() < 1_000_000_000 && (1..=9999).contains(&time.year());
+    is_python.then_some(time)
 }
 
 #[cfg(test)]
@@ -53,6 +55,9 @@ mod tests {
             "2026-02-09",
             "2026-02-09T12:00:00\u{2212}08:00",
             "2026-02-30T12:00:00+00:00",
+            "2016-12-31T23:59:60+00:00",
+            "0001-01-01T00:00:00+08:00",
+            "9999-12-31T23:59:59-08:00",
             "2026-02-09T12:00:00+00:00 ",
             "1770638400",
             "now",

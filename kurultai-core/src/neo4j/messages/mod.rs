@@ -59,7 +59,7 @@ impl Mailbox for Neo4jStore {
         read::unread(self, audiences).await
     }
 
-    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Vec<Stored>> {
+    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Part> {
         read::read(self, which, after, limit).await
     }
 

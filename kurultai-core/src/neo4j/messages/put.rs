@@ -6,7 +6,12 @@ use crate::{
     clock::Micros,
     error::{Error, Result},
     events::MOST_EVENTS,
-    messages::{MAX_INBOX, Recipient, Sent, contract::Post, keys::AgentKey, rules},
+    messages::{
+        MAX_INBOX, Recipient, Sent,
+        contract::Post,
+        keys::AgentKey,
+        rules::{self, Twin},
+    },
     neo4j::{
         Neo4jStore,
         agents::status,
@@ -70,7 +75,7 @@ struct Known {
     now: Micros,
     ids: HashSet<String>,
     /// The messages of these dedupe keys.
-    twins: HashMap<String, String>,
+    twins: HashMap<String, Twin>,
     /// Only those that were looked up.
     keys: HashMap<(String, String), Option<AgentKey>>,
     waiting: HashMap<String, usize>,
@@ -102,8 +107,8 @@ impl Known {
 
     fn look(&self, post: &Post) -> Result<Sent> {
         let recipient = self.recipient(&post.to);
-        if let Some(id) = post.dedupe_key.as_ref().and_then(|key| self.twins.get(key)) {
-            return Ok(Sent { id: id.clone(), deduplicated: true, recipient });
+        if let Some(twin) = post.dedupe_key.as_ref().and_then(|key| self.twins.get(key)) {
+            return Ok(Sent { id: twin.of_same(post)?, deduplicated: true, recipient });
         }
         if self.ids.contains(&post.id) {
             return Err(rules::replayed(&post.id));
@@ -118,7 +123,7 @@ impl Known {
     fn add(&mut self, post: &Post) {
         self.ids.insert(post.id.clone());
         if let Some(key) = &post.dedupe_key {
-            self.twins.insert(key.clone(), post.id.clone());
+            self.twins.insert(key.clone(), Twin::of(post));
         }
         *self.waiting.entry(post.to.clone()).or_default() += 1;
     }
@@ -153,7 +158,9 @@ impl Known {
         }
         known.ids = answer.next::<Vec<String>>()?.into_iter().collect();
         for mut twin in answer.rows()? {
-            known.twins.insert(twin.next()?, twin.next()?);
+            let (key, id, sender, to) = (twin.next()?, twin.next()?, twin.next()?, twin.next()?);
+            let twin = Twin { id, sender, to, message_type: twin.next()?, body: twin.next()? };
+            known.twins.insert(key, twin);
         }
         for mut key in answer.rows()? {
             known.keys.insert((key.next()?, key.next()?), keys::key(key)?);

@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     messages::{
         AgentKey, Unread,
-        contract::{Stored, Which},
+        contract::{Part, Stored, Which},
     },
     neo4j::{
         Neo4jStore,
@@ -14,6 +14,7 @@ use crate::{
         cypher::clock,
         statement::Statement,
     },
+    tasks::contract::ANSWER_BYTES,
 };
 use chrono::{DateTime, Utc};
 
@@ -24,11 +25,17 @@ macro_rules! read {
         Statement::plain(concat!(
             clock!(),
             $($which,)*
-            "OPTIONAL MATCH (k:AgentKey {namespace: $ns, agent_id: m.from_agent, key_id: m.key_id})
+            "WITH now, collect(m) AS page
+WITH now, page, reduce(fit = [0, 0], m IN page | CASE WHEN fit[1] >= $bytes THEN fit
+  ELSE [fit[0] + 1, fit[1] + size(m.token)] END)[0] AS fit
+UNWIND range(0, fit - 1) AS i
+WITH now, i, page[i] AS m, fit < size(page) AS cut
+OPTIONAL MATCH (k:AgentKey {namespace: $ns, agent_id: m.from_agent, key_id: m.key_id})
 RETURN [now, [
 ",
             include_str!("cypher/key.cypher"),
-            "  ], m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at, m.to_agent] AS row"
+            "  ], cut, m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at, m.to_agent] AS row
+ORDER BY i"
         ))
     };
 }
@@ -98,21 +105,26 @@ pub(super) async fn read(
     store: &Neo4jStore,
     which: Which,
     after: Option<String>,
-    limit: usize,
-) -> Result<Vec<Stored>> {
+    most: usize,
+) -> Result<Part> {
     let query = match which {
         Which::Thread(thread) => store.query(THREAD).param("of", thread),
         Which::To(audiences) => store.query(TO).param("of", audiences),
         Which::From(agent) => store.query(FROM).param("of", agent),
         Which::All => store.query(ALL),
     };
-    let query = query.param("after", after.unwrap_or_default()).param("limit", count(limit));
-    let message = |mut row: Cells| {
+    // One more shows whether there are others.
+    let query = query.param("after", after.unwrap_or_default()).param("limit", count(most) + 1);
+    let (mut all, mut more) = (vec![], false);
+    for mut row in store.exec(query.param("bytes", count(ANSWER_BYTES))).await? {
         let now = row.next()?;
         let key = keys::key(Cells::of(row.next()?)?)?;
-        stored(row, now, key)
-    };
-    store.exec(query).await?.into_iter().map(message).collect()
+        more = row.next()?;
+        all.push(stored(row, now, key)?);
+    }
+    more |= all.len() > most;
+    all.truncate(most);
+    Ok(Part { stored: all, more })
 }
 
 pub(super) async fn unread(store: &Neo4jStore, audiences: Vec<String>) -> Result<Unread> {

@@ -9,8 +9,9 @@ use crate::{
         contract::{Fetch, Stored},
     },
     sqlite::tx::{Tx, list},
+    tasks::contract::ANSWER_BYTES,
 };
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 pub(super) fn fetch(tx: &Tx<'_>, requests: &[Fetch]) -> Result<Vec<Result<Vec<Stored>>>> {
     requests.iter().map(|request| give(tx, request).map(Ok)).collect()
@@ -24,6 +25,12 @@ fn give(tx: &Tx<'_>, request: &Fetch) -> Result<Vec<Stored>> {
     // Of each audience the first come first; of several the urgent, then the oldest.
     found.sort_by_key(|(n, urgent, _)| (!urgent, *n));
     found.truncate(request.max);
+    let mut bytes = 0;
+    found.retain(|(_, _, message)| {
+        let fits = bytes < ANSWER_BYTES;
+        bytes += message.token.len();
+        fits
+    });
     let until = tx.now.saturating_add(micros(request.visible));
     let sql = "update message set status = 'delivered', deliveries = deliveries + 1, visible_at = ?2, delivered_at = ?3,
         delivered_to = ?4 where n = ?1";
@@ -58,8 +65,13 @@ fn waiting(tx: &Tx<'_>, audience: &str, request: &Fetch) -> Result<Vec<(i64, boo
         request.reply_to,
         request.max as i64,
     ];
-    tx.rows(sql, params, |row| {
+    let row = |row: &Row<'_>| {
         let message = stored(tx, row)?;
         Ok((row.get(0)?, message.urgent, message))
+    };
+    let mut bytes = 0;
+    tx.rows_until(sql, params, row, |(_, _, message): &(i64, bool, Stored)| {
+        bytes += message.token.len();
+        bytes >= ANSWER_BYTES
     })
 }

@@ -38,7 +38,7 @@ impl Mailbox for SqliteStore {
         self.query(move |tx| read::unread(tx, &audiences)).await
     }
 
-    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Vec<Stored>> {
+    async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Part> {
         self.query(move |tx| read::read(tx, &which, after.as_deref(), limit)).await
     }
 

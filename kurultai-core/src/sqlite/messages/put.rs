@@ -4,7 +4,12 @@ use super::keys;
 use crate::{
     clock::Micros,
     error::Result,
-    messages::{MAX_INBOX, Recipient, Sent, contract::Post, keys::AgentKey, rules},
+    messages::{
+        MAX_INBOX, Recipient, Sent,
+        contract::Post,
+        keys::AgentKey,
+        rules::{self, Twin},
+    },
     sqlite::{
         events,
         tx::{Tx, word},
@@ -52,7 +57,7 @@ struct New<'a> {
     posts: Vec<&'a Post>,
     ids: HashSet<&'a str>,
     /// The messages of these dedupe keys.
-    twins: HashMap<&'a str, &'a str>,
+    twins: HashMap<&'a str, &'a Post>,
     /// How many are for whom.
     to: HashMap<&'a str, usize>,
 }
@@ -62,7 +67,7 @@ impl<'a> New<'a> {
         self.posts.push(post);
         self.ids.insert(&post.id);
         if let Some(key) = &post.dedupe_key {
-            self.twins.insert(key, &post.id);
+            self.twins.insert(key, post);
         }
         *self.to.entry(&post.to).or_default() += 1;
     }
@@ -72,13 +77,12 @@ impl<'a> New<'a> {
 fn look(tx: &Tx<'_>, post: &Post, before: &New<'_>, seen: &mut Seen) -> Result<Result<Sent>> {
     let recipient = seen.recipient(tx, &post.to)?;
     if let Some(key) = &post.dedupe_key {
-        let sql = "select id from message where ns = ?1 and dedupe_key = ?2";
-        let id = match before.twins.get(key.as_str()) {
-            Some(id) => Some((*id).to_owned()),
-            None => tx.one(sql, params![tx.ns, key], |row| row.get(0))?,
+        let twin = match before.twins.get(key.as_str()) {
+            Some(post) => Some(Twin::of(post)),
+            None => twin(tx, key)?,
         };
-        if let Some(id) = id {
-            return Ok(Ok(Sent { id, deduplicated: true, recipient }));
+        if let Some(twin) = twin {
+            return Ok(twin.of_same(post).map(|id| Sent { id, deduplicated: true, recipient }));
         }
     }
     let there = "select 1 from message where ns = ?1 and id = ?2";
@@ -95,6 +99,14 @@ fn look(tx: &Tx<'_>, post: &Post, before: &New<'_>, seen: &mut Seen) -> Result<R
         return Ok(Err(error));
     }
     Ok(Ok(Sent { id: post.id.clone(), deduplicated: false, recipient }))
+}
+
+fn twin(tx: &Tx<'_>, dedupe_key: &str) -> Result<Option<Twin>> {
+    let sql = "select id, from_agent, to_agent, type, payload from message where ns = ?1 and dedupe_key = ?2";
+    tx.one(sql, params![tx.ns, dedupe_key], |row| {
+        let (id, sender, to) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(Twin { id, sender, to, message_type: row.get(3)?, body: row.get(4)? })
+    })
 }
 
 impl Seen {

@@ -5,9 +5,10 @@ use crate::{
     error::Result,
     messages::{
         MAX_DELIVERIES, MAX_UNREAD, UNREAD_LOOKS, Unread,
-        contract::{Stored, Which},
+        contract::{Part, Stored, Which},
     },
     sqlite::tx::{Tx, list, word},
+    tasks::contract::ANSWER_BYTES,
 };
 use rusqlite::{Row, params};
 
@@ -43,10 +44,16 @@ pub(super) fn stored(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Stored> {
 }
 
 /// In the order of their ids, which is about that in which they were sent; those of a thread in that in which they came.
-pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize) -> Result<Vec<Stored>> {
-    let (after, limit) = (after.unwrap_or_default(), limit as i64);
+pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, most: usize) -> Result<Part> {
+    // One more shows whether there are others.
+    let (after, limit) = (after.unwrap_or_default(), most as i64 + 1);
     let row = |row: &Row<'_>| stored(tx, row);
-    match which {
+    let mut bytes = 0;
+    let is_last = |message: &Stored| {
+        bytes += message.token.len();
+        bytes >= ANSWER_BYTES
+    };
+    let mut stored = match which {
         Which::Thread(thread) => {
             let sql = concat!(
                 "select ",
@@ -54,7 +61,7 @@ pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize
                 " where m.ns = ?1 and m.thread = ?2
                   and m.n > coalesce((select n from message where ns = ?1 and id = ?3), 0) order by m.n limit ?4"
             );
-            tx.rows(sql, params![tx.ns, thread, after, limit], row)
+            tx.rows_until(sql, params![tx.ns, thread, after, limit], row, is_last)?
         }
         Which::To(audiences) => {
             let sql = concat!(
@@ -62,7 +69,7 @@ pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize
                 stored_columns!(),
                 " where m.ns = ?1 and m.id > ?2 and m.to_agent in (select value from rarray(?3)) order by m.id limit ?4"
             );
-            tx.rows(sql, params![tx.ns, after, list(audiences.iter().cloned()), limit], row)
+            tx.rows_until(sql, params![tx.ns, after, list(audiences.iter().cloned()), limit], row, is_last)?
         }
         Which::From(agent) => {
             let sql = concat!(
@@ -70,7 +77,7 @@ pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize
                 stored_columns!(),
                 " where m.ns = ?1 and m.id > ?2 and m.from_agent = ?3 order by m.id limit ?4"
             );
-            tx.rows(sql, params![tx.ns, after, agent, limit], row)
+            tx.rows_until(sql, params![tx.ns, after, agent, limit], row, is_last)?
         }
         Which::All => {
             let sql = concat!(
@@ -78,9 +85,12 @@ pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, limit: usize
                 stored_columns!(),
                 " where m.ns = ?1 and m.id > ?2 order by m.id limit ?3"
             );
-            tx.rows(sql, params![tx.ns, after, limit], row)
+            tx.rows_until(sql, params![tx.ns, after, limit], row, is_last)?
         }
-    }
+    };
+    let more = stored.len() > most || bytes >= ANSWER_BYTES;
+    stored.truncate(most);
+    Ok(Part { stored, more })
 }
 
 pub(super) fn unread(tx: &Tx<'_>, audiences: &[String]) -> Result<Unread> {

@@ -1,4 +1,5 @@
 mod flips;
+mod fuzz;
 mod holes;
 mod hostile;
 mod python;

@@ -5,7 +5,8 @@ CALL () { UNWIND $ids AS x
   RETURN collect(x[0]) AS there, count(CASE WHEN x[1] THEN 1 END) AS replayed }
 CALL () { UNWIND $dedupe_keys AS x
   MATCH (m:AgentMessage {namespace: $ns, dedupe_key: x[0]}) USING INDEX SEEK m:AgentMessage(namespace, dedupe_key)
-  RETURN collect([x[0], m.id]) AS twins, count(CASE WHEN x[1] THEN 1 END) AS doubled }
+  RETURN collect([x[0], m.id, m.from_agent, m.to_agent, m.type, m.payload]) AS twins,
+    count(CASE WHEN x[1] THEN 1 END) AS doubled }
 // A key is [agent, id, whether a row has it].
 CALL (at) { UNWIND $keys AS x
   OPTIONAL MATCH (k:AgentKey {namespace: $ns, agent_id: x[0], key_id: x[1]})
