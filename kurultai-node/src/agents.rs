@@ -2,13 +2,15 @@
 
 use crate::{
     answer::answer,
-    args::{json, maybe_millis, present, whole},
+    args::{json, maybe_millis, present, read, whole},
     bridge::{Calls, Now},
+    numbered::Numbered,
     wire::text,
 };
 use kurultai_core::{
     self as core, Json, Result,
-    agents::{self, AgentUpdate, NewAgent, Thresholds, Watch},
+    agents::{self, AgentUpdate, NewAgent, Thresholds, Watch, Watcher},
+    events::Alert,
 };
 use napi_derive::napi;
 use serde::Deserialize;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 pub struct Agents {
     calls: Arc<Calls>,
     agents: core::Agents,
+    watching: Arc<Numbered<Watcher>>,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +122,7 @@ struct DeregisterArgs {
 
 impl Agents {
     pub(crate) fn new(calls: Arc<Calls>, agents: core::Agents) -> Self {
-        Agents { calls, agents }
+        Agents { calls, agents, watching: Arc::default() }
     }
 }
 
@@ -157,12 +160,31 @@ impl Agents {
         })
     }
 
-    /// Ends only where it fails.
+    /// Watches the team; the answer is the number by which `next_alerts` knows it.
     #[napi(catch_unwind)]
-    pub fn watch(&self, call: u32, args: String) -> Now {
-        self.calls.run(call, &self.agents, &args, |agents, args: WatchArgs| async move {
-            answer(&agents.watch(args.watch()?).await?)
+    pub fn watcher(&self, call: u32, args: String) -> Now {
+        let (agents, watching) = (self.agents.clone(), self.watching.clone());
+        self.calls.start(call, async move {
+            let watch = read::<WatchArgs>(&args)?.watch()?;
+            answer(&watching.add(agents.watcher(watch)?))
         })
+    }
+
+    /// Ends where something is raised or cleared, or where it fails.
+    #[napi(catch_unwind)]
+    pub fn next_alerts(&self, call: u32, watcher: u32) -> Now {
+        let watcher = self.watching.get(watcher);
+        self.calls.start(call, async move {
+            match watcher {
+                Some(watcher) => answer(&watcher.lock().await.next_alerts().await?),
+                None => answer(&Vec::<Alert>::new()),
+            }
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn forget(&self, watcher: u32) {
+        self.watching.forget(watcher);
     }
 
     #[napi(catch_unwind)]

@@ -19,6 +19,7 @@ mod kurultai;
 mod legacy;
 mod messages;
 mod new_task;
+mod numbered;
 mod tasks;
 mod wire;
 mod wrapping_key;

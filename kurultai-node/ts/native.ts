@@ -24,8 +24,11 @@ export interface NativeTasks extends Record<
   Operation> {}
 
 export interface NativeAgents extends Record<
-  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watch' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
-  | 'deregister', Operation> {}
+  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watcher' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
+  | 'deregister', Operation> {
+  nextAlerts(call: number, watcher: number): Now
+  forget(watcher: number): void
+}
 
 export interface NativeMessages extends Record<
   'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {}
@@ -56,6 +59,7 @@ export type Made = NativeIdentity | Failure
 export interface NativeEvents {
   read: Operation
   lastSeq(call: number): Now
+  alerts(call: number): Now
   follow: Operation
   next(call: number, follow: number): Now
   forget(follow: number): void

@@ -13,4 +13,5 @@ pub const SQLITE: &[Step] = &[
 pub const NEO4J: &[Step] = &[
     (1, "tasks", include_str!("../neo4j/0001_tasks.cypher")),
     (2, "messages", include_str!("../neo4j/0002_messages.cypher")),
+    (5, "alerts", include_str!("../neo4j/0005_alerts.cypher")),
 ];

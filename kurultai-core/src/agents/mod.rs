@@ -2,8 +2,9 @@
 //!
 //! Read in this order: `types` (the registry's), `signs` (what the store has seen of an agent), [`contract`] (what a store
 //! does), `handle` (what users call), `names` (who is meant by a name), `health` (what signs mean), `observer` (who may
-//! be called dead), `watch` (the loop that calls them so), `beats` (the heartbeats of a process), `council` (a preset).
+//! be called dead), `watch` (the loop that calls them so), `alerts` (what people should know of that), `beats` (the heartbeats of a process), `council` (a preset).
 
+mod alerts;
 mod beats;
 mod belongings;
 pub mod contract;
@@ -16,6 +17,7 @@ mod signs;
 mod types;
 mod watch;
 
+pub(crate) use alerts::Alarms;
 pub(crate) use belongings::Belongings;
 pub use contract::{Beat, Deregistered, HeartbeatWriter};
 pub use council::council;

@@ -2,7 +2,7 @@
 
 use super::{Neo4jStore, statement::Statement, verdict::SCHEMA};
 use crate::error::{Error, Kind, Result};
-use kurultai_migrations::NEO4J;
+use kurultai_migrations::{NEO4J, Step};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -12,7 +12,7 @@ const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(20);
 
 const STEPS: Statement =
-    Statement::plain("CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [max(s.version)] AS row");
+    Statement::plain("CYPHER 5 OPTIONAL MATCH (s:KurultaiSchema) RETURN [collect(s.version)] AS row");
 /// Of each step one, as processes without the constraint that follows may have written several.
 const ONE_EACH: Statement = Statement::plain(
     "CYPHER 5 MATCH (s:KurultaiSchema) WITH s.version AS version, collect(s) AS all
@@ -54,8 +54,9 @@ impl Neo4jStore {
 
     pub(super) async fn migrate(&self, allowed: bool) -> Result<()> {
         let newest = NEO4J.last().map_or(0, |(version, ..)| *version);
-        let done: Option<u32> = self.one(self.query(STEPS)).await?.next()?;
-        let done = done.unwrap_or(0);
+        let all: Vec<u32> = self.one(self.query(STEPS)).await?.next()?;
+        let done = all.iter().copied().max().unwrap_or(0);
+        let lacks: Vec<&Step> = NEO4J.iter().filter(|(version, ..)| !all.contains(version)).collect();
         let refuse = |code, what: &str| {
             let message =
                 format!("the schema of {} is {what}: step {done}, this program knows {newest}", self.server);
@@ -64,19 +65,19 @@ impl Neo4jStore {
         if done > newest {
             return refuse("store.schema_newer", "newer than this program");
         }
-        if done < newest && !allowed {
-            return refuse("store.schema_older", "older than this program");
-        }
-        if done == newest {
+        if lacks.is_empty() {
             return Ok(());
         }
-        self.within(LONGEST, self.steps_after(done)).await
+        if !allowed {
+            return refuse("store.schema_older", "older than this program");
+        }
+        self.within(LONGEST, self.take(lacks)).await
     }
 
-    async fn steps_after(&self, done: u32) -> Result<()> {
+    async fn take(&self, steps: Vec<&Step>) -> Result<()> {
         self.exec(self.query(ONE_EACH)).await?;
         self.define(ONCE).await?;
-        for (version, name, statements) in NEO4J.iter().filter(|(version, ..)| *version > done) {
+        for (version, name, statements) in steps {
             for statement in statements.split(";\n").filter(|s| !s.trim().is_empty()) {
                 self.define(statement.trim().trim_end_matches(';')).await?;
             }

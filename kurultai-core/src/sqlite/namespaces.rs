@@ -65,6 +65,7 @@ pub(super) fn delete_some(tx: &Tx<'_>, name: &str) -> Result<Option<usize>> {
           (select agent_id, key_id from agent_key where ns = ?1 limit ?2)",
         "delete from refusal where ns = ?1 and (minute, sender, code) in
           (select minute, sender, code from refusal where ns = ?1 limit ?2)",
+        "delete from alert where ns = ?1 and key in (select key from alert where ns = ?1 limit ?2)",
         "delete from pause where ns = ?1 and type in (select type from pause where ns = ?1 limit ?2)",
     ] {
         gone += tx.run(sql, [ns, PORTION])?;

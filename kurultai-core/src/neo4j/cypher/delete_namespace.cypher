@@ -16,10 +16,12 @@ CALL () { MATCH (k:AgentKey) USING INDEX SEEK k:AgentKey(namespace, agent_id, ke
 CALL () { MATCH (r:Refusal) USING INDEX SEEK r:Refusal(namespace, minute, sender, code)
   WHERE r.namespace = $name AND r.minute > -1 AND r.sender >= '' AND r.code >= ''
   WITH r LIMIT $limit DETACH DELETE r RETURN count(*) AS refusals }
+CALL () { MATCH (a:Alert) USING INDEX SEEK a:Alert(namespace, key) WHERE a.namespace = $name AND a.key >= ''
+  WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS alerts }
 // After the tasks, to each of which an agent may have an edge.
 CALL (tasks) { UNWIND CASE WHEN tasks = 0 THEN [1] ELSE [] END AS last
   MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $name AND a.id >= ''
   WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS agents }
-WITH ns, tasks + events + routes + messages + keys + refusals + agents AS gone
+WITH ns, tasks + events + routes + messages + keys + refusals + alerts + agents AS gone
 FOREACH (last IN CASE WHEN gone = 0 THEN [ns] ELSE [] END | DETACH DELETE last)
 RETURN [gone] AS row
