@@ -1,7 +1,8 @@
 //! `kurultai events`.
 
 use crate::{
-    output::{Done, say, say_json},
+    output::{Done, say, say_all, say_json},
+    status::burning,
     text::{clean, utc},
 };
 use kurultai_core::{
@@ -13,6 +14,8 @@ use kurultai_core::{
 pub(crate) enum Command {
     /// The newest events, oldest first; with --json one event a line
     Tail(Tail),
+    /// What burns now: the alerts that a watcher has raised and not cleared
+    Alerts,
 }
 
 #[derive(Debug, clap::Args)]
@@ -44,7 +47,10 @@ const BACK: i64 = 10_000;
 
 impl Command {
     pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
-        let Command::Tail(tail) = self;
+        let tail = match self {
+            Command::Tail(tail) => tail,
+            Command::Alerts => return alerts(kurultai, json).await,
+        };
         let events = kurultai.events();
         let filter = EventFilter {
             topic: tail.topic,
@@ -75,6 +81,15 @@ impl Command {
             }
         }
         Ok(())
+    }
+}
+
+async fn alerts(kurultai: &Kurultai, json: bool) -> Done {
+    let alerts = kurultai.events().alerts().await?;
+    match alerts.is_empty() {
+        _ if json => say_json(&alerts),
+        true => say("nothing burns"),
+        false => say_all(&burning(&alerts)),
     }
 }
 

@@ -9,6 +9,7 @@ mod keys;
 mod messages;
 mod migrate;
 mod namespaces;
+mod on_alert;
 mod output;
 mod plan;
 mod roles;

@@ -8,6 +8,7 @@ use crate::{
 };
 use kurultai_core::{
     Kurultai,
+    events::Alert,
     tasks::{EmergencyStop, Filter, Stats, Status as TaskStatus, Task},
 };
 use serde::Serialize;
@@ -33,6 +34,7 @@ struct Picture<'a> {
     agents: Vec<agents::Seen>,
     tasks: &'a Stats,
     dead_letters: &'a [Task],
+    alerts: Vec<Alert>,
     last_event: i64,
 }
 
@@ -49,6 +51,7 @@ impl Status {
                     kurultai.tasks().dead_letters(filter).await?.tasks
                 }
             };
+            let alerts = kurultai.events().alerts().await?;
             let (namespace, store) = (kurultai.namespace(), kurultai.store_name());
             if json {
                 let last_event = kurultai.events().last_seq().await?;
@@ -59,6 +62,7 @@ impl Status {
                     agents: seen,
                     tasks: &stats,
                     dead_letters: &dead,
+                    alerts,
                     last_event,
                 })?;
             } else {
@@ -69,6 +73,7 @@ impl Status {
                     agents::lines(&seen)
                 });
                 lines.push(String::new());
+                lines.extend(burning(&alerts));
                 lines.extend(numbers(&stats));
                 lines.extend(letters(&stats, &dead));
                 let lines: Vec<String> = lines.iter().map(|line| short(line, WIDTH)).collect();
@@ -81,6 +86,14 @@ impl Status {
             }
         }
     }
+}
+
+/// What burns, a line each.
+pub(crate) fn burning(alerts: &[Alert]) -> Vec<String> {
+    let line = |Alert { severity, raised_at, text, .. }: &Alert| {
+        format!("{:<8}  since {}: {}", severity.as_str().to_uppercase(), utc(*raised_at), clean(text))
+    };
+    alerts.iter().map(line).collect()
 }
 
 /// The counts and times, also for `tasks stats`.

@@ -1,7 +1,7 @@
 //! `kurultai watch`: declares agents dead, and says how the team fares.
 
 use crate::{
-    Place,
+    Place, on_alert,
     output::{Done, Stop, remark, say, say_json},
     service::{misconfigured, opened, terminated},
     text::{clean, count, duration, now, utc},
@@ -9,6 +9,7 @@ use crate::{
 use kurultai_core::{
     Error, Kurultai,
     agents::{AgentHealth, Health, Thresholds, Watch as Plan, Watched},
+    events::{Alert, AlertState},
 };
 use std::{collections::HashMap, pin::pin, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -40,6 +41,11 @@ pub(crate) struct Watch {
     every: Duration,
     #[command(flatten)]
     silences: Silences,
+    /// Run by the shell for each alert that this watcher raises or clears: its text on stdin, KURULTAI_ALERT_KEY,
+    /// KURULTAI_ALERT_SEVERITY (warning, critical) and KURULTAI_ALERT_STATE (raised, cleared) in the environment, 30 s at
+    /// most
+    #[arg(long, value_name = "COMMAND")]
+    on_alert: Option<String>,
 }
 
 impl Watch {
@@ -68,7 +74,12 @@ impl Watch {
         loop {
             ticks.tick().await;
             match watcher.check().await {
-                Ok(watched) => told.tell(watched)?,
+                Ok(watched) => {
+                    if let Some(command) = &self.on_alert {
+                        watched.alerts.iter().for_each(|alert| on_alert::tell(command, alert));
+                    }
+                    told.tell(watched)?;
+                }
                 // Whatever it was, the next check may be answered.
                 Err(error) => told.lost(&error)?,
             }
@@ -122,6 +133,10 @@ impl Told {
             if !declared && self.states.insert(agent.clone(), state) != Some(state) {
                 self.say(state.as_str(), &agent, &reason)?;
             }
+        }
+        for Alert { severity, state, text, .. } in watched.alerts {
+            let what = if state == AlertState::Raised { severity.as_str() } else { state.as_str() };
+            self.say(what, "", &text)?;
         }
         Ok(())
     }

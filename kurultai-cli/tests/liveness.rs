@@ -278,6 +278,39 @@ fn why_somebody_is_stuck_is_told_to_the_end() {
 }
 
 #[test]
+fn a_command_is_told_of_each_alert_and_its_failure_ends_no_watch() {
+    let shell = Shell::new();
+    assert_eq!(shell.out(&["events", "alerts"]), "nothing burns\n");
+    for _ in 0..3 {
+        shell.out(&["tasks", "enqueue", "review"]);
+    }
+    let command =
+        "echo \"$KURULTAI_ALERT_STATE $KURULTAI_ALERT_SEVERITY $KURULTAI_ALERT_KEY: $(cat)\" >> told; exit 3";
+    let mut watch = shell.command(&["watch", "--every", "50ms", "--on-alert", command]);
+    let watch = Running::start(watch.env("QUEUE_DEPTH_ALERT_THRESHOLD", "3"));
+    let line = watch.line_with(&["warning"]);
+    assert!(line.ends_with("3 tasks wait to be claimed"), "{line}");
+    let alerts = shell.json(&["events", "alerts"]);
+    assert_eq!((&alerts[0]["key"], &alerts[0]["state"]), (&"queue.depth".into(), &"raised".into()));
+    let status = shell.out(&["status"]);
+    assert!(status.contains("WARNING   since ") && status.contains(": 3 tasks wait"), "{status}");
+    assert_eq!(shell.json(&["status"])["alerts"], alerts);
+    shell.out(&["tasks", "cancel-many", "--type", "review"]);
+    watch.line_with(&["cleared"]);
+    let told = || fs::read_to_string(shell.path("told")).unwrap_or_default();
+    while told().lines().count() < 2 {
+        thread::yield_now();
+    }
+    let mut lines: Vec<String> = told().lines().map(str::to_owned).collect();
+    lines.sort();
+    let about = |state: &str| format!("{state} warning queue.depth: 3 tasks wait to be claimed");
+    assert_eq!(lines, [about("cleared"), about("raised")]);
+    let (code, log) = watch.terminate();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("the command of --on-alert failed with queue.depth: exit status: 3"), "{log}");
+}
+
+#[test]
 fn metadata_is_an_object() {
     let shell = Shell::new();
     shell.out(&["agents", "register", "temujin"]);

@@ -26,6 +26,7 @@ pub struct Config {
     pub(crate) aging: Option<Duration>,
     pub(crate) call_timeout: Duration,
     pub(crate) max_depth: u32,
+    pub(crate) queue_depth_alert: u64,
 }
 
 /// What a task gets where its author says nothing.
@@ -105,6 +106,7 @@ impl Config {
             aging: Some(Duration::from_secs(3600)),
             call_timeout: Duration::from_secs(30),
             max_depth: 10,
+            queue_depth_alert: number("QUEUE_DEPTH_ALERT_THRESHOLD", 100)?,
         })
     }
 
@@ -200,6 +202,14 @@ impl Config {
     /// stopped: one more is `task.too_deep`. Default 10.
     pub fn max_depth(mut self, most: u32) -> Self {
         self.max_depth = most;
+        self
+    }
+
+    /// From how many tasks on that wait to be claimed a watcher of this store raises an alert: a warning, and from twice
+    /// as many on a critical one. It is over below four fifths of that. 0 for none. Default 100, or
+    /// QUEUE_DEPTH_ALERT_THRESHOLD.
+    pub fn queue_depth_alert(mut self, least: u64) -> Self {
+        self.queue_depth_alert = least;
         self
     }
 

@@ -6,6 +6,7 @@ use crate::neo4j::Neo4jStore;
 use crate::sqlite::SqliteStore;
 use crate::{
     agents::{Agents, HeartbeatWriter},
+    alarm::Alarm,
     check,
     config::{Config, Location},
     error::{Error, Result},
@@ -88,12 +89,15 @@ impl Kurultai {
         let mail = Arc::new(Mail::new(store.clone(), keys.clone()));
         let message_upkeep =
             MessageUpkeep::new(store.clone(), news.clone(), session.config.retention.messages);
+        let (tasks_of, mailbox, log) = (store.clone(), store.clone(), store.clone());
+        let alarm =
+            Arc::new(Alarm { tasks: tasks_of, mailbox, log, depth: session.config.queue_depth_alert });
         let rooms: Vec<Arc<dyn upkeep::Upkeep>> =
             vec![reader.clone(), task_upkeep.clone(), message_upkeep.clone()];
         upkeep::start(news, store.clone(), rooms, background);
         Kurultai {
             tasks,
-            agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone(), mail),
+            agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone(), mail, alarm),
             messages: Messages::new(
                 store.clone(),
                 store.clone(),

@@ -20,6 +20,7 @@
 #![cfg_attr(not(all(feature = "sqlite", feature = "neo4j")), allow(dead_code, unused_imports))]
 
 pub mod agents;
+mod alarm;
 mod batch;
 mod calls;
 mod check;

@@ -2,14 +2,16 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::{json, maybe_millis, present, whole},
+    args::{json, maybe_millis, present, read, whole},
     bridge::{Calls, Now},
+    numbered::Numbered,
     wire::{Led, text},
 };
 use kurultai_bridge::lock;
 use kurultai_core::{
     self as core, Error, Json, Result,
-    agents::{self, AgentUpdate, HandBack, Lead, Leadership, NewAgent, Thresholds, Watch},
+    agents::{self, AgentUpdate, HandBack, Lead, Leadership, NewAgent, Thresholds, Watch, Watcher},
+    events::Alert,
 };
 use napi_derive::napi;
 use serde::Deserialize;
@@ -25,6 +27,7 @@ pub struct Agents {
     calls: Arc<Calls>,
     agents: core::Agents,
     leading: Arc<Mutex<Leading>>,
+    watching: Arc<Numbered<Watcher>>,
 }
 
 /// The roles that are held here, by number.
@@ -169,7 +172,7 @@ struct DeregisterArgs {
 
 impl Agents {
     pub(crate) fn new(calls: Arc<Calls>, agents: core::Agents) -> Self {
-        Agents { calls, agents, leading: Arc::default() }
+        Agents { calls, agents, leading: Arc::default(), watching: Arc::default() }
     }
 
     fn held(&self, number: u32) -> Option<Arc<Leadership>> {
@@ -211,11 +214,13 @@ impl Agents {
         })
     }
 
-    /// Ends only where it fails.
+    /// Watches the team; the answer is the number by which `next_alerts` knows it.
     #[napi(catch_unwind)]
-    pub fn watch(&self, call: u32, args: String) -> Now {
-        self.calls.run(call, &self.agents, &args, |agents, args: WatchArgs| async move {
-            answer(&agents.watch(args.watch()?).await?)
+    pub fn watcher(&self, call: u32, args: String) -> Now {
+        let (agents, watching) = (self.agents.clone(), self.watching.clone());
+        self.calls.start(call, async move {
+            let watch = read::<WatchArgs>(&args)?.watch()?;
+            answer(&watching.add(agents.watcher(watch)?))
         })
     }
 
@@ -281,6 +286,23 @@ impl Agents {
             let how = HandBack { to: args.to, reason: args.reason };
             answer(&agents.hand_back(&args.role, &args.agent, how).await?)
         })
+    }
+
+    /// Ends where something is raised or cleared, or where it fails.
+    #[napi(catch_unwind)]
+    pub fn next_alerts(&self, call: u32, watcher: u32) -> Now {
+        let watcher = self.watching.get(watcher);
+        self.calls.start(call, async move {
+            match watcher {
+                Some(watcher) => answer(&watcher.lock().await.next_alerts().await?),
+                None => answer(&Vec::<Alert>::new()),
+            }
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn forget(&self, watcher: u32) {
+        self.watching.forget(watcher);
     }
 
     #[napi(catch_unwind)]

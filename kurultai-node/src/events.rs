@@ -4,30 +4,19 @@ use crate::{
     answer::answer,
     args::{maybe_date, maybe_millis, read, whole},
     bridge::{Calls, Now},
+    numbered::Numbered,
 };
-use kurultai_bridge::lock;
 use kurultai_core::{self as core, Result, events::EventFilter};
 use napi_derive::napi;
 use serde::Deserialize;
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
-use tokio::sync;
+use std::sync::Arc;
 
 #[napi]
 #[derive(Debug)]
 pub struct Events {
     calls: Arc<Calls>,
     events: core::Events,
-    following: Arc<Mutex<Following>>,
-}
-
-/// Who follows the log, by number.
-#[derive(Debug, Default)]
-struct Following {
-    last: u32,
-    all: HashMap<u32, Arc<sync::Mutex<core::events::Follow>>>,
+    following: Arc<Numbered<core::events::Follow>>,
 }
 
 /// How many events a follower takes at once.
@@ -88,18 +77,13 @@ impl Events {
         let (events, following) = (self.events.clone(), self.following.clone());
         self.calls.start(call, async move {
             let filter = EventFilter { limit: PAGE, ..read::<EventFilterArgs>(&args)?.filter()? };
-            let follow = events.follow(filter)?;
-            let mut following = lock(&following);
-            following.last += 1;
-            let number = following.last;
-            following.all.insert(number, Arc::new(sync::Mutex::new(follow)));
-            answer(&number)
+            answer(&following.add(events.follow(filter)?))
         })
     }
 
     #[napi(catch_unwind)]
     pub fn next(&self, call: u32, follow: u32) -> Now {
-        let follow = lock(&self.following).all.get(&follow).cloned();
+        let follow = self.following.get(follow);
         self.calls.start(call, async move {
             match follow {
                 Some(follow) => answer(&follow.lock().await.next().await?),
@@ -110,7 +94,13 @@ impl Events {
 
     #[napi(catch_unwind)]
     pub fn forget(&self, follow: u32) {
-        lock(&self.following).all.remove(&follow);
+        self.following.forget(follow);
+    }
+
+    #[napi(catch_unwind)]
+    pub fn alerts(&self, call: u32) -> Now {
+        let events = self.events.clone();
+        self.calls.start(call, async move { answer(&events.alerts().await?) })
     }
 
     #[napi(catch_unwind)]

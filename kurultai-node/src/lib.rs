@@ -20,6 +20,7 @@ mod legacy;
 mod message_jobs;
 mod messages;
 mod new_task;
+mod numbered;
 mod tasks;
 mod wire;
 mod wrapping_key;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use kurultai_core::{
     Check, Error, Json, NamespaceInfo, Result,
     agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent, RoleLease},
-    events::{Event, EventPage},
+    events::{Alert, AlertState, Event, EventPage, Severity},
     messages::{
         AgentKey, AgentMessage, Algorithm, ImportedKeys, KeyState, MessagePage, MessageStatus, Recipient,
         Sent, Settled, Signer, SkippedKey, Unread, token::Token,
@@ -179,6 +179,10 @@ wire!(Event {
     payload => "payload", created_at => "createdAt",
 });
 
+wire!(Alert {
+    key => "key", severity => "severity", state => "state", text => "text", raised_at => "raisedAt",
+    cleared_at => "clearedAt",
+});
 wire!(EventPage { events => "events", next => "next" });
 wire!(Sent { id => "id", deduplicated => "deduplicated", recipient => "recipient" });
 wire!(Signer { agent => "agent", key_id => "keyId", version => "version" });
@@ -419,7 +423,7 @@ macro_rules! as_serde {
 }
 as_serde!(String, str, bool, f64, u8, u32, u64, usize, i64);
 as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, Health, FailureKind, FindingKind);
-as_serde!(MessageStatus, Recipient, Algorithm, KeyState);
+as_serde!(MessageStatus, Recipient, Algorithm, KeyState, Severity, AlertState);
 
 /// Nothing to say but that it is done.
 impl Wire for () {

@@ -183,6 +183,10 @@ cases('control: cancel, suspend, resume, pause, depend, later', async (k) => {
   assert.deepEqual((await k.tasks.stats()).paused, ['code'])
   assert.deepEqual((await k.tasks.explain(id)).reasons.map((reason) => [reason.reason, reason.taskType]), [['paused', 'code']])
   await k.tasks.unpause('code')
+  assert.equal(await k.tasks.stopAll('a drill'), 0)
+  assert.deepEqual([(await k.tasks.stats()).stopped.reason, (await k.tasks.stats()).stopped.at instanceof Date], ['a drill', true])
+  await k.tasks.startAll()
+  assert.equal((await k.tasks.stats()).stopped, null)
   await k.tasks.pause()
   assert.deepEqual(await k.tasks.claim('temujin'), [])
   await k.tasks.unpause()
@@ -369,6 +373,37 @@ cases('a watcher declares the dead, and ends with its signal', async (k) => {
     if (topic === 'agent.recovered') break
   }
   assert.deepEqual(topics, ['agent.registered', 'agent.dead', 'agent.recovered'])
+  stop.abort(new Error('enough'))
+  await assert.rejects(watching, /enough/)
+})
+
+cases('a watcher tells of alerts, whatever becomes of who is told', async (k) => {
+  for (let n = 0; n < 2; n++) {
+    const { id } = await k.tasks.enqueue('x', null, { priority: n === 1 ? 'P0' : 'P2' })
+    await k.agents.register('jochi')
+    await k.tasks.fail(await claimOne(k, 'jochi'), 'never', { retryable: false })
+    assert.equal((await k.tasks.get(id)).status, 'dead_letter')
+  }
+  assert.deepEqual(await k.events.alerts(), [])
+  const stop = new AbortController()
+  const told = []
+  const warned = new Promise((resolve) => process.once('warning', resolve))
+  const onAlert = async (alert) => {
+    told.push(alert)
+    throw new Error(`no phone for ${alert.key}`)
+  }
+  const watching = k.agents.watch({ everyMs: 50, onAlert, signal: stop.signal })
+  assert.match((await warned).message, /no phone for tasks.dead_letters/)
+  const [alert] = told
+  assert.deepEqual(
+    [alert.severity, alert.state, alert.text, alert.clearedAt],
+    ['critical', 'raised', '2 tasks are dead letters, 1 of P0', null],
+  )
+  assert.ok(alert.raisedAt instanceof Date && Object.isFrozen(alert))
+  assert.deepEqual(await k.events.alerts(), [alert])
+  for (const { id } of (await k.tasks.deadLetters()).tasks) await k.tasks.discard(id)
+  await until('it is over', () => told.length === 2)
+  assert.deepEqual([told[1].state, told[1].clearedAt instanceof Date], ['cleared', true])
   stop.abort(new Error('enough'))
   await assert.rejects(watching, /enough/)
 })

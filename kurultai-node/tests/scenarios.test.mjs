@@ -247,7 +247,7 @@ async function perform(k, run, operation, given) {
     case 'tasks.dead_letters': return call(args)
     case 'tasks.release': case 'tasks.suspend': case 'tasks.resume': case 'tasks.requeue': case 'tasks.discard':
     case 'tasks.get': case 'tasks.explain': return call(task)
-    case 'maintain': case 'tasks.start_all': case 'tasks.stats': case 'agents.list': case 'events.last_seq': return call()
+    case 'maintain': case 'tasks.start_all': case 'tasks.stats': case 'agents.list': case 'events.alerts': case 'events.last_seq': return call()
     case 'agents.get': return call(args.name)
     case 'agents.with_capability': return call(args.capability)
     case 'agents.beat': case 'agents.drain': return call(args.agent)

@@ -7,7 +7,7 @@ import { encode, encodeArgs } from './json'
 import { native, type NativeAgents, type Outcome } from './native'
 import * as results from './results'
 import type {
-  AgentHealth, AgentInfo, AgentUpdate, HandBackOptions, HealthOptions, LeadOptions, NewAgent, RoleLease, Waits, WatchOptions,
+  AgentHealth, AgentInfo, AgentUpdate, Alert, HandBackOptions, HealthOptions, LeadOptions, NewAgent, RoleLease, Waits, WatchOptions,
 } from './types'
 
 const AGENT: check.Fields = {
@@ -18,7 +18,7 @@ const AGENT: check.Fields = {
 const BEAT: check.Fields = { create: check.flag, signal: check.anything }
 /** @internal */
 export const THRESHOLDS: check.Fields = { deadAfterMs: check.ms, stuckAfterMs: check.ms, signal: check.anything }
-const WATCH: check.Fields = { ...THRESHOLDS, everyMs: check.ms }
+const WATCH: check.Fields = { ...THRESHOLDS, everyMs: check.ms, onAlert: check.callable }
 const LEAD: check.Fields = { ttlMs: check.ms, waitMs: check.ms, reason: check.text, signal: check.anything }
 const HAND_BACK: check.Fields = { to: check.text, reason: check.text, signal: check.anything }
 const UPDATE: check.Fields = { add: check.texts, remove: check.texts, metadata: check.anything }
@@ -40,6 +40,15 @@ function encodeText(name: string, value: string): string {
 function textOf(name: string, value: string): string {
   check.checkOne(name, value, check.text)
   return value
+}
+
+/** Whoever is told and throws ends no watch. */
+async function tell(onAlert: (alert: Alert) => void | Promise<void>, alert: Alert): Promise<void> {
+  try {
+    await onAlert(alert)
+  } catch (error) {
+    process.emitWarning(error instanceof Error ? error : String(error))
+  }
 }
 
 /** The six agents of the first team, to register as they are: `await k.agents.registerMany(council())`. */
@@ -118,7 +127,7 @@ export class Agents {
     this.#native = native
   }
 
-  #call(operation: Exclude<keyof NativeAgents, 'lease' | 'isValid'>, args: string, options: Waits): Outcome | Promise<Outcome> {
+  #call(operation: Exclude<keyof NativeAgents, 'lease' | 'isValid' | 'nextAlerts' | 'forget'>, args: string, options: Waits): Outcome | Promise<Outcome> {
     return call((id) => this.#native[operation](id, args), options.signal)
   }
 
@@ -173,11 +182,24 @@ export class Agents {
    * its own stopwatch, the store answered it all the time, and not more than half of a team of three or more fell silent
    * at once. Any number may watch one team.
    *
+   * It raises and clears the team's alerts too, once however many watch: `k.events.alerts()`, the events `alert.*`, and
+   * `onAlert`.
+   *
    * Errors: the signal's reason; `input.invalid`; `store.closed`. A store out of reach is waited for. An abort leaves
    * nothing half done.
    */
   async watch(options: WatchOptions = {}): Promise<void> {
-    results.nothing(await this.#call('watch', encodeArgs(options, {}, WATCH), options))
+    check.checkFields(options, WATCH)
+    const { onAlert, signal, ...rest } = options
+    const watcher: number = results.value(await this.#call('watcher', encodeArgs(rest), options))
+    try {
+      for (;;) {
+        const alerts = results.alerts(await call((id) => this.#native.nextAlerts(id, watcher), signal))
+        if (onAlert) for (const alert of alerts) void tell(onAlert, alert)
+      }
+    } finally {
+      this.#native.forget(watcher)
+    }
   }
 
   /**

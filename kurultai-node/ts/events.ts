@@ -7,7 +7,7 @@ import type { NativeEvents } from './native'
 import { time } from './new_task'
 import { Pages } from './pages'
 import * as results from './results'
-import type { Event, EventFilter, EventPage, Waits } from './types'
+import type { Alert, Event, EventFilter, EventPage, Waits } from './types'
 
 const FILTER: check.Fields = {
   afterSeq: check.whole, topic: check.text, source: check.text, taskId: check.text, type: check.text, since: check.date,
@@ -37,6 +37,14 @@ export class Events {
   /** The number of the newest event; 0 where nothing happened yet. */
   async lastSeq(options: Waits = {}): Promise<number> {
     return results.simple(await call((id) => this.#native.lastSeq(id), options.signal))
+  }
+
+  /**
+   * What burns now, the worst first, then the oldest. Whoever watches the team (`k.agents.watch`) raises and clears it;
+   * each change is an event, `alert.raised` or `alert.cleared`.
+   */
+  async alerts(options: Waits = {}): Promise<readonly Alert[]> {
+    return results.alerts(await call((id) => this.#native.alerts(id), options.signal))
   }
 
   /** Every event that matches and is there now, read 256 at a time. Errors as `read`. */

@@ -24,10 +24,12 @@ export interface NativeTasks extends Record<
   Operation> {}
 
 export interface NativeAgents extends Record<
-  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watch' | 'lead' | 'lost' | 'letGo' | 'leader' | 'handBack' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
+  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watcher' | 'lead' | 'lost' | 'letGo' | 'leader' | 'handBack' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
   | 'deregister', Operation> {
   lease(number: number): string | null
   isValid(number: number): boolean
+  nextAlerts(call: number, watcher: number): Now
+  forget(watcher: number): void
 }
 
 export interface NativeMessages extends Record<
@@ -59,6 +61,7 @@ export type Made = NativeIdentity | Failure
 export interface NativeEvents {
   read: Operation
   lastSeq(call: number): Now
+  alerts(call: number): Now
   follow: Operation
   next(call: number, follow: number): Now
   forget(follow: number): void

@@ -6,7 +6,7 @@ import { Lease } from './lease'
 import type { Outcome } from './native'
 import type { Failed, MessageFailed, Stalled } from './heard'
 import type {
-  Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
+  Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Alert, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
   ImportedKeys, MessagePage, Page, Prerequisite, RoleLease, Settled, Stats, Task, VerifiedMessage,
 } from './types'
 
@@ -315,6 +315,15 @@ export function importedKeys(outcome: Outcome): ImportedKeys {
   Object.freeze(raw.imported)
   frozen(raw.skipped)
   return Object.freeze(raw)
+}
+
+export function alerts(outcome: Outcome): readonly Alert[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) {
+    raw.raisedAt = date(raw.raisedAt)
+    raw.clearedAt = date(raw.clearedAt)
+  }
+  return frozen(list)
 }
 
 export function eventPage(outcome: Outcome): EventPage {

@@ -480,6 +480,25 @@ export interface RoleLease {
 export interface WatchOptions extends HealthOptions {
   /** The time from one check to the next, at most half of `deadAfterMs`. Default 10,000. */
   everyMs?: number
+  /**
+   * Called for each alert that this watcher has raised or cleared. Of several that watch a team one is told of each. The
+   * watch goes on while it works; what it throws is a warning of the process.
+   */
+  onAlert?: (alert: Alert) => void | Promise<void>
+}
+
+/** Something that somebody should look at. */
+export interface Alert {
+  /** What it is about: `agent.dead:kublai`, `queue.depth`. At most one alert of a key burns at a time. */
+  readonly key: string
+  readonly severity: 'warning' | 'critical'
+  /** Whether it burns. */
+  readonly state: 'raised' | 'cleared'
+  /** What people are told. */
+  readonly text: string
+  readonly raisedAt: Date
+  /** When it burnt no more. */
+  readonly clearedAt: Date | null
 }
 
 export interface VerifyOptions extends HealthOptions {
@@ -806,7 +825,8 @@ export type Topic =
   | 'task.waiting' | 'task.suspended' | 'task.resumed' | 'task.requeued' | 'task.discarded' | 'task.blocked'
   | 'task.cancel_requested' | 'task.suspend_requested' | 'task.updated' | 'task.reprioritized' | 'task.assigned'
   | 'task.adopted' | 'agent.registered' | 'agent.adopted' | 'agent.stuck' | 'agent.dead' | 'agent.recovered'
-  | 'message.received' | 'message.failed' | 'message.expired' | 'alert.raised'
+  | 'message.received' | 'message.failed' | 'message.expired' | 'alert.raised' | 'alert.cleared'
+  | 'tasks.stopped' | 'tasks.started'
 
 export interface Event {
   /** Grows in commit order within the namespace, without a gap. */
@@ -834,7 +854,7 @@ export interface EventPage {
 export interface EventFilter extends Waits {
   afterSeq?: number
   /** Dotted; `*` is one word, `**` any number: `task.*`. */
-  topic?: Topic | 'task.*' | 'agent.*' | 'message.*' | (string & {})
+  topic?: Topic | 'task.*' | 'agent.*' | 'message.*' | 'alert.*' | (string & {})
   source?: string
   taskId?: string
   /** Only those about tasks of this type. */

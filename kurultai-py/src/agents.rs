@@ -2,6 +2,7 @@
 
 use crate::{
     args::{Count, Names, Span, count, span},
+    errors::Raise,
     json,
     new_task::of_fields,
     op::{Answer, Op},
@@ -15,6 +16,7 @@ use kurultai_core::{
 };
 use pyo3::{prelude::*, types::PyDict};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 view! {
     /// An agent as the registry knows it. `current_load` is how many live leases it holds now.
@@ -219,16 +221,15 @@ impl Agents {
         Ok(Op::new(async move { agents.health(agent.as_deref(), thresholds).await }))
     }
 
-    /// Ends only where it fails.
-    fn watch(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+    fn watcher(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Watcher> {
         let WatchOptions { every, dead_after, stuck_after } = WatchOptions::of(options)?;
         let usual = Watch::default();
         let watch = Watch {
             every: span(py, "every", every)?.unwrap_or(usual.every),
             thresholds: thresholds(py, dead_after, stuck_after)?,
         };
-        let agents = self.0.clone();
-        Ok(Op::new(async move { agents.watch(watch).await }))
+        let watcher = self.0.watcher(watch).raise(py)?;
+        Ok(Watcher(ForkSafe::new(Arc::new(Mutex::new(watcher)))))
     }
 
     fn lead(&self, py: Python<'_>, role: String, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
@@ -277,6 +278,19 @@ impl Agents {
     }
 }
 
+/// One who watches the team.
+#[pyclass(frozen, module = "kurultai._native")]
+pub(crate) struct Watcher(ForkSafe<Arc<Mutex<agents::Watcher>>>);
+
+#[pymethods]
+impl Watcher {
+    /// Ends where something is raised or cleared, or where it fails.
+    fn next_alerts(&self) -> Op {
+        let watcher = self.0.clone();
+        Op::new(async move { watcher.lock().await.next_alerts().await })
+    }
+}
+
 /// A NewAgent, or a dict of its fields.
 fn new_agent(value: &Bound<'_, PyAny>) -> PyResult<CoreNewAgent> {
     Ok(of_fields::<NewAgent>(value, "a NewAgent or a dict of its fields")?.get().0.clone())
@@ -295,5 +309,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Leadership>()?;
     module.add_class::<NewAgent>()?;
     module.add_class::<Agents>()?;
+    module.add_class::<Watcher>()?;
     module.add_function(pyo3::wrap_pyfunction!(council, module)?)
 }

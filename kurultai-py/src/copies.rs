@@ -23,10 +23,10 @@ fn restore(py: Python<'_>, kind: &str, text: &str) -> PyResult<Py<PyAny>> {
     read! {
         "Lease" is tasks::Lease, "Claimed" is tasks::Claimed, "Prerequisite" is tasks::Prerequisite,
         "Task" is tasks::Task, "TaskError" is tasks::TaskError, "Enqueued" is tasks::Enqueued,
-        "Finished" is tasks::Finished, "Extended" is tasks::Extended, "Stats" is tasks::Stats,
+        "Finished" is tasks::Finished, "Extended" is tasks::Extended, "Stats" is tasks::Stats, "EmergencyStop" is tasks::EmergencyStop,
         "Percentiles" is tasks::Percentiles, "Adoption" is tasks::Adoption, "Finding" is tasks::Finding,
         "Usage" is tasks::Usage, "Explanation" is tasks::Explanation, "AgentInfo" is agents::AgentInfo,
-        "AgentHealth" is agents::AgentHealth, "RoleLease" is agents::RoleLease, "Event" is events::Event, "NamespaceInfo" is kurultai_core::NamespaceInfo,
+        "AgentHealth" is agents::AgentHealth, "RoleLease" is agents::RoleLease, "Event" is events::Event, "Alert" is events::Alert, "NamespaceInfo" is kurultai_core::NamespaceInfo,
         "Check" is kurultai_core::Check, "AgentMessage" is messages::AgentMessage, "Signer" is messages::Signer,
         "Receipt" is messages::Receipt, "Sent" is messages::Sent, "Settled" is messages::Settled,
         "Unread" is messages::Unread, "AgentKey" is messages::AgentKey, "SkippedKey" is messages::SkippedKey,

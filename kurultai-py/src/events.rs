@@ -25,6 +25,11 @@ view! {
     }
 }
 
+view! {
+    /// Something that somebody should look at. `key` says what it is about: `agent.dead:kublai`, `queue.depth`.
+    Alert of events::Alert { key, severity, state, text, raised_at, cleared_at }
+}
+
 /// What a read has found, and from where to read on.
 #[pyclass(frozen, get_all, module = "kurultai")]
 pub(crate) struct EventPage {
@@ -115,6 +120,11 @@ impl Events {
         Ok(Follow(ForkSafe::new(Arc::new(Mutex::new(follow)))))
     }
 
+    fn alerts(&self) -> Op {
+        let events = self.0.clone();
+        Op::new(async move { events.alerts().await })
+    }
+
     fn last_seq(&self) -> Op {
         let events = self.0.clone();
         Op::new(async move { events.last_seq().await })
@@ -130,6 +140,7 @@ fn matches(pattern: &str, topic: &str) -> bool {
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Event>()?;
     module.add_class::<EventPage>()?;
+    module.add_class::<Alert>()?;
     module.add_class::<Events>()?;
     module.add_class::<Follow>()?;
     module.add_function(pyo3::wrap_pyfunction!(matches, module)?)

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Result,
     agents::{AgentStatus, Health},
+    events::{AlertState, Severity},
     messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient, wrap::Wrapped},
     tasks::{DependencyType, FailureKind, FindingKind, Priority, Signal, Status},
     worker::Stop,
@@ -69,7 +70,9 @@ by_word!(
     MessageStatus,
     Recipient,
     Algorithm,
-    KeyState
+    KeyState,
+    Severity,
+    AlertState
 );
 
 /// Seconds.

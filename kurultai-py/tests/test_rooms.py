@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import pickle
+import threading
 import unicodedata
 import unittest
 from datetime import datetime, timedelta, timezone
@@ -186,6 +187,42 @@ class Liveness:
         watching.cancel()
         with self.assertRaises(asyncio.CancelledError):
             await watching
+
+    async def test_a_watcher_tells_of_alerts_whatever_becomes_of_who_is_told(self: Any) -> None:
+        for priority in ("P2", "P0"):
+            task = await self.claimed("t", priority=priority)
+            await self.k.tasks.fail(task, "never", retryable=False)
+        self.assertEqual(await self.k.events.alerts(), [])
+        told: list[Any] = []
+
+        def on_alert(alert: Any) -> None:
+            told.append((alert, threading.current_thread()))
+            raise OSError(f"no phone for {alert.key}")
+
+        with self.assertLogs("kurultai", "ERROR") as logs:
+            watching = asyncio.create_task(self.k.agents.watch(every=0.05, on_alert=on_alert))
+            while not any("on_alert failed with tasks.dead_letters" in line for line in logs.output):
+                await asyncio.sleep(0.01)
+        [(alert, thread)] = told
+        self.assertIsNot(thread, threading.current_thread())
+        self.assertEqual((alert.severity, alert.state, alert.cleared_at), ("critical", "raised", None))
+        self.assertEqual(alert.text, "2 tasks are dead letters, 1 of P0")
+        self.assertEqual(await self.k.events.alerts(), [alert])
+        await self.k.tasks.stop_all("a drill")
+        stopped = (await self.k.tasks.stats()).stopped
+        for one in (alert, stopped):
+            self.assertEqual(pickle.loads(pickle.dumps(one)), one)
+        await self.k.tasks.start_all()
+        watching.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await watching
+        over: asyncio.Queue[Any] = asyncio.Queue()
+        watching = asyncio.create_task(self.k.agents.watch(every=0.05, on_alert=over.put))
+        for dead in await self.k.tasks.dead_letters():
+            await self.k.tasks.discard(dead)
+        alert = await asyncio.wait_for(over.get(), 20)
+        self.assertEqual((alert.state, isinstance(alert.cleared_at, datetime)), ("cleared", True))
+        watching.cancel()
 
     async def test_how_a_watch_ends(self: Any) -> None:
         for wrong in (dict(every=0), dict(every=61), dict(every=float("inf")), dict(dead_after=0.5)):

@@ -15,4 +15,5 @@ pub const NEO4J: &[Step] = &[
     (1, "tasks", include_str!("../neo4j/0001_tasks.cypher")),
     (2, "messages", include_str!("../neo4j/0002_messages.cypher")),
     (3, "roles", include_str!("../neo4j/0003_roles.cypher")),
+    (5, "alerts", include_str!("../neo4j/0005_alerts.cypher")),
 ];

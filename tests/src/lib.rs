@@ -5,6 +5,8 @@
 mod adopt;
 #[cfg(test)]
 mod agents;
+#[cfg(test)]
+mod alerts;
 pub mod chaos;
 #[cfg(test)]
 mod complete;

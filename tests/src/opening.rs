@@ -168,7 +168,7 @@ mod neo4j {
         let text = "MATCH (s:KurultaiSchema) RETURN count(s) AS nodes, count(DISTINCT s.version) AS steps";
         let row = graph().execute(query(text)).await.unwrap().next().await.unwrap().unwrap();
         let (nodes, steps): (i64, i64) = (row.get("nodes").unwrap(), row.get("steps").unwrap());
-        assert_eq!((nodes, steps), (4, 4));
+        assert!(nodes == steps && steps > 2, "{nodes} nodes of {steps} steps");
         graph().run(query("MATCH (s:KurultaiSchema {version: 0}) DELETE s")).await.unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! What users call: `kurultai.agents()`.
 
 use super::{
+    alerts::Alarms,
     beats::{AtWork, Beats},
     belongings::Belongings,
     contract::{Beat, Deregistered, HeartbeatWriter},
@@ -40,6 +41,7 @@ pub struct Agents {
     session: Arc<Session>,
     follow_up: Arc<dyn FollowUp>,
     belongings: Arc<dyn Belongings>,
+    alarms: Arc<dyn Alarms>,
     beats: Arc<Beats>,
     observer: Arc<Mutex<Observer>>,
 }
@@ -50,9 +52,10 @@ impl Agents {
         session: Arc<Session>,
         follow_up: Arc<dyn FollowUp>,
         belongings: Arc<dyn Belongings>,
+        alarms: Arc<dyn Alarms>,
     ) -> Self {
         let beats = Beats::new(registry.clone(), session.clone());
-        Agents { registry, session, follow_up, belongings, beats, observer: Arc::default() }
+        Agents { registry, session, follow_up, belongings, alarms, beats, observer: Arc::default() }
     }
 
     /// Adds an agent or brings its entry up to date. Errors: `input.invalid`.
@@ -126,7 +129,8 @@ impl Agents {
 
     /// Watches the team until the store is closed or the call is dropped: declares agents dead, which puts their tasks
     /// back into the queue at once, and recovered. What it finds are events, `agent.dead` and `agent.recovered`, and lines
-    /// in the log. An agent is declared dead only where it is silent for longer than `dead_after` by the store's clock,
+    /// in the log. It raises and clears the team's alerts too, once however many watch: the log has them, as events
+    /// `alert.raised` and `alert.cleared`, and [`Events::alerts`](crate::Events::alerts). An agent is declared dead only where it is silent for longer than `dead_after` by the store's clock,
     /// this watcher has seen no sign of it for as long by its own stopwatch, the store answered it all the time, and
     /// not more than half of a team of three or more fell silent at once. Any number may watch one team.
     ///
@@ -137,7 +141,8 @@ impl Agents {
 
     /// The same step by step, for who wants to see what each check finds. Errors: `input.invalid`.
     pub fn watcher(&self, watch: Watch) -> Result<Watcher> {
-        Watcher::new(self.registry.clone(), self.session.clone(), self.follow_up.clone(), watch)
+        let (session, alarms) = (self.session.clone(), self.alarms.clone());
+        Watcher::new(self.registry.clone(), session, self.follow_up.clone(), alarms, watch)
     }
 
     /// Holds a role for an agent, which one agent of the team at a time does: renewed, with the agent's heartbeats, until it

@@ -2,9 +2,10 @@
 //!
 //! Read in this order: `types` (the registry's), `signs` (what the store has seen of an agent), [`contract`] (what a store
 //! does), `handle` (what users call), `names` (who is meant by a name), `health` (what signs mean), `observer` (who may
-//! be called dead), `watch` (the loop that calls them so), `beats` (the heartbeats of a process), `roles` (who leads, and
-//! what may become of a role), `leadership` (a role that is held here), `council` (a preset).
+//! be called dead), `watch` (the loop that calls them so), `alerts` (what people should know of that), `beats` (the
+//! heartbeats of a process), `roles` (who leads, and what may become of a role), `leadership` (a role that is held here), `council` (a preset).
 
+mod alerts;
 mod beats;
 mod belongings;
 pub mod contract;
@@ -19,6 +20,7 @@ mod signs;
 mod types;
 mod watch;
 
+pub(crate) use alerts::Alarms;
 pub(crate) use belongings::Belongings;
 pub use contract::{Beat, Deregistered, HeartbeatWriter};
 pub use council::council;

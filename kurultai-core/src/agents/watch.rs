@@ -1,6 +1,7 @@
 //! The loop that declares the dead.
 
 use super::{
+    alerts::{self, Alarms},
     contract::HeartbeatWriter,
     health::{AgentHealth, Thresholds},
     observer::{Judgement, Observer},
@@ -9,10 +10,14 @@ use super::{
 use crate::{
     clock::monotonic,
     error::{Error, Kind, Result},
+    events::{Alert, AlertState, Severity, alerts::Observations},
     session::Session,
     upkeep::FollowUp,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::sleep_until;
 
 /// How to watch a team.
@@ -63,6 +68,8 @@ pub struct Watched {
     pub suspects: Vec<String>,
     /// How each agent fares.
     pub health: Vec<AgentHealth>,
+    /// What this check has raised and cleared, which nobody else is told: of several watchers one tells people.
+    pub alerts: Vec<Alert>,
 }
 
 /// One who watches a team. What it has seen is its own: a silence counts from when it began to look.
@@ -73,6 +80,11 @@ pub struct Watcher {
     follow_up: Arc<dyn FollowUp>,
     watch: Watch,
     observer: Observer,
+    alarms: Arc<dyn Alarms>,
+    /// When to check next.
+    next: Instant,
+    /// Those that were logged last.
+    suspects: Vec<String>,
 }
 
 impl Watcher {
@@ -80,6 +92,7 @@ impl Watcher {
         registry: Arc<dyn HeartbeatWriter>,
         session: Arc<Session>,
         follow_up: Arc<dyn FollowUp>,
+        alarms: Arc<dyn Alarms>,
         watch: Watch,
     ) -> Result<Self> {
         let Watch { every, thresholds } = watch;
@@ -88,7 +101,8 @@ impl Watcher {
             let allowed = "more than zero and at most half of dead_after";
             return Err(Error::invalid("every", format!("{} s", every.as_secs_f64()), allowed));
         }
-        Ok(Watcher { registry, session, follow_up, watch, observer: Observer::default() })
+        let (observer, next) = (Observer::default(), monotonic());
+        Ok(Watcher { registry, session, follow_up, watch, observer, alarms, next, suspects: vec![] })
     }
 
     /// Looks at everybody once and declares who is dead or has recovered. Call it every `every`.
@@ -102,47 +116,84 @@ impl Watcher {
         let at = self.session.config.clock.stopwatch();
         self.observer.look(&signs, at, self.watch.patience(), thresholds);
         let Judgement { verdicts, suspects } = self.observer.judge(&signs, thresholds);
-        let Declared { dead, recovered, overdue } = match verdicts.is_empty() {
+        let declared = match verdicts.is_empty() {
             true => Declared::default(),
             false => self.registry.declare(verdicts, None).await?,
         };
-        if !dead.is_empty() || !recovered.is_empty() {
-            self.follow_up.after(overdue).await;
+        if !declared.dead.is_empty() || !declared.recovered.is_empty() {
+            self.follow_up.after(declared.overdue).await;
         }
-        Ok(Watched { dead, recovered, suspects, health: self.observer.health(&signs, thresholds) })
+        let health = self.observer.health(&signs, thresholds);
+        let seen = alerts::observations(&signs, &declared, &suspects, &health, thresholds);
+        let alerts = self.tell(seen).await;
+        let Declared { dead, recovered, .. } = declared;
+        Ok(Watched { dead, recovered, suspects, health, alerts })
     }
 
-    /// Checks until the store is closed, and says in the log what it has found.
-    pub(super) async fn run(mut self) -> Result<()> {
-        let (mut suspects, mut next) = (vec![], monotonic());
+    /// Who was declared dead stays so, whether or not people can be told.
+    async fn tell(&self, seen: Observations) -> Vec<Alert> {
+        let alerts = self.alarms.tell(seen).await.unwrap_or_else(|error| {
+            self.session.news.complain(&error, "what burns cannot be told");
+            vec![]
+        });
+        if !alerts.is_empty() {
+            self.session.news.announce_events();
+        }
+        alerts
+    }
+
+    /// Checks every `every` until something is raised or cleared, and returns that: for who tells people. What else it has
+    /// found is said in the log.
+    ///
+    /// Errors: `store.closed`; a store out of reach is waited for. Cancel safe, but for what a check that was under way
+    /// has told.
+    pub async fn next_alerts(&mut self) -> Result<Vec<Alert>> {
         loop {
+            sleep_until(self.next.into()).await;
+            self.next = (self.next + self.watch.every).max(monotonic());
             match self.check().await {
                 Err(error) if error.kind() == Kind::Closed => return Err(error),
                 Err(error) => self.session.news.complain(&error, "the agents cannot be watched"),
                 Ok(watched) => {
-                    for agent in &watched.dead {
-                        tracing::warn!(
-                            agent,
-                            "an agent is declared dead: what it held is in the queue again"
-                        );
-                    }
-                    for agent in &watched.recovered {
-                        tracing::info!(agent, "an agent that was declared dead lives");
-                    }
-                    if watched.suspects != suspects {
-                        suspects = watched.suspects;
-                        if !suspects.is_empty() {
-                            tracing::warn!(
-                                ?suspects,
-                                "several agents have fallen silent at once; none of them is declared dead: is this \
-                                 watcher or their store cut off?"
-                            );
-                        }
+                    self.log(&watched);
+                    if !watched.alerts.is_empty() {
+                        return Ok(watched.alerts);
                     }
                 }
             }
-            next = (next + self.watch.every).max(monotonic());
-            sleep_until(next.into()).await;
+        }
+    }
+
+    fn log(&mut self, watched: &Watched) {
+        for agent in &watched.dead {
+            tracing::warn!(agent, "an agent is declared dead: what it held is in the queue again");
+        }
+        for agent in &watched.recovered {
+            tracing::info!(agent, "an agent that was declared dead lives");
+        }
+        if watched.suspects != self.suspects {
+            self.suspects.clone_from(&watched.suspects);
+            if !self.suspects.is_empty() {
+                tracing::warn!(
+                    suspects = ?self.suspects,
+                    "several agents have fallen silent at once; none of them is declared dead: is this watcher or their \
+                     store cut off?"
+                );
+            }
+        }
+        for Alert { key, severity, state, text, .. } in &watched.alerts {
+            match (state, severity) {
+                (AlertState::Cleared, _) => tracing::info!(key, "alert cleared: {text}"),
+                (_, Severity::Critical) => tracing::error!(key, "alert: {text}"),
+                _ => tracing::warn!(key, "alert: {text}"),
+            }
+        }
+    }
+
+    /// Checks until the store is closed.
+    pub(super) async fn run(mut self) -> Result<()> {
+        loop {
+            self.next_alerts().await?;
         }
     }
 }

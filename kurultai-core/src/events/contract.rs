@@ -1,6 +1,9 @@
 //! The store's contract for events.
 
-use super::types::{Event, EventFilter};
+use super::{
+    alerts::{Alert, Observations},
+    types::{Event, EventFilter},
+};
 use crate::{error::Result, store::Sealed};
 use async_trait::async_trait;
 use std::fmt;
@@ -14,6 +17,13 @@ pub trait SubscriptionManager: Sealed + fmt::Debug + Send + Sync {
 
     /// The last `seq` given out; 0 where nothing happened yet.
     async fn last_seq(&self) -> Result<i64>;
+
+    /// What burns now, in the order of the keys.
+    async fn alerts(&self) -> Result<Vec<Alert>>;
+
+    /// Takes in what somebody sees, by the rule in `alerts.rs`; each change is an event, in the same
+    /// transaction. Returns what was told; nobody else is told the same.
+    async fn observe(&self, seen: Observations) -> Result<Vec<Alert>>;
 }
 
 /// What one look at the log saw.

@@ -1,6 +1,7 @@
 //! What users call: `kurultai.events()`.
 
 use super::{
+    alerts::Alert,
     contract::SubscriptionManager,
     cursor::{check_cursor, checked},
     follow::Follow,
@@ -133,6 +134,15 @@ impl Events {
             wanted.filter.after_seq = events.last().map_or(wanted.filter.after_seq, |last| last.seq);
         }
         Ok(EventPage { events, next: wanted.filter.after_seq })
+    }
+
+    /// What burns now, the worst first, then the oldest. Whoever watches the team raises and clears it
+    /// ([`Agents::watch`](crate::Agents::watch)); each change is an event, `alert.raised` or `alert.cleared`. Cancel safe.
+    #[instrument(level = "debug", skip_all)]
+    pub async fn alerts(&self) -> Result<Vec<Alert>> {
+        let mut alerts = self.log.alerts().await?;
+        alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.raised_at));
+        Ok(alerts)
     }
 
     /// The number of the newest event; 0 where nothing happened yet.

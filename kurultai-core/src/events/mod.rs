@@ -1,8 +1,10 @@
 //! What happened, in commit order: the event log.
 //!
 //! Read in this order: `types`, [`contract`] (what a store does), `handle` (what users call), then `cursor` and `topic` (what
-//! may be asked for), `reader` (one for all who wait in a process) and `follow`.
+//! may be asked for), `reader` (one for all who wait in a process) and `follow`. `alerts`: what burns, and
+//! when people are told of it.
 
+pub(crate) mod alerts;
 pub mod contract;
 mod cursor;
 mod follow;
@@ -11,6 +13,7 @@ mod reader;
 mod topic;
 mod types;
 
+pub use alerts::{Alert, AlertState, Severity};
 pub use contract::SubscriptionManager;
 pub use follow::Follow;
 pub use handle::Events;

@@ -41,8 +41,11 @@ pub trait Mailbox: Sealed + fmt::Debug + Send + Sync {
     /// old, at most `limit` of each. Returns how many messages those were.
     async fn forget(&self, after: Duration, limit: usize) -> Result<usize>;
 
-    /// Notes what was refused at the door. Returns how often the like was refused in this minute.
+    /// Notes what was refused at the door; the eleventh of a sender for one reason within a minute raises an alert. Returns how often the like was refused in this minute.
     async fn refused(&self, refusal: Refusal) -> Result<u64>;
+
+    /// By whom, as they say, and why more than 10 were refused in this minute or the one before.
+    async fn forgeries(&self) -> Result<Vec<(String, String)>>;
 }
 
 /// What a store does for keys. Sealed: the library brings its stores.

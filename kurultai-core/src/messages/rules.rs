@@ -10,6 +10,7 @@ use crate::{
     clock::{Micros, micros, time},
     error::{Error, Kind, Result},
     json::Json,
+    events::alerts::{Observation, Severity},
 };
 use std::time::Duration;
 
@@ -179,9 +180,17 @@ pub(crate) const MINUTE: Micros = 60_000_000;
 /// So many refusals of a sender for one reason within a minute are an alert; at most 10 are none.
 pub(crate) const MANY_REFUSALS: u64 = 11;
 
-/// What that alert tells.
-pub(crate) fn forgeries(sender: &str, code: &str) -> String {
-    serde_json::json!({ "alert": "security.signature", "sender": sender, "code": code }).to_string()
+/// The family of those alerts.
+pub(crate) const FORGERIES: &str = "security.signature";
+
+/// That alert.
+pub(crate) fn forgeries(sender: &str, code: &str) -> Observation {
+    let (key, who) = match sender {
+        "" => (FORGERIES.to_owned(), "name no sender".to_owned()),
+        _ => (format!("{FORGERIES}:{sender}"), format!("say they are from {sender}")),
+    };
+    let text = format!("more than 10 messages within a minute that {who} were refused: {code}");
+    Observation::new(key, Severity::Critical, text)
 }
 
 /// It was admitted before.

@@ -1,13 +1,17 @@
 //! The event log's statements.
 
 use super::{
-    Neo4jStore,
+    Neo4jStore, alerts,
     bolt::{Cells, count},
     statement::Statement,
 };
 use crate::{
     error::Result,
-    events::{Event, EventFilter, SubscriptionManager, contract::Look},
+    events::{
+        Alert, Event, EventFilter, SubscriptionManager,
+        alerts::{Observations, Row},
+        contract::Look,
+    },
 };
 use async_trait::async_trait;
 
@@ -57,5 +61,14 @@ impl SubscriptionManager for Neo4jStore {
 
     async fn last_seq(&self) -> Result<i64> {
         self.one(self.query(LAST_SEQ)).await?.next()
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>> {
+        let (_, rows) = alerts::rows(self).await?;
+        Ok(rows.iter().filter(|row| row.cleared_at.is_none()).map(Row::alert).collect())
+    }
+
+    async fn observe(&self, seen: Observations) -> Result<Vec<Alert>> {
+        self.call(alerts::observe(self, &seen)).await
     }
 }

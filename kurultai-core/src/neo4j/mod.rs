@@ -5,6 +5,7 @@
 //! statements share.
 
 mod agents;
+mod alerts;
 mod bolt;
 mod catalog;
 mod connections;

@@ -1,4 +1,5 @@
 use super::{
+    alerts,
     namespaces::gone,
     store::SqliteStore,
     tx::{Tx, list},
@@ -6,11 +7,16 @@ use super::{
 use crate::{
     clock::time,
     error::Result,
-    events::{Event, EventFilter, MOST_EVENTS, SubscriptionManager, contract::Look},
+    events::{
+        Alert, Event, EventFilter, MOST_EVENTS, SubscriptionManager,
+        alerts::{Observations, Row, decide},
+        contract::Look,
+    },
     json::Json,
 };
 use async_trait::async_trait;
 use rusqlite::params;
+use std::sync::Arc;
 
 /// One event for each task, in one statement.
 pub(super) fn append(tx: &Tx<'_>, topic: &str, source: Option<&str>, tasks: &[i64]) -> Result<()> {
@@ -105,6 +111,22 @@ impl SubscriptionManager for SqliteStore {
 
     async fn last_seq(&self) -> Result<i64> {
         self.query(last_seq).await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>> {
+        let rows = self.query(alerts::rows).await?;
+        Ok(rows.iter().filter(|row| row.cleared_at.is_none()).map(Row::alert).collect())
+    }
+
+    /// Most often nothing changes, and no other writer waits for that.
+    async fn observe(&self, seen: Observations) -> Result<Vec<Alert>> {
+        let seen = Arc::new(seen);
+        let look = seen.clone();
+        let changes = self.query(move |tx| Ok(!decide(&alerts::rows(tx)?, &look, tx.now).is_empty()));
+        if !changes.await? {
+            return Ok(vec![]);
+        }
+        self.write(move |tx| alerts::observe(tx, &seen)).await
     }
 }
 

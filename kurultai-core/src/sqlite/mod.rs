@@ -2,6 +2,7 @@
 //! statements; the others are the engine and know no room.
 
 mod agents;
+mod alerts;
 mod checkpoint;
 mod connection;
 mod events;

@@ -100,6 +100,9 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// The task that has this unique key.
     async fn find(&self, unique_key: &str) -> Result<Option<Task>>;
 
+    /// How much waits and how much has failed, counted no further than to `most`: what a watcher asks at each check.
+    async fn burden(&self, most: usize) -> Result<Burden>;
+
     /// Counts, waits and what is paused.
     async fn stats(&self) -> Result<Stats>;
 
@@ -117,6 +120,17 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
 
     /// Takes over tasks and agents that other programs wrote under the contract's names.
     async fn adopt(&self, options: AdoptOptions) -> Result<Adoption>;
+}
+
+/// How much waits and how much has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Burden {
+    /// How many tasks can be claimed now.
+    pub ready: u64,
+    /// How many are dead letters.
+    pub dead_letters: u64,
+    /// How many of those are of the highest priority.
+    pub urgent: u64,
 }
 
 /// What one caller wants to claim.

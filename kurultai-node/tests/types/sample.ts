@@ -65,7 +65,12 @@ export async function main(signal: AbortSignal): Promise<void> {
   const unknown: readonly string[] = await k.agents.beatMany(['Temüjin'], { create: true })
   const failing = (await k.verify({ strict: true, deadAfterMs: 60_000, signal })).filter(({ ok }) => !ok)
   console.log(unknown, failing.map(({ check, text }) => `${check}: ${text}`))
-  await k.agents.watch({ everyMs: 5000, signal })
+  await k.agents.watch({ everyMs: 5000, signal, onAlert: async ({ severity, text }) => console.log(severity === 'critical', text) })
+  const burning: readonly string[] = (await k.events.alerts()).map((alert) => alert.key)
+  await k.tasks.stopAll(burning.join())
+  const why: string | undefined = (await k.tasks.stats()).stopped?.reason
+  console.log(why)
+  await k.tasks.startAll()
 
   const agent = new Agent('temujin', { kurultai: k, capabilities: ['development'], concurrency: 4, stallAfterMs: 60_000, onStall: 'release' })
   agent.on('stalled', ({ taskId, silentMs }) => console.log(taskId, silentMs.toFixed()))

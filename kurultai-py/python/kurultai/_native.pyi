@@ -13,6 +13,7 @@ from ._client import Retention, TaskDefaults
 from .errors import KurultaiError
 from .types import (
     AgentStatus,
+    AlertState,
     Algorithm,
     DependencyFields,
     DependencyType,
@@ -34,6 +35,7 @@ from .types import (
     ReceiptLike,
     Recipient,
     RetryPolicyFields,
+    Severity,
     Signal,
     Status,
     TaskLike,
@@ -47,10 +49,10 @@ _Default = Callable[[Any], Any]
 _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
-    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
+    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Alert", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
     "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy", "RoleLease",
-    "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "WrappingKey", "__version__", "council", "emit", "fold",
+    "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "Watcher", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
     "token_verify",
 ]
@@ -316,7 +318,7 @@ class Agents:
     def beat(self, agent: str) -> Awaitable[None]: ...
     def beat_many(self, names: Iterable[str], create: bool) -> Awaitable[_list[str]]: ...
     def health(self, agent: str | None, options: _HealthOptions) -> Awaitable[_list[AgentHealth]]: ...
-    def watch(self, options: _WatchOptions) -> Awaitable[None]: ...
+    def watcher(self, options: _WatchOptions) -> Watcher: ...
     def lead(self, role: str, agent: str, options: _LeadOptions) -> Awaitable[Leadership]: ...
     def leader(self, role: str) -> Awaitable[RoleLease | None]: ...
     def hand_back(self, role: str, agent: str, options: _HandBackOptions) -> Awaitable[RoleLease]: ...
@@ -328,9 +330,14 @@ class Agents:
     def deregister(self, agent: str, force: bool) -> Awaitable[None]: ...
 
 @final
+class Watcher:
+    def next_alerts(self) -> Awaitable[list[Alert]]: ...
+
+@final
 class Events:
     def read(self, filter: _EventFilter) -> Awaitable[EventPage]: ...
     def follow(self, filter: _EventFilter) -> Follow: ...
+    def alerts(self) -> Awaitable[list[Alert]]: ...
     def last_seq(self) -> Awaitable[int]: ...
 
 @final
@@ -722,6 +729,16 @@ class Event(_View):
     correlation_id: Final[str | None]
     payload: Final[Any]
     created_at: Final[datetime]
+
+@final
+class Alert(_Unhashable):
+    """Something that somebody should look at. ``key`` says what it is about: ``agent.dead:kublai``, ``queue.depth``."""
+    key: Final[str]
+    severity: Final[Severity]
+    state: Final[AlertState]
+    text: Final[str]
+    raised_at: Final[datetime]
+    cleared_at: Final[datetime | None]
 
 @final
 class EventPage:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+import asyncio
+import inspect
+from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import Any, List, NoReturn, Union
 
 from . import _native
 from .errors import KurultaiError
-from .types import UNCHANGED, AgentHealth, AgentInfo, Duration, NewAgent, NewAgentFields, RoleLease, Unchanged
+from ._logs import logger
+from .types import UNCHANGED, AgentHealth, AgentInfo, Alert, Duration, NewAgent, NewAgentFields, RoleLease, Unchanged
 
 
 class Leadership:
@@ -117,6 +120,17 @@ async def _let_go(held: Leadership) -> None:
             raise
 
 
+async def _tell(on_alert: Callable[[Alert], Any], alert: Alert) -> None:
+    """Whoever is told and raises ends no watch; a function that blocks keeps no loop waiting."""
+    try:
+        if inspect.iscoroutinefunction(on_alert):
+            await on_alert(alert)
+        else:
+            await asyncio.to_thread(on_alert, alert)
+    except Exception:
+        logger.exception("on_alert failed with %s", alert.key)
+
+
 class Agents:
     """The registry of one team, and how its agents fare."""
 
@@ -209,7 +223,12 @@ class Agents:
         return await self._native.health(agent, {"dead_after": dead_after, "stuck_after": stuck_after})
 
     async def watch(
-        self, *, every: Duration = 10, dead_after: Duration = 120, stuck_after: Duration = 90
+        self,
+        *,
+        every: Duration = 10,
+        dead_after: Duration = 120,
+        stuck_after: Duration = 90,
+        on_alert: Callable[[Alert], Any] | None = None,
     ) -> None:
         """Watches the team until it is cancelled or the store is closed: declares agents dead, which puts their tasks
         back into the queue at once, and recovered. What it finds are events, ``agent.dead`` and ``agent.recovered``, and
@@ -220,15 +239,26 @@ class Agents:
         the store's clock, this watcher has seen no sign of it for as long by its own stopwatch, the store answered it
         all the time, and not more than half of a team of three or more fell silent at once.
 
+        It raises and clears the team's alerts too, once however many watch: ``events.alerts``, the events
+        ``alert.raised`` and ``alert.cleared``, and ``on_alert``, a function or coroutine function that is called with
+        each ``Alert`` that this watcher has raised or cleared. The watch goes on while it works; what it raises is logged.
+
         Errors: ``input.invalid``; ``store.closed`` in the end, where it is not cancelled. A store out of reach is waited
         for. Cancel safe.
 
-        >>> watching = asyncio.create_task(k.agents.watch(every=5))
+        >>> watching = asyncio.create_task(k.agents.watch(every=5, on_alert=lambda alert: print(alert.text)))
         >>> await asyncio.sleep(0)
         >>> watching.cancel()
         True
         """
-        await self._native.watch({"every": every, "dead_after": dead_after, "stuck_after": stuck_after})
+        watcher = self._native.watcher({"every": every, "dead_after": dead_after, "stuck_after": stuck_after})
+        told: set[asyncio.Task[None]] = set()
+        while True:
+            for alert in await watcher.next_alerts():
+                if on_alert is not None:
+                    telling = asyncio.ensure_future(_tell(on_alert, alert))
+                    told.add(telling)
+                    telling.add_done_callback(told.discard)
 
     def lead(
         self, role: str, agent: str, *, ttl: Duration = 30, wait: Duration = 0, reason: str | None = None

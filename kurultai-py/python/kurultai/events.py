@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import List
 
 from . import _native
-from .types import Duration, Event, EventPage, TaskLike
+from .types import Alert, Duration, Event, EventPage, TaskLike
 
 
 class Events:
@@ -104,6 +105,15 @@ class Events:
         while True:
             for event in await following.next():
                 yield event
+
+    async def alerts(self) -> List[Alert]:
+        """What burns now, the worst first, then the oldest. Whoever watches the team (``agents.watch``) raises and clears
+        it; each change is an event, ``alert.raised`` or ``alert.cleared``. Cancel safe.
+
+        >>> await k.events.alerts()
+        []
+        """
+        return await self._native.alerts()
 
     async def last_seq(self) -> int:
         """The number of the newest event; 0 where nothing happened yet.

@@ -20,6 +20,7 @@ from ._native import (
     AgentInfo,
     AgentKey,
     AgentMessage,
+    Alert,
     Check,
     Claimed,
     Complete,
@@ -72,6 +73,8 @@ __all__ = [
     "AgentKey",
     "AgentMessage",
     "AgentStatus",
+    "Alert",
+    "AlertState",
     "Algorithm",
     "Check",
     "Claimed",
@@ -124,6 +127,7 @@ __all__ = [
     "RoleLease",
     "Sent",
     "Settled",
+    "Severity",
     "Signal",
     "Signer",
     "SkippedKey",
@@ -166,6 +170,9 @@ Priority = Literal["P0", "P1", "P2", "P3"]
 PriorityWord = Union[Priority, Literal["critical", "urgent", "high", "normal", "medium", "low", "backlog"]]
 Signal = Literal["continue", "cancel", "suspend", "pause"]
 AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
+#: How bad an alert is, and whether it burns.
+Severity = Literal["warning", "critical"]
+AlertState = Literal["raised", "cleared"]
 #: How an agent fares.
 Health = Literal["alive", "idle", "stuck", "dead", "unknown"]
 FindingKind = Literal["read", "guessed", "suspended", "dropped", "unresolved", "left_out"]

@@ -76,7 +76,12 @@ async def liveness(k: kurultai.Kurultai) -> None:
     checks = await k.verify(strict=True, dead_after=timedelta(minutes=1), stuck_after=60)
     assert_type(checks, list[Check])
     assert_type([(one.check, one.ok, one.text) for one in checks], list[tuple[str, bool, str]])
-    await k.agents.watch(every=5)
+    burning: list[str] = [alert.key for alert in await k.events.alerts() if alert.severity == "critical"]
+    asked: int = await k.tasks.stop_all(", ".join(burning))
+    await k.tasks.start_all()
+    stopped = (await k.tasks.stats()).stopped
+    print(asked, stopped.reason if stopped else None)
+    await k.agents.watch(every=5, on_alert=lambda alert: print(alert.text))
 
 
 async def messages(url: str) -> None:

@@ -205,6 +205,7 @@ pub(super) async fn call(
             };
             answer(events.read(filter).await?)
         }
+        "events.alerts" => answer(events.alerts().await?),
         "events.last_seq" => answer(events.last_seq().await?),
         "messages.send" => answer(messages.send(new_message(args)).await?),
         "messages.send_many" => answer(messages.send_many(args.many("messages", new_message)).await?),

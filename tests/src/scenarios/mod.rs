@@ -140,6 +140,7 @@ macro_rules! scenarios {
 scenarios! {
     a_batch_of_ends
     a_task_from_start_to_end
+    alerts
     cancel
     capabilities
     chains

@@ -20,10 +20,12 @@ CALL () { MATCH (r:RoleLease) USING INDEX SEEK r:RoleLease(namespace, role) WHER
   WITH r LIMIT $limit DETACH DELETE r RETURN count(*) AS roles }
 CALL () { MATCH (f:FailoverEvent) USING INDEX SEEK f:FailoverEvent(namespace, id) WHERE f.namespace = $name AND f.id >= ''
   WITH f LIMIT $limit DETACH DELETE f RETURN count(*) AS failovers }
+CALL () { MATCH (a:Alert) USING INDEX SEEK a:Alert(namespace, key) WHERE a.namespace = $name AND a.key >= ''
+  WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS alerts }
 // After the tasks, to each of which an agent may have an edge.
 CALL (tasks) { UNWIND CASE WHEN tasks = 0 THEN [1] ELSE [] END AS last
   MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $name AND a.id >= ''
   WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS agents }
-WITH ns, tasks + events + routes + messages + keys + refusals + roles + failovers + agents AS gone
+WITH ns, tasks + events + routes + messages + keys + refusals + roles + failovers + alerts + agents AS gone
 FOREACH (last IN CASE WHEN gone = 0 THEN [ns] ELSE [] END | DETACH DELETE last)
 RETURN [gone] AS row

@@ -79,6 +79,10 @@ impl Mailbox for Neo4jStore {
     async fn refused(&self, refusal: Refusal) -> Result<u64> {
         self.call(refused::refused(self, refusal)).await
     }
+
+    async fn forgeries(&self) -> Result<Vec<(String, String)>> {
+        refused::forgeries(self).await
+    }
 }
 
 #[async_trait]

@@ -160,6 +160,10 @@ impl TaskQueue for Neo4jStore {
         self.call(read::find(self, unique_key)).await
     }
 
+    async fn burden(&self, most: usize) -> Result<Burden> {
+        read::burden(self, most).await
+    }
+
     async fn stats(&self) -> Result<Stats> {
         read::stats(self).await
     }

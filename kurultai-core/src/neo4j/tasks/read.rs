@@ -13,7 +13,7 @@ use crate::{
     tasks::{
         EmergencyStop, Filter, OnPrerequisiteFailure, Page, Percentiles, Prerequisite, Priority, RetryPolicy,
         Stats, Status, Task, WaitFor,
-        contract::{ANSWER_BYTES, Due, Facts, Tally},
+        contract::{ANSWER_BYTES, Burden, Due, Facts, Tally},
     },
 };
 use chrono::{DateTime, Utc};
@@ -71,6 +71,18 @@ const CHILDREN: Statement = Statement::plain(
     "CYPHER 5
 MATCH (t:Task {namespace: $ns, id: $id})-[:SPAWNED]->(p:Task)
 RETURN [p.id, 'blocks', p.status, p.results] AS row",
+);
+
+/// What can be claimed is counted in its index.
+const BURDEN: Statement = Statement::plain(
+    "CYPHER 5 MATCH (ns:Namespace {namespace: $ns, made: $made})
+CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $ns AND r.key >= ''
+  MATCH (t:Task) USING INDEX SEEK t:Task(namespace, route, claim_key)
+  WHERE t.namespace = $ns AND t.route = r.number AND t.claim_key > -1
+  WITH t LIMIT $most RETURN count(*) AS ready }
+CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, dead_letter) WHERE t.namespace = $ns AND t.dead_letter = true
+  WITH t LIMIT $most RETURN count(*) AS dead, count(CASE t.priority WHEN 'P0' THEN 1 END) AS urgent }
+RETURN [ready, dead, urgent] AS row",
 );
 
 const STATS: Statement = Statement::plain(concat!(clock!(), include_str!("cypher/stats.cypher")));
@@ -259,6 +271,11 @@ pub(super) async fn prerequisites(store: &Neo4jStore, id: &str) -> Result<Vec<Pr
 
 pub(super) async fn children(store: &Neo4jStore, id: &str) -> Result<Vec<Prerequisite>> {
     rows_of(store.exec(store.query(CHILDREN).param("id", id)).await?)
+}
+
+pub(super) async fn burden(store: &Neo4jStore, most: usize) -> Result<Burden> {
+    let mut row = store.one(store.query(BURDEN).param("most", count(most))).await?;
+    Ok(Burden { ready: row.next()?, dead_letters: row.next()?, urgent: row.next()? })
 }
 
 pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {

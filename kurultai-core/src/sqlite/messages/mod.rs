@@ -53,6 +53,10 @@ impl Mailbox for SqliteStore {
     async fn refused(&self, refusal: Refusal) -> Result<u64> {
         self.write(move |tx| refused::refused(tx, &refusal)).await
     }
+
+    async fn forgeries(&self) -> Result<Vec<(String, String)>> {
+        self.query(refused::forgeries).await
+    }
 }
 
 #[async_trait]

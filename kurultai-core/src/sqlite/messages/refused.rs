@@ -2,8 +2,9 @@
 
 use crate::{
     error::Result,
+    events::alerts::Observations,
     messages::{contract::Refusal, rules},
-    sqlite::{events, tx::Tx},
+    sqlite::{alerts, tx::Tx},
 };
 use rusqlite::params;
 
@@ -14,7 +15,15 @@ pub(super) fn refused(tx: &Tx<'_>, Refusal { sender, code, hash }: &Refusal) -> 
         tx.one(sql, params![tx.ns, tx.now / rules::MINUTE, sender, code, hash], |row| row.get(0))?;
     let count = count.unwrap_or_default().unsigned_abs();
     if count == rules::MANY_REFUSALS {
-        events::append_one(tx, "alert.raised", None, None, Some(rules::forgeries(sender, code)))?;
+        let seen = Observations { each: vec![rules::forgeries(sender, code)], families: vec![] };
+        alerts::observe(tx, &seen)?;
     }
     Ok(count)
+}
+
+/// Of this minute and the one before.
+pub(super) fn forgeries(tx: &Tx<'_>) -> Result<Vec<(String, String)>> {
+    let sql = "select sender, code from refusal where ns = ?1 and minute >= ?2 and count >= ?3";
+    let since = tx.now / rules::MINUTE - 1;
+    tx.rows(sql, params![tx.ns, since, rules::MANY_REFUSALS as i64], |row| Ok((row.get(0)?, row.get(1)?)))
 }

@@ -134,6 +134,10 @@ impl TaskQueue for SqliteStore {
         self.query(move |tx| read::find(tx, &key)).await
     }
 
+    async fn burden(&self, most: usize) -> Result<Burden> {
+        self.query(move |tx| read::burden(tx, most)).await
+    }
+
     async fn stats(&self) -> Result<Stats> {
         self.query(read::stats).await
     }

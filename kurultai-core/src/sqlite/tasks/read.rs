@@ -9,7 +9,7 @@ use crate::{
     },
     tasks::{
         Filter, Page, Percentiles, Prerequisite, Priority, Stats, Status, Task,
-        contract::{ANSWER_BYTES, Facts, Tally},
+        contract::{ANSWER_BYTES, Burden, Facts, Tally},
     },
 };
 use rusqlite::{Row, params};
@@ -207,6 +207,22 @@ pub(super) fn stats(tx: &Tx<'_>) -> Result<Stats> {
         expired_last_day,
         paused: paused(tx)?,
         stopped: stopped(tx)?,
+    })
+}
+
+pub(super) fn burden(tx: &Tx<'_>, most: usize) -> Result<Burden> {
+    let sql = "select count(*) from (select 1 from route r cross join task t indexed by task_ready
+        on t.route = r.id and t.claim_key is not null where r.ns = ?1 limit ?2)";
+    let ready: i64 = tx.one(sql, params![tx.ns, most as i64], |row| row.get(0))?.unwrap_or(0);
+    let sql = "select count(*), coalesce(sum(priority = 0), 0) from
+          (select n from task indexed by task_dead where ns = ?1 and links & 8 limit ?2)
+        cross join task_data using(n)";
+    let (dead, urgent): (i64, i64) =
+        tx.one(sql, params![tx.ns, most as i64], |row| Ok((row.get(0)?, row.get(1)?)))?.unwrap_or_default();
+    Ok(Burden {
+        ready: ready.unsigned_abs(),
+        dead_letters: dead.unsigned_abs(),
+        urgent: urgent.unsigned_abs(),
     })
 }
 

@@ -255,6 +255,7 @@ fn times(of: &mut Changes<'_>, now: Micros, status: Status, priority: Priority, 
     of.set("sort_key", (!claimable).then_some(rank).into());
     of.set("claim_key", claimable.then_some(rank).into());
     of.set("due_at", due_at.into());
+    of.set("dead_letter", (status == Status::DeadLetter).then_some(true).into());
 }
 
 #[cfg(test)]

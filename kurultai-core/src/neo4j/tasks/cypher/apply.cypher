@@ -12,6 +12,7 @@ CALL (now, at) { UNWIND range(0, size($rows) - 1) AS i
     t.error_message = coalesce(r.message, t.error_message), t.snoozes = coalesce(r.snoozes, t.snoozes),
     t.control_reason = CASE WHEN r.asks_to_cancel THEN r.reason ELSE t.control_reason END,
     t.completed_at = CASE WHEN r.finished THEN at END,
+    t.dead_letter = CASE r.status WHEN 'dead_letter' THEN true END,
     t.claim_id = CASE WHEN r.keep THEN t.claim_id END,
     t.claimed_by = CASE WHEN NOT r.status IN ['pending', 'blocked'] THEN t.claimed_by END,
     t.held_by = CASE WHEN r.status = 'in_progress' THEN t.held_by END,
