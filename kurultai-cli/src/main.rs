@@ -11,6 +11,7 @@ mod migrate;
 mod namespaces;
 mod output;
 mod plan;
+mod schedules;
 mod service;
 mod status;
 mod stdin;
@@ -30,7 +31,7 @@ Exit codes:
   0  done; also where `tasks claim` finds nothing to claim
   1  a defect of kurultai or of the database; a check of `verify` that failed; a demo that does not add up
   2  the call is wrong
-  3  no such task or agent
+  3  no such task, agent or schedule
   4  the state of the thing forbids it
   5  somebody else holds the task now: stop working on it
   6  the store did not answer, or not in time, or it may have happened: repeat
@@ -90,6 +91,9 @@ enum Command {
     /// The registry
     #[command(subcommand)]
     Agents(agents::Command),
+    /// What is due when: tasks at their times
+    #[command(subcommand)]
+    Schedules(schedules::Command),
     /// Who said what: signed messages between agents
     #[command(subcommand)]
     Messages(messages::Command),
@@ -166,6 +170,7 @@ async fn run(mut cli: Cli) -> Done {
         Command::Start => stop::start(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
+        Command::Schedules(command) => command.run(&kurultai, place.json).await,
         Command::Messages(command) => command.run(&kurultai, place.json).await,
         Command::Keys(command) => command.run(&kurultai, place.json).await,
         Command::Events(command) => command.run(&kurultai, place.json).await,

@@ -27,6 +27,10 @@ export interface NativeAgents extends Record<
   | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watch' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
   | 'deregister', Operation> {}
 
+export interface NativeSchedules extends Record<'put' | 'get' | 'pause' | 'unpause' | 'remove' | 'runNow', Operation> {
+  list(call: number): Now
+}
+
 export interface NativeMessages extends Record<
   'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {}
 
@@ -96,6 +100,7 @@ export interface NativeTeam {
   deleteNamespace: Operation
   tasks(): NativeTasks
   agents(): NativeAgents
+  schedules(): NativeSchedules
   messages(): NativeMessages
   keys(): NativeKeys
   events(): NativeEvents

@@ -24,6 +24,7 @@ mod new_task;
 mod op;
 mod options;
 mod runtime;
+mod schedules;
 mod task_types;
 mod tasks;
 mod tokens;
@@ -51,6 +52,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     finish::register(module)?;
     tasks::register(module)?;
     agents::register(module)?;
+    schedules::register(module)?;
     events::register(module)?;
     jobs::register(module)?;
     messages::register(module)?;

@@ -7,6 +7,7 @@ use kurultai_core::{
     Json, Result,
     agents::{AgentStatus, Health},
     messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient, wrap::Wrapped},
+    schedules::{CatchUp, Overlap},
     tasks::{DependencyType, FailureKind, FindingKind, Priority, Signal, Status},
     worker::Stop,
 };
@@ -69,7 +70,9 @@ by_word!(
     MessageStatus,
     Recipient,
     Algorithm,
-    KeyState
+    KeyState,
+    CatchUp,
+    Overlap
 );
 
 /// Seconds.

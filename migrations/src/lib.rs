@@ -7,10 +7,12 @@ pub type Step = (u32, &'static str, &'static str);
 pub const SQLITE: &[Step] = &[
     (1, "tasks", include_str!("../sqlite/0001_tasks.sql")),
     (2, "messages", include_str!("../sqlite/0002_messages.sql")),
+    (4, "schedules", include_str!("../sqlite/0004_schedules.sql")),
     (5, "alerts", include_str!("../sqlite/0005_alerts.sql")),
 ];
 
 pub const NEO4J: &[Step] = &[
     (1, "tasks", include_str!("../neo4j/0001_tasks.cypher")),
     (2, "messages", include_str!("../neo4j/0002_messages.cypher")),
+    (4, "schedules", include_str!("../neo4j/0004_schedules.cypher")),
 ];

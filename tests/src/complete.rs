@@ -17,6 +17,7 @@ const HANDLES: [(&str, &str); 10] = [
     ("Tasks", "tasks/handle.rs"),
     ("Tasks", "tasks/stop.rs"),
     ("Agents", "agents/handle.rs"),
+    ("Schedules", "schedules/handle.rs"),
     ("Events", "events/handle.rs"),
     ("Messages", "messages/handle.rs"),
     ("Messages", "messages/accept.rs"),

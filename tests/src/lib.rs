@@ -33,6 +33,8 @@ pub mod proxy;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod statements;

@@ -28,9 +28,20 @@ mod neo4j {
         team.k.tasks().enqueue_many(vec![task("one of many"); 200]).await.unwrap();
         // Their types have a part in the plan.
         let numbers = ["n", "catalog", "count", "limit", "pass", "most"].map(|name| (name, ONE.to_vec()));
-        let lists =
-            ["groups", "routes", "rows", "claims", "kinds", "beats", "ids", "dedupe_keys", "keys", "inboxes"]
-                .map(|name| (name, NO_ROWS.to_vec()));
+        let lists = [
+            "groups",
+            "routes",
+            "rows",
+            "claims",
+            "kinds",
+            "beats",
+            "ids",
+            "dedupe_keys",
+            "keys",
+            "inboxes",
+            "ticks",
+        ]
+        .map(|name| (name, NO_ROWS.to_vec()));
         let others = [("ns", text(&team.namespace)), ("now", NULL.to_vec()), ("made", text(""))];
         let parameters: Vec<_> = others.into_iter().chain(numbers).chain(lists).collect();
         let mut bolt = Bolt::connect(&neo4j_url().parse().unwrap()).unwrap();

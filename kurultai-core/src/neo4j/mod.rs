@@ -14,6 +14,7 @@ mod exec;
 mod messages;
 mod namespaces;
 mod running;
+mod schedules;
 mod schema;
 mod sockets;
 mod statement;

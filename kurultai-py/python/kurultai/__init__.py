@@ -14,6 +14,7 @@ from .errors import KurultaiError
 from .events import Events
 from .keys import Keys
 from .messages import Messages, sign, verify
+from .schedules import Schedules
 from .tasks import Tasks
 from .types import (
     Adoption,
@@ -51,6 +52,7 @@ from .types import (
     Receipt,
     Release,
     RetryPolicy,
+    Schedule,
     Sent,
     Settled,
     Signer,
@@ -111,6 +113,8 @@ __all__ = [
     "Retention",
     "Retry",
     "RetryPolicy",
+    "Schedule",
+    "Schedules",
     "Sent",
     "Settled",
     "Signer",

@@ -22,9 +22,10 @@ from .agents import Agents as AsyncAgents
 from .events import Events as AsyncEvents
 from .keys import Keys as AsyncKeys
 from .messages import Messages as AsyncMessages
+from .schedules import Schedules as AsyncSchedules
 from .tasks import Tasks as AsyncTasks
 
-__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Messages", "Tasks", "open"]
+__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Messages", "Schedules", "Tasks", "open"]
 
 
 def _blocking(cls: type) -> Callable[[type], type]:
@@ -89,6 +90,11 @@ class Tasks(_Proxy):
 
 @_blocking(AsyncAgents)
 class Agents(_Proxy):
+    __slots__ = ()
+
+
+@_blocking(AsyncSchedules)
+class Schedules(_Proxy):
     __slots__ = ()
 
 

@@ -50,6 +50,7 @@ from ._native import (
     Receipt,
     Release,
     RetryPolicy,
+    Schedule,
     Sent,
     Settled,
     Signer,
@@ -72,6 +73,7 @@ __all__ = [
     "AgentMessage",
     "AgentStatus",
     "Algorithm",
+    "CatchUp",
     "Check",
     "Claimed",
     "Complete",
@@ -108,6 +110,7 @@ __all__ = [
     "NewTask",
     "OnPrerequisiteFailure",
     "OnStall",
+    "Overlap",
     "Page",
     "Percentiles",
     "Postpone",
@@ -120,6 +123,7 @@ __all__ = [
     "Recipient",
     "Release",
     "RetryPolicy",
+    "Schedule",
     "Sent",
     "Settled",
     "Signal",
@@ -176,6 +180,10 @@ Recipient = Literal["alive", "asleep", "draining", "unknown"]
 Algorithm = Literal["EdDSA", "HMAC-SHA256"]
 #: What a key may be used for: before every process knows it, to sign and to verify, to verify, or for nothing.
 KeyState = Literal["pending", "active", "verify_only", "expired", "revoked"]
+#: What becomes of a schedule's times that passed while no process had the store open.
+CatchUp = Literal["one", "skip", "all"]
+#: What becomes of a time that comes while the schedule's last task is unfinished.
+Overlap = Literal["skip", "allow"]
 OnPrerequisiteFailure = Literal["block", "cancel", "continue"]
 #: What becomes of an attempt whose handler has shown no sign of life for too long.
 OnStall = Literal["report", "release"]
@@ -290,6 +298,24 @@ class TaskFields(TypedDict, total=False):
     retry: Union[RetryPolicy, RetryPolicyFields, None]
     wait_for: Union[Literal["all", "any"], int, None]
     on_prerequisite_failure: Union[OnPrerequisiteFailure, None]
+
+
+class ScheduledTaskFields(TypedDict, total=False):
+    """What ``schedules.put`` takes of the tasks beside their type and payload."""
+
+    title: Union[str, None]
+    description: Union[str, None]
+    priority: Union[PriorityWord, None]
+    priority_weight: Union[float, None]
+    requires: Union[Iterable[str], None]
+    prefers: Union[Iterable[str], None]
+    assigned_to: Union[str, None]
+    delegated_by: Union[str, None]
+    correlation_id: Union[str, None]
+    expires_in: Union[Duration, None]
+    max_attempts: Union[int, None]
+    max_runtime: Union[Duration, None]
+    retry: Union[RetryPolicy, RetryPolicyFields, None]
 
 
 class NewTaskFields(_NewTaskOf, TaskFields, total=False):

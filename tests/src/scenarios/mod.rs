@@ -155,6 +155,7 @@ scenarios! {
     priorities
     registry
     retries
+    schedules
     snoozes
     stops
     suspended
