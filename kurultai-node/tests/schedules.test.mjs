@@ -42,24 +42,24 @@ cases('a schedule is put and its tasks come', async (k) => {
 
 cases('what is wrong is named as JavaScript calls it', async (k) => {
   const put = (options, type = 'x', name = 'x') => k.schedules.put(name, type, null, options)
-  for (const [promise, words] of [
-    [put({ cron: '0 25 * * MON' }), 'cron is "0 25 * * MON"; allowed: as its hour'],
-    [put({ cron: '0 9 * * *', timezone: 'Asia/Ulanbatar' }), 'did you mean "Asia/Ulaanbaatar"?'],
-    [put({}), 'everyMs is'],
-    [put({ everyMs: 999 }), 'everyMs is'],
-    [put({ everyMs: -1 }), 'everyMs is -1; allowed: 0 or more milliseconds'],
-    [put({ everyMs: 60_000, jitterMs: 60_000 }), 'jitterMs is'],
-    [put({ everyMs: 60_000, catchUp: 'some' }), 'catchUp is "some"; allowed: one skip all'],
-    [put({ everyMs: 60_000, catchUp: 'all', overlap: 'skip' }), 'overlap is'],
-    [put({ everyMs: 60_000, start: 5 }), 'start is 5; allowed: a Date'],
-    [put({ everyMs: 60_000, uniqueKey: 'k' }), 'uniqueKey is "k"; allowed: nothing'],
-    [put({ everyMs: 60_000, typo: 1 }), 'typo is no field'],
-    [put(undefined), 'options is undefined'],
-    [put({ everyMs: 60_000 }, 5), 'type is 5; allowed: a string'],
-    [put({ everyMs: 60_000 }, 'x', 5), 'name is 5; allowed: a string'],
-    [k.schedules.get(), 'name is undefined; allowed: a string'],
+  for (const [call, words] of [
+    [() => put({ cron: '0 25 * * MON' }), 'cron is "0 25 * * MON"; allowed: as its hour'],
+    [() => put({ cron: '0 9 * * *', timezone: 'Asia/Ulaanbatar' }), 'did you mean "Asia/Ulaanbaatar"?'],
+    [() => put({}), 'everyMs is'],
+    [() => put({ everyMs: 999 }), 'everyMs is'],
+    [() => put({ everyMs: -1 }), 'everyMs is -1; allowed: 0 or more milliseconds'],
+    [() => put({ everyMs: 60_000, jitterMs: 60_000 }), 'jitterMs is'],
+    [() => put({ everyMs: 60_000, catchUp: 'some' }), 'catchUp is "some"; allowed: one skip all'],
+    [() => put({ everyMs: 60_000, catchUp: 'all', overlap: 'skip' }), 'overlap is'],
+    [() => put({ everyMs: 60_000, start: 5 }), 'start is 5; allowed: a Date'],
+    [() => put({ everyMs: 60_000, uniqueKey: 'k' }), 'uniqueKey is "k"; allowed: nothing'],
+    [() => put({ everyMs: 60_000, typo: 1 }), 'typo is no field'],
+    [() => put(undefined), 'options is undefined'],
+    [() => put({ everyMs: 60_000 }, 5), 'type is 5; allowed: a string'],
+    [() => put({ everyMs: 60_000 }, 'x', 5), 'name is 5; allowed: a string'],
+    [() => k.schedules.get(), 'name is undefined; allowed: a string'],
   ]) {
-    const error = await failure(promise)
+    const error = await failure(call())
     assert.ok(error.code === 'input.invalid' && error.message.includes(words), `${error.code} ${error.message}`)
   }
   assert.equal(await codeOf(k.schedules.put('x', 'x', () => 1, { everyMs: 60_000 })), 'input.payload')

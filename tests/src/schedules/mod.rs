@@ -157,7 +157,7 @@ async fn a_week_of_downtime(team: Team) {
     k.maintain().await.unwrap();
     let hour = |hours: i64| start + TimeDelta::hours(hours);
     assert_eq!(times(&k, "one").await, [hour(168)]);
-    assert_eq!(times(&k, "skip").await, []);
+    assert!(times(&k, "skip").await.is_empty());
     assert_eq!(times(&k, "all").await, (1..=168).map(hour).collect::<Vec<_>>());
     let skipped = k.schedules().get("skip").await.unwrap();
     assert_eq!((skipped.last_skipped, skipped.last_due), (Some(hour(168)), None));

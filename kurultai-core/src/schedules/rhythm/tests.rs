@@ -199,7 +199,7 @@ fn what_cannot_be_read_says_what_may_be() {
     for wrong in ["", "* * * *", "* * * * * *", "@fortnightly", "0 9 * * MON 2026", "@daily *"] {
         assert!(refused(wrong, "UTC").contains("five fields, minute hour day month weekday"), "{wrong:?}");
     }
-    assert!(refused("0 9 * * *", "Asia/Ulanbatar").ends_with("did you mean \"Asia/Ulaanbaatar\"?"));
+    assert!(refused("0 9 * * *", "Asia/Ulaanbatar").ends_with("did you mean \"Asia/Ulaanbaatar\"?"));
     assert!(refused("0 9 * * *", "europe/berlin").ends_with("did you mean \"Europe/Berlin\"?"));
     assert!(refused("0 9 * * *", "Mars").contains("an IANA time zone"));
 }
