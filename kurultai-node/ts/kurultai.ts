@@ -68,8 +68,8 @@ export class Kurultai<M extends object = AnyTasks> {
   }
 
   /**
-   * What the background does: about once a second lapsed leases return and overdue tasks expire, about once a minute
-   * priorities age and old tasks and events are removed. Safe to call at any time, from any process.
+   * What the background does: schedules that are due enqueue their tasks; about once a second lapsed leases return and overdue
+   * tasks expire, about once a minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
    */
   async maintain(options: Waits = {}): Promise<void> {
     results.nothing(await call((id) => this.#team.maintain(id), options.signal))
