@@ -896,7 +896,7 @@ export interface OpenOptions extends Waits {
   minVersion?: number
   /** Whether the schema is brought up to date. Default true. */
   migrate?: boolean
-  /** Whether this process returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
+  /** Whether this process enqueues what schedules have due, returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
   background?: boolean
   /**
    * What a task gets where its author says nothing. `expiresInMs: null` lets tasks wait for ever. `maxSnoozes` is how often

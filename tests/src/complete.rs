@@ -11,7 +11,7 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 10] = [
+const HANDLES: [(&str, &str); 11] = [
     ("Kurultai", "kurultai.rs"),
     ("Kurultai", "verify.rs"),
     ("Tasks", "tasks/handle.rs"),
