@@ -82,7 +82,8 @@ async fn each_time_of_a_day_has_its_task_once(team: Team) {
             }
             // Nobody is there for an hour.
             2 if random.u8(..8) == 0 => {
-                team.clock.advance(Duration::from_secs(3_600).min((end - team.clock.now()).to_std().unwrap()))
+                let left = (end - team.clock.now()).to_std().unwrap();
+                team.clock.advance(Duration::from_secs(3_600).min(left));
             }
             _ => join_all(handles.iter().map(Kurultai::maintain)).await.into_iter().for_each(Result::unwrap),
         }
