@@ -18,18 +18,19 @@ from typing import Any, List, Literal, Tuple, Union, overload
 
 from typing_extensions import Unpack
 
-from . import _client, _context, _native, agents, events, keys, messages, tasks
+from . import _client, _context, _native, agents, events, keys, messages, schedules, tasks
 from ._client import Retention, TaskDefaults
 from ._context import Stop
 from .errors import KurultaiError
 from .legacy import AgentKey as LegacyKey
 from .types import *
-from .types import DependencyFields, NewAgentFields, NewMessageFields, NewTaskFields, RetryPolicyFields, TaskFields, UsageFields
+from .types import DependencyFields, NewAgentFields, NewMessageFields, NewTaskFields, RetryPolicyFields, ScheduledTaskFields, TaskFields, UsageFields
 '''
 CLASSES = (
     ("tasks", "Tasks"),
     ("agents", "Leadership"),
     ("agents", "Agents"),
+    ("schedules", "Schedules"),
     ("events", "Events"),
     ("messages", "Messages"),
     ("keys", "Keys"),
@@ -85,7 +86,7 @@ def text() -> str:
     opening = definition("_client", "open", ast.FunctionDef)
     assert isinstance(opening, ast.FunctionDef)
     opening.returns = ast.Name("Kurultai")
-    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Tasks", "open"))
+    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Schedules", "Tasks", "open"))
     parts = [HEAD, f"__all__ = [{names}]\n", *(proxy(*one) for one in CLASSES), stub(opening) + "\n"]
     return "\n".join(parts)
 

@@ -13,6 +13,7 @@ mod on_alert;
 mod output;
 mod plan;
 mod roles;
+mod schedules;
 mod service;
 mod status;
 mod stdin;
@@ -32,7 +33,7 @@ Exit codes:
   0  done; also where `tasks claim` finds nothing to claim
   1  a defect of kurultai or of the database; a check of `verify` that failed; a demo that does not add up
   2  the call is wrong
-  3  no such task, agent or role
+  3  no such task, agent, role or schedule
   4  the state of the thing forbids it
   5  somebody else holds the task or the role now: stop working on it
   6  the store did not answer, or not in time, or it may have happened: repeat
@@ -92,6 +93,9 @@ enum Command {
     /// The registry
     #[command(subcommand)]
     Agents(agents::Command),
+    /// What is due when: tasks at their times
+    #[command(subcommand)]
+    Schedules(schedules::Command),
     /// Who said what: signed messages between agents
     #[command(subcommand)]
     Messages(messages::Command),
@@ -129,8 +133,12 @@ async fn main() -> ExitCode {
     };
     let json = cli.place.json;
     // Some have something to remove or to hand back first; of `tail` an interrupt is the end.
-    let ends_itself =
-        matches!(cli.command, Command::Verify(_) | Command::Agents(agents::Command::Lead(_)) | Command::Messages(messages::Command::Tail(_)));
+    let ends_itself = matches!(
+        cli.command,
+        Command::Verify(_)
+            | Command::Agents(agents::Command::Lead(_))
+            | Command::Messages(messages::Command::Tail(_))
+    );
     let ended = tokio::select! {
         ended = run(cli) => ended,
         _ = tokio::signal::ctrl_c(), if !ends_itself => Err(Stop::Exit(130)),
@@ -169,6 +177,7 @@ async fn run(mut cli: Cli) -> Done {
         Command::Start => stop::start(&kurultai, place.json).await,
         Command::Tasks(command) => command.run(&kurultai, place.json).await,
         Command::Agents(command) => command.run(&kurultai, place.json).await,
+        Command::Schedules(command) => command.run(&kurultai, place.json).await,
         Command::Messages(command) => command.run(&kurultai, place.json).await,
         Command::Keys(command) => command.run(&kurultai, place.json).await,
         Command::Events(command) => command.run(&kurultai, place.json).await,

@@ -84,6 +84,7 @@ fn hint(error: &Error) -> &'static str {
     match (error.code(), error.kind()) {
         ("input.usage", _) => "see --help",
         ("agent.not_found", _) => "see `kurultai agents list`",
+        ("schedule.not_found", _) => "see `kurultai schedules list`",
         ("task.not_found", _) => "see `kurultai tasks list`; is --namespace right?",
         ("task.state", _) => "see `kurultai tasks explain ID`",
         ("task.conflict", _) => "take another key or id, or give the same type and payload",

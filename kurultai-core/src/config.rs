@@ -167,8 +167,8 @@ impl Config {
         self
     }
 
-    /// Whether this process returns lapsed leases and expires waiting tasks by itself, about once a second, and ages
-    /// priorities and removes what is old, about once a minute. Default true; without it, call `Kurultai::maintain`.
+    /// Whether this process by itself enqueues what schedules have due, returns lapsed leases and expires waiting tasks,
+    /// about once a second, and ages priorities and removes what is old, about once a minute. Default true; without it, call `Kurultai::maintain`.
     pub fn background(mut self, background: bool) -> Self {
         self.background = background;
         self

@@ -33,6 +33,14 @@ pub fn agent(name: &str) -> Result<String> {
     }
 }
 
+/// What a name that is unknown may have meant: of `known`, names with what they stand for, the one that is most like it.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = (&'a str, &'a str)>) -> Option<&'a str> {
+    let folded = fold(name);
+    let likeness = known.map(|(known, stands_for)| (strsim::jaro_winkler(&fold(known), &folded), stands_for));
+    let alike = likeness.filter(|(score, _)| *score > 0.8);
+    alike.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, stands_for)| stands_for)
+}
+
 /// Whether two names are the same but for how their accents are encoded.
 pub(crate) fn is_same_name(a: &str, b: &str) -> bool {
     a == b || a.nfc().eq(b.nfc())

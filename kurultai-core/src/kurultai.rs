@@ -14,6 +14,7 @@ use crate::{
     messages::{KeyStore, Keys, Mail, Mailbox, MessageUpkeep, Messages, Vault},
     namespaces::NamespaceInfo,
     news::News,
+    schedules::{ScheduleUpkeep, Schedules, Timetable},
     session::Session,
     store::Store,
     tasks::{AdoptOptions, Adoption, TaskQueue, TaskUpkeep, Tasks},
@@ -29,6 +30,8 @@ pub struct Kurultai {
     tasks: Tasks,
     task_upkeep: Arc<TaskUpkeep>,
     agents: Agents,
+    schedules: Schedules,
+    schedule_upkeep: Arc<ScheduleUpkeep>,
     messages: Messages,
     message_upkeep: Arc<MessageUpkeep>,
     keys: Keys,
@@ -76,7 +79,14 @@ impl Kurultai {
 
     fn on<S>(store: Arc<S>, vault: Arc<Vault>, config: Config) -> Self
     where
-        S: Store + TaskQueue + HeartbeatWriter + Mailbox + KeyStore + SubscriptionManager + 'static,
+        S: Store
+            + TaskQueue
+            + HeartbeatWriter
+            + Timetable
+            + Mailbox
+            + KeyStore
+            + SubscriptionManager
+            + 'static,
     {
         let (news, background) = (News::new(), config.background);
         let session = Session::new(config, news.clone());
@@ -92,12 +102,16 @@ impl Kurultai {
         let (tasks_of, mailbox, log) = (store.clone(), store.clone(), store.clone());
         let alarm =
             Arc::new(Alarm { tasks: tasks_of, mailbox, log, depth: session.config.queue_depth_alert });
+        let schedule_upkeep =
+            ScheduleUpkeep::new(store.clone(), news.clone(), session.config.defaults.clone());
         let rooms: Vec<Arc<dyn upkeep::Upkeep>> =
-            vec![reader.clone(), task_upkeep.clone(), message_upkeep.clone()];
+            vec![reader.clone(), task_upkeep.clone(), schedule_upkeep.clone(), message_upkeep.clone()];
         upkeep::start(news, store.clone(), rooms, background);
         Kurultai {
             tasks,
             agents: Agents::new(store.clone(), session.clone(), task_upkeep.clone(), mail, alarm),
+            schedules: Schedules::new(store.clone(), session.clone()),
+            schedule_upkeep,
             messages: Messages::new(
                 store.clone(),
                 store.clone(),
@@ -124,6 +138,11 @@ impl Kurultai {
     /// Who is there.
     pub fn agents(&self) -> Agents {
         self.agents.clone()
+    }
+
+    /// What is due when.
+    pub fn schedules(&self) -> Schedules {
+        self.schedules.clone()
     }
 
     /// Who said what.
@@ -162,10 +181,11 @@ impl Kurultai {
         self.store.scans()
     }
 
-    /// What the background does: about once a second lapsed leases return, overdue tasks expire and, on Neo4j, the edges
-    /// CLAIMED and COMPLETED are drawn; about once a minute priorities age and old tasks and events are removed. Safe to
-    /// call at any time, from any process.
+    /// What the background does: schedules that are due enqueue their tasks; about once a second lapsed leases return,
+    /// overdue tasks expire and, on Neo4j, the edges CLAIMED and COMPLETED are drawn; about once a minute priorities age and
+    /// old tasks and events are removed. Safe to call at any time, from any process.
     pub async fn maintain(&self) -> Result<()> {
+        self.schedule_upkeep.maintain().await?;
         self.task_upkeep.maintain().await?;
         self.message_upkeep.maintain().await
     }

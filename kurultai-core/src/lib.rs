@@ -3,7 +3,7 @@
 //!
 //! Reading order:
 //! 1. [`kurultai`]: `Kurultai::open(url)`, the door; [`config`] says what it can be told.
-//! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`events`];
+//! 2. The rooms, each types -> store's contract -> handle -> rules: [`tasks`], [`agents`], [`schedules`], [`events`];
 //!    [`messages`], of which the pure half is there.
 //! 3. [`worker`]: an agent's loop, from which jobs are pulled or handlers called.
 //!    `verify`: whether everything is in order.
@@ -38,6 +38,7 @@ mod namespaces;
 mod neo4j;
 mod news;
 mod retry;
+pub mod schedules;
 mod session;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -59,6 +60,7 @@ pub use messages::MessageSigner;
 pub use namespaces::NamespaceInfo;
 #[cfg(all(feature = "neo4j", feature = "testing"))]
 pub use neo4j::hot_statements as neo4j_statements;
+pub use schedules::{Schedules, Timetable};
 pub use tasks::{TaskQueue, Tasks};
 pub use verify::{Check, Verify};
 pub use worker::Agent;

@@ -57,6 +57,8 @@ pub(crate) struct Pulse {
     pub(crate) ready: Option<(usize, i64)>,
     /// How long until something is due; zero where it is overdue, `None` where nothing is.
     pub(crate) due: Option<Duration>,
+    /// The same of the schedules.
+    pub(crate) schedule_due: Option<Duration>,
     /// Whether every edge is drawn that only people read.
     pub(crate) linked: bool,
 }

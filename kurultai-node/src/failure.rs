@@ -37,6 +37,7 @@ fn in_node(field: &str) -> String {
         "delay" => "delay_ms",
         "every" => "every_ms",
         "expiry" => "expires_in_ms",
+        "jitter" => "jitter_ms",
         "lease" => "lease_ms",
         "lifetime" => "ttl_ms",
         "message type" => "type",

@@ -12,6 +12,7 @@ use crate::{
     keys::Keys,
     messages::Messages,
     new_task::RetryArgs,
+    schedules::Schedules,
     tasks::{AdoptArgs, Tasks},
     wrapping_key::WrappingKey,
 };
@@ -261,6 +262,11 @@ impl Team {
     #[napi(catch_unwind)]
     pub fn agents(&self) -> napi::Result<Agents> {
         Ok(Agents::new(self.calls.clone(), self.kurultai()?.agents()))
+    }
+
+    #[napi(catch_unwind)]
+    pub fn schedules(&self) -> napi::Result<Schedules> {
+        Ok(Schedules::new(self.calls.clone(), self.kurultai()?.schedules()))
     }
 
     #[napi(catch_unwind)]

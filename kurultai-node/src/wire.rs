@@ -11,6 +11,7 @@ use kurultai_core::{
         AgentKey, AgentMessage, Algorithm, ImportedKeys, KeyState, MessagePage, MessageStatus, Recipient,
         Sent, Settled, Signer, SkippedKey, Unread, token::Token,
     },
+    schedules::{CatchUp, Overlap, Schedule},
     tasks::{
         Adoption, Claimed, DependencyType, EmergencyStop, Enqueued, Explanation, Extended, FailureKind,
         Finding, FindingKind, Finished, Lease, Page, Percentiles, Prerequisite, Priority, Reason, Signal,
@@ -169,6 +170,12 @@ wire!(AgentHealth {
     agent => "agent", state => "state", reason => "reason", infra_age => "infraAgeMs",
     functional_age => "functionalAgeMs", holds => "holds", oldest_claim_age => "oldestClaimAgeMs", leads => "leads",
     dead_at => "deadAt", watched_for => "watchedForMs",
+});
+wire!(Schedule {
+    name => "name", task_type => "type", payload => "payload", task_fields => "taskFields", every => "everyMs",
+    cron => "cron", timezone => "timezone", start => "start", catch_up => "catchUp", overlap => "overlap",
+    jitter => "jitterMs", paused => "paused", next_due => "nextDue", upcoming => "upcoming", last_due => "lastDue",
+    last_task => "lastTask", last_skipped => "lastSkipped", created_at => "createdAt", updated_at => "updatedAt",
 });
 wire!(NewAgent {
     id => "id", display_name => "displayName", role => "role", aliases => "aliases",
@@ -423,7 +430,7 @@ macro_rules! as_serde {
 }
 as_serde!(String, str, bool, f64, u8, u32, u64, usize, i64);
 as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, Health, FailureKind, FindingKind);
-as_serde!(MessageStatus, Recipient, Algorithm, KeyState, Severity, AlertState);
+as_serde!(MessageStatus, Recipient, Algorithm, KeyState, Severity, AlertState, CatchUp, Overlap);
 
 /// Nothing to say but that it is done.
 impl Wire for () {

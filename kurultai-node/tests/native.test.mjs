@@ -20,7 +20,7 @@ function typed(rust) {
   if (inside?.[1] === 'Vec') return `${typed(inside[2])}[]`
   if (inside) return typed(inside[2])
   const plain = { String: 'string', bool: 'boolean', u32: 'number', f64: 'number', '()': 'void', '&Bridge': 'NativeBridge', '&Identity': 'NativeIdentity', '&WrappingKey': 'NativeWrappingKey' }[rust]
-  return plain ?? (/^(Tasks|Agents|Messages|Keys|Identity|Events|Jobs|MessageJobs|WrappingKey)$/.test(rust) ? `Native${rust}` : rust)
+  return plain ?? (/^(Tasks|Agents|Schedules|Messages|Keys|Identity|Events|Jobs|MessageJobs|WrappingKey)$/.test(rust) ? `Native${rust}` : rust)
 }
 
 /** What stands in the source, as rustfmt writes it: a class begins, an attribute of napi, or a function. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { test } from 'node:test'
-import { Agents, Context, Events, Keys, Kurultai, Messages, Tasks } from 'kurultai'
+import { Agents, Context, Events, Keys, Kurultai, Messages, Schedules, Tasks } from 'kurultai'
 
 const require = createRequire(import.meta.url)
 const read = (path) => readFileSync(new URL(path, import.meta.url), 'utf8')
@@ -38,6 +38,7 @@ const has = (prototype, names) => assert.deepEqual(names.filter((name) => !(name
 test('an operation that the core has is here too', () => {
   has(Tasks.prototype, operations('tasks/handle.rs'))
   has(Agents.prototype, operations('agents/handle.rs'))
+  has(Schedules.prototype, operations('schedules/handle.rs'))
   has(Messages.prototype, [...operations('messages/handle.rs'), ...operations('messages/accept.rs')])
   has(Keys.prototype, [...operations('messages/key_handle.rs'), ...operations('messages/import.rs')])
   has(Events.prototype, operations('events/handle.rs'))
@@ -53,6 +54,7 @@ test('what the core calls a word is a word here', () => {
   const { default: words } = { default: {
     'tasks/types.rs': ['Status', 'Signal', 'DependencyType', 'FailureKind'], 'tasks/new_task.rs': ['OnPrerequisiteFailure'],
     'agents/types.rs': ['AgentStatus'], 'agents/health.rs': ['Health'], 'worker/settings.rs': ['OnStall'], 'worker/held.rs': ['Stop'],
+    'schedules/types.rs': ['CatchUp', 'Overlap'],
     'messages/types.rs': ['MessageStatus', 'Recipient'], 'messages/keys.rs': ['KeyState'], 'messages/signer.rs': ['Algorithm'],
   } }
   const types = read('../ts/types.ts') + read('../ts/context.ts').replace('StopReason =', 'Stop =')

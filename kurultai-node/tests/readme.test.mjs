@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
-for (const [name, count] of [['../README.md', 5], ['../../README.md', 1]]) {
+for (const [name, count] of [['../README.md', 6], ['../../README.md', 1]]) {
   const text = readFileSync(new URL(name, import.meta.url), 'utf8')
   const blocks = [...text.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(([, language, body]) => ({ language, body }))
   const programs = blocks.map((block, at) => ({ ...block, printed: blocks[at + 1] })).filter(({ language }) => language === 'js')

@@ -85,9 +85,9 @@ function fits(expected, answer, path) {
 const units = {
   delay: ['delayMs', 1000], expires_in: ['expiresInMs', 1000], lease: ['leaseMs', 1000], ttl: ['leaseMs', 1000],
   retry_after: ['retryAfterMs', 1000], after: ['afterMs', 1000], timeout: ['timeoutMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
-  visible: ['visibleMs', 1000], max_runtime: ['maxRuntimeMs', 1000], dead_after: ['deadAfterMs', 1000], stuck_after: ['stuckAfterMs', 1000],
+  visible: ['visibleMs', 1000], max_runtime: ['maxRuntimeMs', 1000], dead_after: ['deadAfterMs', 1000], every: ['everyMs', 1000], jitter: ['jitterMs', 1000], stuck_after: ['stuckAfterMs', 1000],
 }
-const dates = ['run_at', 'expires_at', 'since']
+const dates = ['run_at', 'expires_at', 'since', 'start']
 /** What is stored is not translated. */
 const payloads = ['payload', 'results', 'checkpoint', 'metadata', 'body', 'rows']
 
@@ -215,6 +215,12 @@ async function perform(k, run, operation, given) {
       const { agent, ...options } = args
       return call(agent, options)
     }
+    case 'schedules.put': {
+      const { name, type, payload, ...options } = args
+      return call(name, type, payload, options)
+    }
+    case 'schedules.get': case 'schedules.pause': case 'schedules.unpause': case 'schedules.remove':
+    case 'schedules.run_now': return call(args.name)
     case 'events.read': {
       const { task, ...filter } = args
       return call({ ...filter, taskId: task?.id ?? task })
@@ -247,7 +253,8 @@ async function perform(k, run, operation, given) {
     case 'tasks.dead_letters': return call(args)
     case 'tasks.release': case 'tasks.suspend': case 'tasks.resume': case 'tasks.requeue': case 'tasks.discard':
     case 'tasks.get': case 'tasks.explain': return call(task)
-    case 'maintain': case 'tasks.start_all': case 'tasks.stats': case 'agents.list': case 'events.alerts': case 'events.last_seq': return call()
+    case 'maintain': case 'tasks.start_all': case 'tasks.stats': case 'agents.list': case 'schedules.list':
+    case 'events.alerts': case 'events.last_seq': return call()
     case 'agents.get': return call(args.name)
     case 'agents.with_capability': return call(args.capability)
     case 'agents.beat': case 'agents.drain': return call(args.agent)

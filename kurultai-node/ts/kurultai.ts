@@ -12,6 +12,7 @@ import { Messages } from './messages'
 import { native, type NativeJobs, type NativeTeam } from './native'
 import { RETRY, time } from './new_task'
 import * as results from './results'
+import { Schedules } from './schedules'
 import { Tasks } from './tasks'
 import type { AnyTasks, AdoptOptions, Adoption, Check, NamespaceInfo, OpenOptions, VerifyOptions, Waits } from './types'
 import { wrappingKeyOf } from './wrapping_key'
@@ -30,6 +31,7 @@ const VERIFY: check.Fields = { strict: check.flag, ...THRESHOLDS }
 export class Kurultai<M extends object = AnyTasks> {
   readonly tasks: Tasks<M>
   readonly agents: Agents
+  readonly schedules: Schedules
   readonly messages: Messages
   readonly keys: Keys
   readonly events: Events
@@ -40,6 +42,7 @@ export class Kurultai<M extends object = AnyTasks> {
     this.#team = team
     this.tasks = new Tasks(team.tasks())
     this.agents = new Agents(team.agents())
+    this.schedules = new Schedules(team.schedules())
     this.messages = new Messages(team.messages())
     this.keys = new Keys(team.keys())
     this.events = new Events(team.events())
@@ -65,8 +68,8 @@ export class Kurultai<M extends object = AnyTasks> {
   }
 
   /**
-   * What the background does: about once a second lapsed leases return and overdue tasks expire, about once a minute
-   * priorities age and old tasks and events are removed. Safe to call at any time, from any process.
+   * What the background does: schedules that are due enqueue their tasks; about once a second lapsed leases return and overdue
+   * tasks expire, about once a minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
    */
   async maintain(options: Waits = {}): Promise<void> {
     results.nothing(await call((id) => this.#team.maintain(id), options.signal))

@@ -32,6 +32,10 @@ export interface NativeAgents extends Record<
   forget(watcher: number): void
 }
 
+export interface NativeSchedules extends Record<'put' | 'get' | 'pause' | 'unpause' | 'remove' | 'runNow', Operation> {
+  list(call: number): Now
+}
+
 export interface NativeMessages extends Record<
   'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {}
 
@@ -117,6 +121,7 @@ export interface NativeTeam {
   deleteNamespace: Operation
   tasks(): NativeTasks
   agents(): NativeAgents
+  schedules(): NativeSchedules
   messages(): NativeMessages
   keys(): NativeKeys
   events(): NativeEvents

@@ -33,7 +33,7 @@ const OPTIONS: check.Fields = {
   runAt: check.date, delayMs: check.ms, expiresAt: check.date, expiresInMs: check.msOrEver, maxAttempts: check.count,
   maxRuntimeMs: check.msOrEver, retry: check.object(RETRY),
 }
-const ONE: check.Fields = { ...OPTIONS, signal: check.anything }
+export const ONE: check.Fields = { ...OPTIONS, signal: check.anything }
 export const CALL: check.Fields = { ...ONE, timeoutMs: check.msOrEver }
 const ROW: check.Fields = { ...OPTIONS, type: check.text, payload: check.anything }
 

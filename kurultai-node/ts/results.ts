@@ -7,7 +7,7 @@ import type { Outcome } from './native'
 import type { Failed, MessageFailed, Stalled } from './heard'
 import type {
   Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Alert, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
-  ImportedKeys, MessagePage, Page, Prerequisite, RoleLease, Settled, Stats, Task, VerifiedMessage,
+  ImportedKeys, MessagePage, Page, Prerequisite, RoleLease, Schedule, Settled, Stats, Task, VerifiedMessage,
 } from './types'
 
 type Raw = any
@@ -248,6 +248,22 @@ export function health(outcome: Outcome): readonly AgentHealth[] {
     Object.freeze(raw.leads)
   }
   return frozen(list)
+}
+
+function toSchedule(raw: Raw): Schedule {
+  for (const key of ['start', 'nextDue', 'lastDue', 'lastSkipped', 'createdAt', 'updatedAt']) raw[key] = date(raw[key])
+  raw.upcoming = Object.freeze(raw.upcoming.map(date))
+  return Object.freeze(raw)
+}
+
+export function schedule(outcome: Outcome): Schedule {
+  return toSchedule(value(outcome))
+}
+
+export function schedules(outcome: Outcome): readonly Schedule[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) toSchedule(raw)
+  return Object.freeze(list)
 }
 
 function toMessage(raw: Raw): AgentMessage {

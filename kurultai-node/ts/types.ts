@@ -696,6 +696,72 @@ export interface MessagePage {
   readonly next: string | null
 }
 
+/** What becomes of a schedule's times that passed while no process had the store open. */
+export type CatchUp = 'one' | 'skip' | 'all'
+
+/** What becomes of a time that comes while the schedule's last task is unfinished. */
+export type Overlap = 'skip' | 'allow'
+
+/** When a schedule is due, and what else each of its tasks is given. Either `everyMs` or `cron`. */
+export interface ScheduleOptions extends Waits, Pick<TaskOptions,
+  | 'title' | 'description' | 'priority' | 'priorityWeight' | 'requires' | 'prefers' | 'assignedTo' | 'delegatedBy'
+  | 'correlationId' | 'expiresInMs' | 'maxAttempts' | 'maxRuntimeMs' | 'retry'> {
+  /** From one time to the next, 1,000 or more, counted from `start` or else from the first put, whatever clocks show. */
+  everyMs?: number
+  /**
+   * Five fields, minute hour day month weekday, as in `0 9 * * MON`; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. A
+   * time that the wall clock leaves out when it is put forward is due at that moment; one that it shows twice is due the first
+   * time.
+   */
+  cron?: string
+  /** Whose wall clock `cron` goes by, an IANA name. Default `UTC`. */
+  timezone?: string
+  /** `one` task for all missed times, which is the default; `skip`: none, but what is less than a minute late; `all`: one for each. */
+  catchUp?: CatchUp
+  /** Default `skip`; with `catchUp: 'all'`, `allow`. */
+  overlap?: Overlap
+  /** By how much each task may come later than its time: the same for every process, and less than from one time to the next. */
+  jitterMs?: number
+  /** Nothing is due before. */
+  start?: Date
+}
+
+/** A schedule as it stands. */
+export interface Schedule<P = any> {
+  readonly name: string
+  /** The type of its tasks. */
+  readonly type: string
+  readonly payload: P
+  /** What else each task is given, as the store has it: names as `max_runtime`, spans in seconds. */
+  readonly taskFields: Readonly<Record<string, any>>
+  /** From one time to the next, where it goes by a span. */
+  readonly everyMs: number | null
+  /** The pattern, where it goes by the wall clock. */
+  readonly cron: string | null
+  readonly timezone: string
+  /** What `everyMs` counts from; nothing is due before. */
+  readonly start: Date | null
+  readonly catchUp: CatchUp
+  readonly overlap: Overlap
+  /** By how much a task may come later than its time. */
+  readonly jitterMs: number
+  readonly paused: boolean
+  /** The time that is due next, which may have come already; null while it is paused. */
+  readonly nextDue: Date | null
+  /** The next three times, the first of which is `nextDue`; none while it is paused. */
+  readonly upcoming: readonly Date[]
+  /** The last time that had a task. */
+  readonly lastDue: Date | null
+  /** The task that it enqueued last, also by `runNow`. */
+  readonly lastTask: string | null
+  /** The last time that had none: the task before was unfinished, or `catchUp` is `skip`. */
+  readonly lastSkipped: Date | null
+  /** When a schedule of this name was put first. */
+  readonly createdAt: Date
+  /** When somebody last changed it. */
+  readonly updatedAt: Date
+}
+
 /** What a team knows of a key; never its secret. */
 export interface AgentKey {
   readonly agentId: string
@@ -887,7 +953,7 @@ export interface OpenOptions extends Waits {
   minVersion?: number
   /** Whether the schema is brought up to date. Default true. */
   migrate?: boolean
-  /** Whether this process returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
+  /** Whether this process enqueues what schedules have due, returns lapsed leases, expires waiting tasks and ages priorities. Default true. */
   background?: boolean
   /**
    * What a task gets where its author says nothing. `expiresInMs: null` lets tasks wait for ever. `maxSnoozes` is how often

@@ -13,6 +13,7 @@ use crate::{
     op::{Answer, Op},
     options::options,
     runtime::ForkSafe,
+    schedules::Schedules,
     tasks::Tasks,
     view::view,
 };
@@ -244,6 +245,11 @@ impl Kurultai {
     #[getter]
     fn events(&self) -> Events {
         Events::new(self.core.events())
+    }
+
+    #[getter]
+    fn schedules(&self, py: Python<'_>) -> Schedules {
+        Schedules::new(self.core.schedules(), self.default.as_ref().map(|default| default.clone_ref(py)))
     }
 
     #[getter]

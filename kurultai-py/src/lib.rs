@@ -25,6 +25,7 @@ mod new_task;
 mod op;
 mod options;
 mod runtime;
+mod schedules;
 mod task_types;
 mod tasks;
 mod tokens;
@@ -52,6 +53,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     finish::register(module)?;
     tasks::register(module)?;
     agents::register(module)?;
+    schedules::register(module)?;
     events::register(module)?;
     jobs::register(module)?;
     messages::register(module)?;

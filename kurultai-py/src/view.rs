@@ -8,6 +8,7 @@ use kurultai_core::{
     agents::{AgentStatus, Health},
     events::{AlertState, Severity},
     messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient, wrap::Wrapped},
+    schedules::{CatchUp, Overlap},
     tasks::{DependencyType, FailureKind, FindingKind, Priority, Signal, Status},
     worker::Stop,
 };
@@ -72,7 +73,9 @@ by_word!(
     Algorithm,
     KeyState,
     Severity,
-    AlertState
+    AlertState,
+    CatchUp,
+    Overlap
 );
 
 /// Seconds.

@@ -73,6 +73,7 @@ class Docstrings(unittest.TestCase):
         for room in (
             kurultai.Tasks,
             kurultai.Agents,
+            kurultai.Schedules,
             kurultai.Events,
             kurultai.Messages,
             kurultai.Keys,

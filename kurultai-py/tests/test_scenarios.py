@@ -14,7 +14,7 @@ from support import on_both
 
 FOLDER = pathlib.Path(__file__).parents[2] / "tests" / "scenarios"
 START = datetime(2026, 3, 1, 9, 7, 5, 123_000, tzinfo=timezone.utc)
-TIMES = {"run_at", "expires_at", "since"}
+TIMES = {"run_at", "expires_at", "since", "start"}
 
 
 class Replay:

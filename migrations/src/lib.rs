@@ -8,6 +8,7 @@ pub const SQLITE: &[Step] = &[
     (1, "tasks", include_str!("../sqlite/0001_tasks.sql")),
     (2, "messages", include_str!("../sqlite/0002_messages.sql")),
     (3, "roles", include_str!("../sqlite/0003_roles.sql")),
+    (4, "schedules", include_str!("../sqlite/0004_schedules.sql")),
     (5, "alerts", include_str!("../sqlite/0005_alerts.sql")),
 ];
 
@@ -15,5 +16,6 @@ pub const NEO4J: &[Step] = &[
     (1, "tasks", include_str!("../neo4j/0001_tasks.cypher")),
     (2, "messages", include_str!("../neo4j/0002_messages.cypher")),
     (3, "roles", include_str!("../neo4j/0003_roles.cypher")),
+    (4, "schedules", include_str!("../neo4j/0004_schedules.cypher")),
     (5, "alerts", include_str!("../neo4j/0005_alerts.cypher")),
 ];

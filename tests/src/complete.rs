@@ -11,12 +11,13 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 10] = [
+const HANDLES: [(&str, &str); 11] = [
     ("Kurultai", "kurultai.rs"),
     ("Kurultai", "verify.rs"),
     ("Tasks", "tasks/handle.rs"),
     ("Tasks", "tasks/stop.rs"),
     ("Agents", "agents/handle.rs"),
+    ("Schedules", "schedules/handle.rs"),
     ("Events", "events/handle.rs"),
     ("Messages", "messages/handle.rs"),
     ("Messages", "messages/accept.rs"),

@@ -35,6 +35,8 @@ pub mod proxy;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod sqlite;
 #[cfg(test)]
 mod statements;

@@ -8,6 +8,7 @@ use kurultai_core::{
     Kurultai, NamespaceInfo,
     agents::{AgentUpdate, NewAgent, Thresholds},
     events::EventFilter,
+    schedules::NewSchedule,
     tasks::{Claim, Expiry, NewTask, Status},
 };
 use serde_json::json;
@@ -36,6 +37,9 @@ async fn two_namespaces_use_the_same_ids(team: Team) {
         let below = [task(whose).parent("nightly"), task(whose).depends_on(["nightly"])];
         k.tasks().enqueue_many(below.to_vec()).await.unwrap();
         k.agents().register(NewAgent::new("temujin")).await.unwrap();
+        let daily = NewSchedule { task: NewTask::new(whose), ..daily() };
+        assert_eq!(k.schedules().put(daily).await.unwrap().task_type, whose);
+        k.schedules().remove("daily").await.unwrap();
     }
     for (k, whose) in [(&b, "theirs"), (&team.k, "ours")] {
         let ids = ["nightly", "keyed", "another"];
@@ -85,8 +89,14 @@ async fn fill(k: &Kurultai, tasks: usize) -> Vec<String> {
         k.tasks().complete(&held.lease, json!({"by": "temujin"})).await.unwrap();
     }
     k.tasks().pause(Some("docs")).await.unwrap();
+    k.schedules().put(daily()).await.unwrap();
     k.maintain().await.unwrap();
     ids
+}
+
+/// Far from due.
+fn daily() -> NewSchedule {
+    NewSchedule::new("daily", NewTask::new("report")).every(Duration::from_secs(86_400))
 }
 
 async fn listed(team: &Team) -> Vec<NamespaceInfo> {
@@ -107,6 +117,7 @@ async fn namespaces_are_listed_and_deleted(team: Team) {
     let again = beside(&team, "b").await;
     assert_eq!(again.events().last_seq().await.unwrap(), 0);
     assert!(again.agents().list().await.unwrap().is_empty());
+    assert!(again.schedules().list().await.unwrap().is_empty());
     let stats = again.tasks().stats().await.unwrap();
     assert_eq!((stats.by_status.len(), stats.paused), (0, vec![]));
     assert!(!again.tasks().enqueue(task("first").unique_key("key")).await.unwrap().deduplicated);
@@ -120,8 +131,8 @@ async fn what_is_deleted_takes_nothing_from_the_others(team: Team) {
     let whole = async |k: &Kurultai, ids: &[String]| {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let events = k.events().read(EventFilter::default()).await.unwrap().events;
-        let agents = k.agents().list().await.unwrap();
-        (k.tasks().get_many(&ids).await.unwrap(), k.tasks().stats().await.unwrap(), events, agents)
+        let (agents, schedules) = (k.agents().list().await.unwrap(), k.schedules().list().await.unwrap());
+        (k.tasks().get_many(&ids).await.unwrap(), k.tasks().stats().await.unwrap(), events, agents, schedules)
     };
     let (ours, before) = (whole(&team.k, &ids).await, whole(&c, &theirs).await);
     assert!(team.k.delete_namespace(b.namespace()).await.unwrap());
@@ -161,8 +172,12 @@ async fn a_handle_whose_namespace_is_gone_is_told_so(team: Team) {
             code(b.agents().drain("temujin").await),
             code(b.agents().deregister("temujin", true).await),
             code(b.events().read(EventFilter::default()).await),
+            code(b.schedules().put(daily()).await),
+            code(b.schedules().list().await),
+            code(b.schedules().run_now("daily").await),
+            code(b.schedules().remove("daily").await),
         ];
-        assert_eq!(told, ["store.namespace_missing"; 17], "remade {remade}");
+        assert_eq!(told, ["store.namespace_missing"; 21], "remade {remade}");
         assert_eq!(code(b.tasks().cancel(&held.id, None).await), "task.not_found");
         if let Some(anew) = anew {
             assert_eq!(anew.events().last_seq().await.unwrap(), 0, "nothing of it came here");

@@ -29,9 +29,20 @@ mod neo4j {
         // Their types have a part in the plan.
         let numbers = ["n", "catalog", "count", "limit", "pass", "most", "looks", "unread", "term", "ttl"]
             .map(|name| (name, ONE.to_vec()));
-        let lists =
-            ["groups", "routes", "rows", "claims", "kinds", "beats", "ids", "dedupe_keys", "keys", "inboxes"]
-                .map(|name| (name, NO_ROWS.to_vec()));
+        let lists = [
+            "groups",
+            "routes",
+            "rows",
+            "claims",
+            "kinds",
+            "beats",
+            "ids",
+            "dedupe_keys",
+            "keys",
+            "inboxes",
+            "ticks",
+        ]
+        .map(|name| (name, NO_ROWS.to_vec()));
         let words = ["made", "role", "agent"].map(|name| (name, text("")));
         let others = [("ns", text(&team.namespace)), ("now", NULL.to_vec())].into_iter().chain(words);
         let parameters: Vec<_> = others.chain(numbers).chain(lists).collect();

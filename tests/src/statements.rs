@@ -6,7 +6,8 @@ use crate::{
 };
 use kurultai_core::{
     agents::{AgentUpdate, Thresholds},
-    tasks::{Failure, Filter, TaskUpdate},
+    schedules::NewSchedule,
+    tasks::{Failure, Filter, NewTask, TaskUpdate},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -57,6 +58,13 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
     let before = team.k.statements();
     team.k.agents().update("temujin", AgentUpdate::new().add("x")).await.unwrap();
     sent.push(("update of an agent", count(&team, before)));
+    let before = team.k.statements();
+    let look = NewSchedule::new("look", NewTask::new("review")).every(Duration::from_secs(60));
+    team.k.schedules().put(look).await.unwrap();
+    sent.push(("put of a schedule", count(&team, before)));
+    let before = team.k.statements();
+    team.k.schedules().run_now("look").await.unwrap();
+    sent.push(("run now", count(&team, before)));
     let expected = if sqlite {
         // A holder is told why, so a cancellation writes that too.
         [
@@ -71,6 +79,8 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("beat", 1),
             ("health", 3),
             ("update of an agent", 2),
+            ("put of a schedule", 5),
+            ("run now", 9),
         ]
     } else {
         [
@@ -85,6 +95,8 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("beat", 1),
             ("health", 1),
             ("update of an agent", 2),
+            ("put of a schedule", 2),
+            ("run now", 2),
         ]
     };
     assert_eq!(sent, expected);
@@ -130,6 +142,14 @@ async fn hot_statements_seek_and_never_scan_or_sort() {
     let children = Filter { parent_id: Some(claimed[4].id.clone()), ..Filter::default() };
     assert_eq!(team.k.tasks().list(children).await.unwrap().tasks[0].id, child);
     assert!(team.k.scans() - before <= 1, "children are found by the index, and sorted");
+    let before = team.k.scans();
+    for i in 0..30 {
+        let often =
+            NewSchedule::new(i.to_string(), NewTask::new("review")).every(Duration::from_secs(60 + i));
+        team.k.schedules().put(often).await.unwrap();
+    }
+    team.k.schedules().run_now("7").await.unwrap();
+    assert_eq!(team.k.scans() - before, 0, "schedules");
     team.k.tasks().stats().await.unwrap();
     assert!(team.k.scans() > before, "the counter itself works");
 }

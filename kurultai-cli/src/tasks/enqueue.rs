@@ -64,7 +64,7 @@ pub(crate) struct Enqueue {
     max_runtime: Option<Duration>,
 }
 
-fn expiry(text: &str) -> Result<Expiry, String> {
+pub(crate) fn expiry(text: &str) -> Result<Expiry, String> {
     match text {
         "never" => Ok(Expiry::Never),
         text => duration(text).map(Expiry::After).map_err(|e| format!("{e}, or never")),

@@ -14,6 +14,7 @@ use crate::{
 };
 use claim::Take;
 use enqueue::Enqueue;
+pub(crate) use enqueue::expiry;
 use kurultai_core::{
     Error, Json, Kind, Kurultai, Tasks,
     tasks::{
@@ -175,7 +176,7 @@ pub(crate) enum Command {
     Stats,
 }
 
-pub(super) fn document(text: Option<String>) -> kurultai_core::Result<Json> {
+pub(crate) fn document(text: Option<String>) -> kurultai_core::Result<Json> {
     text.map_or(Ok(Json::default()), Json::text)
 }
 

@@ -21,11 +21,9 @@ pub(super) fn find(agents: Vec<AgentInfo>, name: &str) -> Result<AgentInfo> {
 
 /// `agent.not_found`, with the nearest id or name.
 pub(crate) fn not_found(name: &str, agents: &[AgentInfo]) -> Error {
-    let folded = ids::fold(name);
     let names = agents.iter().flat_map(|a| {
         let all = [&a.id, &a.display_name].into_iter().chain(&a.aliases);
-        all.map(|n| (strsim::jaro_winkler(&ids::fold(n), &folded), a.id.as_str()))
+        all.map(|name| (name.as_str(), a.id.as_str()))
     });
-    let nearest = names.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-    Error::agent_not_found(name, nearest.map(|(_, id)| id))
+    Error::agent_not_found(name, ids::nearest(name, names))
 }

@@ -9,8 +9,8 @@ use crate::{
     agents::{AgentStatus, Thresholds},
     clock::{Micros, micros, time},
     error::{Error, Kind, Result},
-    json::Json,
     events::alerts::{Observation, Severity},
+    json::Json,
 };
 use std::time::Duration;
 

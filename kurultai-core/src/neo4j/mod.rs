@@ -15,6 +15,7 @@ mod exec;
 mod messages;
 mod namespaces;
 mod running;
+mod schedules;
 mod schema;
 mod sockets;
 mod statement;

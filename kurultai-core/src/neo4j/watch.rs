@@ -33,18 +33,15 @@ impl Neo4jStore {
         let query = self.query(PULSE).param("routes", routes.into_iter().collect::<Vec<i64>>());
         let mut row = self.one(query).await?;
         let (event_seq, catalog_seq, linked) = (row.next()?, row.next::<i64>()?, row.next()?);
-        let due = row.next::<Option<i64>>()?;
+        let left = |left: i64| Duration::from_micros(left.max(0).unsigned_abs());
+        let due = row.next::<Option<i64>>()?.map(left);
+        let schedule_due = row.next::<Option<i64>>()?.map(left);
         let (mut ready, head) = (row.next::<u64>()? as usize, row.next::<Option<i64>>()?);
         let mut first = head.unwrap_or(0);
         if !wanted.is_empty() && catalog_seq != catalog.seq {
             // New routes, agents or pauses: a claim learns them, once for each change.
             (ready, first) = (ready + 1, catalog_seq);
         }
-        Ok(Pulse {
-            event_seq,
-            ready: (ready > 0).then_some((ready, first)),
-            due: due.map(|left| Duration::from_micros(left.max(0).unsigned_abs())),
-            linked,
-        })
+        Ok(Pulse { event_seq, ready: (ready > 0).then_some((ready, first)), due, schedule_due, linked })
     }
 }

@@ -14,6 +14,7 @@ mod jump;
 mod messages;
 mod namespaces;
 mod readers;
+mod schedules;
 mod schema;
 mod session;
 mod share;

@@ -60,6 +60,7 @@ pub(super) fn delete_some(tx: &Tx<'_>, name: &str) -> Result<Option<usize>> {
         "delete from route where id in
           (select id from route where ns = ?1 and id < (select max(id) from route) limit ?2)",
         "delete from agent where ns = ?1 and id in (select id from agent where ns = ?1 limit ?2)",
+        "delete from schedule where ns = ?1 and name in (select name from schedule where ns = ?1 limit ?2)",
         "delete from message where n in (select n from message where ns = ?1 limit ?2)",
         "delete from agent_key where ns = ?1 and (agent_id, key_id) in
           (select agent_id, key_id from agent_key where ns = ?1 limit ?2)",

@@ -12,7 +12,7 @@ use crate::{
 use chrono::{DateTime, Utc};
 
 /// Fills in the defaults and refuses what cannot be stored.
-pub(super) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()> {
+pub(crate) fn new_task(task: &mut NewTask, defaults: &TaskDefaults) -> Result<()> {
     check::text("id", &task.id, 128)?;
     check::text("type", &task.task_type, 128)?;
     title(&task.title)?;

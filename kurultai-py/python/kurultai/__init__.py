@@ -14,6 +14,7 @@ from .errors import KurultaiError
 from .events import Events
 from .keys import Keys
 from .messages import Messages, sign, verify
+from .schedules import Schedules
 from .tasks import Tasks
 from .types import (
     Adoption,
@@ -53,6 +54,7 @@ from .types import (
     Release,
     RetryPolicy,
     RoleLease,
+    Schedule,
     Sent,
     Settled,
     Signer,
@@ -117,6 +119,8 @@ __all__ = [
     "Retry",
     "RetryPolicy",
     "RoleLease",
+    "Schedule",
+    "Schedules",
     "Sent",
     "Settled",
     "Signer",

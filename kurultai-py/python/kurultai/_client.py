@@ -13,6 +13,7 @@ from .agents import Agents
 from .events import Events
 from .keys import Keys
 from .messages import Messages
+from .schedules import Schedules
 from .tasks import Tasks
 from .types import Adoption, Check, Duration, IdentityLike, NamespaceInfo, RetryPolicy, RetryPolicyFields, WrappingKeyLike
 
@@ -42,17 +43,19 @@ class Retention(TypedDict, total=False):
 
 
 class Kurultai:
-    """One team on one store. ``open`` makes it; ``tasks``, ``agents``, ``events``, ``messages`` and ``keys`` are its rooms.
+    """One team on one store. ``open`` makes it; ``tasks``, ``agents``, ``schedules``, ``events``, ``messages`` and ``keys`` are its
+    rooms.
 
     >>> async with kurultai.open("memory:", namespace="council") as team:
     ...     print(team)
     <Kurultai 'council' on sqlite>
     """
 
-    __slots__ = ("_native", "agents", "events", "keys", "messages", "tasks")
+    __slots__ = ("_native", "agents", "events", "keys", "messages", "schedules", "tasks")
 
     tasks: Tasks
     agents: Agents
+    schedules: Schedules
     events: Events
     messages: Messages
     keys: Keys
@@ -61,6 +64,7 @@ class Kurultai:
         self._native = native
         self.tasks = Tasks(native.tasks)
         self.agents = Agents(native.agents)
+        self.schedules = Schedules(native.schedules)
         self.events = Events(native.events)
         self.messages = Messages(native.messages)
         self.keys = Keys(native.keys)
@@ -81,8 +85,8 @@ class Kurultai:
         return self._native.statements
 
     async def maintain(self) -> None:
-        """What the background does: about once a second lapsed leases return and overdue tasks expire, about once a
-        minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
+        """What the background does: schedules that are due enqueue their tasks; about once a second lapsed leases return and
+        overdue tasks expire, about once a minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
 
         >>> await k.maintain()
         """
@@ -249,7 +253,7 @@ def open(
     where each call says who the sender is. ``wrapping_key``: what opens the secrets that the team keeps in its store, a
     ``WrappingKey`` or the path of its file, or a list, of which the first wraps; without it KURULTAI_WRAPPING_KEY or
     KURULTAI_WRAPPING_KEY_FILE counts. ``min_version``: 2 refuses the legacy envelopes of older programs (``sig.algorithm``), also
-    those that were admitted before. ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves lapsed
+    those that were admitted before. ``migrate``: False fails with ``store.schema_older`` where a step is missing. ``background``: False leaves schedules, lapsed
     leases and overdue tasks to ``maintain()``. ``aging``: a task rises one rank for each such span since
     it can be claimed, and after a further one as P0 comes before every weight; None for never. ``max_depth``: how many
     tasks a task may have above it. ``default`` is asked, like ``json.dumps``'s, for what JSON has no form for; dataclasses and pydantic models need none. ``clock`` is for tests.

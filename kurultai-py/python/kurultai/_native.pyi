@@ -15,6 +15,7 @@ from .types import (
     AgentStatus,
     AlertState,
     Algorithm,
+    CatchUp,
     DependencyFields,
     DependencyType,
     Duration,
@@ -30,6 +31,7 @@ from .types import (
     NewTaskFields,
     OnPrerequisiteFailure,
     OnStall,
+    Overlap,
     Priority,
     PriorityWord,
     ReceiptLike,
@@ -52,7 +54,7 @@ __all__ = [
     "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Alert", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
     "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy", "RoleLease",
-    "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "Watcher", "WrappingKey", "__version__", "council", "emit", "fold",
+    "Schedule", "Schedules", "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "Watcher", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
     "token_verify",
 ]
@@ -179,6 +181,15 @@ class _InboxOptions(TypedDict, total=False):
     wait: Duration | None
     visible: Duration | None
 
+class _ScheduleOptions(TypedDict, total=False):
+    every: Duration | None
+    cron: str | None
+    timezone: str | None
+    catch_up: str | None
+    overlap: str | None
+    jitter: Duration | None
+    start: datetime | None
+
 _MessageFilter = TypedDict(
     "_MessageFilter", {"to": str | None, "from": str | None, "limit": int | None, "cursor": str | None}, total=False
 )
@@ -244,6 +255,8 @@ class Kurultai:
     def tasks(self) -> Tasks: ...
     @property
     def agents(self) -> Agents: ...
+    @property
+    def schedules(self) -> Schedules: ...
     @property
     def events(self) -> Events: ...
     @property
@@ -363,6 +376,16 @@ class Keys:
     def import_rows(self, options: _ImportOptions) -> Awaitable[ImportedKeys]: ...
     def add(self, agent: str, public_key: str) -> Awaitable[AgentKey]: ...
     def revoke(self, agent: str, key_id: str, reason: str) -> Awaitable[AgentKey]: ...
+
+@final
+class Schedules:
+    def put(self, name: str, task: Mapping[str, Any], options: _ScheduleOptions) -> Awaitable[Schedule]: ...
+    def list(self) -> Awaitable[_list[Schedule]]: ...
+    def get(self, name: str) -> Awaitable[Schedule]: ...
+    def pause(self, name: str) -> Awaitable[Schedule]: ...
+    def unpause(self, name: str) -> Awaitable[Schedule]: ...
+    def remove(self, name: str) -> Awaitable[None]: ...
+    def run_now(self, name: str) -> Awaitable[Enqueued]: ...
 
 @final
 class Follow:
@@ -612,6 +635,42 @@ class NamespaceInfo(_Unhashable):
     name: Final[str]
     tasks: Final[int]
     agents: Final[int]
+
+@final
+class Schedule(_Unhashable):
+    """A schedule as it stands. Spans are seconds."""
+    name: Final[str]
+    type: Final[str]
+    """The type of its tasks."""
+    payload: Final[Any]
+    task_fields: Final[Any]
+    """What else each task is given, as it was put; spans are seconds."""
+    every: Final[float | None]
+    """From one time to the next, where it goes by a span."""
+    cron: Final[str | None]
+    """The pattern, where it goes by the wall clock."""
+    timezone: Final[str]
+    start: Final[datetime | None]
+    """What ``every`` counts from; nothing is due before."""
+    catch_up: Final[CatchUp]
+    overlap: Final[Overlap]
+    jitter: Final[float]
+    """By how much a task may come later than its time."""
+    paused: Final[bool]
+    next_due: Final[datetime | None]
+    """The time that is due next, which may have come already; None while it is paused."""
+    upcoming: Final[list[datetime]]
+    """The next three times, the first of which is ``next_due``; none while it is paused."""
+    last_due: Final[datetime | None]
+    """The last time that had a task."""
+    last_task: Final[str | None]
+    """The task that it enqueued last, also by ``run_now``."""
+    last_skipped: Final[datetime | None]
+    """The last time that had none: the task before was unfinished, or ``catch_up`` is ``skip``."""
+    created_at: Final[datetime]
+    """When a schedule of this name was put first."""
+    updated_at: Final[datetime]
+    """When somebody last changed it."""
 
 @final
 class Check(_Unhashable):

@@ -25,9 +25,10 @@ from .agents import _let_go
 from .events import Events as AsyncEvents
 from .keys import Keys as AsyncKeys
 from .messages import Messages as AsyncMessages
+from .schedules import Schedules as AsyncSchedules
 from .tasks import Tasks as AsyncTasks
 
-__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Tasks", "open"]
+__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Schedules", "Tasks", "open"]
 
 
 def _blocking(cls: type) -> Callable[[type], type]:
@@ -109,6 +110,11 @@ class Agents(_Proxy):
     def lead(self, *args: Any, **options: Any) -> Any:
         leading = self._inner.lead(*args, **options)
         return leading if self._awaits else Leadership(_native.run(leading._lead()))
+
+
+@_blocking(AsyncSchedules)
+class Schedules(_Proxy):
+    __slots__ = ()
 
 
 @_blocking(AsyncEvents)

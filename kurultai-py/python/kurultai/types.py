@@ -52,6 +52,7 @@ from ._native import (
     Release,
     RetryPolicy,
     RoleLease,
+    Schedule,
     Sent,
     Settled,
     Signer,
@@ -76,6 +77,7 @@ __all__ = [
     "Alert",
     "AlertState",
     "Algorithm",
+    "CatchUp",
     "Check",
     "Claimed",
     "Complete",
@@ -112,6 +114,7 @@ __all__ = [
     "NewTask",
     "OnPrerequisiteFailure",
     "OnStall",
+    "Overlap",
     "Page",
     "Percentiles",
     "Postpone",
@@ -125,6 +128,7 @@ __all__ = [
     "Release",
     "RetryPolicy",
     "RoleLease",
+    "Schedule",
     "Sent",
     "Settled",
     "Severity",
@@ -185,6 +189,10 @@ Recipient = Literal["alive", "asleep", "draining", "unknown"]
 Algorithm = Literal["EdDSA", "HMAC-SHA256"]
 #: What a key may be used for: before every process knows it, to sign and to verify, to verify, or for nothing.
 KeyState = Literal["pending", "active", "verify_only", "expired", "revoked"]
+#: What becomes of a schedule's times that passed while no process had the store open.
+CatchUp = Literal["one", "skip", "all"]
+#: What becomes of a time that comes while the schedule's last task is unfinished.
+Overlap = Literal["skip", "allow"]
 OnPrerequisiteFailure = Literal["block", "cancel", "continue"]
 #: What becomes of an attempt whose handler has shown no sign of life for too long.
 OnStall = Literal["report", "release"]
@@ -299,6 +307,24 @@ class TaskFields(TypedDict, total=False):
     retry: Union[RetryPolicy, RetryPolicyFields, None]
     wait_for: Union[Literal["all", "any"], int, None]
     on_prerequisite_failure: Union[OnPrerequisiteFailure, None]
+
+
+class ScheduledTaskFields(TypedDict, total=False):
+    """What ``schedules.put`` takes of the tasks beside their type and payload."""
+
+    title: Union[str, None]
+    description: Union[str, None]
+    priority: Union[PriorityWord, None]
+    priority_weight: Union[float, None]
+    requires: Union[Iterable[str], None]
+    prefers: Union[Iterable[str], None]
+    assigned_to: Union[str, None]
+    delegated_by: Union[str, None]
+    correlation_id: Union[str, None]
+    expires_in: Union[Duration, None]
+    max_attempts: Union[int, None]
+    max_runtime: Union[Duration, None]
+    retry: Union[RetryPolicy, RetryPolicyFields, None]
 
 
 class NewTaskFields(_NewTaskOf, TaskFields, total=False):

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kurultai_core::{
-    Json, Kurultai, Result, Verify,
+    Error, Json, Kurultai, Result, Verify,
     agents::{AgentUpdate, HandBack, Lead, NewAgent, Thresholds},
     events::EventFilter,
     messages::{
@@ -10,6 +10,7 @@ use kurultai_core::{
         token::{self, Draft, Expect, Token},
         wrap::WrappingKey,
     },
+    schedules::NewSchedule,
     tasks::{
         AdoptOptions, Cancel, Claim, Dependency, Expiry, Extend, Failure, Filter, Finish, Lease, NewTask,
         Outcome, RetryPolicy, Start, TaskUpdate, Usage, WaitFor,
@@ -17,7 +18,7 @@ use kurultai_core::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
-use std::{fs, os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, str::FromStr, time::Duration};
 
 pub(super) async fn call(
     k: &Kurultai,
@@ -192,6 +193,29 @@ pub(super) async fn call(
             let force = args.take("force").unwrap_or_default();
             answer(agents.deregister(&args.need::<String>("agent"), force).await?)
         }
+        "schedules.put" => {
+            let (name, every, cron): (String, _, _) =
+                (args.need("name"), args.span("every"), args.take("cron"));
+            let usual = NewSchedule::new(name, NewTask::new(""));
+            let schedule = NewSchedule {
+                every,
+                cron,
+                timezone: args.take("timezone").unwrap_or(usual.timezone),
+                start: args.time("start"),
+                catch_up: word(args.take("catch_up"))?.unwrap_or(usual.catch_up),
+                overlap: word(args.take("overlap"))?,
+                jitter: args.span("jitter").unwrap_or_default(),
+                task: new_task(args),
+                name: usual.name,
+            };
+            answer(k.schedules().put(schedule).await?)
+        }
+        "schedules.list" => answer(k.schedules().list().await?),
+        "schedules.get" => answer(k.schedules().get(&args.need::<String>("name")).await?),
+        "schedules.pause" => answer(k.schedules().pause(&args.need::<String>("name")).await?),
+        "schedules.unpause" => answer(k.schedules().unpause(&args.need::<String>("name")).await?),
+        "schedules.remove" => answer(k.schedules().remove(&args.need::<String>("name")).await?),
+        "schedules.run_now" => answer(k.schedules().run_now(&args.need::<String>("name")).await?),
         "events.read" => {
             let filter = EventFilter {
                 after_seq: args.take("after_seq").unwrap_or_default(),
@@ -387,6 +411,11 @@ fn take_apart(answer: &mut Value) {
     if let Value::Array(items) = answer {
         items.iter_mut().for_each(take_apart);
     }
+}
+
+/// A word that may be a wrong one.
+fn word<T: FromStr<Err = Error>>(word: Option<String>) -> Result<Option<T>> {
+    word.map(|word| word.parse()).transpose()
 }
 
 /// A task in any form that has its id.

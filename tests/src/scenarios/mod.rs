@@ -163,6 +163,7 @@ scenarios! {
     registry
     retries
     roles
+    schedules
     snoozes
     stops
     suspended

@@ -39,7 +39,7 @@ pub(super) fn said(output: &str) -> Vec<String> {
     lines.map(|(_, words)| words.to_owned()).collect()
 }
 
-pub(super) fn say(words: &str) {
+pub(crate) fn say(words: &str) {
     let mut out = std::io::stdout().lock();
     out.write_all(format!("said {words}\n").as_bytes()).unwrap();
     out.flush().unwrap();
@@ -95,6 +95,7 @@ async fn part() {
             kurultai_core::Agent::new("temujin").task("review", endless).run(&k).await.unwrap();
             say("drained");
         }
+        ["tick", url, namespace] => crate::schedules::tick(url, namespace).await,
         ["descriptors", url] => super::faults::run_out(url).await,
         _ => panic!("no part {part:?}"),
     }

@@ -8,6 +8,8 @@ CALL () { MATCH (e:Event) USING INDEX SEEK e:Event(namespace, seq) WHERE e.names
   WITH e LIMIT $limit DETACH DELETE e RETURN count(*) AS events }
 CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE r.namespace = $name AND r.key >= ''
   WITH r LIMIT $limit DETACH DELETE r RETURN count(*) AS routes }
+CALL () { MATCH (s:Schedule) USING INDEX SEEK s:Schedule(namespace, name) WHERE s.namespace = $name AND s.name >= ''
+  WITH s LIMIT $limit DETACH DELETE s RETURN count(*) AS schedules }
 CALL () { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, id) WHERE m.namespace = $name AND m.id >= ''
   WITH m LIMIT $limit DETACH DELETE m RETURN count(*) AS messages }
 CALL () { MATCH (k:AgentKey) USING INDEX SEEK k:AgentKey(namespace, agent_id, key_id)
@@ -26,6 +28,6 @@ CALL () { MATCH (a:Alert) USING INDEX SEEK a:Alert(namespace, key) WHERE a.names
 CALL (tasks) { UNWIND CASE WHEN tasks = 0 THEN [1] ELSE [] END AS last
   MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $name AND a.id >= ''
   WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS agents }
-WITH ns, tasks + events + routes + messages + keys + refusals + roles + failovers + alerts + agents AS gone
+WITH ns, tasks + events + routes + schedules + messages + keys + refusals + roles + failovers + alerts + agents AS gone
 FOREACH (last IN CASE WHEN gone = 0 THEN [ns] ELSE [] END | DETACH DELETE last)
 RETURN [gone] AS row

@@ -27,18 +27,18 @@ pub(super) const INSERT: Statement = Statement::locking(concat!(
 .once();
 
 /// What `insert` wants.
-pub(super) struct Insertion {
+pub(in crate::neo4j) struct Insertion {
     kinds: Vec<BoltType>,
     count: usize,
 }
 
 impl Insertion {
-    pub(super) fn query(self, store: &Neo4jStore, statement: Statement) -> Call {
+    pub(in crate::neo4j) fn query(self, store: &Neo4jStore, statement: Statement) -> Call {
         store.query(statement).param("kinds", list(self.kinds)).param("count", count(self.count))
     }
 }
 
-pub(super) async fn insertion(store: &Neo4jStore, rows: &[Row]) -> Result<Insertion> {
+pub(in crate::neo4j) async fn insertion(store: &Neo4jStore, rows: &[Row]) -> Result<Insertion> {
     let mut kinds: Vec<(&Row, Vec<BoltType>)> = vec![];
     for (place, row) in rows.iter().enumerate() {
         let kind = kinds.iter().position(|(known, _)| same_kind(known, row)).unwrap_or_else(|| {

@@ -17,8 +17,10 @@ mod stop;
 mod update;
 mod upkeep;
 
+pub(super) use insert::insertion;
+
 #[cfg(feature = "testing")]
-use crate::neo4j::{agents, catalog, messages, watch};
+use crate::neo4j::{agents, catalog, messages, schedules, watch};
 use crate::{
     error::Result,
     neo4j::{Neo4jStore, cypher::lock, statement::Statement},
@@ -60,7 +62,7 @@ pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
         ("signs", agents::SIGNS.text),
         ("renew", agents::RENEW.text),
     ];
-    of_tasks.into_iter().chain(messages::HOT).collect()
+    of_tasks.into_iter().chain(messages::HOT).chain(schedules::HOT).collect()
 }
 
 #[async_trait]

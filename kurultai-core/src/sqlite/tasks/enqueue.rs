@@ -51,6 +51,21 @@ fn plain(tx: &Tx<'_>, units: &[Vec<NewTask>]) -> Result<bool> {
     Ok(true)
 }
 
+/// Tasks that name no other, and whose ids and unique keys nobody has.
+pub(in crate::sqlite) fn add(tx: &Tx<'_>, tasks: &[NewTask]) -> Result<()> {
+    let (mut insertion, mut sources) = (Insertion::new(tx)?, Sources::new());
+    for task in tasks {
+        let n = insertion.insert(task, task.priority, false)?.ok_or_else(unseen)?;
+        sources.entry(task.delegated_by.as_deref()).or_default().push(n);
+    }
+    insertion.end()?;
+    announce(tx, sources)
+}
+
+fn unseen() -> Error {
+    Error::internal("a task was there that no look has shown")
+}
+
 fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>> {
     let (mut known, mut numbers) = known(tx, &units)?;
     ancestors(tx, known.parents(&units), max_depth, &mut known)?;
@@ -84,7 +99,7 @@ fn linked(tx: &Tx<'_>, units: Vec<Vec<NewTask>>, max_depth: u32) -> Result<Answe
     let (mut insertion, mut sources) = (Insertion::new(tx)?, Sources::new());
     for Row { task, rank, blocked } in &rows {
         let n = insertion.insert(task, *rank, *blocked)?;
-        let n = n.ok_or_else(|| Error::internal("a task was there that no look has shown"))?;
+        let n = n.ok_or_else(unseen)?;
         numbers.insert(task.id.clone(), n);
         sources.entry(task.delegated_by.as_deref()).or_default().push(n);
     }

@@ -18,6 +18,7 @@ mod stop;
 mod update;
 mod upkeep;
 
+pub(super) use enqueue::add;
 pub(super) use jump::shift;
 pub(super) use pulse::pulse;
 

@@ -5,16 +5,17 @@ use crate::{
     clock::Micros,
     error::Result,
     news::Wanted,
-    sqlite::{agents, events::last_seq, tx::Tx},
+    sqlite::{agents, events::last_seq, schedules, tx::Tx},
     store::Pulse,
 };
 use rusqlite::params;
 use std::{collections::BTreeSet, time::Duration};
 
 pub(in crate::sqlite) fn pulse(tx: &Tx<'_>, wanted: &[Wanted], routes: &mut Routes) -> Result<Pulse> {
-    let due = due::next_due(tx)?.map(|at| Duration::from_micros((at - tx.now).max(0).unsigned_abs()));
+    let left = |at: Micros| Duration::from_micros((at - tx.now).max(0).unsigned_abs());
+    let (due, schedule_due) = (due::next_due(tx)?.map(left), schedules::next_due(tx)?.map(left));
     let ready = if wanted.is_empty() { None } else { ready(tx, wanted, routes)? };
-    Ok(Pulse { event_seq: last_seq(tx)?, ready, due, linked: true })
+    Ok(Pulse { event_seq: last_seq(tx)?, ready, due, schedule_due, linked: true })
 }
 
 /// The first claimable task of each route that somebody wants, an index seek each.
