@@ -13,7 +13,7 @@ const LONG: Duration = Duration::from_secs(30);
 
 /// A program that goes on until it is told to end, and the lines that it says.
 pub(crate) struct Running {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) lines: Receiver<String>,
 }
 

@@ -69,10 +69,7 @@ async fn a_message_is_answered_while_a_task_of_its_agent_runs(team: Team) {
     let (answered, wait) = oneshot::channel::<()>();
     let wait = Arc::new(Mutex::new(Some(wait)));
     let agent = jochi()
-        .task("review", move |_: Context, _: Value| {
-            let wait = wait.lock().unwrap().take().unwrap();
-            async move { wait.await }
-        })
+        .task("review", move |_: Context, _: Value| wait.lock().unwrap().take().unwrap())
         .on_message("question", async |ctx: MessageContext, text: String| {
             assert_eq!((ctx.message.sender.as_str(), ctx.message.delivery), ("kublai", 1));
             ctx.reply(json!(format!("{text} 42"))).await.map(drop)
