@@ -63,15 +63,15 @@ class Readers(unittest.TestCase):
         self.assertEqual(read(full), Review(7, Author("Jochi"), ["a"], "text", 1.0))
         self.assertEqual(read({"pr": 7, "author": {"name": "J"}}), Review(7, Author("J")))
         for wrong, says in [
-            ("x", "payload at $ is 'x'; allowed: Review"),
-            ({"pr": 7}, "payload at $: Review needs 'author'"),
-            ({"pr": "7", "author": {"name": "J"}}, "payload at $.pr is '7'; allowed: int"),
-            ({"pr": True, "author": {"name": "J"}}, "payload at $.pr is True; allowed: int"),
-            ({"pr": 7, "author": {"name": 1}}, "payload at $.author.name is 1; allowed: str"),
-            ({"pr": 7, "author": {"name": "J"}, "labels": ["a", 2]}, "payload at $.labels[1] is 2; allowed: str"),
-            ({"pr": 7, "author": {"name": "J"}, "kind": "video"}, "payload at $.kind is 'video'"),
-            ({"pr": 7, "author": {"name": "J"}, "more": 1}, "payload at $: Review has no field 'more'"),
-            ({"pr": 0, "author": {"name": "J"}}, "payload at $ is no Review: pr is 1 or more"),
+            ("x", "$ is 'x'; allowed: Review"),
+            ({"pr": 7}, "$: Review needs 'author'"),
+            ({"pr": "7", "author": {"name": "J"}}, "$.pr is '7'; allowed: int"),
+            ({"pr": True, "author": {"name": "J"}}, "$.pr is True; allowed: int"),
+            ({"pr": 7, "author": {"name": 1}}, "$.author.name is 1; allowed: str"),
+            ({"pr": 7, "author": {"name": "J"}, "labels": ["a", 2]}, "$.labels[1] is 2; allowed: str"),
+            ({"pr": 7, "author": {"name": "J"}, "kind": "video"}, "$.kind is 'video'"),
+            ({"pr": 7, "author": {"name": "J"}, "more": 1}, "$: Review has no field 'more'"),
+            ({"pr": 0, "author": {"name": "J"}}, "$ is no Review: pr is 1 or more"),
         ]:
             with self.subTest(wrong), self.assertRaises(Mismatch) as refused:
                 read(wrong)
@@ -81,11 +81,11 @@ class Readers(unittest.TestCase):
         read, many = reader(takes_model), reader(takes_many)
         assert read is not None and many is not None
         self.assertEqual(read({"n": 3}).n, 3)
-        with self.assertRaisesRegex(Mismatch, r"payload at \$ is no Model: n must be a number"):
+        with self.assertRaisesRegex(Mismatch, r"\$ is no Model: n must be a number"):
             read({"n": "x"})
         self.assertIsNone(many(None))
         self.assertEqual(many([{"pr": 1, "author": {"name": "J"}}]), [Review(1, Author("J"))])
-        with self.assertRaisesRegex(Mismatch, r"payload at \$\[0\]: Review needs 'author'"):
+        with self.assertRaisesRegex(Mismatch, r"\$\[0\]: Review needs 'author'"):
             many([{"pr": 1}])
 
 
