@@ -2,6 +2,7 @@
 
 mod agents;
 mod change;
+mod cycle;
 mod demo;
 mod events;
 mod heartbeat;
@@ -78,6 +79,11 @@ enum Command {
     Verify(verify::Verify),
     /// Declare agents dead or recovered, until the process is asked to end
     Watch(watch::Watch),
+    /// One turn of the router: delegate what is unassigned, wake who sleeps on work, say what burns
+    ///
+    /// It says HEARTBEAT_OK where nothing needs attention, what burns alone where that is critical, and else what was
+    /// delegated and what there is to do. An agent that does not route sees its own inbox and tasks.
+    Cycle(cycle::Cycle),
     /// Speak for agents that have no worker of ours, until the process is asked to end
     Heartbeat(heartbeat::Heartbeat),
     /// The emergency stop: give out nothing, and ask every holder to cancel
@@ -162,6 +168,7 @@ async fn run(mut cli: Cli) -> Done {
         Command::Demo(demo) => return demo.run(place).await,
         Command::Heartbeat(heartbeat) => return heartbeat.run(place).await,
         Command::Watch(watch) => return watch.run(place).await,
+        Command::Cycle(cycle) => return cycle.run(place).await,
         Command::Verify(verify) => return verify.run(place).await,
         Command::Keys(keys::Command::WrappingKey { path }) => return keys::wrapping_key(&path, place.json),
         _ => {}
@@ -187,6 +194,7 @@ async fn run(mut cli: Cli) -> Done {
         | Command::Demo(_)
         | Command::Heartbeat(_)
         | Command::Watch(_)
+        | Command::Cycle(_)
         | Command::Verify(_) => Ok(()),
     };
     kurultai.close().await;

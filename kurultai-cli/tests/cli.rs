@@ -147,3 +147,72 @@ fn namespaces_are_listed_and_deleted() {
     assert_eq!(again, (3, "store.namespace_missing".to_owned()));
     assert_eq!(shell.error(&["namespaces", "delete", "default", "-y"]), (2, "input.invalid".to_owned()));
 }
+
+#[test]
+fn a_cycle_delegates_wakes_and_tells_a_shell_by_its_exit_code() {
+    let shell = Shell::new();
+    shell.out(&["agents", "register", "kublai", "--capabilities", "routing"]);
+    shell.out(&["agents", "register", "jochi", "--capabilities", "testing"]);
+    shell.out(&["keys", "rotate", "kublai", "--out", "kublai.key"]);
+    let cycle = ["cycle", "--key", "kublai.key", "--exit-code"];
+    let said = |args: &[&str]| {
+        let output = shell.run(args);
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    assert_eq!(said(&cycle), (Some(0), "HEARTBEAT_OK\n".to_owned()));
+    let id = shell.out(&["tasks", "enqueue", "check", "--title", "Check it", "--requires", "testing"]);
+    let delegated = format!("delegated 1 task:\n- jochi: check {} Check it\n", id.trim());
+    assert_eq!(said(&cycle), (Some(10), delegated));
+    assert_eq!(said(&["cycle"]), (Some(0), "HEARTBEAT_OK\n".to_owned()), "it is told once, and needs no key");
+    let view = said(&["cycle", "--agent", "jochi", "--exit-code"]);
+    assert_eq!(
+        view,
+        (Some(10), format!("1 unread message\nfor you 1 task:\n- check {} Check it\n", id.trim()))
+    );
+    assert_eq!(shell.error(&["cycle", "--agent", "nobody"]), (3, "agent.not_found".to_owned()));
+    assert_eq!(shell.error(&["cycle", "--start"]), (2, "input.usage".to_owned()));
+    for _ in 0..11 {
+        shell.error(&["messages", "accept", "no token"]);
+    }
+    let (code, text) = said(&cycle);
+    assert!(code == Some(20) && text.lines().count() == 1 && text.contains("were refused"), "{text}");
+}
+
+#[test]
+fn who_sleeps_on_work_is_woken_with_a_lease_where_that_is_asked_for() {
+    let shell = Shell::new();
+    shell.out(&["agents", "register", "kublai", "--capabilities", "routing"]);
+    shell.out(&["agents", "register", "jochi", "--capabilities", "testing"]);
+    let id = shell.out(&["tasks", "enqueue", "check", "--requires", "testing", "--assigned-to", "jochi"]);
+    shell.out(&["keys", "rotate", "kublai", "--out", "kublai.key"]);
+    // One beat of a sidecar that ends: jochi says that it stops.
+    shell.out(&["agents", "beat", "jochi"]);
+    let mut sidecar = shell
+        .command(&["heartbeat", "--agents", "jochi", "--interval", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let mut ready = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(sidecar.stdout.take().expect("a pipe")),
+        &mut ready,
+    )
+    .expect("a line");
+    let killed = std::process::Command::new("kill").args(["-TERM", &sidecar.id().to_string()]).status();
+    assert!(killed.expect("a shell").success() && sidecar.wait().expect("it ends").success(), "{ready}");
+    let wake = "echo \"$KURULTAI_AGENT $KURULTAI_TASK $KURULTAI_LEASE\" >> woken";
+    let cycle = ["cycle", "--key", "kublai.key", "--wake", wake];
+    let woken = || std::fs::read_to_string(shell.path("woken")).expect("a file");
+    let report = shell.json(&cycle);
+    assert_eq!(
+        (&report["asleep"], &report["woken"]),
+        (&serde_json::json!(["jochi"]), &serde_json::json!(["jochi"]))
+    );
+    assert_eq!(woken(), "jochi  \n", "it claims by itself");
+    shell.json(&[&cycle[..], &["--start"]].concat());
+    let line = woken().lines().nth(1).expect("a second line").to_owned();
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!((words[0], words[1]), ("jochi", id.trim()));
+    assert_eq!(shell.json(&["tasks", "complete", words[2], "1"])["status"], "completed");
+}

@@ -26,6 +26,7 @@ mod calls;
 mod check;
 pub mod clock;
 pub mod config;
+pub mod cycle;
 pub mod error;
 pub mod events;
 mod extensions;

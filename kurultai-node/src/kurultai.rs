@@ -243,6 +243,12 @@ impl Team {
     }
 
     #[napi(catch_unwind)]
+    pub fn cycle(&self, call: u32, agent: String) -> napi::Result<Now> {
+        let kurultai = self.kurultai()?.clone();
+        Ok(self.calls.start(call, async move { answer(&kurultai.cycle(&agent).await?) }))
+    }
+
+    #[napi(catch_unwind)]
     pub fn namespaces(&self, call: u32) -> napi::Result<Now> {
         let kurultai = self.kurultai()?.clone();
         Ok(self.calls.start(call, async move { answer(&kurultai.namespaces().await?) }))

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use kurultai_core::{
     Check, Error, Json, NamespaceInfo, Result,
     agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent, RoleLease},
+    cycle::{Attention, CycleReport, Delegated, Item},
     events::{Alert, AlertState, Event, EventPage, Severity},
     messages::{
         AgentKey, AgentMessage, Algorithm, ImportedKeys, KeyState, MessagePage, MessageStatus, Recipient,
@@ -189,6 +190,16 @@ wire!(Event {
 wire!(Alert {
     key => "key", severity => "severity", state => "state", text => "text", raised_at => "raisedAt",
     cleared_at => "clearedAt",
+});
+wire!(CycleReport {
+    agent => "agent", term => "term", text => "text", attention => "attention", delegated => "delegated",
+    stuck => "stuck", asleep => "asleep", woken => "woken", stale => "stale", alerts => "alerts", inbox => "inbox",
+    tasks => "tasks",
+});
+wire!(Delegated { task => "task", to => "to", assigned => "assigned" });
+wire!(Item {
+    id => "id", task_type => "type", title => "title", status => "status",
+    required_capabilities => "requiredCapabilities",
 });
 wire!(EventPage { events => "events", next => "next" });
 wire!(Sent { id => "id", deduplicated => "deduplicated", recipient => "recipient" });
@@ -430,7 +441,7 @@ macro_rules! as_serde {
 }
 as_serde!(String, str, bool, f64, u8, u32, u64, usize, i64);
 as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, Health, FailureKind, FindingKind);
-as_serde!(MessageStatus, Recipient, Algorithm, KeyState, Severity, AlertState, CatchUp, Overlap);
+as_serde!(MessageStatus, Recipient, Algorithm, KeyState, Severity, AlertState, CatchUp, Overlap, Attention);
 
 /// Nothing to say but that it is done.
 impl Wire for () {

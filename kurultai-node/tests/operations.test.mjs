@@ -457,6 +457,28 @@ cases('a stream of tasks; what was not reached is released', async (k) => {
   await assert.rejects(streamed, /enough/)
 })
 
+cases('a cycle delegates, wakes who sleeps on work, and says so', async (k, { namespace, url }) => {
+  await k.agents.register('kublai', { capabilities: ['routing'] })
+  await k.agents.register('jochi', { capabilities: ['testing'] })
+  const { id } = await k.tasks.enqueue('check', null, { requires: ['testing'] })
+  const later = { clock: new Date('2026-01-01T00:05:00Z'), background: false }
+  const kublai = await open(url, { namespace, identity: await k.keys.rotate('kublai'), ...later })
+  await kublai.agents.beat('kublai')
+  const woken = []
+  const report = await kublai.cycle('kublai', { wake: (agent) => { woken.push(agent) } })
+  assert.deepEqual([report.attention, report.asleep, report.woken, woken], ['work', ['jochi'], ['jochi'], ['jochi']])
+  assert.equal(report.text, `delegated 1 task:\n- jochi: check ${id}\nasleep with work: jochi`)
+  assert.ok(Object.isFrozen(report) && Object.isFrozen(report.delegated[0].task))
+  const warned = new Promise((resolve) => process.once('warning', resolve))
+  const failing = await kublai.cycle('kublai', { wake: async () => { throw new Error('no way to wake it') } })
+  assert.deepEqual([failing.delegated, failing.asleep, failing.woken], [[], ['jochi'], []])
+  assert.match((await warned).message, /no way to wake it/)
+  const mine = await kublai.cycle('jochi')
+  assert.deepEqual([mine.term, mine.inbox.count, mine.tasks.map((task) => task.id)], [null, 1, [id]])
+  assert.equal(await codeOf(kublai.cycle('nobody')), 'agent.not_found')
+  await kublai.close()
+}, { clock: new Date('2026-01-01T00:00:00Z'), background: false })
+
 cases('a clock that only moves when told', async (k) => {
   await team(k)
   await k.tasks.enqueue('code', null, { delayMs: 60_000 })

@@ -255,6 +255,7 @@ async function perform(k, run, operation, given) {
     case 'tasks.get': case 'tasks.explain': return call(task)
     case 'maintain': case 'tasks.start_all': case 'tasks.stats': case 'agents.list': case 'schedules.list':
     case 'events.alerts': case 'events.last_seq': return call()
+    case 'cycle': return call(args.agent)
     case 'agents.get': return call(args.name)
     case 'agents.with_capability': return call(args.capability)
     case 'agents.beat': case 'agents.drain': return call(args.agent)

@@ -1,13 +1,14 @@
 // Who is there, who lives, who works: `k.agents`. An operation of the core is a method here, by the same word.
 
 import { call } from './bridge'
+import { called } from './called'
 import * as check from './check'
 import { KurultaiError } from './errors'
 import { encode, encodeArgs } from './json'
 import { native, type NativeAgents, type Outcome } from './native'
 import * as results from './results'
 import type {
-  AgentHealth, AgentInfo, AgentUpdate, Alert, HandBackOptions, HealthOptions, LeadOptions, NewAgent, RoleLease, Waits, WatchOptions,
+  AgentHealth, AgentInfo, AgentUpdate, HandBackOptions, HealthOptions, LeadOptions, NewAgent, RoleLease, Waits, WatchOptions,
 } from './types'
 
 const AGENT: check.Fields = {
@@ -40,15 +41,6 @@ function encodeText(name: string, value: string): string {
 function textOf(name: string, value: string): string {
   check.checkOne(name, value, check.text)
   return value
-}
-
-/** Whoever is told and throws ends no watch. */
-async function tell(onAlert: (alert: Alert) => void | Promise<void>, alert: Alert): Promise<void> {
-  try {
-    await onAlert(alert)
-  } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error))
-  }
 }
 
 /** The six agents of the first team, to register as they are: `await k.agents.registerMany(council())`. */
@@ -195,7 +187,7 @@ export class Agents {
     try {
       for (;;) {
         const alerts = results.alerts(await call((id) => this.#native.nextAlerts(id, watcher), signal))
-        if (onAlert) for (const alert of alerts) void tell(onAlert, alert)
+        if (onAlert) for (const alert of alerts) void called(onAlert, alert)
       }
     } finally {
       this.#native.forget(watcher)

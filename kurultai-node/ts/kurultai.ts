@@ -2,6 +2,7 @@
 
 import { Agents, THRESHOLDS } from './agents'
 import { bridge, call } from './bridge'
+import { called } from './called'
 import * as check from './check'
 import { toError } from './errors'
 import { Events } from './events'
@@ -14,7 +15,9 @@ import { RETRY, time } from './new_task'
 import * as results from './results'
 import { Schedules } from './schedules'
 import { Tasks } from './tasks'
-import type { AnyTasks, AdoptOptions, Adoption, Check, NamespaceInfo, OpenOptions, VerifyOptions, Waits } from './types'
+import type {
+  AnyTasks, AdoptOptions, Adoption, Check, CycleOptions, CycleReport, NamespaceInfo, OpenOptions, VerifyOptions, Waits,
+} from './types'
 import { wrappingKeyOf } from './wrapping_key'
 
 const OPEN: check.Fields = {
@@ -25,6 +28,7 @@ const OPEN: check.Fields = {
   retention: check.object({ tasksMs: check.ms, eventsMs: check.ms, messagesMs: check.ms }), signal: check.anything,
 }
 
+const CYCLE: check.Fields = { wake: check.callable, signal: check.anything }
 const VERIFY: check.Fields = { strict: check.flag, ...THRESHOLDS }
 
 /** One team on one store. */
@@ -73,6 +77,34 @@ export class Kurultai<M extends object = AnyTasks> {
    */
   async maintain(options: Waits = {}): Promise<void> {
     results.nothing(await call((id) => this.#team.maintain(id), options.signal))
+  }
+
+  /**
+   * What an agent does every five minutes. As the holder of the role `router`, or as who takes it for the cycle because it
+   * has the capability `routing` and nobody holds the role: each task that can be claimed and is assigned to nobody is
+   * assigned to the agent that can do it and is the least laden, and told it by a message of type `task_delegation` signed
+   * as this agent; so is each agent to whom a task was assigned without a word. Assignment and message are one transaction,
+   * so whatever ends in between, a task is delegated once. What nobody can do is named (`stuck`), as are agents that sleep
+   * on work, those that are stuck or dead (`stale`), and what burns. For every other agent it is its own view: its `inbox`,
+   * and its `tasks`.
+   *
+   * `text` is `HEARTBEAT_OK` where nothing needs attention, the text of the alerts alone where something critical burns, and
+   * else what was delegated and what there is to do; `attention` says it in a word.
+   *
+   * Errors: `agent.not_found`; `role.held`, naming the router, where it has the capability `routing` and another agent
+   * routes; `role.stale_term` where it was replaced meanwhile; `config.identity` where there is something to tell and the
+   * team is not open as this agent. After an abort a repetition goes on where the call was.
+   */
+  async cycle(agent: string, options: CycleOptions = {}): Promise<CycleReport> {
+    check.checkOne('agent', agent, check.text)
+    check.checkFields(options, CYCLE)
+    const report = results.cycleReport(await call((id) => this.#team.cycle(id, agent), options.signal))
+    const { wake } = options
+    if (wake) {
+      for (const asleep of report.asleep) if (await called(wake, asleep)) report.woken.push(asleep)
+    }
+    Object.freeze(report.woken)
+    return Object.freeze(report)
   }
 
   /**

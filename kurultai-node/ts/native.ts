@@ -117,6 +117,7 @@ export interface NativeTeam {
   maintain(call: number): Now
   verify: Operation
   adopt: Operation
+  cycle(call: number, agent: string): Now
   namespaces(call: number): Now
   deleteNamespace: Operation
   tasks(): NativeTasks

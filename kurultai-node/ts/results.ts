@@ -342,6 +342,20 @@ export function alerts(outcome: Outcome): readonly Alert[] {
   return frozen(list)
 }
 
+/** Deep, with those whom the caller has woken. */
+export function cycleReport(outcome: Outcome): any {
+  const raw = value(outcome)
+  for (const alert of raw.alerts) {
+    alert.raisedAt = date(alert.raisedAt)
+    alert.clearedAt = date(alert.clearedAt)
+  }
+  for (const health of raw.stale) health.deadAt = date(health.deadAt)
+  for (const { task } of raw.delegated) Object.freeze(task)
+  for (const list of [raw.delegated, raw.stuck, raw.asleep, raw.stale, raw.alerts, raw.tasks]) frozen(list)
+  Object.freeze(raw.inbox)
+  return raw
+}
+
 export function eventPage(outcome: Outcome): EventPage {
   const page: Raw = value(outcome)
   toEvents(page.events)

@@ -501,6 +501,45 @@ export interface Alert {
   readonly clearedAt: Date | null
 }
 
+/** A task, as a report names it. */
+export interface Item {
+  readonly id: string
+  readonly type: string
+  readonly title: string
+  readonly status: Status
+  readonly requiredCapabilities: readonly string[]
+}
+
+/** What a cycle has done and found. */
+export interface CycleReport {
+  readonly agent: string
+  /** Under which term it routed; `null` where it is an agent's own view. */
+  readonly term: number | null
+  /** `HEARTBEAT_OK`, or what there is to do, or what burns and nothing else. */
+  readonly text: string
+  /** Whether anybody has to look at it. */
+  readonly attention: 'nothing' | 'work' | 'alert'
+  /** What was given to whom, with a message that tells it; `assigned` now, or before. */
+  readonly delegated: readonly { readonly task: Item; readonly to: string; readonly assigned: boolean }[]
+  /** What nobody can do who may be given it. */
+  readonly stuck: readonly Item[]
+  /** Agents with work that sleep. */
+  readonly asleep: readonly string[]
+  /** Those for whom `wake` threw nothing. */
+  readonly woken: readonly string[]
+  /** Agents that are stuck or dead. */
+  readonly stale: readonly AgentHealth[]
+  readonly alerts: readonly Alert[]
+  readonly inbox: Unread
+  /** The agent's own tasks: what it holds, and what waits for it alone. */
+  readonly tasks: readonly Item[]
+}
+
+export interface CycleOptions extends Waits {
+  /** Called for each agent that sleeps on work; what it throws is a warning of the process. */
+  wake?: (agent: string) => void | Promise<void>
+}
+
 export interface VerifyOptions extends HealthOptions {
   /** Whether both signs of every agent must be younger than 60 s, whether it holds a task or not. Default false. */
   strict?: boolean

@@ -291,6 +291,11 @@ impl Kurultai {
         Ok(Op::new(async move { core.adopt(options).await }))
     }
 
+    fn cycle(&self, agent: String) -> Op {
+        let core = self.core.clone();
+        Op::new(async move { core.cycle(&agent).await })
+    }
+
     fn namespaces(&self) -> Op {
         let core = self.core.clone();
         Op::new(async move { core.namespaces().await })

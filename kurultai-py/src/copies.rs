@@ -1,7 +1,7 @@
 //! Results as plain values, and on their way to another process.
 
 use crate::op::Answer;
-use kurultai_core::{agents, events, messages, schedules, tasks};
+use kurultai_core::{agents, cycle, events, messages, schedules, tasks};
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
@@ -26,7 +26,8 @@ fn restore(py: Python<'_>, kind: &str, text: &str) -> PyResult<Py<PyAny>> {
         "Finished" is tasks::Finished, "Extended" is tasks::Extended, "Stats" is tasks::Stats, "EmergencyStop" is tasks::EmergencyStop,
         "Percentiles" is tasks::Percentiles, "Adoption" is tasks::Adoption, "Finding" is tasks::Finding,
         "Usage" is tasks::Usage, "Explanation" is tasks::Explanation, "AgentInfo" is agents::AgentInfo,
-        "AgentHealth" is agents::AgentHealth, "RoleLease" is agents::RoleLease, "Schedule" is schedules::Schedule, "Event" is events::Event, "Alert" is events::Alert, "NamespaceInfo" is kurultai_core::NamespaceInfo,
+        "AgentHealth" is agents::AgentHealth, "RoleLease" is agents::RoleLease, "Schedule" is schedules::Schedule, "Event" is events::Event, "Alert" is events::Alert, "CycleReport" is cycle::CycleReport,
+        "Delegated" is cycle::Delegated, "Item" is cycle::Item, "NamespaceInfo" is kurultai_core::NamespaceInfo,
         "Check" is kurultai_core::Check, "AgentMessage" is messages::AgentMessage, "Signer" is messages::Signer,
         "Receipt" is messages::Receipt, "Sent" is messages::Sent, "Settled" is messages::Settled,
         "Unread" is messages::Unread, "AgentKey" is messages::AgentKey, "SkippedKey" is messages::SkippedKey,

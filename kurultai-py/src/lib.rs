@@ -11,6 +11,7 @@ mod bench;
 mod bridge;
 mod client;
 mod copies;
+mod cycle;
 mod errors;
 mod events;
 mod finish;
@@ -48,6 +49,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     client::register(module)?;
     copies::register(module)?;
+    cycle::register(module)?;
     task_types::register(module)?;
     new_task::register(module)?;
     finish::register(module)?;

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Result,
     agents::{AgentStatus, Health},
+    cycle::Attention,
     events::{AlertState, Severity},
     messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient, wrap::Wrapped},
     schedules::{CatchUp, Overlap},
@@ -75,7 +76,8 @@ by_word!(
     Severity,
     AlertState,
     CatchUp,
-    Overlap
+    Overlap,
+    Attention
 );
 
 /// Seconds.

@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import pickle
+import tempfile
 import threading
 import unicodedata
 import unittest
@@ -223,6 +224,34 @@ class Liveness:
         alert = await asyncio.wait_for(over.get(), 20)
         self.assertEqual((alert.state, isinstance(alert.cleared_at, datetime)), ("cleared", True))
         watching.cancel()
+
+    async def test_a_cycle_delegates_and_wakes_who_sleeps_on_work(self: Any) -> None:
+        clock = kurultai.ManualClock(datetime(2026, 1, 1, tzinfo=timezone.utc))
+        options: Any = {"namespace": f"{self.namespace}-c", "clock": clock, "background": False}
+        url = "sqlite:" + os.path.join(tempfile.mkdtemp(), "team.db") if self.url == "memory:" else self.url
+        async with kurultai.open(url, **options) as k:
+            await k.agents.register("kublai", capabilities=["routing"])
+            await k.agents.register("jochi", capabilities=["testing"])
+            task = await k.tasks.enqueue("check", requires=["testing"])
+            identity = await k.keys.rotate("kublai")
+            async with kurultai.open(url, identity=identity, **options) as kublai:
+                clock.advance(300)
+                await kublai.agents.beat("kublai")
+                woken: list[str] = []
+                report = await kublai.cycle("kublai", wake=woken.append)
+                self.assertEqual((report.attention, report.asleep, report.woken, woken), ("work", ["jochi"], ["jochi"], ["jochi"]))
+                self.assertEqual(report.text, f"delegated 1 task:\n- jochi: check {task}\nasleep with work: jochi")
+                self.assertEqual(pickle.loads(pickle.dumps(report)), report)
+
+                async def fails(agent: str) -> None:
+                    raise OSError("no way to wake it")
+
+                with self.assertLogs("kurultai", "ERROR") as logs:
+                    report = await kublai.cycle("kublai", wake=fails)
+                self.assertEqual((report.delegated, report.asleep, report.woken), ([], ["jochi"], []))
+                self.assertIn("wake failed with jochi", logs.output[0])
+                mine = await kublai.cycle("jochi")
+                self.assertEqual((mine.term, mine.inbox.count, [one.id for one in mine.tasks]), (None, 1, [task.id]))
 
     async def test_how_a_watch_ends(self: Any) -> None:
         for wrong in (dict(every=0), dict(every=61), dict(every=float("inf")), dict(dead_after=0.5)):

@@ -11,9 +11,10 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 11] = [
+const HANDLES: [(&str, &str); 12] = [
     ("Kurultai", "kurultai.rs"),
     ("Kurultai", "verify.rs"),
+    ("Kurultai", "cycle/run.rs"),
     ("Tasks", "tasks/handle.rs"),
     ("Tasks", "tasks/stop.rs"),
     ("Agents", "agents/handle.rs"),

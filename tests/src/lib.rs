@@ -11,6 +11,8 @@ pub mod chaos;
 #[cfg(test)]
 mod complete;
 #[cfg(test)]
+mod cycle;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod errors;

@@ -21,6 +21,7 @@ use crate::{
 };
 use futures::TryFutureExt;
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -79,6 +80,20 @@ impl Messages {
             return Ok(vec![]);
         }
         self.put(posts).await
+    }
+
+    /// Those of the dedupe keys that a message has.
+    pub(crate) async fn told(&self, dedupe_keys: Vec<String>) -> Result<HashSet<String>> {
+        Ok(self.mailbox.told(dedupe_keys).await?.into_iter().collect())
+    }
+
+    /// Signed, on their way into the store. Errors as of [`send`](Self::send).
+    pub(crate) async fn sealed(&self, messages: Vec<NewMessage>) -> Result<Vec<Post>> {
+        let (mut posts, mut kept) = (Vec::with_capacity(messages.len()), vec![]);
+        for message in messages {
+            posts.push(self.signed(message, &mut kept).await?);
+        }
+        Ok(posts)
     }
 
     /// `kept` are identities that the store has given before.

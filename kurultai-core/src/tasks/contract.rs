@@ -12,9 +12,11 @@ use super::{
 };
 pub use crate::batch::Batch;
 use crate::{
+    agents::Term,
     clock::{Micros, time},
     error::Result,
     json::{Json, MAX_BYTES},
+    messages::contract::Post,
     store::Sealed,
 };
 use async_trait::async_trait;
@@ -61,6 +63,11 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// Changes what somebody said of a task, where its fence holds, and with it its place in the order, its route and
     /// its times. A rank never falls below that of what waits for the task, and what it waits for rises with it.
     async fn update(&self, rewrite: Rewrite) -> Result<Applied>;
+
+    /// Gives tasks to agents, each together with the message that tells the agent, in one transaction, where whoever acts
+    /// under the term still holds the role. Returns which were so: not where somebody has changed the task meanwhile, the
+    /// agent was told before, or its inbox is full. No two of a batch name the same task.
+    async fn delegate(&self, delegations: Vec<Delegation>, by: &str, under: &Term) -> Result<Vec<bool>>;
 
     /// The first tasks whose `due_at` has come, oldest first. Those whose time-outs are kept by the range come when no
     /// others are there, in portions.
@@ -405,6 +412,18 @@ pub struct Rewrite {
     pub(crate) source: Option<String>,
     /// The event's.
     pub(crate) told: String,
+}
+
+/// A task on its way to an agent, and the message that tells the agent of it. One of the two is new.
+#[derive(Debug, Clone)]
+pub struct Delegation {
+    pub(crate) task: String,
+    /// The fence.
+    pub(crate) revision: i64,
+    /// What is written where it is assigned now; it may have been assigned before.
+    pub(crate) assign: Option<Rewrite>,
+    /// With a dedupe key; `None` where the agent was told before.
+    pub(crate) post: Option<Post>,
 }
 
 /// When a new task can be claimed, and how long it waits.

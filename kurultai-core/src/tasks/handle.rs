@@ -44,7 +44,7 @@ pub struct Tasks {
     looks: Arc<wait::Looks>,
     pace: Arc<Pace>,
     hot: Arc<Hot>,
-    settling: Settling,
+    pub(super) settling: Settling,
     pub(super) session: Arc<Session>,
 }
 

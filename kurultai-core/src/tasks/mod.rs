@@ -3,7 +3,7 @@
 //! Read in this order: `types`, `new_task` and `requests`, [`contract`] (what a store does), `handle` (what users call), then the pure
 //! rules: `check` (is the call sound), `admit` (may it be enqueued), `order` (who gets what), `rules` (next states),
 //! `explain` (why is it not claimed). What happens behind the handle: `hot` (four operations in batches), `settle` (what follows),
-//! `many` (one action on many tasks), `stop` (the emergency stop), `update` (what people change of a task),
+//! `many` (one action on many tasks), `stop` (the emergency stop), `delegate` (tasks and the messages that tell of them), `update` (what people change of a task),
 //! `upkeep` (the background).
 
 pub(crate) mod admit;
@@ -11,6 +11,7 @@ mod adoption;
 pub(crate) mod check;
 mod claim_guard;
 pub mod contract;
+mod delegate;
 mod explain;
 mod handle;
 mod hot;

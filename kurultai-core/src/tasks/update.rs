@@ -223,7 +223,7 @@ impl Settling {
     }
 
     /// Refuses what an enqueue would refuse: who gave it on would get it back. What this is judged by never changes.
-    async fn may_be_given(&self, task: &Task, agent: &str) -> Result<()> {
+    pub(super) async fn may_be_given(&self, task: &Task, agent: &str) -> Result<()> {
         let mut above: Vec<Task> = Vec::new();
         let given_on = task.delegated_by.as_deref().is_some_and(|by| by != agent);
         let mut next = task.parent_id.clone().filter(|_| given_on);

@@ -9,13 +9,14 @@ from types import TracebackType
 from typing import Any, NoReturn, TypedDict, Union
 
 from . import _native
+from ._called import called
 from .agents import Agents
 from .events import Events
 from .keys import Keys
 from .messages import Messages
 from .schedules import Schedules
 from .tasks import Tasks
-from .types import Adoption, Check, Duration, IdentityLike, NamespaceInfo, RetryPolicy, RetryPolicyFields, WrappingKeyLike
+from .types import Adoption, Check, CycleReport, Duration, IdentityLike, NamespaceInfo, RetryPolicy, RetryPolicyFields, WrappingKeyLike
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -91,6 +92,39 @@ class Kurultai:
         >>> await k.maintain()
         """
         await self._native.maintain()
+
+    async def cycle(self, agent: str, *, wake: Callable[[str], Any] | None = None) -> CycleReport:
+        """What an agent does every five minutes. As the holder of the role ``router``, or as who takes it for the cycle
+        because it has the capability ``routing`` and nobody holds the role: each task that can be claimed and is assigned
+        to nobody is assigned to the agent that can do it and is the least laden, and told it by a message of type
+        ``task_delegation`` signed as this agent; so is each agent to whom a task was assigned without a word. Assignment
+        and message are one transaction, so whatever ends in between, a task is delegated once. What nobody can do is
+        named (``stuck``), as are agents that sleep on work, those that are stuck or dead (``stale``), and what burns.
+
+        For every other agent it is its own view: its ``inbox``, and its ``tasks``.
+
+        ``text`` is ``HEARTBEAT_OK`` where nothing needs attention, the text of the alerts alone where something critical
+        burns, and else what was delegated and what there is to do; ``attention`` says it in a word, so that nobody pays a
+        model for a quiet night. ``wake``: a function or coroutine function that is called with the id of each agent that
+        sleeps on work; those for whom it raised nothing are ``woken``.
+
+        Errors: ``agent.not_found``; ``role.held``, naming the router, where it has the capability ``routing`` and another
+        agent routes; ``role.stale_term`` where it was replaced meanwhile; ``config.identity`` where there is something to
+        tell and the team is not open as this agent. Cancel safe: a repetition goes on where a cancelled call was.
+
+        >>> await k.agents.register("jochi", capabilities=["testing"])
+        >>> (await k.cycle("jochi")).text
+        'HEARTBEAT_OK'
+        >>> added = await k.tasks.enqueue("review", id="review-42", title="Look", assigned_to="jochi")
+        >>> report = await k.cycle("jochi")
+        >>> print(report.attention, report.text, sep=": ")
+        work: for you 1 task:
+        - review review-42 Look
+        """
+        report = await self._native.cycle(agent)
+        if wake is None:
+            return report
+        return report.with_woken([asleep for asleep in report.asleep if await called(wake, "wake", asleep, asleep)])
 
     async def verify(
         self, *, strict: bool = False, dead_after: Duration | None = None, stuck_after: Duration | None = None

@@ -14,6 +14,7 @@ from .errors import KurultaiError
 from .types import (
     AgentStatus,
     AlertState,
+    Attention,
     Algorithm,
     CatchUp,
     DependencyFields,
@@ -51,8 +52,8 @@ _Default = Callable[[Any], Any]
 _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
-    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Alert", "Bridge", "Check", "Claimed", "Complete", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
-    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
+    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Alert", "Bridge", "Check", "Claimed", "Complete", "CycleReport", "Delegated", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
+    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Item", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
     "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy", "RoleLease",
     "Schedule", "Schedules", "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "Watcher", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
@@ -272,6 +273,7 @@ class Kurultai:
     def maintain(self) -> Awaitable[None]: ...
     def verify(self, options: _VerifyOptions) -> Awaitable[list[Check]]: ...
     def adopt(self, options: _AdoptOptions) -> Awaitable[Adoption]: ...
+    def cycle(self, agent: str) -> Awaitable[CycleReport]: ...
     def namespaces(self) -> Awaitable[list[NamespaceInfo]]: ...
     def delete_namespace(self, name: str) -> Awaitable[bool]: ...
     def with_default(self, default: _Default) -> Kurultai: ...
@@ -776,6 +778,46 @@ class RoleLease(_Unhashable):
     """Only grows: a new one each time that the role is taken. Pass it to other systems as the fencing token."""
     expires_at: Final[datetime]
     """Unless it is renewed, by the store's clock."""
+
+@final
+class CycleReport(_Unhashable):
+    """What a cycle has done and found."""
+    agent: Final[str]
+    term: Final[int | None]
+    """Under which term it routed; None where it is an agent's own view."""
+    text: Final[str]
+    """``HEARTBEAT_OK``, or what there is to do, or what burns and nothing else."""
+    attention: Final[Attention]
+    delegated: Final[list[Delegated]]
+    stuck: Final[list[Item]]
+    """What nobody can do who may be given it."""
+    asleep: Final[list[str]]
+    """Agents with work that sleep."""
+    woken: Final[list[str]]
+    stale: Final[list[AgentHealth]]
+    """Agents that are stuck or dead."""
+    alerts: Final[list[Alert]]
+    inbox: Final[Unread]
+    tasks: Final[list[Item]]
+    """The agent's own: what it holds, and what waits for it alone."""
+
+    def with_woken(self, woken: list[str]) -> CycleReport: ...
+
+@final
+class Delegated(_Unhashable):
+    """A task that was given to an agent, with a message that tells it; ``assigned`` now, or before."""
+    task: Final[Item]
+    to: Final[str]
+    assigned: Final[bool]
+
+@final
+class Item(_Unhashable):
+    """A task, as a report names it."""
+    id: Final[str]
+    type: Final[str]
+    title: Final[str]
+    status: Final[Status]
+    required_capabilities: Final[list[str]]
 
 @final
 class Event(_View):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Generator, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
@@ -11,7 +10,7 @@ from typing import Any, List, NoReturn, Union
 
 from . import _native
 from .errors import KurultaiError
-from ._logs import logger
+from ._called import called
 from .types import UNCHANGED, AgentHealth, AgentInfo, Alert, Duration, NewAgent, NewAgentFields, RoleLease, Unchanged
 
 
@@ -118,17 +117,6 @@ async def _let_go(held: Leadership) -> None:
     except KurultaiError as error:
         if not (error.retryable or error.code in ("role.stale_term", "store.closed")):
             raise
-
-
-async def _tell(on_alert: Callable[[Alert], Any], alert: Alert) -> None:
-    """Whoever is told and raises ends no watch; a function that blocks keeps no loop waiting."""
-    try:
-        if inspect.iscoroutinefunction(on_alert):
-            await on_alert(alert)
-        else:
-            await asyncio.to_thread(on_alert, alert)
-    except Exception:
-        logger.exception("on_alert failed with %s", alert.key)
 
 
 class Agents:
@@ -252,11 +240,11 @@ class Agents:
         True
         """
         watcher = self._native.watcher({"every": every, "dead_after": dead_after, "stuck_after": stuck_after})
-        told: set[asyncio.Task[None]] = set()
+        told: set[asyncio.Task[bool]] = set()
         while True:
             for alert in await watcher.next_alerts():
                 if on_alert is not None:
-                    telling = asyncio.ensure_future(_tell(on_alert, alert))
+                    telling = asyncio.ensure_future(called(on_alert, "on_alert", alert, alert.key))
                     told.add(telling)
                     telling.add_done_callback(told.discard)
 

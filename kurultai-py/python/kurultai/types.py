@@ -24,6 +24,8 @@ from ._native import (
     Check,
     Claimed,
     Complete,
+    CycleReport,
+    Delegated,
     Dependency,
     EmergencyStop,
     Enqueued,
@@ -36,6 +38,7 @@ from ._native import (
     Finished,
     Identity,
     ImportedKeys,
+    Item,
     Lease,
     ManualClock,
     MessagePage,
@@ -76,11 +79,14 @@ __all__ = [
     "AgentStatus",
     "Alert",
     "AlertState",
+    "Attention",
     "Algorithm",
     "CatchUp",
     "Check",
     "Claimed",
     "Complete",
+    "CycleReport",
+    "Delegated",
     "Dependency",
     "DependencyType",
     "Duration",
@@ -101,6 +107,7 @@ __all__ = [
     "Identity",
     "IdentityLike",
     "ImportedKeys",
+    "Item",
     "KeyState",
     "Lease",
     "LeaseLike",
@@ -177,6 +184,8 @@ AgentStatus = Literal["active", "busy", "idle", "offline", "draining"]
 #: How bad an alert is, and whether it burns.
 Severity = Literal["warning", "critical"]
 AlertState = Literal["raised", "cleared"]
+#: Whether anybody has to look at what a cycle has found.
+Attention = Literal["nothing", "work", "alert"]
 #: How an agent fares.
 Health = Literal["alive", "idle", "stuck", "dead", "unknown"]
 FindingKind = Literal["read", "guessed", "suspended", "dropped", "unresolved", "left_out"]

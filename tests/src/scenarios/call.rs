@@ -131,6 +131,7 @@ pub(super) async fn call(
         "tasks.dead_letters" => answer(tasks.dead_letters(filter(args)).await?),
         "tasks.stats" => answer(tasks.stats().await?),
         "tasks.explain" => answer(tasks.explain(&args.id("task")).await?),
+        "cycle" => answer(k.cycle(&args.need::<String>("agent")).await?),
         "maintain" => answer(k.maintain().await?),
         "verify" => {
             let strict = args.take("strict").unwrap_or_default();

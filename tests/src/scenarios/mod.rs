@@ -146,6 +146,7 @@ scenarios! {
     chains
     children
     circles
+    cycle
     dead_letters
     dependencies
     duplicates

@@ -80,6 +80,10 @@ impl Mailbox for Neo4jStore {
         self.call(refused::refused(self, refusal)).await
     }
 
+    async fn told(&self, dedupe_keys: Vec<String>) -> Result<Vec<String>> {
+        read::told(self, dedupe_keys).await
+    }
+
     async fn forgeries(&self) -> Result<Vec<(String, String)>> {
         refused::forgeries(self).await
     }

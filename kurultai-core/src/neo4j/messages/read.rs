@@ -131,3 +131,14 @@ pub(super) async fn unread(store: &Neo4jStore, audiences: Vec<String>) -> Result
     let mut row = store.one(store.query(UNREAD).param("audiences", audiences)).await?;
     Ok(Unread { count: row.next()?, urgent: row.next()? })
 }
+
+const TOLD: Statement = Statement::plain(
+    "CYPHER 5 UNWIND $keys AS key
+MATCH (m:AgentMessage {namespace: $ns, dedupe_key: key}) USING INDEX SEEK m:AgentMessage(namespace, dedupe_key)
+RETURN [key] AS row",
+);
+
+pub(super) async fn told(store: &Neo4jStore, dedupe_keys: Vec<String>) -> Result<Vec<String>> {
+    let rows = store.exec(store.query(TOLD).param("keys", dedupe_keys)).await?;
+    rows.into_iter().map(|mut row| row.next()).collect()
+}

@@ -7,6 +7,7 @@ mod circle;
 mod claim;
 mod claimed;
 mod complete;
+mod delegate;
 mod enqueue;
 mod extend;
 mod finish;
@@ -22,6 +23,7 @@ pub(super) use insert::insertion;
 #[cfg(feature = "testing")]
 use crate::neo4j::{agents, catalog, messages, schedules, watch};
 use crate::{
+    agents::Term,
     error::Result,
     neo4j::{Neo4jStore, cypher::lock, statement::Statement},
     tasks::{
@@ -109,6 +111,10 @@ impl TaskQueue for Neo4jStore {
 
     async fn update(&self, rewrite: Rewrite) -> Result<Applied> {
         self.call(update::update(self, rewrite)).await
+    }
+
+    async fn delegate(&self, delegations: Vec<Delegation>, by: &str, under: &Term) -> Result<Vec<bool>> {
+        self.call(delegate::delegate(self, delegations, by, under)).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {

@@ -7,6 +7,7 @@ mod roles;
 mod signs;
 
 pub(super) use registry::{all, of};
+pub(super) use roles::check as check_term;
 pub(super) use signs::{beat, shift};
 
 use super::{namespaces::is_there, store::SqliteStore, tx::Tx};

@@ -8,6 +8,7 @@ mod refused;
 mod settle;
 mod shift;
 
+pub(super) use put::put;
 pub(super) use read::waiting;
 pub(super) use shift::shift;
 
@@ -52,6 +53,10 @@ impl Mailbox for SqliteStore {
 
     async fn refused(&self, refusal: Refusal) -> Result<u64> {
         self.write(move |tx| refused::refused(tx, &refusal)).await
+    }
+
+    async fn told(&self, dedupe_keys: Vec<String>) -> Result<Vec<String>> {
+        self.query(move |tx| read::told(tx, dedupe_keys)).await
     }
 
     async fn forgeries(&self) -> Result<Vec<(String, String)>> {

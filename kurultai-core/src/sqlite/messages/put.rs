@@ -26,7 +26,7 @@ struct Seen {
     recipients: HashMap<String, Recipient>,
 }
 
-pub(super) fn put(tx: &Tx<'_>, units: Vec<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>> {
+pub(in crate::sqlite) fn put(tx: &Tx<'_>, units: Vec<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>> {
     let mut seen = Seen::default();
     units.iter().map(|unit| admit(tx, unit, &mut seen)).collect()
 }

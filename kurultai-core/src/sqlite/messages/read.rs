@@ -112,3 +112,9 @@ pub(in crate::sqlite) fn waiting(tx: &Tx<'_>, agent: &str) -> Result<Unread> {
 fn counted(row: &Row<'_>) -> rusqlite::Result<Unread> {
     Ok(Unread { count: row.get::<_, i64>(0)?.unsigned_abs(), urgent: row.get::<_, i64>(1)?.unsigned_abs() })
 }
+
+pub(super) fn told(tx: &Tx<'_>, dedupe_keys: Vec<String>) -> Result<Vec<String>> {
+    let sql =
+        "select m.dedupe_key from rarray(?2) a cross join message m on m.ns = ?1 and m.dedupe_key = a.value";
+    tx.rows(sql, params![tx.ns, list(dedupe_keys)], |row| row.get(0))
+}

@@ -2,6 +2,7 @@ mod apply;
 mod claim;
 mod claim_id;
 mod complete;
+mod delegate;
 mod due;
 mod enqueue;
 mod expiry;
@@ -23,6 +24,7 @@ pub(super) use jump::shift;
 pub(super) use pulse::pulse;
 
 use crate::{
+    agents::Term,
     error::{Kind, Result},
     sqlite::{namespaces::is_there, store::SqliteStore, tx::Tx},
     tasks::{
@@ -70,6 +72,11 @@ impl TaskQueue for SqliteStore {
 
     async fn update(&self, rewrite: Rewrite) -> Result<Applied> {
         self.write(move |tx| update::update(tx, &rewrite)).await
+    }
+
+    async fn delegate(&self, delegations: Vec<Delegation>, by: &str, under: &Term) -> Result<Vec<bool>> {
+        let (by, under) = (by.to_owned(), under.clone());
+        self.write(move |tx| delegate::delegate(tx, delegations, &by, &under)).await
     }
 
     async fn due(&self, limit: usize) -> Result<Due> {

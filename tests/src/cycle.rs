@@ -1,0 +1,281 @@
+//! The router's cycle, and an agent's own view.
+
+use crate::{
+    cases,
+    fixture::{Team, code, task},
+};
+use kurultai_core::{
+    Kurultai,
+    agents::{HandBack, Lead, NewAgent},
+    cycle::{Attention, CycleReport},
+    events::EventFilter,
+    messages::{Ed25519Key, Inbox, MessageFilter},
+    tasks::{NewTask, Priority, Status},
+};
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+cases![
+    a_task_goes_to_who_can_do_it_with_a_signed_word,
+    what_nobody_can_do_is_named_and_stays,
+    what_was_assigned_without_a_word_is_told,
+    the_load_is_shared_by_what_each_may_hold,
+    a_cycle_that_ends_at_any_point_delegates_once,
+    two_cycles_at_once_delegate_once,
+    who_lost_the_role_delegates_nothing_more,
+    one_agent_routes_at_a_time,
+    who_sleeps_on_work_is_named,
+    who_drains_is_given_nothing,
+    what_is_critical_is_said_alone,
+    an_agent_sees_what_is_its_own,
+];
+
+/// A team with a router, a tester and a developer, open as the router.
+async fn council(team: &Team) -> Kurultai {
+    let key = Ed25519Key::generate("kublai").unwrap();
+    team.agent("kublai", &["routing"]).await;
+    team.agent("jochi", &["testing"]).await;
+    team.agent("temujin", &["coding", "testing"]).await;
+    team.k.keys().add("kublai", &key.public_key().to_string()).await.unwrap();
+    team.reopen(|config| config.identity(key)).await
+}
+
+fn given(report: &CycleReport) -> Vec<(&str, &str)> {
+    report.delegated.iter().map(|one| (one.task.id.as_str(), one.to.as_str())).collect()
+}
+
+async fn messages_of(team: &Team, agent: &str) -> usize {
+    let filter = MessageFilter { to: Some(agent.to_owned()), ..MessageFilter::default() };
+    team.k.messages().list(filter).await.unwrap().messages.len()
+}
+
+async fn count(team: &Team, topic: &str) -> usize {
+    let filter = EventFilter { topic: Some(topic.into()), ..EventFilter::default() };
+    team.k.events().read(filter).await.unwrap().events.len()
+}
+
+async fn a_task_goes_to_who_can_do_it_with_a_signed_word(team: Team) {
+    let kublai = council(&team).await;
+    let quiet = kublai.cycle("Kublai").await.unwrap();
+    assert_eq!((quiet.text.as_str(), quiet.attention), ("HEARTBEAT_OK", Attention::Nothing));
+    assert!(quiet.term.is_some());
+    let id = team.add(task("Fix it").requires(["coding"])).await;
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(given(&report), [(id.as_str(), "temujin")]);
+    assert_eq!(report.text, format!("delegated 1 task:\n- temujin: review {id} Fix it"));
+    assert_eq!(report.attention, Attention::Work);
+    let task = team.get(&id).await;
+    assert_eq!((task.status, task.assigned_to.as_deref()), (Status::Pending, Some("temujin")));
+    assert_eq!(task.delegated_by.as_deref(), Some("kublai"));
+    let told = ["task.enqueued", "message.received", "task.assigned"];
+    assert_eq!(team.topics(&id).await, told);
+    let mine = Inbox { agent: Some("temujin".into()), ..Inbox::default() };
+    let [message] = &team.k.messages().inbox(mine).await.unwrap()[..] else { panic!("one message") };
+    assert_eq!((message.sender.as_str(), message.message_type.as_str()), ("kublai", "task_delegation"));
+    assert_eq!(message.task_id.as_deref(), Some(id.as_str()));
+    assert_eq!(message.body.value()["title"], "Fix it");
+    assert!(team.claim("jochi", 1).await.is_empty());
+    assert_eq!(team.claim_one("temujin").await.id, id);
+    let again = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(again.text, "HEARTBEAT_OK", "it is told once");
+}
+
+async fn what_nobody_can_do_is_named_and_stays(team: Team) {
+    let kublai = council(&team).await;
+    let id = team.add(task("Dinner").requires(["cooking", "coding"])).await;
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!((report.delegated.len(), report.stuck.len()), (0, 1));
+    assert_eq!(report.text, format!("nobody can do 1 task:\n- review {id} Dinner needs cooking, coding"));
+    assert_eq!(team.get(&id).await.assigned_to, None);
+    team.agent("cook", &["cooking", "coding"]).await;
+    assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), [(id.as_str(), "cook")]);
+}
+
+async fn what_was_assigned_without_a_word_is_told(team: Team) {
+    let kublai = council(&team).await;
+    let id = team.add(task("Look").assigned_to("jochi")).await;
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(given(&report), [(id.as_str(), "jochi")]);
+    assert!(!report.delegated[0].assigned);
+    assert_eq!((count(&team, "task.assigned").await, messages_of(&team, "jochi").await), (0, 1));
+    team.k.tasks().assign(&id, Some("temujin"), None).await.unwrap();
+    assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), [(id.as_str(), "temujin")], "another agent");
+    assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), []);
+    team.k.tasks().assign(&id, None, None).await.unwrap();
+    for agent in ["jochi", "temujin"] {
+        team.k.agents().drain(agent).await.unwrap();
+    }
+    team.agent("jochi", &["testing"]).await;
+    assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), [(id.as_str(), "jochi")]);
+    assert_eq!(messages_of(&team, "jochi").await, 1, "it has its word already");
+    assert_eq!(team.get(&id).await.assigned_to.as_deref(), Some("jochi"));
+}
+
+async fn the_load_is_shared_by_what_each_may_hold(team: Team) {
+    let kublai = council(&team).await;
+    let few = NewAgent::new("jochi").capabilities(["testing"]).max_concurrent(1);
+    let many = NewAgent::new("temujin").capabilities(["testing"]).max_concurrent(3);
+    team.k.agents().register_many(vec![few, many]).await.unwrap();
+    for n in 0..8 {
+        team.add(task(&n.to_string()).requires(["testing"])).await;
+    }
+    let urgent = team.add(task("urgent").priority(Priority::P0).requires(["testing"])).await;
+    team.add(task("later").requires(["testing"]).delay(std::time::Duration::from_secs(60))).await;
+    let report = kublai.cycle("kublai").await.unwrap();
+    let to = |agent: &str| report.delegated.iter().filter(|one| one.to == agent).count();
+    assert_eq!((to("jochi"), to("temujin")), (3, 6));
+    assert_eq!(report.delegated[0].task.id, urgent);
+    assert_eq!(messages_of(&team, "temujin").await, 6);
+}
+
+/// As where its process is killed there.
+async fn polled<T>(times: usize, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    for _ in 0..times {
+        let polled = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+        if let Poll::Ready(done) = polled {
+            return Some(done);
+        }
+        // What it waits for wakes this task.
+        let mut once = false;
+        poll_fn(|_| if std::mem::replace(&mut once, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+    None
+}
+
+async fn a_cycle_that_ends_at_any_point_delegates_once(team: Team) {
+    let kublai = council(&team).await;
+    let mut tasks = 0;
+    for times in 0.. {
+        team.k.agents().beat_many(&["kublai", "jochi", "temujin"], false).await.unwrap();
+        let ids: Vec<String> =
+            vec![team.add(task("one").requires(["coding"])).await, team.add(task("two")).await];
+        tasks += ids.len();
+        let ended = polled(times, kublai.cycle("kublai")).await;
+        let report = kublai.cycle("kublai").await.unwrap();
+        assert!(report.stuck.is_empty(), "{report:?}");
+        for id in &ids {
+            let told: Vec<String> = team.topics(id).await;
+            assert_eq!(told, ["task.enqueued", "message.received", "task.assigned"], "after {times} polls");
+        }
+        if ended.is_some() {
+            break;
+        }
+    }
+    let all = [messages_of(&team, "jochi").await, messages_of(&team, "temujin").await];
+    assert_eq!(all.iter().sum::<usize>(), tasks);
+}
+
+async fn two_cycles_at_once_delegate_once(team: Team) {
+    let kublai = council(&team).await;
+    let _leads = kublai.agents().lead("router", "kublai", Lead::default()).await.unwrap();
+    for n in 0..20 {
+        team.add(task(&n.to_string()).requires(["testing"])).await;
+    }
+    let (one, other) = tokio::join!(kublai.cycle("kublai"), kublai.cycle("kublai"));
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!(one.delegated.len() + other.delegated.len(), 20);
+    assert_eq!(messages_of(&team, "jochi").await + messages_of(&team, "temujin").await, 20);
+    assert_eq!(count(&team, "task.assigned").await, 20);
+}
+
+async fn who_lost_the_role_delegates_nothing_more(team: Team) {
+    let kublai = council(&team).await;
+    team.agent("ogedei", &[]).await;
+    for times in 0.. {
+        team.k.agents().beat_many(&["kublai", "jochi", "temujin", "ogedei"], false).await.unwrap();
+        let leads = kublai.agents().lead("router", "kublai", Lead::default()).await.unwrap();
+        let id = team.add(task("one").requires(["coding"])).await;
+        let mut cycle = pin!(kublai.cycle("kublai"));
+        let early = polled(times, &mut cycle).await;
+        let to_ogedei = HandBack::default().to("ogedei");
+        team.k.agents().hand_back("router", "kublai", to_ogedei).await.unwrap();
+        let other = team.k.agents().lead("router", "ogedei", Lead::default()).await.unwrap();
+        let lost = team.k.events().last_seq().await.unwrap();
+        let over = early.is_some();
+        let late = match early {
+            Some(early) => early,
+            None => cycle.await,
+        };
+        if let Err(error) = late {
+            assert!(["role.stale_term", "role.held"].contains(&error.code()), "{error}");
+        }
+        let filter = EventFilter { task_id: Some(id), ..EventFilter::default() };
+        let events = team.k.events().read(filter).await.unwrap().events;
+        assert!(events.iter().all(|event| event.seq <= lost), "after {times} polls: {events:?}");
+        other.hand_back(HandBack::default()).await.unwrap();
+        drop(leads);
+        // What was left is delegated by who routes then.
+        kublai.cycle("kublai").await.unwrap();
+        if over {
+            break;
+        }
+    }
+}
+
+async fn one_agent_routes_at_a_time(team: Team) {
+    let kublai = council(&team).await;
+    team.agent("ogedei", &["operations"]).await;
+    let leads = team.k.agents().lead("router", "ogedei", Lead::default()).await.unwrap();
+    let error = kublai.cycle("kublai").await.unwrap_err();
+    assert_eq!(error.code(), "role.held");
+    assert!(error.message().contains("ogedei"), "{error}");
+    let id = team.add(task("one")).await;
+    assert_eq!(code(team.k.cycle("ogedei").await), "config.identity", "it cannot sign here");
+    assert_eq!(team.get(&id).await.assigned_to, None, "nothing was stored");
+    leads.hand_back(HandBack::default()).await.unwrap();
+    assert_eq!(kublai.cycle("kublai").await.unwrap().delegated.len(), 1);
+    assert_eq!(team.k.agents().leader("router").await.unwrap(), None, "it is held for the cycle alone");
+    assert_eq!(code(kublai.cycle("nobody").await), "agent.not_found");
+}
+
+async fn who_sleeps_on_work_is_named(team: Team) {
+    let kublai = council(&team).await;
+    let id = team.add(task("Look").requires(["coding"])).await;
+    team.seconds(300);
+    team.k.agents().beat_many(&["kublai", "jochi"], false).await.unwrap();
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(report.asleep, ["temujin"]);
+    let text = format!("delegated 1 task:\n- temujin: review {id} Look\nasleep with work: temujin");
+    assert_eq!(report.text, text);
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!((report.delegated.len(), report.asleep), (0, vec!["temujin".to_owned()]), "until it wakes");
+    team.k.agents().beat("temujin").await.unwrap();
+    assert!(kublai.cycle("kublai").await.unwrap().asleep.is_empty());
+}
+
+async fn who_drains_is_given_nothing(team: Team) {
+    let kublai = council(&team).await;
+    team.k.agents().drain("temujin").await.unwrap();
+    let id = team.add(NewTask::new("code").requires(["coding"])).await;
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(report.stuck.iter().map(|task| task.id.as_str()).collect::<Vec<_>>(), [id]);
+}
+
+async fn what_is_critical_is_said_alone(team: Team) {
+    let kublai = council(&team).await;
+    team.add(task("one").requires(["cooking"])).await;
+    for _ in 0..11 {
+        assert_eq!(code(team.k.messages().accept("no token").await), "sig.malformed");
+    }
+    let report = kublai.cycle("kublai").await.unwrap();
+    let text = "more than 10 messages within a minute that name no sender were refused: sig.malformed";
+    assert_eq!((report.text.as_str(), report.attention), (text, Attention::Alert));
+    assert_eq!((report.stuck.len(), report.alerts.len()), (1, 1));
+}
+
+async fn an_agent_sees_what_is_its_own(team: Team) {
+    let kublai = council(&team).await;
+    assert_eq!(team.k.cycle("jochi").await.unwrap().text, "HEARTBEAT_OK");
+    let held = team.add(task("Held").requires(["testing"]).assigned_to("jochi")).await;
+    team.claim_one("jochi").await;
+    let waits = team.add(task("Waits").assigned_to("jochi")).await;
+    let other = team.add(task("Other").assigned_to("temujin")).await;
+    kublai.cycle("kublai").await.unwrap();
+    let report = team.k.cycle("jochi").await.unwrap();
+    assert_eq!((report.term, report.inbox.count, report.attention), (None, 1, Attention::Work));
+    let text = format!(
+        "1 unread message\nyou hold 1 task:\n- review {held} Held\nfor you 1 task:\n- review {waits} Waits"
+    );
+    assert_eq!(report.text, text);
+    assert!(report.tasks.iter().all(|task| task.id != other));
+}
