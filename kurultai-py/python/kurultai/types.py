@@ -32,6 +32,7 @@ from ._native import (
     Explanation,
     Extended,
     Fail,
+    FailoverEvent,
     Finding,
     Finished,
     Identity,
@@ -91,12 +92,14 @@ __all__ = [
     "Explanation",
     "Extended",
     "Fail",
+    "FailoverEvent",
     "Finding",
     "FindingKind",
     "Finished",
     "HasId",
     "HasLease",
     "HasReceipt",
+    "HasRoleLease",
     "Health",
     "Identity",
     "IdentityLike",
@@ -141,6 +144,7 @@ __all__ = [
     "TaskError",
     "TaskLike",
     "Unchanged",
+    "UnderLike",
     "Unread",
     "Usage",
     "VerifiedMessage",
@@ -208,6 +212,13 @@ class HasLease(Protocol):
     def lease(self) -> Lease: ...
 
 
+class HasRoleLease(Protocol):
+    """A role that is held, for example."""
+
+    @property
+    def lease(self) -> RoleLease: ...
+
+
 class HasId(Protocol):
     """A task or a message in any form."""
 
@@ -232,6 +243,8 @@ IdentityLike = Union[Identity, str, "os.PathLike[str]"]
 WrappingKeyLike = Union[WrappingKey, str, "os.PathLike[str]"]
 #: What every call that needs a lease takes; the string is ``str(lease)``.
 LeaseLike = Union[Claimed, Lease, HasLease, str]
+#: What every call takes that is to count only while a role is held.
+UnderLike = Union[RoleLease, HasRoleLease]
 #: What every call that needs a task takes.
 TaskLike = Union[str, HasId]
 
