@@ -41,6 +41,12 @@ pub(crate) enum Command {
     HandBack(roles::HandBack),
     /// Who holds a role
     Leader { role: String },
+    /// When roles went from one agent to another
+    Failovers {
+        /// Only those whose role is not back yet
+        #[arg(long)]
+        active: bool,
+    },
     /// Let it finish what it holds and give it nothing new; `register` ends it
     Drain { id: String },
     /// Remove it, unless it holds tasks or roles
@@ -136,6 +142,7 @@ impl Command {
             Command::Lead(lead) => lead.run(kurultai, json).await,
             Command::HandBack(hand_back) => hand_back.run(kurultai, json).await,
             Command::Leader { role } => roles::leader(&role, kurultai, json).await,
+            Command::Failovers { active } => roles::failovers(active, kurultai, json).await,
             Command::Drain { id } => {
                 agents.drain(&id).await?;
                 said(json, &id, "is draining")

@@ -1,13 +1,13 @@
 //! `kurultai agents lead`, `hand-back` and `leader`.
 
 use crate::{
-    output::{Done, Stop, say, say_json},
+    output::{Done, Stop, say, say_all, say_json, table, text, whole, wrapped},
     service::terminated,
     text::{clean, duration, utc},
 };
 use kurultai_core::{
     Error, Kind, Kurultai,
-    agents::{HandBack as How, Lead as Plan, Leadership, RoleLease},
+    agents::{FailoverEvent, HandBack as How, Lead as Plan, Leadership, RoleLease},
 };
 use std::time::Duration;
 
@@ -82,6 +82,40 @@ pub(crate) async fn leader(role: &str, kurultai: &Kurultai, json: bool) -> Done 
         }
         None => say(format!("nobody holds the role {}", clean(role))),
     }
+}
+
+pub(crate) async fn failovers(active: bool, kurultai: &Kurultai, json: bool) -> Done {
+    let all = kurultai.agents().failovers(active.then_some(true), None).await?;
+    if json {
+        return say_json(&all);
+    }
+    if all.is_empty() {
+        return say("no role is away from where it belongs");
+    }
+    let columns = [
+        whole("SINCE"),
+        text("ROLE"),
+        text("FROM"),
+        text("TO"),
+        whole("BY"),
+        whole("STATUS"),
+        wrapped("WHY"),
+    ];
+    let row = |one: &FailoverEvent| {
+        let FailoverEvent { role, from_agent, to_agent, reason, triggered_by, activated_at, status, .. } =
+            one;
+        let (by, status) = (triggered_by.to_string(), status.to_string());
+        vec![
+            utc(*activated_at),
+            role.clone(),
+            from_agent.clone(),
+            to_agent.clone(),
+            by,
+            status,
+            reason.clone(),
+        ]
+    };
+    say_all(&table(&columns, &all.iter().map(row).collect::<Vec<_>>()))
 }
 
 /// SIGTERM or Ctrl-C.

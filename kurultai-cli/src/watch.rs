@@ -46,6 +46,18 @@ pub(crate) struct Watch {
     /// most
     #[arg(long, value_name = "COMMAND")]
     on_alert: Option<String>,
+    /// The agent that watches; of the watches that name one, one at a time declares
+    #[arg(long)]
+    agent: Option<String>,
+    /// A role and its candidates, the first of whom it belongs to, as router=kublai,ogedei; each runs a watch of its own
+    #[arg(long = "role", value_name = "ROLE=AGENT,AGENT", value_parser = role, requires = "agent")]
+    roles: Vec<(String, Vec<String>)>,
+}
+
+fn role(text: &str) -> Result<(String, Vec<String>), String> {
+    let (role, candidates) =
+        text.split_once('=').ok_or("a role and its candidates, as router=kublai,ogedei")?;
+    Ok((role.to_owned(), candidates.split(',').map(str::to_owned).collect()))
 }
 
 impl Watch {
@@ -67,7 +79,12 @@ impl Watch {
     }
 
     async fn watch(&self, kurultai: &Kurultai, told: &mut Told) -> Done {
-        let plan = Plan::default().every(self.every).thresholds(self.silences.thresholds());
+        let plan = Plan {
+            every: self.every,
+            thresholds: self.silences.thresholds(),
+            agent: self.agent.clone(),
+            roles: self.roles.iter().cloned().collect(),
+        };
         let mut watcher = kurultai.agents().watcher(plan).map_err(misconfigured)?;
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,6 +110,7 @@ struct Told {
     json: bool,
     states: HashMap<String, Health>,
     suspects: Vec<String>,
+    alone: Vec<String>,
     store: Store,
 }
 
@@ -126,6 +144,30 @@ impl Told {
                 self.say("suspect", "", &format!("{who} fell silent at once; none is declared dead"))?;
             }
             self.suspects = watched.suspects;
+        }
+        for role in &watched.took {
+            self.say("leads", role, "this watch holds the role")?;
+        }
+        for role in &watched.handed_back {
+            self.say("handed back", role, "the role goes back to whom it belongs")?;
+        }
+        if watched.released > 0 {
+            let what = format!(
+                "{}, assigned to dead or draining agents, are anybody's",
+                count(watched.released, "task")
+            );
+            self.say("released", "", &what)?;
+        }
+        if watched.alone != self.alone {
+            if !watched.alone.is_empty() {
+                let roles = watched.alone.join(", ");
+                self.say(
+                    "alone",
+                    "",
+                    &format!("{roles}: fewer than two candidates live; nobody would take over"),
+                )?;
+            }
+            self.alone = watched.alone;
         }
         for AgentHealth { agent, state, reason, .. } in watched.health {
             // What was just declared was read before.

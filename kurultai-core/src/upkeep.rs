@@ -2,6 +2,7 @@
 //! lets each room do what is due. It ends at `close`.
 
 use crate::{
+    agents::Term,
     clock::monotonic,
     error::Result,
     news::News,
@@ -46,6 +47,9 @@ pub(crate) trait Upkeep: Send + Sync {
 pub(crate) trait FollowUp: std::fmt::Debug + Send + Sync {
     /// The store has left work for itself, or not; whoever waits is told. What fails here is still due.
     async fn after(&self, overdue: bool);
+
+    /// Lets anybody have what waits and was assigned to an agent; `by` is who decided it. Returns how many tasks that were.
+    async fn unassign(&self, agent: &str, by: Option<&str>, under: Option<Term>) -> Result<usize>;
 }
 
 /// What the loop remembers from one look to the next.

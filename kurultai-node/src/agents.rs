@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::{json, maybe_millis, present, read, whole},
+    args::{json, maybe_date, maybe_millis, present, read, whole},
     bridge::{Calls, Now},
     numbered::Numbered,
     wire::{Led, text},
@@ -17,7 +17,7 @@ use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
 };
 
@@ -82,19 +82,30 @@ struct HealthArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct WatchArgs {
+    agent: Option<String>,
+    roles: Option<BTreeMap<String, Vec<String>>>,
     every_ms: Option<f64>,
     dead_after_ms: Option<f64>,
     stuck_after_ms: Option<f64>,
 }
 
 impl WatchArgs {
-    fn watch(&self) -> Result<Watch> {
+    fn watch(self) -> Result<Watch> {
         let usual = Watch::default();
         Ok(Watch {
             every: maybe_millis("everyMs", self.every_ms)?.unwrap_or(usual.every),
             thresholds: thresholds(self.dead_after_ms, self.stuck_after_ms)?,
+            agent: self.agent,
+            roles: self.roles.unwrap_or_default(),
         })
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FailoverArgs {
+    active: Option<bool>,
+    since: Option<f64>,
 }
 
 pub(crate) fn thresholds(dead_after_ms: Option<f64>, stuck_after_ms: Option<f64>) -> Result<Thresholds> {
@@ -270,6 +281,13 @@ impl Agents {
             let held = lock(&leading).all.get(&args.number).cloned();
             let held = held.ok_or_else(|| Error::internal("there is no such role lease"))?;
             answer(&held.hand_back(HandBack { to: args.to, reason: args.reason }).await?)
+        })
+    }
+
+    #[napi(catch_unwind)]
+    pub fn failovers(&self, call: u32, args: String) -> Now {
+        self.calls.run(call, &self.agents, &args, |agents, args: FailoverArgs| async move {
+            answer(&agents.failovers(args.active, maybe_date("since", args.since)?).await?)
         })
     }
 

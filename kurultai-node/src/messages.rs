@@ -8,6 +8,7 @@ use crate::{
 };
 use kurultai_core::{
     self as core, Result,
+    agents::Term,
     messages::{Accept, Inbox, MessageFilter, NewMessage, Receipt},
 };
 use napi_derive::napi;
@@ -131,6 +132,13 @@ impl Messages {
 
 #[napi]
 impl Messages {
+    /// For who holds a role.
+    #[napi(catch_unwind)]
+    pub fn under(&self, role: String, term: f64) -> Messages {
+        let term = Term { role, number: term as i64 };
+        Messages { calls: self.calls.clone(), messages: self.messages.under(term) }
+    }
+
     #[napi(catch_unwind)]
     pub fn send_many(&self, call: u32, args: String) -> Now {
         self.calls.run(call, &self.messages, &args, |messages, new: Vec<MessageArgs>| async move {

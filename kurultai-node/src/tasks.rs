@@ -9,6 +9,7 @@ use crate::{
 };
 use kurultai_core::{
     self as core, Json, Result,
+    agents::Term,
     tasks::{AdoptOptions, Cancel, Claim, Extend, Failure, Filter, Finish, Outcome, TaskUpdate},
 };
 use napi_derive::napi;
@@ -290,6 +291,13 @@ impl Tasks {
 
 #[napi]
 impl Tasks {
+    /// For who holds a role.
+    #[napi(catch_unwind)]
+    pub fn under(&self, role: String, term: f64) -> Tasks {
+        let term = Term { role, number: term as i64 };
+        Tasks { calls: self.calls.clone(), tasks: self.tasks.under(term) }
+    }
+
     #[napi(catch_unwind)]
     pub fn enqueue(&self, call: u32, args: String) -> Now {
         self.calls.run(call, &self.tasks, &args, |tasks, new: NewTaskArgs| async move {

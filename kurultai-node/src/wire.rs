@@ -5,7 +5,10 @@ use crate::failure::Failure;
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Check, Error, Json, NamespaceInfo, Result,
-    agents::{AgentHealth, AgentInfo, AgentStatus, Health, NewAgent, RoleLease},
+    agents::{
+        AgentHealth, AgentInfo, AgentStatus, FailoverEvent, FailoverStatus, Health, NewAgent, RoleLease,
+        Trigger,
+    },
     cycle::{Attention, CycleReport, Delegated, Item},
     events::{Alert, AlertState, Event, EventPage, Severity},
     messages::{
@@ -153,6 +156,11 @@ wire!(Adoption {
 wire!(Finding { kind => "kind", what => "what", count => "count", examples => "examples" });
 wire!(RoleLease {
     role => "role", holder => "holder", instance => "instance", term => "term", expires_at => "expiresAt",
+});
+
+wire!(FailoverEvent {
+    id => "id", role => "role", from_agent => "fromAgent", to_agent => "toAgent", term => "term", reason => "reason",
+    triggered_by => "triggeredBy", activated_at => "activatedAt", deactivated_at => "deactivatedAt", status => "status",
 });
 
 /// A role that is held here.
@@ -441,6 +449,7 @@ macro_rules! as_serde {
 }
 as_serde!(String, str, bool, f64, u8, u32, u64, usize, i64);
 as_serde!(Status, Priority, Signal, DependencyType, AgentStatus, Health, FailureKind, FindingKind);
+as_serde!(Trigger, FailoverStatus);
 as_serde!(MessageStatus, Recipient, Algorithm, KeyState, Severity, AlertState, CatchUp, Overlap, Attention);
 
 /// Nothing to say but that it is done.

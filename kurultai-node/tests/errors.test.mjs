@@ -267,7 +267,9 @@ cases('every operation throws its failure, also where it answers nothing', async
     pause: ['x'], unpause: ['x'], stopAll: ['x'], startAll: [], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
     registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
   }
-  const ofAgents = { list: [], health: [], watch: [], update: ['temujin', {}] }
+  const ofAgents = {
+    list: [], health: [], watch: [], update: ['temujin', {}], lead: ['router', 'temujin'], handBack: ['router', 'temujin'], failovers: [],
+  }
   assert.deepEqual(await Promise.all([
     gone.maintain(), gone.adopt(), gone.namespaces(), gone.deleteNamespace('x'), gone.verify(),
   ].map(codeOf)), Array(5).fill('store.closed'))

@@ -337,7 +337,7 @@ cases('how agents fare', async (k) => {
   assert.ok(infraAgeMs >= 0 && infraAgeMs < 30_000)
   assert.deepEqual(rest, {
     agent: 'temujin', state: 'idle', reason: 'holds no task; it has not worked yet', functionalAgeMs: null, holds: 0,
-    oldestClaimAgeMs: null, deadAt: null, watchedForMs: 0,
+    oldestClaimAgeMs: null, leads: [], deadAt: null, watchedForMs: 0,
   })
   assert.ok(Object.isFrozen(idle))
   const { id } = await k.tasks.enqueue('code', null, { maxRuntimeMs: 60_000 })
@@ -496,6 +496,59 @@ for (const [store, url] of stores) {
     assert.equal(await codeOf(k.tasks.enqueue('late')), 'store.closed')
   })
 }
+
+cases('a watch takes the role that nobody holds, and hands it back at its end', async (k) => {
+  await k.agents.registerMany([{ id: 'kublai' }, { id: 'ogedei' }])
+  await k.agents.beatMany(['kublai', 'ogedei'])
+  const stop = new AbortController()
+  const roles = { router: ['kublai', 'ogedei'] }
+  const watching = k.agents.watch({ agent: 'ogedei', roles, everyMs: 200, deadAfterMs: 5000, signal: stop.signal })
+  await until('the next one leads', async () => (await k.agents.leader('router'))?.holder === 'ogedei')
+  stop.abort(new Error('enough'))
+  await assert.rejects(watching, /enough/)
+  await until('nobody leads', async () => (await k.agents.leader('router')) === null)
+  assert.equal(await codeOf(k.agents.watch({ roles })), 'input.invalid')
+})
+
+cases('who leads', async (k) => {
+  await k.agents.registerMany([{ id: 'kublai' }, { id: 'ogedei' }])
+  assert.equal(await k.agents.leader('router'), null)
+  const lead = await k.agents.lead('router', 'kublai', { ttlMs: 30_000, reason: 'first' })
+  assert.deepEqual([lead.role, lead.holder, lead.isValid], ['router', 'kublai', true])
+  assert.deepEqual(await k.agents.leader('router'), lead.lease)
+  assert.ok(lead.lease.expiresAt > new Date() && Object.isFrozen(lead.lease) && Number.isSafeInteger(lead.term))
+  const held = await failure(k.agents.lead('router', 'ogedei'))
+  assert.deepEqual([held.code, held.message.includes('kublai')], ['role.held', true])
+  assert.equal(await codeOf(k.agents.lead('router', 'nobody')), 'agent.not_found')
+  await assert.rejects(k.agents.lead('router', 'kublai', { ttl: 1 }), TypeError)
+
+  const { id } = await k.tasks.enqueue('code', null, { under: lead })
+  await k.tasks.enqueueMany([{ type: 'code' }], { under: lead.lease })
+  assert.equal((await k.tasks.assign(id, 'ogedei', { by: 'kublai', under: lead })).assignedTo, 'ogedei')
+  await assert.rejects(k.tasks.enqueue('code', null, { under: 'router' }), TypeError)
+
+  const lost = lead.lost()
+  const ended = await lead.handBack({ to: 'ogedei', reason: 'maintenance' })
+  await lost
+  assert.deepEqual([ended.term, lead.isValid, await k.agents.leader('router')], [lead.term, false, null])
+  for (const late of [
+    () => k.tasks.enqueue('code', null, { under: lead }), () => k.tasks.enqueueMany([{ type: 'code' }], { under: lead }),
+    () => k.tasks.assign(id, null, { under: lead }),
+  ]) {
+    const stale = await failure(late())
+    assert.deepEqual([stale.code, stale.kind], ['role.stale_term', 'lease_lost'])
+  }
+  assert.equal(await codeOf(k.agents.lead('router', 'kublai')), 'role.held')
+  const other = await k.agents.lead('router', 'ogedei')
+  assert.ok(other.term > lead.term)
+  await other[Symbol.asyncDispose]()
+  assert.equal(await k.agents.leader('router'), null)
+  const again = await k.agents.lead('router', 'ogedei')
+  assert.equal((await k.agents.handBack('router', 'ogedei', { reason: 'enough' })).term, again.term)
+  const [away] = await k.agents.failovers({ active: true, since: new Date(0) })
+  assert.deepEqual([away.fromAgent, away.toAgent, away.triggeredBy, away.deactivatedAt], ['kublai', 'ogedei', 'manual', null])
+  assert.ok(away.activatedAt instanceof Date)
+})
 
 test('every operation was called', () => {
   const all = [Tasks, Agents, Events].flatMap((room) =>

@@ -155,7 +155,7 @@ async function perform(k, run, operation, given) {
       return call(type, payload, { ...options, ...rest })
     }
     case 'tasks.wait_for': return call(task, rest)
-    case 'tasks.enqueue_many': return call(args.tasks)
+    case 'tasks.enqueue_many': return call(args.tasks, { under: args.under })
     case 'tasks.claim': {
       const { agent, ...options } = args
       return call(agent, options)
@@ -206,6 +206,7 @@ async function perform(k, run, operation, given) {
       const { role, agent, ttlMs, ...options } = args
       return (await call(role, agent, { ...options, ttlMs })).lease
     }
+    case 'agents.failovers': return call(args)
     case 'agents.leader': return call(args.role)
     case 'agents.hand_back': {
       const { role, agent, ...options } = args
@@ -229,7 +230,7 @@ async function perform(k, run, operation, given) {
       const { to, type, body, task, ...options } = args
       return call(to, type, body, { task, ...options })
     }
-    case 'messages.send_many': return call(args.messages)
+    case 'messages.send_many': return call(args.messages, { under: args.under })
     case 'messages.accept': return call(args.token, { to: args.to })
     case 'messages.ack': {
       const each = await call(args.messages)

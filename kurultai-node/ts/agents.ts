@@ -6,9 +6,11 @@ import * as check from './check'
 import { KurultaiError } from './errors'
 import { encode, encodeArgs } from './json'
 import { native, type NativeAgents, type Outcome } from './native'
+import { time } from './new_task'
 import * as results from './results'
 import type {
-  AgentHealth, AgentInfo, AgentUpdate, HandBackOptions, HealthOptions, LeadOptions, NewAgent, RoleLease, Waits, WatchOptions,
+  AgentHealth, AgentInfo, AgentUpdate, FailoverEvent, HandBackOptions, HealthOptions, LeadOptions, NewAgent, RoleLease, Waits,
+  WatchOptions,
 } from './types'
 
 const AGENT: check.Fields = {
@@ -19,7 +21,8 @@ const AGENT: check.Fields = {
 const BEAT: check.Fields = { create: check.flag, signal: check.anything }
 /** @internal */
 export const THRESHOLDS: check.Fields = { deadAfterMs: check.ms, stuckAfterMs: check.ms, signal: check.anything }
-const WATCH: check.Fields = { ...THRESHOLDS, everyMs: check.ms, onAlert: check.callable }
+const WATCH: check.Fields = { ...THRESHOLDS, everyMs: check.ms, onAlert: check.callable, agent: check.text, roles: check.anything }
+const FAILOVERS: check.Fields = { active: check.flag, since: check.date, signal: check.anything }
 const LEAD: check.Fields = { ttlMs: check.ms, waitMs: check.ms, reason: check.text, signal: check.anything }
 const HAND_BACK: check.Fields = { to: check.text, reason: check.text, signal: check.anything }
 const UPDATE: check.Fields = { add: check.texts, remove: check.texts, metadata: check.anything }
@@ -174,6 +177,10 @@ export class Agents {
    * its own stopwatch, the store answered it all the time, and not more than half of a team of three or more fell silent
    * at once. Any number may watch one team.
    *
+   * With `roles` each candidate runs a watch with itself as `agent`: the first of them that lives takes a role when nobody
+   * holds it, because its holder was declared dead, or has let it lapse or handed it back; once the first in the list has
+   * given three signs of life the role goes back to it. What waits for an agent that is dead or draining, because it was
+   * assigned to it, is anybody's. Its end hands back what it holds.
    * It raises and clears the team's alerts too, once however many watch: `k.events.alerts()`, the events `alert.*`, and
    * `onAlert`.
    *
@@ -211,6 +218,16 @@ export class Agents {
   /** Who holds a role, and until when; `null` where nobody does. Errors: `input.invalid`. */
   async leader(role: string, options: Waits = {}): Promise<RoleLease | null> {
     return results.maybeRoleLease(await this.#call('leader', encodeText('role', role), options))
+  }
+
+  /**
+   * When roles went from one agent to another, oldest first: all, or with `active` those whose role is not back yet, or is.
+   * Errors: `input.invalid`.
+   */
+  async failovers(options: { active?: boolean; since?: Date } & Waits = {}): Promise<readonly FailoverEvent[]> {
+    check.checkFields(options, FAILOVERS)
+    const args = encodeArgs(options, { since: time(options.since) })
+    return results.failovers(await this.#call('failovers', args, options))
   }
 
   /**

@@ -58,6 +58,10 @@ const list = (allowed: string, item: Check): Check => (value) => {
 }
 export const texts = list('an array of strings', text)
 
+/** A role that is held, or its lease. */
+export const under: Check = (value) =>
+  typeof value?.role === 'string' && Number.isSafeInteger(value.term) ? undefined : ofType('a role that is held, or its lease')
+
 const row: Check = (value) => (typeof value === 'object' && value !== null ? undefined : ofType('an object of its fields'))
 export const objects = list('an array', row)
 

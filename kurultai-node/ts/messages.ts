@@ -9,7 +9,7 @@ import * as results from './results'
 import { messageId } from './tokens'
 import type {
   AgentMessage, AskOptions, Each, InboxOptions, MessageFilter, MessageLike, MessageOptions, MessagePage, NewMessage,
-  ReceiptLike, Sent, Settled, Unread, Waits,
+  ReceiptLike, Sent, Settled, Under, Unread, Waits,
 } from './types'
 
 const OPTIONS: check.Fields = {
@@ -65,8 +65,14 @@ export class Messages {
     this.#native = native
   }
 
-  #call(operation: keyof NativeMessages, args: string, options: Waits): Outcome | Promise<Outcome> {
-    return call((id) => this.#native[operation](id, args), options.signal)
+  #call(operation: Exclude<keyof NativeMessages, 'under'>, args: string, options: Waits, native = this.#native): Outcome | Promise<Outcome> {
+    return call((id) => native[operation](id, args), options.signal)
+  }
+
+  #under(held: Under['under']): NativeMessages {
+    if (held == null) return this.#native
+    check.checkOne('under', held, check.under)
+    return this.#native.under(held.role, held.term)
   }
 
   /**
@@ -78,15 +84,16 @@ export class Messages {
    * that of a message with another sender, recipient, type or body; `limit.inbox` (retryable) where 10,000 messages wait for
    * the recipient. After `store.outcome_unknown` repeat it with a `dedupeKey`. An aborted call may still send.
    */
-  async send(to: string, type: string, body: unknown = null, options: MessageOptions & Waits = {}): Promise<Sent> {
-    check.checkFields(options, SEND)
-    const args = `[${encodeMessage(to, type, body, options)}]`
-    return results.simpleList<Sent>(await this.#call('sendMany', args, options))[0]!
+  async send(to: string, type: string, body: unknown = null, options: MessageOptions & Under & Waits = {}): Promise<Sent> {
+    const { under, ...rest } = options
+    check.checkFields(rest, SEND)
+    const args = `[${encodeMessage(to, type, body, rest)}]`
+    return results.simpleList<Sent>(await this.#call('sendMany', args, options, this.#under(under)))[0]!
   }
 
   /** Sends many, all in one transaction or none. Errors as `send`, which name the message. */
-  async sendMany(messages: readonly NewMessage[], options: Waits = {}): Promise<readonly Sent[]> {
-    return results.simpleList(await this.#call('sendMany', encodeRows(messages), options))
+  async sendMany(messages: readonly NewMessage[], options: Under & Waits = {}): Promise<readonly Sent[]> {
+    return results.simpleList(await this.#call('sendMany', encodeRows(messages), options, this.#under(options.under)))
   }
 
   /**

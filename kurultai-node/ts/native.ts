@@ -21,10 +21,12 @@ export interface NativeTasks extends Record<
   | 'enqueue' | 'enqueueMany' | 'claim' | 'finish' | 'finishMany' | 'renew' | 'cancel' | 'cancelMany' | 'update'
   | 'reprioritize' | 'assign' | 'suspend' | 'resume' | 'requeue' | 'requeueMany' | 'discard'
   | 'pause' | 'unpause' | 'stopAll' | 'startAll' | 'addDependency' | 'get' | 'waitFor' | 'getMany' | 'find' | 'list' | 'deadLetters' | 'stats' | 'explain',
-  Operation> {}
+  Operation> {
+  under(role: string, term: number): NativeTasks
+}
 
 export interface NativeAgents extends Record<
-  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watcher' | 'lead' | 'lost' | 'letGo' | 'leader' | 'handBack' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
+  | 'registerMany' | 'beat' | 'beatMany' | 'health' | 'watcher' | 'lead' | 'lost' | 'letGo' | 'leader' | 'failovers' | 'handBack' | 'get' | 'list' | 'withCapability' | 'drain' | 'update'
   | 'deregister', Operation> {
   lease(number: number): string | null
   isValid(number: number): boolean
@@ -37,7 +39,9 @@ export interface NativeSchedules extends Record<'put' | 'get' | 'pause' | 'unpau
 }
 
 export interface NativeMessages extends Record<
-  'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {}
+  'sendMany' | 'accept' | 'inbox' | 'ack' | 'reject' | 'retry' | 'unread' | 'thread' | 'list' | 'ask', Operation> {
+  under(role: string, term: number): NativeMessages
+}
 
 export interface NativeKeys extends Record<'list' | 'rotate' | 'rotateInStore' | 'importRows' | 'add' | 'revoke', Operation> {
   take(number: number): NativeIdentity | null

@@ -6,7 +6,8 @@ import { Lease } from './lease'
 import type { Outcome } from './native'
 import type { Failed, MessageFailed, Stalled } from './heard'
 import type {
-  Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Alert, Claimed, Each, Event, EventPage, Explanation, Extended, Finished,
+  Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Alert, Claimed, Each, Event, EventPage, Explanation, Extended, FailoverEvent,
+  Finished,
   ImportedKeys, MessagePage, Page, Prerequisite, RoleLease, Schedule, Settled, Stats, Task, VerifiedMessage,
 } from './types'
 
@@ -232,6 +233,15 @@ export function roleLease(outcome: Outcome): RoleLease {
 export function maybeRoleLease(outcome: Outcome): RoleLease | null {
   const raw = value(outcome)
   return raw === null ? null : toRoleLease(raw)
+}
+
+export function failovers(outcome: Outcome): readonly FailoverEvent[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) {
+    raw.activatedAt = date(raw.activatedAt)
+    raw.deactivatedAt = date(raw.deactivatedAt)
+  }
+  return frozen(list)
 }
 
 /** A role that is held here, and its number. */

@@ -13,7 +13,7 @@ import { errorText } from './thrown'
 import type {
   AnyTasks, Claimed, ClaimOptions, Dependency, Each, Enqueued, Explanation, Extended, FailOptions, Filter, Finish,
   Finished, Matching, Page, PayloadOf, PriorityWord, Renewal, ResultsOf, Stats, Status, StreamOptions, Task, TaskLike,
-  TaskOptions, TaskUpdate, TypeOf, Usage, Waits,
+  TaskOptions, TaskUpdate, TypeOf, Under, Usage, Waits,
 } from './types'
 
 const CLAIM: check.Fields = {
@@ -48,8 +48,16 @@ export class Tasks<M extends object = AnyTasks> {
     this.#native = native
   }
 
-  #call(operation: keyof NativeTasks, args: string, signal?: AbortSignal | null): Outcome | Promise<Outcome> {
-    return call((id) => this.#native[operation](id, args), signal)
+  #call(
+    operation: Exclude<keyof NativeTasks, 'under'>, args: string, signal?: AbortSignal | null, native = this.#native,
+  ): Outcome | Promise<Outcome> {
+    return call((id) => native[operation](id, args), signal)
+  }
+
+  #under(held: Under['under']): NativeTasks {
+    if (held == null) return this.#native
+    check.checkOne('under', held, check.under)
+    return this.#native.under(held.role, held.term)
   }
 
   /**
@@ -62,14 +70,18 @@ export class Tasks<M extends object = AnyTasks> {
    * call may still have added the task.
    */
   async enqueue<K extends TypeOf<M>>(
-    type: K, payload: PayloadOf<M, K> | null = null, options: TaskOptions & Waits = {},
+    type: K, payload: PayloadOf<M, K> | null = null, options: TaskOptions & Under & Waits = {},
   ): Promise<Enqueued> {
+    if (options.under != null) {
+      const { under, ...rest } = options
+      return results.simple(await this.#call('enqueue', encodeTask(type, payload, rest), rest.signal, this.#under(under)))
+    }
     return results.simple(await this.#call('enqueue', encodeTask(type, payload, options), options.signal))
   }
 
   /** Adds all or none. Tasks may depend on each other, in any order. Errors as `enqueue`. */
-  async enqueueMany(tasks: readonly NewTaskLike[], options: Waits = {}): Promise<readonly Enqueued[]> {
-    return results.simpleList(await this.#call('enqueueMany', encodeTasks(tasks), options.signal))
+  async enqueueMany(tasks: readonly NewTaskLike[], options: Under & Waits = {}): Promise<readonly Enqueued[]> {
+    return results.simpleList(await this.#call('enqueueMany', encodeTasks(tasks), options.signal, this.#under(options.under)))
   }
 
   /**
@@ -226,10 +238,11 @@ export class Tasks<M extends object = AnyTasks> {
   }
 
   /** Gives a task to one agent, or with null to anybody; `by` is who decided it. Answer and errors as `update`. */
-  async assign(task: TaskLike, agent: string | null, options: { by?: string } & Waits = {}): Promise<Task> {
+  async assign(task: TaskLike, agent: string | null, options: { by?: string } & Under & Waits = {}): Promise<Task> {
     const to = agent === null ? null : textOf('agent', agent)
-    const args = encodeArgs(options, { id: idOf(task), agent: to }, { by: check.text, signal: check.anything })
-    return results.task(await this.#call('assign', args, options.signal))
+    const { under, ...rest } = options
+    const args = encodeArgs(rest, { id: idOf(task), agent: to }, { by: check.text, signal: check.anything })
+    return results.task(await this.#call('assign', args, options.signal, this.#under(under)))
   }
 
   /**

@@ -457,6 +457,31 @@ export interface LeadOptions extends Waits {
   reason?: string
 }
 
+/** A role went from one agent to another, and is away until it is back. */
+export interface FailoverEvent {
+  readonly id: string
+  readonly role: string
+  readonly fromAgent: string
+  readonly toAgent: string
+  /** Under which the role was taken. */
+  readonly term: number
+  readonly reason: string
+  /** By a watch, or by whoever called `lead` or `handBack`. */
+  readonly triggeredBy: 'auto' | 'manual'
+  readonly activatedAt: Date
+  /** When it was back. */
+  readonly deactivatedAt: Date | null
+  readonly status: 'active' | 'resolved'
+}
+
+export interface Under {
+  /**
+   * A role that is held (`agents.lead`), or its lease: what the call stores is stored only where it still is, which the
+   * store checks in the same transaction; `role.stale_term` otherwise.
+   */
+  under?: { readonly role: string; readonly term: number }
+}
+
 export interface HandBackOptions extends Waits {
   /** Who alone may take the role in the next 30 seconds. */
   to?: string
@@ -480,6 +505,10 @@ export interface RoleLease {
 export interface WatchOptions extends HealthOptions {
   /** The time from one check to the next, at most half of `deadAfterMs`. Default 10,000. */
   everyMs?: number
+  /** The agent that watches. Of the watches that name one, the holder of the role `watcher` declares. */
+  agent?: string
+  /** For each role its candidates, the first of whom it belongs to: `{ router: ['kublai', 'ogedei'] }`. */
+  roles?: Readonly<Record<string, readonly string[]>>
   /**
    * Called for each alert that this watcher has raised or cleared. Of several that watch a team one is told of each. The
    * watch goes on while it works; what it throws is a warning of the process.

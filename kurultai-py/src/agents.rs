@@ -1,7 +1,7 @@
 //! The room `agents`.
 
 use crate::{
-    args::{Count, Names, Span, count, span},
+    args::{Count, Names, Span, Time, count, span, wrong},
     errors::Raise,
     json,
     new_task::of_fields,
@@ -15,7 +15,7 @@ use kurultai_core::{
     agents::{AgentUpdate, HandBack, Lead, NewAgent as CoreNewAgent, Thresholds, Watch},
 };
 use pyo3::{prelude::*, types::PyDict};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::Mutex;
 
 view! {
@@ -42,6 +42,30 @@ view! {
 view! {
     /// Who holds a role, under which term, and until when. The term only grows.
     RoleLease of agents::RoleLease { role, holder, instance, term, expires_at }
+}
+
+view! {
+    /// A role went from one agent to another.
+    FailoverEvent of agents::FailoverEvent {
+        id, role, from_agent, to_agent, term, reason, triggered_by, activated_at, deactivated_at, status,
+    }
+}
+
+/// A RoleLease, or what has one as its `lease`.
+pub(crate) struct UnderArg(pub(crate) agents::Term);
+
+impl<'py> FromPyObject<'_, 'py> for UnderArg {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let term = |lease: &Bound<'_, RoleLease>| UnderArg(agents::Term::from(&lease.get().inner));
+        if let Ok(lease) = value.cast::<RoleLease>() {
+            return Ok(term(&lease));
+        }
+        let lease = value.getattr(pyo3::intern!(value.py(), "lease"));
+        let found = lease.and_then(|lease| Ok(term(lease.cast::<RoleLease>()?)));
+        found.map_err(|_| wrong(value, "a role that is held, or its lease"))
+    }
 }
 
 /// A role that is held here until it is handed back, dropped or lost.
@@ -109,7 +133,11 @@ options! {
 }
 
 options! {
-    WatchOptions { every: Span, dead_after: Span, stuck_after: Span }
+    WatchOptions { every: Span, dead_after: Span, stuck_after: Span, agent: String, roles: BTreeMap<String, Names> }
+}
+
+options! {
+    FailoverOptions { active: bool, since: Time }
 }
 
 pub(crate) fn thresholds(
@@ -222,14 +250,23 @@ impl Agents {
     }
 
     fn watcher(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Watcher> {
-        let WatchOptions { every, dead_after, stuck_after } = WatchOptions::of(options)?;
+        let WatchOptions { every, dead_after, stuck_after, agent, roles } = WatchOptions::of(options)?;
         let usual = Watch::default();
         let watch = Watch {
             every: span(py, "every", every)?.unwrap_or(usual.every),
             thresholds: thresholds(py, dead_after, stuck_after)?,
+            agent,
+            roles: roles.unwrap_or_default().into_iter().map(|(role, names)| (role, names.0)).collect(),
         };
         let watcher = self.0.watcher(watch).raise(py)?;
         Ok(Watcher(ForkSafe::new(Arc::new(Mutex::new(watcher)))))
+    }
+
+    fn failovers(&self, py: Python<'_>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let FailoverOptions { active, since } = FailoverOptions::of(options)?;
+        let since = since.map(|time| time.named(py, "since")).transpose()?;
+        let agents = self.0.clone();
+        Ok(Op::new(async move { agents.failovers(active, since).await }))
     }
 
     fn lead(&self, py: Python<'_>, role: String, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
@@ -306,6 +343,7 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AgentInfo>()?;
     module.add_class::<AgentHealth>()?;
     module.add_class::<RoleLease>()?;
+    module.add_class::<FailoverEvent>()?;
     module.add_class::<Leadership>()?;
     module.add_class::<NewAgent>()?;
     module.add_class::<Agents>()?;

@@ -1,6 +1,7 @@
 //! The room `messages`.
 
 use crate::{
+    agents::UnderArg,
     args::{Count, Names, Span, TaskId, count, span, wrong},
     errors::Raise,
     json,
@@ -245,6 +246,14 @@ impl Messages {
 
 #[pymethods]
 impl Messages {
+    /// For who holds a role.
+    fn under(&self, py: Python<'_>, term: UnderArg) -> Self {
+        Messages {
+            core: ForkSafe::new(self.core.under(term.0)),
+            default: self.default.as_ref().map(|d| d.clone_ref(py)),
+        }
+    }
+
     fn send(&self, message: &Bound<'_, PyAny>) -> PyResult<Op> {
         let (messages, message) = (self.core.clone(), self.message(message)?);
         Ok(Op::new(async move { messages.send(message).await }))

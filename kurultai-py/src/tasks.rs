@@ -1,6 +1,7 @@
 //! The room `tasks`: each method checks and converts what it was given, and returns the call to await.
 
 use crate::{
+    agents::UnderArg,
     args::{Count, LeaseArg, Names, Span, TaskId, count, span, word},
     errors,
     finish::{FailOptions, FinishArg},
@@ -73,6 +74,14 @@ macro_rules! op {
 
 #[pymethods]
 impl Tasks {
+    /// For who holds a role.
+    fn under(&self, py: Python<'_>, term: UnderArg) -> Self {
+        Tasks {
+            core: ForkSafe::new(self.core.under(term.0)),
+            default: self.default.as_ref().map(|d| d.clone_ref(py)),
+        }
+    }
+
     fn enqueue(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<Op> {
         let task = new_task::new_task(task, self.default(py).as_ref())?;
         Ok(op!(self, tasks => tasks.enqueue(task)))

@@ -5,7 +5,7 @@ use crate::{json, op::Answer};
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Result,
-    agents::{AgentStatus, Health},
+    agents::{AgentStatus, FailoverStatus, Health, Trigger},
     cycle::Attention,
     events::{AlertState, Severity},
     messages::{Algorithm, KeyState, MessageStatus, PublicKey, Recipient, wrap::Wrapped},
@@ -73,6 +73,8 @@ by_word!(
     Recipient,
     Algorithm,
     KeyState,
+    Trigger,
+    FailoverStatus,
     Severity,
     AlertState,
     CatchUp,
@@ -187,6 +189,7 @@ macro_rules! view {
             }
         }
 
+        #[allow(clippy::wrong_self_convention, reason = "a field is called as it is, also `from_agent`")]
         #[pyo3::pymethods]
         impl $name {
             $(

@@ -43,6 +43,95 @@ class Namespaces:
 
 
 @on_both
+class Roles:
+    async def test_who_leads(self: Any) -> None:
+        agents, tasks = self.k.agents, self.k.tasks
+        await agents.register_many([NewAgent("kublai"), NewAgent("ogedei")])
+        async with agents.lead("router", "kublai", ttl=30, reason="first") as lead:
+            self.assertEqual((lead.role, lead.holder, lead.is_valid()), ("router", "kublai", True))
+            self.assertEqual(await agents.leader("router"), lead.lease)
+            self.assertEqual(pickle.loads(pickle.dumps(lead.lease)), lead.lease)
+            self.assertEqual([one.leads for one in await agents.health()], [["router"], []])
+            with self.assertRaises(kurultai.errors.ConflictError) as held:
+                await agents.lead("router", "ogedei")
+            self.assertEqual(held.exception.code, "role.held")
+            added = await tasks.enqueue("code", under=lead)
+            await tasks.enqueue_many([{"type": "code"}], under=lead.lease)
+            assigned = await tasks.assign(added, "ogedei", by="kublai", under=lead)
+            self.assertEqual(assigned.assigned_to, "ogedei")
+            with self.assertRaises(TypeError):
+                await tasks.enqueue("code", under="router")
+        self.assertIs(lead.is_valid(), False)
+        await lead.lost()
+        self.assertIsNone(await agents.leader("router"))
+        late: list[Any] = [
+            tasks.enqueue("code", under=lead),
+            tasks.enqueue_many([{"type": "code"}], under=lead),
+            tasks.assign(added, None, under=lead),
+        ]
+        for call in late:
+            with self.assertRaises(kurultai.errors.LeaseLostError) as stale:
+                await call
+            self.assertEqual(stale.exception.code, "role.stale_term")
+        other = await agents.lead("router", "ogedei", wait=5)
+        self.assertGreater(other.term, lead.term)
+        ended = await agents.hand_back("router", "ogedei", to="kublai", reason="maintenance")
+        self.assertEqual(ended.term, other.term)
+        with self.assertRaises(kurultai.errors.ConflictError):
+            await agents.lead("router", "ogedei")
+        [away] = await agents.failovers(active=True, since=datetime(2020, 1, 1, tzinfo=timezone.utc))
+        self.assertEqual((away.from_agent, away.to_agent, away.triggered_by), ("kublai", "ogedei", "manual"))
+        self.assertIsNone(away.deactivated_at)
+        with self.assertRaises(AttributeError):
+            agents.lead("router", "kublai").term
+
+    async def test_a_lead_that_nobody_keeps_is_handed_back(self: Any) -> None:
+        await self.k.agents.register("kublai")
+        lead = await self.k.agents.lead("router", "kublai")
+        self.assertTrue(lead.is_valid())
+        del lead
+        await self.eventually(lambda: self.is_free("router"))
+
+    async def eventually(self: Any, ready: Any) -> None:
+        for _ in range(2000):
+            if await ready():
+                return
+            await asyncio.sleep(0.01)
+        self.fail("it did not come")
+
+    async def is_free(self: Any, role: str) -> bool:
+        return await self.k.agents.leader(role) is None
+
+    async def test_a_watch_takes_the_role_that_nobody_holds(self: Any) -> None:
+        await self.k.agents.register_many([NewAgent("kublai"), NewAgent("ogedei")])
+        await self.k.agents.beat_many(["kublai", "ogedei"])
+        roles = {"router": ["kublai", "ogedei"]}
+        watching = asyncio.create_task(self.k.agents.watch(roles, agent="kublai", every=0.2, dead_after=5))
+        await self.eventually(lambda: self.leads("kublai"))
+        watching.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await watching
+        await self.eventually(lambda: self.is_free("router"))
+        with self.assertRaises(kurultai.errors.InputError):
+            await self.k.agents.watch(roles)
+
+    async def leads(self: Any, agent: str) -> bool:
+        lease = await self.k.agents.leader("router")
+        return lease is not None and lease.holder == agent
+
+    async def test_without_an_event_loop(self: Any) -> None:
+        def block() -> None:
+            with kurultai.blocking.open(self.url, namespace=self.namespace) as team:
+                team.agents.register("kublai")
+                with team.agents.lead("router", "kublai") as lead:
+                    self.assertEqual(team.agents.leader("router").term, lead.term)
+                    team.tasks.enqueue("code", under=lead)
+                self.assertIsNone(team.agents.leader("router"))
+
+        await asyncio.to_thread(block)
+
+
+@on_both
 class Agents:
     async def test_the_registry(self: Any) -> None:
         agents = self.k.agents

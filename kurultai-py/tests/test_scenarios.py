@@ -63,7 +63,7 @@ class Replay:
             self.held.append(lead)
             return lead.lease
         if name == "enqueue_many":
-            arguments = {"tasks": [given(task) for task in arguments["tasks"]]}
+            arguments["tasks"] = [given(task) for task in arguments["tasks"]]
         handle = getattr(self.k, room[0]) if room else self.k
         return await getattr(handle, name)(**given(arguments))
 

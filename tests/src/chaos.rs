@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`arena`] (a store for one run), [`role`] (what a worker process does), [`staff`] (how the run
 //! starts, kills and hears them), [`standstill`] (what the machine is to blame for), [`count`] (the verdict, from the
-//! store and its event log alone), then the runs: [`storm`], [`kills`], [`stops`], [`deaths`], [`crashes`]; and those of
+//! store and its event log alone), then the runs: [`storm`], [`kills`], [`stops`], [`deaths`], [`takeovers`], [`renewals`],
+//! [`crashes`]; and those of
 //! messages: [`mail`], [`replays`] with what their processes do (`readers`), [`rotation`].
 
 pub mod arena;
@@ -12,6 +13,7 @@ pub mod deaths;
 pub mod kills;
 pub mod mail;
 mod readers;
+pub mod renewals;
 pub mod replays;
 pub mod role;
 pub mod rotation;
@@ -19,6 +21,7 @@ pub mod staff;
 pub mod standstill;
 pub mod stops;
 pub mod storm;
+pub mod takeovers;
 
 pub use arena::Arena;
 pub use count::Report;

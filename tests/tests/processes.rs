@@ -1,10 +1,10 @@
-//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found (G6), messages that are read, presented again and signed with new keys (G7). The long form is `cargo xtask chaos`, which also
+//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found and roles that are taken over (G6), messages that are read, presented again and signed with new keys (G7). The long form is `cargo xtask chaos`, which also
 //! times the takeovers: that needs a machine that does nothing else.
 //!
 //! One at a time: each keeps both cores of a small machine busy.
 #![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
-use kurultai_tests::chaos::{Arena, Report, deaths, kills, mail, replays, rotation, stops, storm};
+use kurultai_tests::chaos::{Arena, Report, deaths, kills, mail, replays, rotation, stops, storm, takeovers};
 use std::{path::Path, time::Duration};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -75,6 +75,11 @@ async fn rotated(arena: Arena) {
     report.check().unwrap();
 }
 
+async fn taken_over(arena: Arena, count: usize) {
+    let _turn = turn().await;
+    takeovers::run(program(), &arena, count).await.unwrap().check().unwrap();
+}
+
 mod sqlite {
     use super::*;
 
@@ -121,6 +126,11 @@ mod sqlite {
     async fn a_new_key_refuses_no_good_message_and_a_revoked_one_delivers_none() {
         rotated(arena()).await;
     }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_is_killed_while_it_leads_is_replaced_and_stores_nothing_late() {
+        taken_over(arena(), 20).await;
+    }
 }
 
 mod neo4j {
@@ -164,5 +174,10 @@ mod neo4j {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_new_key_refuses_no_good_message_and_a_revoked_one_delivers_none() {
         rotated(Arena::neo4j()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_is_killed_while_it_leads_is_replaced_and_stores_nothing_late() {
+        taken_over(Arena::neo4j(), 20).await;
     }
 }

@@ -1,12 +1,13 @@
 //! The store's contract for agents.
 
 use super::{
-    roles::{RoleChange, RoleLease, Roles},
+    roles::{FailoverEvent, RoleChange, RoleLease, Roles},
     signs::{Declared, Signs, Term, Verdict},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
 };
 use crate::{error::Result, store::Sealed};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use std::fmt;
 
 /// What a store does for the registry and for liveness. Sealed: the library brings its stores.
@@ -34,6 +35,13 @@ pub trait HeartbeatWriter: Sealed + fmt::Debug + Send + Sync {
 
     /// The roles that anybody has ever held, in the order of their names.
     async fn roles(&self) -> Result<Roles>;
+
+    /// The failovers that are active, or not, or all, that were activated since a time, oldest first.
+    async fn failovers(
+        &self,
+        active: Option<bool>,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<FailoverEvent>>;
 
     /// Declares each agent dead or recovered where the store's own look confirms it, in one transaction: nobody has seen
     /// a newer sign of it and by the store's clock it is silent for long enough, or it has spoken since. With a death

@@ -9,7 +9,7 @@ use super::{
     leadership::{HandBack, Lead, Leadership, acquire},
     names::{find, not_found},
     observer::Observer,
-    roles::{self, RoleLease, Trigger},
+    roles::{self, FailoverEvent, RoleLease, Trigger},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
     watch::{Watch, Watcher},
 };
@@ -21,7 +21,7 @@ use crate::{
     session::Session,
     upkeep::FollowUp,
 };
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -37,11 +37,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The registry of one team, and how its agents fare. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Agents {
-    registry: Arc<dyn HeartbeatWriter>,
-    session: Arc<Session>,
-    follow_up: Arc<dyn FollowUp>,
+    pub(super) registry: Arc<dyn HeartbeatWriter>,
+    pub(super) session: Arc<Session>,
+    pub(super) follow_up: Arc<dyn FollowUp>,
     belongings: Arc<dyn Belongings>,
-    alarms: Arc<dyn Alarms>,
+    pub(super) alarms: Arc<dyn Alarms>,
     beats: Arc<Beats>,
     observer: Arc<Mutex<Observer>>,
 }
@@ -134,6 +134,12 @@ impl Agents {
     /// this watcher has seen no sign of it for as long by its own stopwatch, the store answered it all the time, and
     /// not more than half of a team of three or more fell silent at once. Any number may watch one team.
     ///
+    /// With [`Watch::agent`], one of the team's watches declares at a time, the one that holds the role `watcher`. With
+    /// [`Watch::role`] each of the candidates runs a watch: the first of them that lives takes the role when nobody holds it,
+    /// because its holder was declared dead, or has let it lapse or handed it back; and once the first in the list has given
+    /// three signs of life the role goes back to it. What waits for an agent that is dead or draining, because it was
+    /// assigned to it, is anybody's. Its end hands back what it holds.
+    ///
     /// Errors: `input.invalid`, `store.closed`; a store out of reach is waited for. Cancel safe.
     pub async fn watch(&self, watch: Watch) -> Result<()> {
         self.watcher(watch)?.run().await
@@ -141,8 +147,7 @@ impl Agents {
 
     /// The same step by step, for who wants to see what each check finds. Errors: `input.invalid`.
     pub fn watcher(&self, watch: Watch) -> Result<Watcher> {
-        let (session, alarms) = (self.session.clone(), self.alarms.clone());
-        Watcher::new(self.registry.clone(), session, self.follow_up.clone(), alarms, watch)
+        Watcher::new(self.clone(), watch)
     }
 
     /// Holds a role for an agent, which one agent of the team at a time does: renewed, with the agent's heartbeats, until it
@@ -226,6 +231,18 @@ impl Agents {
         let lease = self.registry.role(change).await?;
         self.session.news.announce_events();
         Ok(lease)
+    }
+
+    /// When roles went from one agent to another, oldest first: all, or those that are active, as long as the role is not
+    /// back, or those that are resolved; since a time or from the beginning. Errors: `input.invalid`. Cancel safe.
+    #[instrument(level = "debug", skip(self))]
+    pub async fn failovers(
+        &self,
+        active: Option<bool>,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<FailoverEvent>> {
+        since.map_or(Ok(()), check::since)?;
+        self.registry.failovers(active, since).await
     }
 
     /// By id, name or alias. What is written exactly so comes first; otherwise they are compared without case and

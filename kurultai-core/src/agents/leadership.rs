@@ -170,6 +170,12 @@ impl Leadership {
         Term::from(&self.held.state.borrow().lease)
     }
 
+    /// Renews it now, beside the renewals in the background: whether it is held is certain then. Errors: `role.stale_term`,
+    /// `store.unavailable`. Cancel safe.
+    pub async fn renew(&self) -> Result<()> {
+        self.held.renew_once().await
+    }
+
     /// Whether the role is surely still held, by this process's own stopwatch.
     pub fn is_valid(&self) -> bool {
         self.held.is_valid()
@@ -195,6 +201,12 @@ impl Leadership {
             })
         });
         over.unwrap_or_else(|| Err(Error::closed()))
+    }
+}
+
+impl From<&Leadership> for Term {
+    fn from(held: &Leadership) -> Self {
+        held.term()
     }
 }
 
@@ -226,14 +238,8 @@ impl Held {
         let mut backoff = Backoff::default();
         sleep(self.ttl / 3).await;
         loop {
-            let asked_at = self.session.config.clock.stopwatch();
-            let RoleLease { role, holder, term, .. } = self.state.borrow().lease.clone();
-            let wish = RoleWish::Renew { term, ttl: self.ttl };
-            match self.registry.role(RoleChange { role, agent: holder, wish }).await {
-                Ok(lease) => {
-                    let trusted_until = asked_at + micros(trusted(self.ttl));
-                    self.state
-                        .send_modify(|state| (state.lease, state.trusted_until) = (lease, trusted_until));
+            match self.renew_once().await {
+                Ok(()) => {
                     backoff = Backoff::default();
                     sleep(self.ttl / 3).await;
                 }
@@ -247,12 +253,28 @@ impl Held {
         }
     }
 
+    async fn renew_once(&self) -> Result<()> {
+        let asked_at = self.session.config.clock.stopwatch();
+        let RoleLease { role, holder, term, .. } = self.state.borrow().lease.clone();
+        let wish = RoleWish::Renew { term, ttl: self.ttl };
+        let lease = self.registry.role(RoleChange { role, agent: holder, wish }).await?;
+        let trusted_until = asked_at + micros(trusted(self.ttl));
+        self.state.send_modify(|state| {
+            // Unless it was let go meanwhile.
+            if state.trusted_until > Micros::MIN {
+                state.trusted_until = state.trusted_until.max(trusted_until);
+            }
+            state.lease = lease;
+        });
+        Ok(())
+    }
+
     /// Until nobody here may trust that it is held.
     async fn overdue(&self) -> Error {
         let mut state = self.state.subscribe();
         loop {
             let until = state.borrow_and_update().trusted_until;
-            let left = until - self.session.config.clock.stopwatch();
+            let left = until.saturating_sub(self.session.config.clock.stopwatch());
             if left <= 0 {
                 let lease = self.state.borrow().lease.clone();
                 let message = format!(
@@ -279,6 +301,8 @@ async fn keep(held: Arc<Held>, at_work: AtWork, _kept: OwnedCall) {
         why = held.renew() => Err(why),
         why = held.overdue() => Err(why),
     };
+    // Somebody else may have it before the answer to the hand-back is here.
+    held.state.send_modify(|state| state.trusted_until = Micros::MIN);
     let RoleLease { role, holder, term, .. } = held.state.borrow().lease.clone();
     let how = match &ended {
         Ok(how) => how.clone(),

@@ -3,7 +3,8 @@
 //! Read in this order: `types` (the registry's), `signs` (what the store has seen of an agent), [`contract`] (what a store
 //! does), `handle` (what users call), `names` (who is meant by a name), `health` (what signs mean), `observer` (who may
 //! be called dead), `watch` (the loop that calls them so), `alerts` (what people should know of that), `beats` (the
-//! heartbeats of a process), `roles` (who leads, and what may become of a role), `leadership` (a role that is held here), `council` (a preset).
+//! heartbeats of a process), `roles` (who leads, and what may become of a role), `leadership` (a role that is held here),
+//! `succession` (which candidate is to hold one; pure), `council` (a preset).
 
 mod alerts;
 mod beats;
@@ -15,8 +16,11 @@ mod health;
 mod leadership;
 mod names;
 mod observer;
+#[cfg(test)]
+mod role_model;
 pub(crate) mod roles;
 mod signs;
+mod succession;
 mod types;
 mod watch;
 
@@ -32,4 +36,4 @@ pub(crate) use names::not_found;
 pub use roles::{FailoverEvent, FailoverStatus, Role, RoleChange, RoleLease, RoleWish, Roles, Trigger};
 pub use signs::{Declared, Says, Sign, Signs, Stalled, Term, Verdict};
 pub use types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent};
-pub use watch::{Watch, Watched, Watcher};
+pub use watch::{WATCHER, Watch, Watched, Watcher};

@@ -36,6 +36,12 @@ impl From<&RoleLease> for Term {
     }
 }
 
+impl From<RoleLease> for Term {
+    fn from(lease: RoleLease) -> Self {
+        Term::from(&lease)
+    }
+}
+
 /// A role as a store has it, also while nobody holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Role {

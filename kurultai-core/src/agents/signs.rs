@@ -50,6 +50,8 @@ pub struct Sign {
     pub holds: u32,
     /// When the oldest of its claims that are held was made.
     pub oldest_claim: Option<Micros>,
+    /// It takes no new work.
+    pub draining: bool,
     /// The roles that it holds.
     pub leads: Vec<String>,
     /// The held task whose handler is silent for longest, where its worker has reported one.
@@ -88,6 +90,7 @@ impl Sign {
     pub(crate) fn with_status(self, status: AgentStatus) -> Self {
         match status {
             AgentStatus::Offline => Sign { stopped_at: self.stopped_at.max(self.last()), ..self },
+            AgentStatus::Draining => Sign { draining: true, ..self },
             _ => self,
         }
     }

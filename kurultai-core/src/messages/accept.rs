@@ -83,7 +83,7 @@ impl Messages {
                 true => self.envelope(&text, to).await?,
                 false => self.token(&text, to, claimed.as_ref()).await?,
             };
-            let mut sent = self.put(vec![post]).await?;
+            let mut sent = self.put(vec![post], None).await?;
             sent.pop().ok_or_else(|| Error::internal("a message without an answer"))
         };
         let admitted = admitted.await;

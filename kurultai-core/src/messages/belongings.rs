@@ -26,7 +26,7 @@ impl Belongings for Mail {
                 all.push(format!("key {}", key.key_id));
             }
         }
-        match self.mailbox.unread(vec![agent.to_owned()]).await?.count {
+        match self.mailbox.unread(agent).await?.count {
             0 => {}
             1 => all.push("1 unread message".to_owned()),
             count => all.push(format!("{count} unread messages")),

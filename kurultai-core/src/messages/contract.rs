@@ -7,7 +7,7 @@ use super::{
     wrap::Wrapped,
 };
 pub(crate) use crate::batch::Batch;
-use crate::{clock::Micros, error::Result, store::Sealed};
+use crate::{agents::Term, clock::Micros, error::Result, store::Sealed};
 use async_trait::async_trait;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -20,15 +20,19 @@ pub trait Mailbox: Sealed + fmt::Debug + Send + Sync {
     /// does not verify any more, an id that was there before and a full inbox refuse the unit.
     async fn put(&self, units: Batch<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>>;
 
-    /// Gives messages to whom they are for, urgent ones first, then the oldest; nobody else is given them until they are
-    /// visible again.
+    /// The same for one unit, where whoever acts under the term still holds the role: `role.stale_term` otherwise, and
+    /// nothing is sent.
+    async fn put_under(&self, unit: Vec<Post>, under: Term) -> Result<Vec<Sent>>;
+
+    /// Gives messages to whom they are for, an agent and whoever holds a role at that moment, urgent ones first, then the
+    /// oldest; nobody else is given them until they are visible again.
     async fn fetch(&self, requests: Batch<Fetch>) -> Result<Vec<Result<Vec<Stored>>>>;
 
     /// Ends deliveries, all in one transaction; each has its own answer.
     async fn settle(&self, units: Batch<Vec<Settle>>) -> Result<Vec<Result<Vec<Result<Settled>>>>>;
 
-    /// What waits for one of these audiences.
-    async fn unread(&self, audiences: Vec<String>) -> Result<Unread>;
+    /// What waits for an agent and for the roles that it holds.
+    async fn unread(&self, agent: &str) -> Result<Unread>;
 
     /// Messages in the order in which they were sent, at most `limit`, and no more once they have the bytes of an answer.
     async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Part>;
@@ -108,10 +112,8 @@ impl Post {
 /// Who wants messages.
 #[derive(Debug, Clone)]
 pub struct Fetch {
-    /// Who gets them.
+    /// Who gets them: those to it, and those to the roles that it holds when they are fetched.
     pub(crate) agent: String,
-    /// The agent, and the roles that it holds.
-    pub(crate) audiences: Vec<String>,
     pub(crate) types: Option<Vec<String>>,
     pub(crate) max: usize,
     /// How long nobody else is given them.
@@ -125,7 +127,7 @@ pub struct Fetch {
 pub struct Stored {
     pub(crate) id: String,
     pub(crate) token: String,
-    /// In whose inbox it is. A token says so itself, an envelope may not.
+    /// In whose inbox it is, an agent's or `role:NAME`. A token says so itself, an envelope may not.
     pub(crate) to: String,
     pub(crate) thread: String,
     pub(crate) urgent: bool,

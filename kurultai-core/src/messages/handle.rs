@@ -13,6 +13,7 @@ use super::{
     vault::Vault,
 };
 use crate::{
+    agents::Term,
     check,
     clock::{monotonic, time},
     error::{Error, Kind, Result},
@@ -27,7 +28,8 @@ use std::{
 };
 use tracing::instrument;
 
-const RECEIVED: &[&str] = &["message.received"];
+/// What may bring something into an inbox.
+const RECEIVED: &[&str] = &["message.received", "role.changed"];
 
 /// Signed messages between the agents of one team. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,6 +40,7 @@ pub struct Messages {
     hot: Arc<Hot>,
     events: Events,
     pub(super) session: Arc<Session>,
+    under: Option<Term>,
 }
 
 impl Messages {
@@ -50,7 +53,14 @@ impl Messages {
         session: Arc<Session>,
     ) -> Self {
         let hot = Arc::new(Hot::new(&mailbox, &session.calls, limit));
-        Messages { mailbox, keys, vault, hot, events, session }
+        Messages { mailbox, keys, vault, hot, events, session, under: None }
+    }
+
+    /// The same for who acts as the holder of a role: what this handle sends is stored only where the role is still held
+    /// under this term, which the store checks in the same transaction. Otherwise it is `role.stale_term`, and nothing was
+    /// sent. Other operations go on as they are.
+    pub fn under(&self, term: impl Into<Term>) -> Messages {
+        Messages { under: Some(term.into()), ..self.clone() }
     }
 
     /// Signs a message with the handle's identity, or as an agent whose key the team keeps (`keys.rotate_in_store`) and that
@@ -79,7 +89,7 @@ impl Messages {
         if posts.is_empty() {
             return Ok(vec![]);
         }
-        self.put(posts).await
+        self.put(posts, self.under.clone()).await
     }
 
     /// Those of the dedupe keys that a message has.
@@ -180,15 +190,18 @@ impl Messages {
         Ok(agent.to_owned())
     }
 
-    pub(super) async fn put(&self, posts: Vec<Post>) -> Result<Vec<Sent>> {
+    pub(super) async fn put(&self, posts: Vec<Post>, under: Option<Term>) -> Result<Vec<Sent>> {
         let _call = self.session.calls.begin()?;
-        let sent = self.hot.put.call(posts).await?;
+        let sent = match under {
+            None => self.hot.put.call(posts).await?,
+            Some(under) => self.mailbox.put_under(posts, under).await?,
+        };
         self.session.news.announce_events();
         Ok(sent)
     }
 
-    /// Messages for an agent, urgent ones first, then the oldest. Nobody else is given them for `visible`; whoever has
-    /// them acknowledges or rejects each within that time, else it is delivered again, five times in all. They are `max` at
+    /// Messages for an agent and for the roles that it holds at this moment, urgent ones first, then the oldest. Nobody
+    /// else is given them for `visible`; whoever has them acknowledges or rejects each within that time, else it is delivered again, five times in all. They are `max` at
     /// most, and no more once they have 16 MiB. What is no
     /// longer signed by a good key, or was delivered too often, leaves the inbox as `failed`, with an event for its
     /// sender. Where there is none it waits up to `wait` and returns as soon as one comes.
@@ -217,14 +230,8 @@ impl Messages {
             check::names("types", types)?;
         }
         let deadline = monotonic() + request.wait.min(Duration::from_secs(86_400));
-        let fetch = Fetch {
-            audiences: vec![agent.clone()],
-            agent,
-            types: request.types,
-            max: request.max,
-            visible: request.visible,
-            reply_to: None,
-        };
+        let fetch =
+            Fetch { agent, types: request.types, max: request.max, visible: request.visible, reply_to: None };
         self.fetch_until(fetch, deadline).await
     }
 
@@ -243,7 +250,7 @@ impl Messages {
             drop(given.take());
             if nothing {
                 tokio::select! {
-                    heard = self.hear(&fetch.audiences, position, deadline) => heard?,
+                    heard = self.hear(&fetch.agent, position, deadline) => heard?,
                     _ = again.changed() => {}
                 }
             }
@@ -256,11 +263,10 @@ impl Messages {
 
     async fn fetch(&self, fetch: Fetch) -> Result<InboxGuard> {
         let _call = self.session.calls.begin()?;
-        let audiences = fetch.audiences.clone();
         let mut given = self.hot.fetch.call(fetch).await?;
         let (mut bad, mut lacks) = (vec![], None);
         for stored in &given.stored {
-            match self.opened(stored, &audiences) {
+            match self.opened(stored, std::slice::from_ref(&stored.to)) {
                 Ok(message) => given.messages.push(message),
                 // Not the message is wrong but this process: somebody else may open it.
                 Err(error) if error.kind() == Kind::Config => {
@@ -284,8 +290,8 @@ impl Messages {
         }
     }
 
-    /// Until a message for one of them has come, or it is time to look again.
-    async fn hear(&self, audiences: &[String], position: i64, deadline: Instant) -> Result<()> {
+    /// Until a message has come for the agent or for a role, or it has become its holder, or it is time to look again.
+    async fn hear(&self, agent: &str, position: i64, deadline: Instant) -> Result<()> {
         let deadline = deadline.min(monotonic() + LOOK);
         let mut position = position;
         loop {
@@ -295,7 +301,8 @@ impl Messages {
             }
             let page = self.events.next_about(RECEIVED, position, wait).await?;
             position = page.next;
-            if page.events.iter().any(|event| told(event, "to").is_some_and(|to| audiences.contains(&to))) {
+            let concerns = |to: String| to == agent || to.starts_with("role:");
+            if page.events.iter().any(|event| told(event, "to").is_some_and(concerns)) {
                 return Ok(());
             }
         }
@@ -347,10 +354,10 @@ impl Messages {
         Ok(settled)
     }
 
-    /// How many messages wait for an agent, or for the handle's identity. Errors: `config.identity`. Cancel safe.
+    /// How many messages wait for an agent, or for the handle's identity, and for the roles that it holds. Errors: `config.identity`. Cancel safe.
     #[instrument(level = "debug", skip(self))]
     pub async fn unread(&self, agent: Option<&str>) -> Result<Unread> {
-        self.mailbox.unread(vec![self.whose(agent)?]).await
+        self.mailbox.unread(&self.whose(agent)?).await
     }
 
     /// What was said in an exchange, in the order in which it came: the first 1,000 messages, or those that have 16 MiB.
@@ -403,7 +410,6 @@ impl Messages {
         let to = message.to.clone();
         let sent = self.send(message).await?;
         let fetch = Fetch {
-            audiences: vec![sender.clone()],
             agent: sender,
             types: None,
             max: 1,

@@ -44,6 +44,15 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// above it.
     async fn enqueue(&self, units: Batch<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>>;
 
+    /// The same for one unit, where whoever acts under the term still holds the role: `role.stale_term` otherwise, and
+    /// nothing is added.
+    async fn enqueue_under(
+        &self,
+        unit: Vec<NewTask>,
+        max_depth: u32,
+        under: Term,
+    ) -> Result<Answers<Vec<Enqueued>>>;
+
     /// Gives each request the most urgent tasks that its agent may have, under a lease each.
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>>;
 
@@ -60,7 +69,7 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// its dependents in the same transaction. No two of a batch name the same task.
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied>;
 
-    /// Changes what somebody said of a task, where its fence holds, and with it its place in the order, its route and
+    /// Changes what somebody said of a task, where its fence holds, and the term under which it is done, if there is one, and with it its place in the order, its route and
     /// its times. A rank never falls below that of what waits for the task, and what it waits for rises with it.
     async fn update(&self, rewrite: Rewrite) -> Result<Applied>;
 
@@ -412,6 +421,8 @@ pub struct Rewrite {
     pub(crate) source: Option<String>,
     /// The event's.
     pub(crate) told: String,
+    /// The term under which it is done.
+    pub(crate) under: Option<Term>,
 }
 
 /// A task on its way to an agent, and the message that tells the agent of it. One of the two is new.

@@ -20,7 +20,7 @@ use super::{
     wait,
 };
 use crate::{
-    agents::HeartbeatWriter,
+    agents::{HeartbeatWriter, Term, roles},
     clock::monotonic,
     error::{Error, Result},
     events::Events,
@@ -46,6 +46,7 @@ pub struct Tasks {
     hot: Arc<Hot>,
     pub(super) settling: Settling,
     pub(super) session: Arc<Session>,
+    under: Option<Term>,
 }
 
 impl Tasks {
@@ -61,7 +62,16 @@ impl Tasks {
         let hot = Arc::new(Hot::new(&settling, &session, batch_limit));
         let upkeep = Arc::new(TaskUpkeep::new(settling.clone(), session.config.clone()));
         let looks = wait::looks(queue.clone(), events.clone());
-        (Tasks { queue, agents, events, looks, pace: Arc::default(), hot, settling, session }, upkeep)
+        let tasks =
+            Tasks { queue, agents, events, looks, pace: Arc::default(), hot, settling, session, under: None };
+        (tasks, upkeep)
+    }
+
+    /// The same queue for who acts as the holder of a role: what this handle enqueues and assigns is stored only where
+    /// the role is still held under this term, which the store checks in the same transaction. Otherwise it is
+    /// `role.stale_term`, and nothing was stored. Other operations go on as they are.
+    pub fn under(&self, term: impl Into<Term>) -> Tasks {
+        Tasks { under: Some(term.into()), ..self.clone() }
     }
 
     /// Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
@@ -89,7 +99,12 @@ impl Tasks {
             return Ok(vec![]);
         }
         let _call = self.session.calls.begin()?;
-        self.hot.enqueue.call(tasks).await
+        let Some(under) = self.under.clone() else { return self.hot.enqueue.call(tasks).await };
+        // Alone: a batch is of many callers, and a term that is over is refused with its transaction.
+        let Answers { mut each, overdue } =
+            self.queue.enqueue_under(tasks, self.session.config.max_depth, under).await?;
+        self.settling.after(overdue).await;
+        each.pop().unwrap_or_else(|| Err(Error::internal("an enqueue without an answer")))
     }
 
     /// Waits until a task is completed, at most `timeout`, and returns it. However many wait, a process reads the log once.
@@ -356,14 +371,20 @@ impl Tasks {
     /// [`update`](Self::update).
     pub async fn assign(&self, id: &str, agent: Option<&str>, by: Option<&str>) -> Result<Task> {
         by.map_or(Ok(()), |by| check::agent("by", by))?;
-        self.change(id, TaskUpdate::new().assigned_to(agent), Told::Assigned { by }).await
+        if let Some(term) = &self.under {
+            // Where nothing has to be changed no transaction would tell.
+            let roles = self.agents.roles().await?;
+            roles::check_term(term, roles.roles.iter().find(|role| role.role == term.role), roles.now)?;
+        }
+        self.change(id, TaskUpdate::new().assigned_to(agent), Told::Assigned { by, from: None }).await
     }
 
     #[instrument(level = "debug", skip(self, update, told))]
     async fn change(&self, id: &str, update: TaskUpdate, told: Told<'_>) -> Result<Task> {
         update.check()?;
         let _call = self.session.calls.begin()?;
-        self.settling.update(id, &update, told).await
+        let under = self.under.as_ref().filter(|_| matches!(told, Told::Assigned { .. }));
+        self.settling.update(id, &update, told, under).await
     }
 
     /// Stops giving out a task type, or with `None` every task. Holders see it at their next `extend` and go on; who

@@ -5,9 +5,13 @@ use super::{
     requests::Filter,
     rules::{self, Action},
     settle::Settling,
-    types::Status,
+    types::{Page, Status},
+    update::{TaskUpdate, Told},
 };
-use crate::error::{Error, Kind, Result};
+use crate::{
+    agents::Term,
+    error::{Error, Kind, Result},
+};
 
 /// How many tasks one transaction takes.
 pub(super) const PORTION: usize = 200;
@@ -37,6 +41,41 @@ impl Settling {
                 && filter.claimed_by.as_ref().is_none_or(|agent| facts.claimed_by.as_ref() == Some(agent))
         };
         self.act_on(tasks, action, fits).await
+    }
+
+    /// Lets anybody have what waits and was assigned to an agent. Returns how many tasks that were.
+    pub(super) async fn unassign(
+        &self,
+        agent: &str,
+        by: Option<&str>,
+        under: Option<&Term>,
+    ) -> Result<usize> {
+        let (mut count, free) = (0, TaskUpdate::new().assigned_to(None));
+        for status in [Status::Pending, Status::Blocked] {
+            let mut page = Filter {
+                status: Some(status),
+                assigned_to: Some(agent.to_owned()),
+                limit: PORTION,
+                ..Filter::default()
+            };
+            loop {
+                let Page { tasks, next } = self.queue.list(page.clone()).await?;
+                for task in tasks {
+                    let told = Told::Assigned { by, from: Some(agent) };
+                    match self.update(&task.id, &free, told, under).await {
+                        Ok(task) => count += usize::from(task.assigned_to.is_none()),
+                        // It has been claimed, or is over.
+                        Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                page.cursor = next;
+                if page.cursor.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// Reads, decides and applies until every fence holds; leaves out what refuses the action.

@@ -9,6 +9,7 @@ use super::{
     types::{Priority, Status, Task},
 };
 use crate::{
+    agents::Term,
     clock::Micros,
     error::{Error, Result},
     json::Json,
@@ -110,7 +111,11 @@ impl TaskUpdate {
 pub(super) enum Told<'a> {
     Updated,
     Reprioritized,
-    Assigned { by: Option<&'a str> },
+    Assigned {
+        by: Option<&'a str>,
+        /// Only where it is still assigned to this agent.
+        from: Option<&'a str>,
+    },
 }
 
 /// `None` where it is so already.
@@ -118,6 +123,11 @@ fn decide(task: &Task, facts: &Facts, update: &TaskUpdate, told: Told<'_>) -> Re
     if facts.status == Status::InProgress || facts.status.is_finished() {
         let message = format!("task {} is {} and cannot be changed", facts.id, facts.status);
         return Err(Error::conflict("task.state", message));
+    }
+    if let Told::Assigned { from: Some(agent), .. } = told
+        && task.assigned_to.as_deref() != Some(agent)
+    {
+        return Ok(None);
     }
     let title = update.title.clone().filter(|title| *title != task.title);
     let description = update.description.clone().filter(|text| *text != task.description);
@@ -147,7 +157,7 @@ fn decide(task: &Task, facts: &Facts, update: &TaskUpdate, told: Told<'_>) -> Re
             let (from, to) = (place(task.priority, task.priority_weight), place(priority, weight));
             ("task.reprioritized", None, json!({"from": from, "to": to}))
         }
-        Told::Assigned { by } => {
+        Told::Assigned { by, .. } => {
             let to = assigned_to.as_ref().unwrap_or(&task.assigned_to);
             ("task.assigned", by, json!({"from": task.assigned_to, "to": to, "by": by}))
         }
@@ -171,6 +181,7 @@ fn decide(task: &Task, facts: &Facts, update: &TaskUpdate, told: Told<'_>) -> Re
         topic,
         source: source.map(str::to_owned),
         told: told.to_string(),
+        under: None,
     }))
 }
 
@@ -203,7 +214,13 @@ fn timing(facts: &Facts, run_at: Option<Micros>, expires_at: Option<Option<Micro
 
 impl Settling {
     /// Reads, decides and writes until the fence holds.
-    pub(super) async fn update(&self, id: &str, update: &TaskUpdate, told: Told<'_>) -> Result<Task> {
+    pub(super) async fn update(
+        &self,
+        id: &str,
+        update: &TaskUpdate,
+        told: Told<'_>,
+        under: Option<&Term>,
+    ) -> Result<Task> {
         loop {
             let facts = self.facts(id).await?;
             // After the facts: where it is another one by now, so is the revision.
@@ -213,7 +230,7 @@ impl Settling {
             if let Some(Some(agent)) = &rewrite.assigned_to {
                 self.may_be_given(&task, agent).await?;
             }
-            let applied = self.queue.update(rewrite).await?;
+            let applied = self.queue.update(Rewrite { under: under.cloned(), ..rewrite }).await?;
             if applied.held.first() == Some(&true) {
                 self.after(applied.overdue).await;
                 let changed = self.queue.get(vec![id.to_owned()]).await?.pop().flatten();

@@ -2,6 +2,7 @@
 
 use super::settle::Settling;
 use crate::{
+    agents::Term,
     config::Config,
     error::Result,
     store::Pulse,
@@ -101,5 +102,9 @@ impl Upkeep for TaskUpkeep {
 impl FollowUp for TaskUpkeep {
     async fn after(&self, overdue: bool) {
         self.settling.after(overdue).await;
+    }
+
+    async fn unassign(&self, agent: &str, by: Option<&str>, under: Option<Term>) -> Result<usize> {
+        self.settling.unassign(agent, by, under.as_ref()).await
     }
 }

@@ -42,6 +42,7 @@ from .types import (
     Signal,
     Status,
     TaskLike,
+    UnderLike,
     UsageFields,
     WrappingKeyLike,
 )
@@ -53,7 +54,7 @@ _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
     "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Alert", "Bridge", "Check", "Claimed", "Complete", "CycleReport", "Delegated", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
-    "Explanation", "Extended", "Fail", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Item", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
+    "Explanation", "Extended", "Fail", "FailoverEvent", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Item", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
     "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy", "RoleLease",
     "Schedule", "Schedules", "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "Watcher", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
@@ -113,11 +114,17 @@ class _VerifyOptions(_HealthOptions, total=False):
 
 class _WatchOptions(_HealthOptions, total=False):
     every: Duration | None
+    agent: str | None
+    roles: Mapping[str, Iterable[str]] | None
 
 class _LeadOptions(TypedDict, total=False):
     ttl: Duration | None
     wait: Duration | None
     reason: str | None
+
+class _FailoverOptions(TypedDict, total=False):
+    active: bool | None
+    since: datetime | None
 
 class _HandBackOptions(TypedDict, total=False):
     to: str | None
@@ -282,6 +289,7 @@ class Kurultai:
 
 @final
 class Tasks:
+    def under(self, term: UnderLike) -> Tasks: ...
     def enqueue(self, task: NewTask | NewTaskFields) -> Awaitable[Enqueued]: ...
     def enqueue_many(self, tasks: Iterable[NewTask | NewTaskFields]) -> Awaitable[list[Enqueued]]: ...
     def claim(self, agent: str, options: _ClaimOptions) -> Awaitable[list[Claimed]]: ...
@@ -335,6 +343,7 @@ class Agents:
     def health(self, agent: str | None, options: _HealthOptions) -> Awaitable[_list[AgentHealth]]: ...
     def watcher(self, options: _WatchOptions) -> Watcher: ...
     def lead(self, role: str, agent: str, options: _LeadOptions) -> Awaitable[Leadership]: ...
+    def failovers(self, options: _FailoverOptions) -> Awaitable[_list[FailoverEvent]]: ...
     def leader(self, role: str) -> Awaitable[RoleLease | None]: ...
     def hand_back(self, role: str, agent: str, options: _HandBackOptions) -> Awaitable[RoleLease]: ...
     def get(self, name: str) -> Awaitable[AgentInfo]: ...
@@ -357,6 +366,7 @@ class Events:
 
 @final
 class Messages:
+    def under(self, term: UnderLike) -> Messages: ...
     def send(self, message: NewMessage | NewMessageFields) -> Awaitable[Sent]: ...
     def send_many(self, all: Iterable[NewMessage | NewMessageFields]) -> Awaitable[_list[Sent]]: ...
     def accept(self, text: str, to: str | None) -> Awaitable[Sent]: ...
@@ -764,6 +774,23 @@ class AgentHealth(_Unhashable):
     watched_for: Final[float]
     """For how many seconds this process has watched it without a gap; 0 in the first call. Where that is less than the
     threshold, no silence makes it ``dead`` unless a watcher has declared it."""
+
+@final
+class FailoverEvent(_Unhashable):
+    """A role went from one agent to another, and is away until it is back."""
+    id: Final[str]
+    role: Final[str]
+    from_agent: Final[str]
+    to_agent: Final[str]
+    term: Final[int]
+    """Under which the role was taken."""
+    reason: Final[str]
+    triggered_by: Final[Literal["auto", "manual"]]
+    """By a watch, or by whoever called ``lead`` or ``hand_back``."""
+    activated_at: Final[datetime]
+    deactivated_at: Final[datetime | None]
+    """When it was back."""
+    status: Final[Literal["active", "resolved"]]
 
 @final
 class RoleLease(_Unhashable):

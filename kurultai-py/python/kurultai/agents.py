@@ -11,7 +11,18 @@ from typing import Any, List, NoReturn, Union
 from . import _native
 from .errors import KurultaiError
 from ._called import called
-from .types import UNCHANGED, AgentHealth, AgentInfo, Alert, Duration, NewAgent, NewAgentFields, RoleLease, Unchanged
+from .types import (
+    UNCHANGED,
+    AgentHealth,
+    AgentInfo,
+    Alert,
+    Duration,
+    FailoverEvent,
+    NewAgent,
+    NewAgentFields,
+    RoleLease,
+    Unchanged,
+)
 
 
 class Leadership:
@@ -212,7 +223,9 @@ class Agents:
 
     async def watch(
         self,
+        roles: Mapping[str, Iterable[str]] | None = None,
         *,
+        agent: str | None = None,
         every: Duration = 10,
         dead_after: Duration = 120,
         stuck_after: Duration = 90,
@@ -227,6 +240,13 @@ class Agents:
         the store's clock, this watcher has seen no sign of it for as long by its own stopwatch, the store answered it
         all the time, and not more than half of a team of three or more fell silent at once.
 
+        ``agent``: who watches; of the watches that name one, the holder of the role ``watcher`` declares. ``roles``: for each
+        role its candidates, as ``{"router": ["kublai", "ogedei"]}``; each of them runs a watch with itself as ``agent``. The
+        first of them that lives takes the role when nobody holds it, because its holder was declared dead, or has let it
+        lapse or handed it back; once the first in the list has given three signs of life the role goes back to it. Who leads
+        is told by ``leader``, what has changed by ``failovers`` and the event ``role.changed``. What waits for an agent that
+        is dead or draining, because it was assigned to it, is anybody's. Its end hands back what it holds.
+
         It raises and clears the team's alerts too, once however many watch: ``events.alerts``, the events
         ``alert.raised`` and ``alert.cleared``, and ``on_alert``, a function or coroutine function that is called with
         each ``Alert`` that this watcher has raised or cleared. The watch goes on while it works; what it raises is logged.
@@ -239,7 +259,9 @@ class Agents:
         >>> watching.cancel()
         True
         """
-        watcher = self._native.watcher({"every": every, "dead_after": dead_after, "stuck_after": stuck_after})
+        watcher = self._native.watcher(
+            {"roles": roles, "agent": agent, "every": every, "dead_after": dead_after, "stuck_after": stuck_after}
+        )
         told: set[asyncio.Task[bool]] = set()
         while True:
             for alert in await watcher.next_alerts():
@@ -247,6 +269,20 @@ class Agents:
                     telling = asyncio.ensure_future(called(on_alert, "on_alert", alert, alert.key))
                     told.add(telling)
                     telling.add_done_callback(told.discard)
+
+    async def failovers(self, *, active: bool | None = None, since: datetime | None = None) -> List[FailoverEvent]:
+        """When roles went from one agent to another, oldest first: all, or with ``active`` those whose role is not back yet, or
+        is. ``since``: an aware datetime. Errors: ``input.invalid``. Cancel safe.
+
+        >>> await k.agents.register("kublai"), await k.agents.register("ogedei")
+        (None, None)
+        >>> for agent in ("kublai", "ogedei"):
+        ...     async with k.agents.lead("router", agent):
+        ...         pass
+        >>> [(one.from_agent, one.to_agent, one.triggered_by) for one in await k.agents.failovers(active=True)]
+        [('kublai', 'ogedei', 'manual')]
+        """
+        return await self._native.failovers({"active": active, "since": since})
 
     def lead(
         self, role: str, agent: str, *, ttl: Duration = 30, wait: Duration = 0, reason: str | None = None

@@ -22,6 +22,7 @@ from .types import (
     Sent,
     Settled,
     TaskLike,
+    UnderLike,
     Unread,
     VerifiedMessage,
 )
@@ -46,6 +47,9 @@ class Messages:
     def __init__(self, native: _native.Messages) -> None:
         self._native = native
 
+    def _under(self, under: UnderLike | None) -> _native.Messages:
+        return self._native if under is None else self._native.under(under)
+
     async def send(
         self,
         to: str,
@@ -58,6 +62,7 @@ class Messages:
         dedupe_key: str | None = None,
         ttl: Duration | None = None,
         urgent: bool = False,
+        under: UnderLike | None = None,
     ) -> Sent:
         """Signs a message with this handle's identity and puts it into its recipient's inbox, with an event
         ``message.received``. ``to``: an agent's id, or ``role:NAME`` for whoever holds the role when it is fetched.
@@ -67,7 +72,8 @@ class Messages:
         ``reply_to``: the message that it answers. ``dedupe_key``: a second message of this key that says the same is not
         sent; 1 to 256 characters. ``ttl``: seconds that it may wait, in whole seconds from 1 on; at most, and where it is None, 5 minutes
         for the types ``agent.*`` and ``control.*``, 24 hours for ``task_*``, else 7 days. ``urgent``: it is delivered
-        before those that are not.
+        before those that are not. ``under``: a role that is held (``agents.lead``); the message is sent only where it still
+        is, which the store checks in the same transaction: ``role.stale_term`` otherwise.
 
         Errors: ``input.invalid``, ``input.payload``; ``config.identity`` where the handle has no identity of the sender;
         ``key.unknown``, ``key.revoked``, ``key.expired`` where the team does not know the key or no more;
@@ -81,7 +87,7 @@ class Messages:
         >>> (await k.messages.send("jochi", "greeting", {"text": "hi"}, dedupe_key="hi-1")).deduplicated
         True
         """
-        return await self._native.send(
+        return await self._under(under).send(
             {
                 "to": to,
                 "type": type,
@@ -95,8 +101,10 @@ class Messages:
             }
         )
 
-    async def send_many(self, messages: Iterable[Union[NewMessage, NewMessageFields]]) -> List[Sent]:
-        """Sends many, all in one transaction or none. Errors as ``send``, which name the row, counted from 0.
+    async def send_many(
+        self, messages: Iterable[Union[NewMessage, NewMessageFields]], *, under: UnderLike | None = None
+    ) -> List[Sent]:
+        """Sends many, all in one transaction or none. ``under`` and errors as ``send``, which name the row, counted from 0.
 
         >>> sent = await k.messages.send_many(
         ...     [kurultai.NewMessage("jochi", "greeting", "hi"), {"to": "kublai", "type": "greeting"}]
@@ -104,7 +112,7 @@ class Messages:
         >>> len(sent)
         2
         """
-        return await self._native.send_many(messages)
+        return await self._under(under).send_many(messages)
 
     async def accept(self, token: str, *, to: str | None = None) -> Sent:
         """Admits a message that came from outside, once: verifies it and puts it into its recipient's inbox. What is refused
@@ -141,7 +149,7 @@ class Messages:
         wait: Duration = 0,
         visible: Duration = 60,
     ) -> List[AgentMessage]:
-        """Messages for an agent, or for this handle's identity: urgent ones first, then the oldest. Nobody else is given
+        """Messages for an agent, or for this handle's identity, and for the roles that it holds at this moment: urgent ones first, then the oldest. Nobody else is given
         them for ``visible`` seconds; whoever has them acknowledges or rejects each within that time, else it is delivered
         again, five times in all. What is no longer signed by a good key, or was delivered too often, leaves the inbox as
         ``failed``, with an event ``message.failed`` for its sender. Where there is none it waits up to ``wait`` seconds and

@@ -34,6 +34,7 @@ from .types import (
     Status,
     Task,
     TaskLike,
+    UnderLike,
     Unchanged,
     Usage,
     UsageFields,
@@ -64,6 +65,9 @@ class Tasks:
     def __init__(self, native: _native.Tasks) -> None:
         self._native = native
 
+    def _under(self, under: UnderLike | None) -> _native.Tasks:
+        return self._native if under is None else self._native.under(under)
+
     async def enqueue(
         self,
         type: str,
@@ -91,6 +95,7 @@ class Tasks:
         retry: Union[RetryPolicy, RetryPolicyFields, None] = None,
         wait_for: Union[Literal["all", "any"], int, None] = None,
         on_prerequisite_failure: OnPrerequisiteFailure | None = None,
+        under: UnderLike | None = None,
     ) -> Enqueued:
         """Adds a task. A task whose id or unique key is there already is not added again: its id is the answer,
         marked ``deduplicated``; with another type or payload it is ``task.conflict``.
@@ -103,7 +108,9 @@ class Tasks:
         ever; by default as the team is configured, 30 minutes. ``max_runtime``: how long one attempt may take, 1 second or
         more, kept by the store: its lease never lasts longer, and then the attempt has failed. ``wait_for``: how many of its children a parent waits
         for. ``on_prerequisite_failure``: ``block`` (default), ``cancel`` or ``continue``. ``correlation_id``: what its
-        chain of work is known by in events; by default the parent's, or its own id.
+        chain of work is known by in events; by default the parent's, or its own id. ``under``: a role that is held
+        (``agents.lead``); the task is added only where it still is, which the store checks in the same transaction:
+        ``role.stale_term`` otherwise.
 
         Errors: ``input.invalid``, ``input.payload``, ``task.dependency_unknown``, ``task.dependency_cycle``,
         ``task.not_found`` (the parent), ``task.conflict``, ``task.too_deep`` (more tasks above it than ``max_depth``),
@@ -141,10 +148,12 @@ class Tasks:
             "wait_for": wait_for,
             "on_prerequisite_failure": on_prerequisite_failure,
         }
-        return await self._native.enqueue(task)
+        return await self._under(under).enqueue(task)
 
-    async def enqueue_many(self, tasks: Iterable[Union[NewTask, NewTaskFields]]) -> List[Enqueued]:
-        """Adds all or none, in one transaction. Tasks may depend on each other, in any order. Errors and cancel
+    async def enqueue_many(
+        self, tasks: Iterable[Union[NewTask, NewTaskFields]], *, under: UnderLike | None = None
+    ) -> List[Enqueued]:
+        """Adds all or none, in one transaction. Tasks may depend on each other, in any order. ``under``, errors and cancel
         safety as ``enqueue``.
 
         >>> build = kurultai.NewTask("build", {"pr": 42})
@@ -152,7 +161,7 @@ class Tasks:
         >>> len(added), added[0].id == build.id
         (2, True)
         """
-        return await self._native.enqueue_many(tasks)
+        return await self._under(under).enqueue_many(tasks)
 
     async def claim(
         self,
@@ -450,14 +459,16 @@ class Tasks:
         """
         return await self._native.reprioritize(task, priority, weight)
 
-    async def assign(self, task: TaskLike, agent: str | None, *, by: str | None = None) -> Task:
-        """Gives a task to one agent, or with None to anybody; ``by`` is who decided it. Answer, errors and cancel safety
-        as ``update``.
+    async def assign(
+        self, task: TaskLike, agent: str | None, *, by: str | None = None, under: UnderLike | None = None
+    ) -> Task:
+        """Gives a task to one agent, or with None to anybody; ``by`` is who decided it. ``under`` as of ``enqueue``. Answer,
+        errors and cancel safety as ``update``.
 
         >>> (await k.tasks.assign(await k.tasks.enqueue("review"), "jochi", by="kublai")).assigned_to
         'jochi'
         """
-        return await self._native.assign(task, agent, by)
+        return await self._under(under).assign(task, agent, by)
 
     async def suspend(self, task: TaskLike) -> Status:
         """Takes a task out of the queue until ``resume``; its holder learns it at its next ``extend``. Errors:

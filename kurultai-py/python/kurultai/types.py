@@ -34,6 +34,7 @@ from ._native import (
     Explanation,
     Extended,
     Fail,
+    FailoverEvent,
     Finding,
     Finished,
     Identity,
@@ -97,12 +98,14 @@ __all__ = [
     "Explanation",
     "Extended",
     "Fail",
+    "FailoverEvent",
     "Finding",
     "FindingKind",
     "Finished",
     "HasId",
     "HasLease",
     "HasReceipt",
+    "HasRoleLease",
     "Health",
     "Identity",
     "IdentityLike",
@@ -148,6 +151,7 @@ __all__ = [
     "TaskError",
     "TaskLike",
     "Unchanged",
+    "UnderLike",
     "Unread",
     "Usage",
     "VerifiedMessage",
@@ -217,6 +221,13 @@ class HasLease(Protocol):
     def lease(self) -> Lease: ...
 
 
+class HasRoleLease(Protocol):
+    """A role that is held, for example."""
+
+    @property
+    def lease(self) -> RoleLease: ...
+
+
 class HasId(Protocol):
     """A task or a message in any form."""
 
@@ -241,6 +252,8 @@ IdentityLike = Union[Identity, str, "os.PathLike[str]"]
 WrappingKeyLike = Union[WrappingKey, str, "os.PathLike[str]"]
 #: What every call that needs a lease takes; the string is ``str(lease)``.
 LeaseLike = Union[Claimed, Lease, HasLease, str]
+#: What every call takes that is to count only while a role is held.
+UnderLike = Union[RoleLease, HasRoleLease]
 #: What every call that needs a task takes.
 TaskLike = Union[str, HasId]
 

@@ -1,4 +1,5 @@
 mod declare;
+mod failover;
 mod registry;
 mod roles;
 mod signs;

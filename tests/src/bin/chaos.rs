@@ -3,7 +3,10 @@
 //! It is its own helper process too, since `cargo run` builds no other program.
 
 use kurultai_tests::{
-    chaos::{Arena, Report, Result, crashes, deaths, kills, mail, replays, role, rotation, stops},
+    chaos::{
+        Arena, Report, Result, crashes, deaths, kills, mail, renewals, replays, role, rotation, stops,
+        takeovers,
+    },
     history::{command, participant},
 };
 use std::{
@@ -15,11 +18,12 @@ use tokio::task::spawn_blocking;
 use xtask::server::Server;
 
 const HELP: &str = "\
-chaos [--stops 60] [--deaths 200] [--kills 5000] [--tasks 100000] [--crashes 10]
+chaos [--stops 60] [--deaths 200] [--takeovers 200] [--renewals 0] [--kills 5000] [--tasks 100000] [--crashes 10]
       [--readers 1000] [--messages 50000] [--replays 200] [--rotations 60] [--store sqlite|neo4j|both]
 
 Stops and kills worker processes at random, then counts what is left; kills and stops agents before
-two watchers, who have to find each death in time; kills readers of an inbox, presents messages again
+two watchers, who have to find each death in time, and whoever leads, so that the next takes over; renews a role while so
+many tasks are enqueued (--renewals); kills readers of an inbox, presents messages again
 and again from several processes, and rotates keys under a thousand messages a second; on Neo4j then kills the server itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
 fresh one; for the crashes always a fresh one. Exit code 1 where anything was lost, done twice or
 taken over too late.
@@ -30,6 +34,8 @@ chaos history|liveness|cases [ARGS]: processes of every language; `chaos history
 struct Options {
     stops: usize,
     deaths: usize,
+    takeovers: usize,
+    renewals: usize,
     kills: usize,
     tasks: usize,
     crashes: usize,
@@ -45,7 +51,9 @@ const TASKS_PER_CRASH: usize = 1_000;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.first().map(String::as_str) {
-        Some("work" | "enqueue" | "live" | "watch" | "read" | "present") => return role::main(&args),
+        Some("work" | "enqueue" | "live" | "watch" | "lead" | "read" | "present") => {
+            return role::main(&args);
+        }
         Some("participant") => return participant::main(&args[1..]),
         Some("history" | "liveness" | "cases") => return command::main(&args),
         _ => {}
@@ -68,6 +76,8 @@ fn options(args: &[String]) -> Option<Options> {
     let mut options = Options {
         stops: 60,
         deaths: 200,
+        takeovers: 200,
+        renewals: 0,
         kills: 5_000,
         tasks: 100_000,
         crashes: 10,
@@ -83,6 +93,8 @@ fn options(args: &[String]) -> Option<Options> {
             "--kills" => options.kills = value.parse().ok()?,
             "--tasks" => options.tasks = value.parse().ok()?,
             "--deaths" => options.deaths = value.parse().ok()?,
+            "--takeovers" => options.takeovers = value.parse().ok()?,
+            "--renewals" => options.renewals = value.parse().ok()?,
             "--stops" => options.stops = value.parse().ok()?,
             "--readers" => options.readers = value.parse().ok()?,
             "--messages" => options.messages = value.parse().ok()?,
@@ -106,8 +118,11 @@ async fn run(options: &Options) -> Result {
     if options.store == "sqlite" {
         return Ok(());
     }
-    let Options { stops, deaths, kills, readers, replays, rotations, .. } = options;
-    if [stops, deaths, kills, readers, replays, rotations].into_iter().any(|count| *count > 0) {
+    let Options { stops, deaths, takeovers, renewals, kills, readers, replays, rotations, .. } = options;
+    if [stops, deaths, takeovers, renewals, kills, readers, replays, rotations]
+        .into_iter()
+        .any(|count| *count > 0)
+    {
         let server = spawn_blocking(Server::named_or_new).await??;
         stop_and_kill(options, || Ok(Arena::of_server(server.url()))).await?;
         mail_of(options, || Ok(Arena::of_server(server.url()))).await?;
@@ -135,6 +150,17 @@ async fn stop_and_kill(options: &Options, arena: impl Fn() -> Result<Arena>) -> 
         writeln!(io::stdout(), "{deaths}")?;
         deaths.check()?;
         deaths.check_times()?;
+    }
+    if options.takeovers > 0 {
+        let takeovers = takeovers::run(&program, &arena()?, options.takeovers).await?;
+        writeln!(io::stdout(), "{takeovers}")?;
+        takeovers.check()?;
+        takeovers.check_times()?;
+    }
+    if options.renewals > 0 {
+        let renewals = renewals::run(&arena()?, options.renewals).await?;
+        writeln!(io::stdout(), "{renewals}")?;
+        renewals.check()?;
     }
     if options.kills > 0 {
         let report = told(kills::run(&program, &arena()?, options.kills, options.tasks).await?)?;

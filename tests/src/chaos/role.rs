@@ -10,17 +10,19 @@
 //! - `read URL NAMESPACE AGENT`: `ready`, then of each message `given ID DELIVERY AFTER BEFORE` (the microseconds between
 //!   which it was given), `acked ID DELIVERY` or `late ID DELIVERY`.
 //! - `present URL NAMESPACE FILE TIMES`: `ready`, then `presented NUMBER admitted|CODE` for each token of the file.
+//! - `lead URL NAMESPACE AGENT EVERY_MS DEAD_MS`: a candidate of `takeovers`; while it leads it enqueues under its term:
+//!   `wrote TERM`, `refused TERM`.
 //! - `enqueue URL NAMESPACE COUNT PAUSE_MS`: `ready`, then `added TASK`.
 //!
 //! Each says `repeats CODE` where it repeats a call, and `stood FROM TO` where it did not run. Whatever else goes wrong is
 //! `error ...`, which fails the run.
 
-use super::{Result, arena, readers, standstill};
+use super::{Result, arena, readers, standstill, takeovers};
 use kurultai_core::{
-    Error, Json, Kurultai,
-    agents::{NewAgent, Thresholds, Watch},
+    Error, Json, Kind, Kurultai,
+    agents::{NewAgent, Term, Thresholds, Watch},
     clock::monotonic,
-    tasks::{Claim, Claimed},
+    tasks::{Claim, Claimed, Expiry, NewTask},
     worker::{Agent as Serving, Context},
 };
 use std::{
@@ -92,6 +94,11 @@ async fn play(args: &[String]) -> Result {
         ["present", url, namespace, tokens, times] => {
             let kurultai = arena::open(url, namespace).await?;
             readers::present(&kurultai, Path::new(tokens), times.parse()?).await
+        }
+        ["lead", url, namespace, agent, every, dead_after] => {
+            let kurultai = arena::open(url, namespace).await?;
+            let (every, dead_after) = (every.parse()?, dead_after.parse()?);
+            lead(&kurultai, agent, Duration::from_millis(every), Duration::from_millis(dead_after)).await
         }
         ["enqueue", url, namespace, count, pause] => {
             let kurultai = arena::open(url, namespace).await?;
@@ -171,6 +178,44 @@ async fn hold(context: Context, _payload: Json) -> Result {
         sleep(Duration::from_millis(500)).await;
     }
     Ok(())
+}
+
+/// Whatever a check has told it, it writes once more under the term that it had before: who was stopped cannot know.
+async fn lead(kurultai: &Kurultai, agent: &str, every: Duration, dead_after: Duration) -> Result {
+    let agents = kurultai.agents();
+    persist(|| agents.register(NewAgent::new(agent))).await?;
+    let thresholds = Thresholds::default().dead_after(dead_after);
+    let watch = Watch::default().every(every).thresholds(thresholds).agent(agent);
+    let mut watcher = agents.watcher(watch.role(takeovers::ROLE, takeovers::CANDIDATES))?;
+    loop {
+        let before = watcher.term(takeovers::ROLE);
+        persist(|| agents.beat(agent)).await?;
+        match watcher.check().await {
+            Err(error) if !error.retryable() && error.kind() != Kind::LeaseLost => return Err(error.into()),
+            _ => {}
+        }
+        if before != watcher.term(takeovers::ROLE) {
+            write_under(kurultai, before).await?;
+        }
+        let begun = monotonic();
+        while begun.elapsed() < every {
+            // A stop may come here, and then this is what comes next.
+            sleep(Duration::from_millis(10)).await;
+            write_under(kurultai, watcher.term(takeovers::ROLE)).await?;
+        }
+    }
+}
+
+async fn write_under(kurultai: &Kurultai, term: Option<Term>) -> Result {
+    let Some(term) = term else { return Ok(()) };
+    let number = term.number;
+    let task = NewTask::new(format!("under-{number}")).expiry(Expiry::Never);
+    match kurultai.tasks().under(term).enqueue(task).await {
+        Ok(_) => say(&format!("wrote {number}")),
+        Err(error) if error.code() == "role.stale_term" => say(&format!("refused {number}")),
+        Err(error) if error.retryable() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn enqueue(kurultai: &Kurultai, count: usize, pause: Duration) -> Result {

@@ -36,6 +36,10 @@ pub struct Ledger {
     pub ready: HashSet<String>,
     /// The last task that each worker took.
     pub took: HashMap<String, (String, i64)>,
+    /// The last term under which each candidate has stored something.
+    pub wrote: HashMap<String, i64>,
+    /// How many of its writes under a term were refused.
+    pub refused_terms: HashMap<(String, i64), usize>,
     pub errors: Vec<String>,
     /// Errors after which a process repeated its call, by their codes.
     pub repeated: BTreeMap<String, usize>,
@@ -113,6 +117,12 @@ impl Staff {
     pub fn presenter(&mut self, tokens: &Path, times: usize) -> Result<Member> {
         let name = format!("presenter-{}", self.hired);
         self.hire(name, "present", &[tokens.display().to_string(), times.to_string()])
+    }
+
+    /// Watches the team, and leads when it is its turn.
+    pub fn candidate(&mut self, agent: &str, every: Duration, dead_after: Duration) -> Result<Member> {
+        let job = [agent.to_owned(), every.as_millis().to_string(), dead_after.as_millis().to_string()];
+        self.hire(agent.to_owned(), "lead", &job)
     }
 
     fn hire(&mut self, name: String, role: &str, job: &[String]) -> Result<Member> {
@@ -201,6 +211,10 @@ impl Ledger {
             ["repeats", code] => *self.repeated.entry(code.to_owned()).or_default() += 1,
             ["took", task, version] => {
                 self.took.insert(name.to_owned(), (task.to_owned(), number(version)));
+            }
+            ["wrote", term] => drop(self.wrote.insert(name.to_owned(), number(term))),
+            ["refused", term] => {
+                *self.refused_terms.entry((name.to_owned(), number(term))).or_default() += 1;
             }
             ["lost", task, version] => drop(self.refused.insert((task.to_owned(), number(version)))),
             ["done", task, version, claim] => {

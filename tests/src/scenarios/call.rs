@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use kurultai_core::{
     Error, Json, Kurultai, Result, Verify,
-    agents::{AgentUpdate, HandBack, Lead, NewAgent, Thresholds},
+    agents::{AgentUpdate, HandBack, Lead, NewAgent, RoleLease, Thresholds},
     events::EventFilter,
     messages::{
         Accept, Ed25519Key, Inbox, KeyImport, KeyList, MessageFilter, MessageSigner, NewMessage, Receipt,
@@ -31,6 +31,11 @@ pub(super) async fn call(
     let (messages, keys) = (k.messages(), k.keys());
     let mut with = Args { with, start };
     let args = &mut with;
+    let under = args.take::<RoleLease>("under");
+    let (tasks, messages) = match &under {
+        Some(lease) => (tasks.under(lease), messages.under(lease)),
+        None => (tasks, messages),
+    };
     let answer = match operation {
         "tasks.enqueue" => answer(tasks.enqueue(new_task(args)).await?),
         "tasks.enqueue_many" => answer(tasks.enqueue_many(args.many("tasks", new_task)).await?),
@@ -171,6 +176,10 @@ pub(super) async fn call(
             // It is held for as long as the team is open.
             std::mem::forget(held);
             answer(lease)
+        }
+        "agents.failovers" => {
+            let (active, since) = (args.take("active"), args.time("since"));
+            answer(agents.failovers(active, since).await?)
         }
         "agents.leader" => answer(agents.leader(&args.need::<String>("role")).await?),
         "agents.hand_back" => {

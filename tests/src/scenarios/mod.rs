@@ -170,6 +170,7 @@ scenarios! {
     suspended
     team_keys
     times
+    under_a_term
     updates
     verify
     waits

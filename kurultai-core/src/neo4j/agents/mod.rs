@@ -14,12 +14,13 @@ pub(super) use signs::{BEAT, SIGNS};
 use super::Neo4jStore;
 use crate::{
     agents::{
-        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent,
-        RoleChange, RoleLease, Roles, Signs, Term, Verdict,
+        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, FailoverEvent, HeartbeatWriter,
+        NewAgent, RoleChange, RoleLease, Roles, Signs, Term, Verdict,
     },
     error::Result,
 };
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 #[async_trait]
 impl HeartbeatWriter for Neo4jStore {
@@ -45,6 +46,14 @@ impl HeartbeatWriter for Neo4jStore {
 
     async fn roles(&self) -> Result<Roles> {
         roles::all(self).await
+    }
+
+    async fn failovers(
+        &self,
+        active: Option<bool>,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<FailoverEvent>> {
+        roles::failovers(self, active, since).await
     }
 
     async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared> {

@@ -3,7 +3,7 @@
 
 use crate::{
     agents::{
-        HandBack, Role, RoleChange, RoleLease, RoleWish, Roles, Term,
+        FailoverEvent, HandBack, Role, RoleChange, RoleLease, RoleWish, Roles, Term,
         roles::{self, Away, Step, Taken, Told},
     },
     clock::{Micros, micros},
@@ -17,6 +17,7 @@ use crate::{
         statement::{Call, Statement},
     },
 };
+use chrono::{DateTime, Utc};
 
 /// The list `roles`.
 macro_rules! all_roles {
@@ -50,6 +51,15 @@ const FACTS: Statement = Statement::plain(concat!(
 
 /// A second run finds it changed, and what it is decided by then has the same answer.
 const CHANGE: Statement = Statement::locking(concat!(lock!(), include_str!("cypher/change_role.cypher")));
+
+const FAILOVERS: Statement = Statement::plain(
+    "CYPHER 5
+MATCH (f:FailoverEvent) USING INDEX SEEK f:FailoverEvent(namespace, id) WHERE f.namespace = $ns AND f.id >= ''
+  AND ($active IS NULL OR (f.status = 'active') = $active) AND ($since IS NULL OR f.activated_at >= $since)
+WITH f ORDER BY f.activated_at, f.term
+RETURN [f.id, f.role, f.from_agent, f.to_agent, f.term, f.reason, f.triggered_by, f.activated_at, f.deactivated_at,
+  f.status] AS row",
+);
 
 /// Behind the lock of a statement: it goes on only where whoever acts under $term_number still holds the role $term_role.
 /// A renewal changes neither, so the role itself need not be locked.
@@ -104,14 +114,16 @@ impl Neo4jStore {
         if let Some(row) = self.exec(call).await?.into_iter().next() {
             return Ok(row);
         }
-        if let Some(term) = under {
-            let Roles { now, roles } = all(self).await?;
-            let role = roles.iter().find(|role| role.role == term.role);
-            roles::check_term(term, role, now)?;
-            // It was over when the statement ran, and renewed since, which only a clock that was set can bring about.
-            return Err(roles::stale(term, role.unwrap_or(&Role::default()), Micros::MAX));
-        }
-        Err(missing(&self.namespace))
+        self.check_term(under).await?;
+        // Otherwise it was over, and is not any more: a clock was set.
+        Err(under.map_or_else(|| missing(&self.namespace), |term| roles::stale(term, &Role::default(), 0)))
+    }
+
+    /// By what stands there now, for who writes nothing. Errors: `role.stale_term`.
+    pub(in crate::neo4j) async fn check_term(&self, under: Option<&Term>) -> Result<()> {
+        let Some(term) = under else { return Ok(()) };
+        let Roles { now, roles } = all(self).await?;
+        roles::check_term(term, roles.iter().find(|role| role.role == term.role), now)
     }
 }
 
@@ -200,6 +212,30 @@ fn written(store: &Neo4jStore, agent: &str, step: &Step) -> Call {
         .param("failovers", list(step.told.iter().filter_map(failover)))
         .param("resolved_from", step.told.as_ref().and_then(|told| told.resolved_from))
         .param("told", list(step.told.iter().map(event)))
+}
+
+/// Oldest first.
+pub(super) async fn failovers(
+    store: &Neo4jStore,
+    active: Option<bool>,
+    since: Option<DateTime<Utc>>,
+) -> Result<Vec<FailoverEvent>> {
+    let query = store.query(FAILOVERS).param("active", active).param("since", since);
+    let failover = |mut row: Cells| {
+        Ok(FailoverEvent {
+            id: row.next()?,
+            role: row.next()?,
+            from_agent: row.next()?,
+            to_agent: row.next()?,
+            term: row.next()?,
+            reason: row.next()?,
+            triggered_by: row.next::<String>()?.parse()?,
+            activated_at: row.next()?,
+            deactivated_at: row.next()?,
+            status: row.next::<String>()?.parse()?,
+        })
+    };
+    store.exec(query).await?.into_iter().map(failover).collect()
 }
 
 /// An agent is removed that led these.

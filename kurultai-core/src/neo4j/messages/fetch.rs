@@ -23,6 +23,8 @@ use std::collections::HashMap;
 /// given already.
 pub(in crate::neo4j) const FETCH: Statement = Statement::plain(concat!(
     clock!(),
+    "MATCH (ns:Namespace {namespace: $ns, made: $made})\n",
+    include_str!("../agents/cypher/offices.cypher"),
     include_str!("cypher/fetch.cypher"),
     include_str!("cypher/key.cypher"),
     include_str!("cypher/fetched.cypher")
@@ -78,15 +80,14 @@ pub(super) async fn fetch(store: &Neo4jStore, requests: &[Fetch]) -> Result<Vec<
     Ok(each.into_iter().map(Ok).collect())
 }
 
-/// In the order of their audiences, so that two batches seldom wait for each other's messages.
+/// In the order of their agents, so that two batches seldom wait for each other's messages.
 fn groups<'a>(requests: &'a [Fetch], open: &[usize]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = vec![];
     for place in open {
         let request = &requests[*place];
         let same = |group: &&mut Group<'_>| {
             let first = group.first;
-            (&first.agent, &first.audiences, &first.types)
-                == (&request.agent, &request.audiences, &request.types)
+            (&first.agent, &first.types) == (&request.agent, &request.types)
                 && (first.visible, &first.reply_to) == (request.visible, &request.reply_to)
         };
         match groups.iter_mut().find(same) {
@@ -94,7 +95,7 @@ fn groups<'a>(requests: &'a [Fetch], open: &[usize]) -> Vec<Group<'a>> {
             None => groups.push(Group { first: request, members: vec![*place] }),
         }
     }
-    groups.sort_by(|a, b| a.first.audiences.cmp(&b.first.audiences));
+    groups.sort_by(|a, b| a.first.agent.cmp(&b.first.agent));
     groups
 }
 
@@ -109,11 +110,10 @@ async fn take(
     let sizes: Vec<(usize, usize)> = wanted.iter().map(|wanted| (*wanted, skip(*wanted))).collect();
     let ids: Vec<String> = groups.iter().map(|_| ids::new_id()).collect();
     let rows = groups.iter().zip(&ids).zip(&sizes).map(|((group, id), (wanted, skip))| {
-        let Fetch { agent, audiences, types, visible, reply_to, .. } = group.first;
+        let Fetch { agent, types, visible, reply_to, .. } = group.first;
         cells![
             id.as_str(),
             agent.as_str(),
-            audiences.clone(),
             types.clone(),
             reply_to.as_deref(),
             count(*wanted),

@@ -10,6 +10,7 @@ mod settle;
 
 use super::{Neo4jStore, bolt::count, cypher::clock, statement::Statement};
 use crate::{
+    agents::Term,
     clock::micros,
     error::Result,
     messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*, rules},
@@ -23,7 +24,7 @@ const FORGET: Statement = Statement::plain(concat!(clock!(), include_str!("cyphe
 /// For the test of their plans.
 #[cfg(feature = "testing")]
 pub(super) const HOT: [(&str, &str); 4] = [
-    ("put", put::PUT.text),
+    ("put", put::PUT[0].text),
     ("fetch", fetch::FETCH.text),
     ("settle", settle::SETTLE.text),
     ("leave", settle::LEAVE.text),
@@ -34,9 +35,14 @@ impl Mailbox for Neo4jStore {
     async fn put(&self, units: Batch<Vec<Post>>) -> Result<Vec<Result<Vec<Sent>>>> {
         self.call(async {
             let (_turn, units) = self.turn(units).await?;
-            put::put(self, &units).await
+            put::put(self, &units, None).await
         })
         .await
+    }
+
+    async fn put_under(&self, unit: Vec<Post>, under: Term) -> Result<Vec<Sent>> {
+        let mut each = self.call(put::put(self, &[unit], Some(&under))).await?;
+        each.pop().unwrap_or_else(|| Ok(vec![]))
     }
 
     async fn fetch(&self, requests: Batch<Fetch>) -> Result<Vec<Result<Vec<Stored>>>> {
@@ -55,8 +61,8 @@ impl Mailbox for Neo4jStore {
         .await
     }
 
-    async fn unread(&self, audiences: Vec<String>) -> Result<Unread> {
-        read::unread(self, audiences).await
+    async fn unread(&self, agent: &str) -> Result<Unread> {
+        read::unread(self, agent).await
     }
 
     async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Part> {

@@ -3,6 +3,7 @@
 
 use super::keys;
 use crate::{
+    agents::Term,
     clock::Micros,
     error::{Error, Result},
     events::MOST_EVENTS,
@@ -14,7 +15,7 @@ use crate::{
     },
     neo4j::{
         Neo4jStore,
-        agents::status,
+        agents::{roles::under, status},
         bolt::{Cells, cells, count, list},
         cypher::hot_lock,
         statement::{Call, Statement},
@@ -26,27 +27,39 @@ use std::{
     sync::PoisonError,
 };
 
-pub(in crate::neo4j) const PUT: Statement = Statement::locking(concat!(
-    hot_lock!(),
-    include_str!("cypher/put.cypher"),
-    include_str!("cypher/key.cypher"),
-    include_str!("cypher/put_rows.cypher")
-))
-.once();
+macro_rules! put {
+    ($($first:expr),*) => {
+        Statement::locking(concat!(
+            $($first,)*
+            include_str!("cypher/put.cypher"),
+            include_str!("cypher/key.cypher"),
+            include_str!("cypher/put_rows.cypher")
+        ))
+        .once()
+    };
+}
+
+/// For whoever sends, and for whoever does so under a term.
+pub(super) const PUT: [Statement; 2] = [put!(hot_lock!()), put!(hot_lock!(), under!())];
 
 /// How often a batch is decided anew, because what it was decided by has changed.
 const ROUNDS: usize = 8;
 
-pub(super) async fn put(store: &Neo4jStore, units: &[Vec<Post>]) -> Result<Vec<Result<Vec<Sent>>>> {
+pub(super) async fn put(
+    store: &Neo4jStore,
+    units: &[Vec<Post>],
+    under: Option<&Term>,
+) -> Result<Vec<Result<Vec<Sent>>>> {
     // First as if nothing spoke against any of them.
     let mut known = Known::default();
     for _ in 0..ROUNDS {
         let mut rows = vec![];
         let mut each: Vec<_> = units.iter().map(|unit| known.admit(unit, &mut rows)).collect();
         if rows.is_empty() {
+            store.check_term(under).await?;
             return Ok(each);
         }
-        let mut answer = match store.one(query(store, units, &rows)).await {
+        let mut answer = match store.one_under(query(store, units, &rows, under), under).await {
             Ok(answer) => answer,
             // By a program that does not lock the namespace; the next look sees it.
             Err(error) if error.code() == CONSTRAINT => {
@@ -195,7 +208,7 @@ impl Room {
     }
 }
 
-fn query(store: &Neo4jStore, units: &[Vec<Post>], rows: &[&Post]) -> Call {
+fn query(store: &Neo4jStore, units: &[Vec<Post>], rows: &[&Post], under: Option<&Term>) -> Call {
     let new: HashSet<&str> = rows.iter().map(|post| post.id.as_str()).collect();
     let (mut ids, mut dedupe_keys) = (vec![], vec![]);
     let mut keys: BTreeMap<[&str; 2], bool> = BTreeMap::new();
@@ -218,7 +231,7 @@ fn query(store: &Neo4jStore, units: &[Vec<Post>], rows: &[&Post]) -> Call {
     let mut threads = HashMap::new();
     let lines = rows.iter().map(|post| line(post, &mut threads));
     store
-        .query(PUT)
+        .query_under(PUT, under)
         .param("ids", list(ids))
         .param("dedupe_keys", list(dedupe_keys))
         .param("keys", list(keys))

@@ -69,7 +69,9 @@ WITH now, m ORDER BY m.namespace, m.id LIMIT $limit
 const UNREAD: Statement = Statement::plain(concat!(
     clock!(),
     "MATCH (ns:Namespace {namespace: $ns, made: $made})
-CALL (now) { UNWIND $audiences AS audience
+",
+    include_str!("../agents/cypher/offices.cypher"),
+    "CALL (now, offices) { UNWIND [$agent] + [o IN offices WHERE o[0] = $agent | o[1]] AS audience
   MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
   WHERE m.namespace = $ns AND m.to_agent = audience AND m.inbox_key > -1
     AND m.expires_at.epochSeconds * 1000000 + m.expires_at.microsecond > now
@@ -127,8 +129,8 @@ pub(super) async fn read(
     Ok(Part { stored: all, more })
 }
 
-pub(super) async fn unread(store: &Neo4jStore, audiences: Vec<String>) -> Result<Unread> {
-    let mut row = store.one(store.query(UNREAD).param("audiences", audiences)).await?;
+pub(super) async fn unread(store: &Neo4jStore, agent: &str) -> Result<Unread> {
+    let mut row = store.one(store.query(UNREAD).param("agent", agent)).await?;
     Ok(Unread { count: row.next()?, urgent: row.next()? })
 }
 

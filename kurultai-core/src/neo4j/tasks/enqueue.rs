@@ -6,10 +6,12 @@ use super::{
     insert::{INSERT, insertion},
 };
 use crate::{
+    agents::Term,
     error::{Error, Kind, Result},
     json::Json,
     neo4j::{
         Neo4jStore,
+        agents::roles::under,
         bolt::{Cells, cells, list},
         cypher::lock,
         statement::{Call, Statement},
@@ -30,15 +32,21 @@ const SHORT: usize = 4_700;
 /// What a task with a time of its own takes, which makes it a kind of its own.
 const KIND: usize = 500;
 
-const LINKED: Statement = Statement::locking(concat!(
-    lock!(),
-    include_str!("cypher/link.cypher"),
-    include_str!("cypher/insert.cypher"),
-    include_str!("cypher/link_edges.cypher"),
-    include_str!("cypher/raise_prerequisites.cypher"),
-    include_str!("cypher/link_blocked.cypher")
-))
-.once();
+macro_rules! linked {
+    ($($first:expr),*) => {
+        Statement::locking(concat!(
+            $($first,)*
+            include_str!("cypher/link.cypher"),
+            include_str!("cypher/insert.cypher"),
+            include_str!("cypher/link_edges.cypher"),
+            include_str!("cypher/raise_prerequisites.cypher"),
+            include_str!("cypher/link_blocked.cypher")
+        ))
+        .once()
+    };
+}
+
+const LINKED: [Statement; 2] = [linked!(lock!()), linked!(lock!(), under!())];
 
 /// Looks without the lock: where a task is gone or finished by then, LINKED finds out. A status that changes at this
 /// moment may not be there.
@@ -58,11 +66,12 @@ pub(super) async fn enqueue(
     store: &Neo4jStore,
     units: Vec<Vec<NewTask>>,
     max_depth: u32,
+    under: Option<&Term>,
 ) -> Result<Answers<Vec<Enqueued>>> {
     if units.iter().all(|unit| admit::is_plain(unit)) {
-        return plain(store, units, max_depth).await;
+        return plain(store, units, max_depth, under).await;
     }
-    linked(store, units, max_depth).await
+    linked(store, units, max_depth, under).await
 }
 
 /// Several short statements at once, if need be.
@@ -70,6 +79,7 @@ async fn plain(
     store: &Neo4jStore,
     units: Vec<Vec<NewTask>>,
     max_depth: u32,
+    under: Option<&Term>,
 ) -> Result<Answers<Vec<Enqueued>>> {
     let size = |unit: &Vec<NewTask>| -> usize {
         let texts = |t: &NewTask| {
@@ -93,7 +103,7 @@ async fn plain(
     let many = parts.len() > 1;
     let done = futures::future::join_all(parts.into_iter().map(|part| async move {
         let size = part.len();
-        (size, plain_part(store, part, max_depth).await)
+        (size, plain_part(store, part, max_depth, under).await)
     }))
     .await;
     let (mut each, mut overdue) = (Vec::new(), false);
@@ -118,11 +128,12 @@ async fn plain_part(
     store: &Neo4jStore,
     units: Vec<Vec<NewTask>>,
     max_depth: u32,
+    under: Option<&Term>,
 ) -> Result<Answers<Vec<Enqueued>>> {
     let sizes: Vec<usize> = units.iter().map(Vec::len).collect();
     let rows: Vec<Row> = units.into_iter().flatten().map(Row::plain).collect();
     let insertion = insertion(store, &rows).await?;
-    let done = store.one(insertion.query(store, INSERT)).await;
+    let done = store.one_under(insertion.query_under(store, INSERT, under), under).await;
     let mut tasks = rows.into_iter().map(|row| row.task);
     let units = sizes.into_iter().map(|size| tasks.by_ref().take(size).collect::<Vec<_>>());
     match done {
@@ -132,7 +143,7 @@ async fn plain_part(
             Ok(Answers { each: each.collect(), overdue: false })
         }
         // An id is there already: a repetition, for which the long way has an answer.
-        Err(error) if error.code() == CONSTRAINT => linked(store, units.collect(), max_depth).await,
+        Err(error) if error.code() == CONSTRAINT => linked(store, units.collect(), max_depth, under).await,
         Err(error) => Err(error),
     }
 }
@@ -141,6 +152,7 @@ async fn linked(
     store: &Neo4jStore,
     units: Vec<Vec<NewTask>>,
     max_depth: u32,
+    under: Option<&Term>,
 ) -> Result<Answers<Vec<Enqueued>>> {
     let mut ways = Ways::default();
     for _ in 0..ROUNDS {
@@ -161,11 +173,13 @@ async fn linked(
             }));
         }
         if rows.is_empty() {
+            // Nothing is stored, and whoever has lost the role is told so all the same.
+            store.check_term(under).await?;
             return Ok(Answers { each, overdue: false });
         }
-        let query = links(insertion(store, &rows).await?.query(store, LINKED), &rows, &ways)
+        let query = links(insertion(store, &rows).await?.query_under(store, LINKED, under), &rows, &ways)
             .param("without_key", known.without_key());
-        match store.one(query).await {
+        match store.one_under(query, under).await {
             Ok(mut row) => {
                 let (found, loose): (Vec<Vec<String>>, Vec<i64>) = (row.next()?, row.next()?);
                 if !loose.is_empty() {

@@ -3,10 +3,12 @@
 
 use super::apply::text;
 use crate::{
+    agents::Term,
     clock::micros,
     error::Result,
     neo4j::{
         Neo4jStore,
+        agents::roles::under,
         bolt::{count, list, map},
         cypher::hot_lock,
         statement::{Call, Statement},
@@ -19,12 +21,19 @@ use crate::{
 };
 use neo4rs::BoltType;
 
-pub(super) const INSERT: Statement = Statement::locking(concat!(
-    hot_lock!(),
-    include_str!("cypher/insert.cypher"),
-    "WITH ns, count(*) AS added RETURN [added] AS row"
-))
-.once();
+macro_rules! insert {
+    ($($first:expr),*) => {
+        Statement::locking(concat!(
+            $($first,)*
+            include_str!("cypher/insert.cypher"),
+            "WITH ns, count(*) AS added RETURN [added] AS row"
+        ))
+        .once()
+    };
+}
+
+/// For whoever enqueues, and for whoever does so under a term.
+pub(super) const INSERT: [Statement; 2] = [insert!(hot_lock!()), insert!(hot_lock!(), under!())];
 
 /// What `insert` wants.
 pub(in crate::neo4j) struct Insertion {
@@ -34,7 +43,20 @@ pub(in crate::neo4j) struct Insertion {
 
 impl Insertion {
     pub(in crate::neo4j) fn query(self, store: &Neo4jStore, statement: Statement) -> Call {
-        store.query(statement).param("kinds", list(self.kinds)).param("count", count(self.count))
+        self.with(store.query(statement))
+    }
+
+    pub(super) fn query_under(
+        self,
+        store: &Neo4jStore,
+        statements: [Statement; 2],
+        under: Option<&Term>,
+    ) -> Call {
+        self.with(store.query_under(statements, under))
+    }
+
+    fn with(self, call: Call) -> Call {
+        call.param("kinds", list(self.kinds)).param("count", count(self.count))
     }
 }
 

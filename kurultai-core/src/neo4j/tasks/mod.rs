@@ -52,7 +52,7 @@ const PAUSED: Statement = Statement::plain(
 #[cfg(feature = "testing")]
 pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
     let of_tasks = [
-        ("enqueue", insert::INSERT.text),
+        ("enqueue", insert::INSERT[0].text),
         ("claim", claim::CLAIM.text),
         ("extend", extend::EXTEND.text),
         ("complete", complete::COMPLETE.text),
@@ -72,9 +72,18 @@ impl TaskQueue for Neo4jStore {
     async fn enqueue(&self, units: Batch<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>> {
         self.call(async {
             let (_turn, units) = self.turn(units).await?;
-            enqueue::enqueue(self, units, max_depth).await
+            enqueue::enqueue(self, units, max_depth, None).await
         })
         .await
+    }
+
+    async fn enqueue_under(
+        &self,
+        unit: Vec<NewTask>,
+        max_depth: u32,
+        under: Term,
+    ) -> Result<Answers<Vec<Enqueued>>> {
+        self.call(enqueue::enqueue(self, vec![unit], max_depth, Some(&under))).await
     }
 
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {

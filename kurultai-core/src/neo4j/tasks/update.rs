@@ -4,6 +4,7 @@ use crate::{
     error::Result,
     neo4j::{
         Neo4jStore,
+        agents::roles::under,
         bolt::{datetime, map},
         cypher::lock,
         statement::Statement,
@@ -15,13 +16,19 @@ use crate::{
 };
 use neo4rs::BoltType;
 
-const UPDATE: Statement = Statement::locking(concat!(
-    lock!(),
-    include_str!("cypher/update.cypher"),
-    include_str!("cypher/raise_prerequisites.cypher"),
-    include_str!("cypher/update_event.cypher")
-))
-.once();
+macro_rules! update {
+    ($($first:expr),*) => {
+        Statement::locking(concat!(
+            $($first,)*
+            include_str!("cypher/update.cypher"),
+            include_str!("cypher/raise_prerequisites.cypher"),
+            include_str!("cypher/update_event.cypher")
+        ))
+        .once()
+    };
+}
+
+const UPDATE: [Statement; 2] = [update!(lock!()), update!(lock!(), under!())];
 
 pub(super) async fn update(store: &Neo4jStore, rewrite: Rewrite) -> Result<Applied> {
     let mut fields: Vec<(&str, BoltType)> = vec![];
@@ -45,7 +52,7 @@ pub(super) async fn update(store: &Neo4jStore, rewrite: Rewrite) -> Result<Appli
     }
     let lightness = |(_, weight)| sort_base(crate::tasks::Priority::P0, weight) / LIGHTEST;
     let query = store
-        .query(UPDATE)
+        .query_under(UPDATE, rewrite.under.as_ref())
         .param("id", rewrite.id)
         .param("revision", rewrite.revision)
         .param("fields", map(fields))
@@ -55,6 +62,6 @@ pub(super) async fn update(store: &Neo4jStore, rewrite: Rewrite) -> Result<Appli
         .param("topic", rewrite.topic)
         .param("source", rewrite.source)
         .param("payload", rewrite.told);
-    let mut row = store.one(query).await?;
+    let mut row = store.one_under(query, rewrite.under.as_ref()).await?;
     Ok(Applied { held: vec![row.next()?], overdue: row.next()? })
 }

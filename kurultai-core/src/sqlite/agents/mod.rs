@@ -8,17 +8,19 @@ mod signs;
 
 pub(super) use registry::{all, of};
 pub(super) use roles::check as check_term;
+pub(super) use roles::{check as check_term, of as roles_of};
 pub(super) use signs::{beat, shift};
 
 use super::{namespaces::is_there, store::SqliteStore, tx::Tx};
 use crate::{
     agents::{
-        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, HeartbeatWriter, NewAgent,
-        RoleChange, RoleLease, Roles, Signs, Term, Verdict,
+        AgentInfo, AgentStatus, AgentUpdate, Beat, Declared, Deregistered, FailoverEvent, HeartbeatWriter,
+        NewAgent, RoleChange, RoleLease, Roles, Signs, Term, Verdict,
     },
     error::Result,
 };
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 /// An agent that is not there may have gone with its namespace.
 fn known(tx: &Tx<'_>, found: bool) -> Result<bool> {
@@ -52,6 +54,14 @@ impl HeartbeatWriter for SqliteStore {
 
     async fn roles(&self) -> Result<Roles> {
         self.query(|tx| Ok(Roles { now: tx.now, roles: roles::all(tx)? })).await
+    }
+
+    async fn failovers(
+        &self,
+        active: Option<bool>,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<FailoverEvent>> {
+        self.query(move |tx| roles::failovers(tx, active, since)).await
     }
 
     async fn declare(&self, verdicts: Vec<Verdict>, under: Option<Term>) -> Result<Declared> {

@@ -2,13 +2,18 @@
 
 use crate::{
     agents::{
-        HandBack, Role, RoleChange, RoleLease, Term,
+        FailoverEvent, HandBack, Role, RoleChange, RoleLease, Term,
         roles::{self, Away, CHANGED, Step, Taken, Told},
     },
+    clock::{Micros, time},
     error::{Error, Result},
     ids,
-    sqlite::{events, tx::Tx},
+    sqlite::{
+        events,
+        tx::{Tx, word},
+    },
 };
+use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
 
 macro_rules! role {
@@ -100,6 +105,32 @@ fn fail_over(tx: &Tx<'_>, role: &str, term: i64, told: &Told) -> Result<()> {
         tx.run(sql, params)?;
     }
     Ok(())
+}
+
+/// Oldest first.
+pub(super) fn failovers(
+    tx: &Tx<'_>,
+    active: Option<bool>,
+    since: Option<DateTime<Utc>>,
+) -> Result<Vec<FailoverEvent>> {
+    let sql = "select id, role, from_agent, to_agent, term, reason, triggered_by, activated_at, deactivated_at, status
+        from failover_event where ns = ?1 and (?2 is null or (status = 'active') = ?2)
+          and (?3 is null or activated_at >= ?3) order by activated_at, term";
+    let since = since.map(|since| since.timestamp_micros());
+    tx.rows(sql, params![tx.ns, active, since], |row| {
+        Ok(FailoverEvent {
+            id: row.get(0)?,
+            role: row.get(1)?,
+            from_agent: row.get(2)?,
+            to_agent: row.get(3)?,
+            term: row.get(4)?,
+            reason: row.get(5)?,
+            triggered_by: word(row, 6)?,
+            activated_at: time(row.get(7)?),
+            deactivated_at: row.get::<_, Option<Micros>>(8)?.map(time),
+            status: word(row, 9)?,
+        })
+    })
 }
 
 /// An agent is dead: what it led is free.

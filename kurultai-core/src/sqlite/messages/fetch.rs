@@ -8,7 +8,10 @@ use crate::{
         MAX_DELIVERIES, MessageStatus,
         contract::{Fetch, Stored},
     },
-    sqlite::tx::{Tx, list},
+    sqlite::{
+        agents,
+        tx::{Tx, list},
+    },
     tasks::contract::ANSWER_BYTES,
 };
 use rusqlite::{Row, params};
@@ -19,8 +22,9 @@ pub(super) fn fetch(tx: &Tx<'_>, requests: &[Fetch]) -> Result<Vec<Result<Vec<St
 
 fn give(tx: &Tx<'_>, request: &Fetch) -> Result<Vec<Stored>> {
     let mut found: Vec<(i64, bool, Stored)> = vec![];
-    for audience in &request.audiences {
-        found.extend(waiting(tx, audience, request)?);
+    found.extend(waiting(tx, &request.agent, request)?);
+    for role in agents::roles_of(tx, &request.agent)? {
+        found.extend(waiting(tx, &format!("role:{role}"), request)?);
     }
     // Of each audience the first come first; of several the urgent, then the oldest.
     found.sort_by_key(|(n, urgent, _)| (!urgent, *n));

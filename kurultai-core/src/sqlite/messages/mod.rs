@@ -12,8 +12,9 @@ pub(super) use put::put;
 pub(super) use read::waiting;
 pub(super) use shift::shift;
 
-use super::store::SqliteStore;
+use super::{agents::check_term, store::SqliteStore};
 use crate::{
+    agents::Term,
     clock::micros,
     error::Result,
     messages::{AgentKey, KeyState, KeyStore, Mailbox, Sent, Unread, contract::*},
@@ -27,6 +28,14 @@ impl Mailbox for SqliteStore {
         self.write(move |tx| put::put(tx, units.close())).await
     }
 
+    async fn put_under(&self, unit: Vec<Post>, under: Term) -> Result<Vec<Sent>> {
+        self.write(move |tx| {
+            check_term(tx, Some(&under))?;
+            put::put(tx, vec![unit])?.pop().unwrap_or_else(|| Ok(vec![]))
+        })
+        .await
+    }
+
     async fn fetch(&self, requests: Batch<Fetch>) -> Result<Vec<Result<Vec<Stored>>>> {
         self.write(move |tx| fetch::fetch(tx, &requests.close())).await
     }
@@ -35,8 +44,9 @@ impl Mailbox for SqliteStore {
         self.write(move |tx| settle::settle(tx, &units.close())).await
     }
 
-    async fn unread(&self, audiences: Vec<String>) -> Result<Unread> {
-        self.query(move |tx| read::unread(tx, &audiences)).await
+    async fn unread(&self, agent: &str) -> Result<Unread> {
+        let agent = agent.to_owned();
+        self.query(move |tx| read::unread(tx, &agent)).await
     }
 
     async fn read(&self, which: Which, after: Option<String>, limit: usize) -> Result<Part> {

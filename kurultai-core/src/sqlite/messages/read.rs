@@ -93,10 +93,11 @@ pub(super) fn read(tx: &Tx<'_>, which: &Which, after: Option<&str>, most: usize)
     Ok(Part { stored, more })
 }
 
-pub(super) fn unread(tx: &Tx<'_>, audiences: &[String]) -> Result<Unread> {
+pub(super) fn unread(tx: &Tx<'_>, agent: &str) -> Result<Unread> {
     let sql = "select count(*), coalesce(sum(urgent), 0) from message
-        where ns = ?1 and to_agent in (select value from rarray(?2)) and visible_at is not null and expires_at > ?3";
-    Ok(tx.one(sql, params![tx.ns, list(audiences.iter().cloned()), tx.now], counted)?.unwrap_or_default())
+        where ns = ?1 and visible_at is not null and expires_at > ?3 and to_agent in (select ?2 union all
+          select 'role:' || role from role_lease where ns = ?1 and holder = ?2 and expires_at > ?3)";
+    Ok(tx.one(sql, params![tx.ns, agent, tx.now], counted)?.unwrap_or_default())
 }
 
 /// What an agent would be given now, as a renewal tells it.

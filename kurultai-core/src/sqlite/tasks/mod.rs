@@ -26,7 +26,7 @@ pub(super) use pulse::pulse;
 use crate::{
     agents::Term,
     error::{Kind, Result},
-    sqlite::{namespaces::is_there, store::SqliteStore, tx::Tx},
+    sqlite::{agents::check_term, namespaces::is_there, store::SqliteStore, tx::Tx},
     tasks::{
         AdoptOptions, Adoption, Claimed, Dependency, Enqueued, Extended, Filter, Finish, Finished, NewTask,
         Page, Prerequisite, Stats, Task, contract::*,
@@ -48,6 +48,19 @@ fn known<T>(tx: &Tx<'_>, answers: Answers<T>) -> Result<Answers<T>> {
 impl TaskQueue for SqliteStore {
     async fn enqueue(&self, units: Batch<Vec<NewTask>>, max_depth: u32) -> Result<Answers<Vec<Enqueued>>> {
         self.write(move |tx| enqueue::enqueue(tx, units.close(), max_depth)).await
+    }
+
+    async fn enqueue_under(
+        &self,
+        unit: Vec<NewTask>,
+        max_depth: u32,
+        under: Term,
+    ) -> Result<Answers<Vec<Enqueued>>> {
+        self.write(move |tx| {
+            check_term(tx, Some(&under))?;
+            enqueue::enqueue(tx, vec![unit], max_depth)
+        })
+        .await
     }
 
     async fn claim(&self, requests: Batch<ClaimRequest>) -> Result<Answers<Vec<Claimed>>> {

@@ -3,7 +3,7 @@
 use super::{enqueue::raise, insert::route_id};
 use crate::{
     error::Result,
-    sqlite::{events, tx::Tx},
+    sqlite::{agents::check_term, events, tx::Tx},
     tasks::{
         Priority,
         contract::{Applied, Rewrite},
@@ -13,6 +13,7 @@ use crate::{
 use rusqlite::params;
 
 pub(super) fn update(tx: &Tx<'_>, rewrite: &Rewrite) -> Result<Applied> {
+    check_term(tx, rewrite.under.as_ref())?;
     // The best rank among those that wait for it, below which it must not fall.
     let sql = "select n, sort_key, claim_key is not null,
           (select min(d.sort_key >> 60) from edge e cross join task d on d.n = e.dependent

@@ -1,30 +1,29 @@
-MATCH (ns:Namespace {namespace: $ns, made: $made})
-WITH now, datetime({epochSeconds: now / 1000000, nanosecond: now % 1000000 * 1000}) AS at
-// Each group is a subquery of its own, so that the next one sees what it took. A group is [id, agent, audiences, types,
+WITH now, offices, datetime({epochSeconds: now / 1000000, nanosecond: now % 1000000 * 1000}) AS at
+// Each group is a subquery of its own, so that the next one sees what it took. A group is [id, agent, types,
 // answers, how many, after how many that others are taking, for how long, bytes].
-CALL (now, at) { UNWIND $groups AS g
-  CALL (now, at, g) {
-    CALL (at, g) { UNWIND g[2] AS audience
+CALL (now, at, offices) { UNWIND $groups AS g
+  CALL (now, at, g, offices) {
+    CALL (at, g, offices) { UNWIND [g[1]] + [o IN offices WHERE o[0] = g[1] | o[1]] AS audience
       // As in a claim: the ORDER BY names the whole index, and there is no OR. What this fetch has taken already is
       // there for its repetition.
       CALL (at, g, audience) { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
         WHERE m.namespace = $ns AND m.to_agent = audience AND m.inbox_key > -1
           AND CASE WHEN m.fetch_id = g[0] THEN true ELSE m.visible_at <= at AND m.deliveries < $most END
-          AND m.expires_at > at AND coalesce(m.type IN g[3], true)
-          AND coalesce(m.reply_to = g[4], g[4] IS NULL)
+          AND m.expires_at > at AND coalesce(m.type IN g[2], true)
+          AND coalesce(m.reply_to = g[3], g[3] IS NULL)
         WITH m ORDER BY m.namespace, m.to_agent, m.inbox_key LIMIT $n RETURN m }
       WITH m ORDER BY m.inbox_key LIMIT $n RETURN collect(m) AS heads }
-    WITH now, at, g, heads, CASE WHEN size(heads) < g[5] THEN 0 WHEN size(heads) - g[5] < g[6] THEN size(heads) - g[5]
-      ELSE g[6] END AS skip
-    WITH now, at, g, heads[skip..skip + g[5]] AS heads
+    WITH now, at, g, heads, CASE WHEN size(heads) < g[4] THEN 0 WHEN size(heads) - g[4] < g[5] THEN size(heads) - g[4]
+      ELSE g[5] END AS skip
+    WITH now, at, g, heads[skip..skip + g[4]] AS heads
     WITH now, at, g, CASE WHEN size(heads) <= 16 THEN heads ELSE heads[..reduce(fit = [0, 0], m IN heads |
-      CASE WHEN fit[1] >= g[8] THEN fit ELSE [fit[0] + 1, fit[1] + size(m.token)] END)[0]] END AS heads
+      CASE WHEN fit[1] >= g[7] THEN fit ELSE [fit[0] + 1, fit[1] + size(m.token)] END)[0]] END AS heads
     UNWIND heads AS m
     // Removing a property that is not there locks the message, and only then it is certain how it stands.
     REMOVE m._lock
     WITH now, at, g, m, properties(m) AS p
     WITH now, at, g, m, p, coalesce(p.fetch_id = g[0], false) AS again
-    WITH at, g, m, p, again, now + g[7] AS until, CASE WHEN again THEN p.deliveries ELSE p.deliveries + 1 END AS delivery,
+    WITH at, g, m, p, again, now + g[6] AS until, CASE WHEN again THEN p.deliveries ELSE p.deliveries + 1 END AS delivery,
       p.inbox_key IS NOT NULL AND (again OR p.visible_at <= at AND p.deliveries < $most) AS ours
     FOREACH (x IN CASE WHEN ours THEN [m] ELSE [] END | SET x += {status: 'delivered', deliveries: delivery,
       delivered_to: g[1], delivered_at: at, fetch_id: g[0],
