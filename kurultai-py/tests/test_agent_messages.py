@@ -291,10 +291,17 @@ class InTheMiddle(WithTwo):
 
     async def test_what_a_cancelled_inbox_was_given_goes_back_uncounted(self: Any) -> None:
         await self.kublai.messages.send("jochi", "greeting")
+        reached = 0
         for _ in range(8):
             asking = asyncio.create_task(self.k.messages.inbox(wait=20))
             await asyncio.sleep(0)
             asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            try:
+                [got] = await asking  # it was quicker
+                await self.k.messages.retry(got)
+                reached += 1
+            except asyncio.CancelledError:
+                pass
         [got] = await self.k.messages.inbox(wait=20)
-        self.assertEqual(got.delivery, 1)
+        self.assertEqual(got.delivery, reached + 1)
+        self.assertLess(reached, 4)
