@@ -40,10 +40,10 @@ cases('a message is answered while a task of its agent runs', async (k, how) => 
   const begun = once(work, 'begun')
   const seen = []
   const agent = new Agent('jochi', { kurultai: jochi })
-    .task('long', async (_, ctx) => {
+    .task('long', async () => {
       work.dispatchEvent(new Event('begun'))
       await once(work, 'done')
-      return ctx.unread
+      return 'done'
     })
     .onMessage('question', async (body, ctx) => {
       seen.push(ctx instanceof MessageContext, ctx.message.sender, ctx.message.delivery, ctx.signal.aborted, ctx.team === jochi)
@@ -57,7 +57,7 @@ cases('a message is answered while a task of its agent runs', async (k, how) => 
     assert.deepEqual([answer.body, answer.sender, answer.type, answer.taskId], [{ of: 'which?' }, 'jochi', 'reply', id])
     assert.equal((await k.tasks.get(id)).status, 'in_progress')
     work.dispatchEvent(new Event('done'))
-    assert.deepEqual((await k.tasks.waitFor(id)).results, { count: 0, urgent: 0 })
+    assert.deepEqual((await k.tasks.waitFor(id)).results, 'done')
   })
   assert.deepEqual([run, seen], [{ handled: 2, stopped: 0 }, [true, 'kublai', 1, false, true]])
   assert.deepEqual((await kublai.messages.inbox()).map(({ type, body }) => [type, body]), [['note', 'more']])
@@ -90,17 +90,19 @@ cases('an error has it delivered again five times, and each is told', async (k, 
 cases('what a handler rejects has failed, and Retry says when it comes again', async (k, how) => {
   const [kublai, jochi] = await two(k, how)
   const agent = new Agent('jochi', { kurultai: jochi })
-    .onMessage('bad', () => { throw new Error('wrapped', { cause: new Reject('not for me') }) })
+    .onMessage('bad', () => { throw new Reject('not for me') })
+    .onMessage('wrapped', () => { throw new Error('wrapped', { cause: new Reject('nor this') }) })
     .onMessage('again', (_, ctx) => {
       if (ctx.message.delivery === 1) throw new Retry({ afterMs: 0 })
     })
     .on('messageFailed', () => {})
-  for (const type of ['bad', 'again']) await kublai.messages.send('jochi', type)
+  for (const type of ['bad', 'wrapped', 'again']) await kublai.messages.send('jochi', type)
   const run = await during(agent, () => read(k))
-  assert.equal(run.handled, 3)
+  assert.equal(run.handled, 4)
   const { events } = await k.events.read({ topic: 'message.failed' })
-  assert.deepEqual(events.map(({ payload }) => payload.code), ['message.rejected'])
-  assert.ok(events[0].payload.reason.includes('not for me'))
+  assert.deepEqual(events.map(({ payload }) => payload.code), ['message.rejected', 'message.rejected'])
+  assert.equal(events[0].payload.reason, 'not for me')
+  assert.ok(events[1].payload.reason.includes('nor this'))
 })
 
 cases('a handler beyond its time is told, and its message comes again', async (k, how) => {
@@ -166,6 +168,8 @@ cases('a task reads what waits in the middle of its work', async (k, how) => {
   const agent = new Agent('jochi', { kurultai: jochi }).task('work', async (_, ctx) => {
     const before = ctx.unread.count
     const { unread } = await ctx.progress(0.5)
+    // Before the next renewal, which may come at any moment.
+    const same = ctx.unread.count === unread.count
     const types = []
     for await (const message of ctx.messages({ types: ['a', 'b', 'c'] })) {
       types.push(message.type)
@@ -175,7 +179,7 @@ cases('a task reads what waits in the middle of its work', async (k, how) => {
       types.push(message.body)
       break
     }
-    return { before, unread, same: ctx.unread.count === unread.count, types, code: await codeOf(ctx.messages({ waitMs: -1 }).next()) }
+    return { before, unread, same, types, code: await codeOf(ctx.messages({ waitMs: -1 }).next()) }
   })
   const { id } = await k.tasks.enqueue('work')
   const run = await during(agent, async () => {
@@ -195,14 +199,20 @@ cases('a task reads what waits in the middle of its work', async (k, how) => {
 cases('what an aborted inbox was given goes back uncounted', async (k, how) => {
   const [kublai, jochi] = await two(k, how)
   await kublai.messages.send('jochi', 'greeting')
+  let reached = 0
   for (let i = 0; i < 8; i++) {
     const abort = new AbortController()
     const asking = jochi.messages.inbox({ waitMs: 20_000, signal: abort.signal })
     abort.abort()
-    await assert.rejects(asking, { name: 'AbortError' })
+    const got = await asking.catch((error) => assert.equal(error.name, 'AbortError'))
+    if (got === undefined) continue
+    // It was quicker.
+    await jochi.messages.retry(got[0])
+    reached += 1
   }
   const [{ delivery }] = await jochi.messages.inbox({ waitMs: 20_000 })
-  assert.equal(delivery, 1)
+  assert.equal(delivery, reached + 1)
+  assert.ok(reached < 4)
 })
 
 test('what cannot be a handler is refused', () => {

@@ -12,7 +12,7 @@ import type { NativeJobs, NativeMessageJobs, Now } from './native'
 import { RETRY } from './new_task'
 import * as results from './results'
 import type { Pulled, PulledMessage } from './results'
-import { errorText, wishOf } from './thrown'
+import { errorText, rejection, wishOf } from './thrown'
 import type { AnyTasks, OnStall, OpenOptions, PayloadOf, ResultsOf, TypeOf } from './types'
 
 export interface AgentOptions {
@@ -348,7 +348,7 @@ export class Agent<M extends object = AnyTasks> {
       const ended = await Promise.race([work(() => handler(ctx.message.body, ctx)), stopping])
       // A message whose handler was stopped has been given back.
       if (typeof ended !== 'object') return ended === 'timeout'
-      const args = 'error' in ended ? raised(ended.error) : null
+      const args = 'error' in ended ? raised(ended.error, rejection(ended.error)) : null
       results.nothing(await call((id) => (args === null ? jobs.returned(id, job) : jobs.raised(id, job, args))))
       return true
     } catch (error) {
@@ -412,11 +412,11 @@ async function stopped(
 }
 
 /** What it means that a handler threw is for the core to say. */
-function raised(error: unknown): string {
+function raised(error: unknown, text = errorText(error)): string {
   const [wish, afterMs] = wishOf(error)
   // What is no finite number counts as left out, and JSON has none.
   const after = Number.isFinite(afterMs) ? afterMs : undefined
-  return encodeArgs({ error: errorText(error), wish, afterMs: after })
+  return encodeArgs({ error: text, wish, afterMs: after })
 }
 
 /** Says how the handler ended; the core decides what that means. */

@@ -69,6 +69,14 @@ export function wishOf(thrown: unknown): [wish?: 'retry' | 'reject' | 'snooze', 
 }
 
 /**
+ * What a Reject says, which the sender of a message is told: no stack of this program. Nothing where it is none.
+ * @internal
+ */
+export function rejection(thrown: unknown): string | undefined {
+  return thrown instanceof Reject ? thrown.message.toWellFormed() : undefined
+}
+
+/**
  * Stacks, as `util.inspect` shows them with their causes; but not what else hangs on an error, which may be a whole
  * request with its keys.
  * @internal
