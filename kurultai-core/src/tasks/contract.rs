@@ -69,8 +69,9 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
     /// its dependents in the same transaction. No two of a batch name the same task.
     async fn apply(&self, changes: Vec<Change>) -> Result<Applied>;
 
-    /// Changes what somebody said of a task, where its fence holds, and the term under which it is done, if there is one, and with it its place in the order, its route and
-    /// its times. A rank never falls below that of what waits for the task, and what it waits for rises with it.
+    /// Changes what somebody said of a task, where its fence holds and so does the term under which it is done, if there is
+    /// one, and with it its place in the order, its route and its times. A rank never falls below that of what waits for the
+    /// task, and what it waits for rises with it.
     async fn update(&self, rewrite: Rewrite) -> Result<Applied>;
 
     /// Gives tasks to agents, each together with the message that tells the agent, in one transaction, where whoever acts

@@ -73,5 +73,6 @@ fn assign(task: &Task, revision: i64, to: &str, by: &str) -> Rewrite {
         topic: "task.assigned",
         source: Some(by.to_owned()),
         told: json!({"from": null, "to": to, "by": by}).to_string(),
+        under: None,
     }
 }

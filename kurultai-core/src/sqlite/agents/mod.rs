@@ -7,7 +7,6 @@ mod roles;
 mod signs;
 
 pub(super) use registry::{all, of};
-pub(super) use roles::check as check_term;
 pub(super) use roles::{check as check_term, of as roles_of};
 pub(super) use signs::{beat, shift};
 
