@@ -151,7 +151,13 @@ async fn a_cycle_that_ends_at_any_point_delegates_once(team: Team) {
             vec![team.add(task("one").requires(["coding"])).await, team.add(task("two")).await];
         tasks += ids.len();
         let ended = polled(times, kublai.cycle("kublai")).await;
-        let report = kublai.cycle("kublai").await.unwrap();
+        let report = loop {
+            match kublai.cycle("kublai").await {
+                // The role that the dropped call had taken was just being handed back.
+                Err(error) if error.code() == "role.stale_term" => {}
+                report => break report.unwrap(),
+            }
+        };
         assert!(report.stuck.is_empty(), "{report:?}");
         for id in &ids {
             let told: Vec<String> = team.topics(id).await;
