@@ -118,8 +118,9 @@ impl Jobs {
         let shared = &self.shared;
         let in_time = timeout(shared.at.settings.grace, shared.idle()).await.is_ok();
         let stopped = if in_time { 0 } else { shared.stop().await };
-        // Not where a handler that was stopped keeps its place.
-        if shared.places.are_free() && shared.message_places.are_free() {
+        // Not where a handler that was stopped keeps its place. A loop that has just begun may hold places for a moment, though
+        // nothing is at work.
+        if in_time || (shared.places.are_free() && shared.message_places.are_free()) {
             drop(timeout(FAREWELL, shared.over.subscribe().wait_for(|over| *over)).await);
         }
         stopped
