@@ -53,7 +53,7 @@ test('an operation that the core has is here too', () => {
 test('what the core calls a word is a word here', () => {
   const { default: words } = { default: {
     'tasks/types.rs': ['Status', 'Signal', 'DependencyType', 'FailureKind'], 'tasks/new_task.rs': ['OnPrerequisiteFailure'],
-    'agents/types.rs': ['AgentStatus'], 'agents/health.rs': ['Health'], 'worker/settings.rs': ['OnStall'], 'worker/held.rs': ['Stop'],
+    'agents/types.rs': ['AgentStatus'], 'agents/health.rs': ['Health'], 'worker/settings.rs': ['OnStall'], 'worker/attempt.rs': ['Stop'],
     'schedules/types.rs': ['CatchUp', 'Overlap'],
     'messages/types.rs': ['MessageStatus', 'Recipient'], 'messages/keys.rs': ['KeyState'], 'messages/signer.rs': ['Algorithm'],
   } }

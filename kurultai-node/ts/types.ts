@@ -738,7 +738,7 @@ export interface Settled {
   readonly repeated: boolean
 }
 
-/** What waits for an agent: of `messages.unread` all that nobody has acknowledged, with a renewal what it would be given now. */
+/** What waits for an agent: of `messages.unread` all that nobody has acknowledged, with a renewal what it would be given now of its own inbox; those of its roles it finds when it looks. */
 export interface Unread {
   /** How many messages. */
   readonly count: number

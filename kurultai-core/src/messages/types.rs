@@ -230,7 +230,8 @@ pub struct MessagePage {
 }
 
 /// What waits for an agent. Of [`Messages::unread`](super::Messages::unread): all that nobody has acknowledged. With a renewal
-/// ([`Extended::unread`](crate::tasks::Extended::unread)): what it would be given now, at most [`MAX_UNREAD`].
+/// ([`Extended::unread`](crate::tasks::Extended::unread)): what it would be given now of its own
+/// inbox, at most [`MAX_UNREAD`]; those of its roles it finds when it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unread {
     /// How many messages.
