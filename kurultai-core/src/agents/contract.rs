@@ -1,8 +1,8 @@
 //! The store's contract for agents.
 
 use super::{
-    roles::{FailoverEvent, RoleChange, RoleLease, Roles},
-    signs::{Declared, Signs, Term, Verdict},
+    roles::{FailoverEvent, RoleChange, RoleLease, Roles, Term},
+    signs::{Declared, Signs, Verdict},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
 };
 use crate::{error::Result, store::Sealed};

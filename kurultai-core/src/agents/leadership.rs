@@ -3,8 +3,7 @@
 use super::{
     beats::AtWork,
     contract::HeartbeatWriter,
-    roles::{RoleChange, RoleLease, RoleWish, Trigger},
-    signs::Term,
+    roles::{RoleChange, RoleLease, RoleWish, Term, Trigger},
 };
 use crate::{
     calls::OwnedCall,

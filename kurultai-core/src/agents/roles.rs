@@ -2,7 +2,6 @@
 //!
 //! A role lease is not an agent's `role`, which is a word about it: `developer`.
 
-use super::signs::Term;
 use crate::{
     check,
     clock::{Micros, micros, time},
@@ -28,6 +27,15 @@ pub struct RoleLease {
     pub term: i64,
     /// Until when it holds unless it is renewed, by the store's clock.
     pub expires_at: DateTime<Utc>,
+}
+
+/// The office under which somebody acts, and its number, which grows with each holder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// The role: `watcher`.
+    pub role: String,
+    /// Its number.
+    pub number: i64,
 }
 
 impl From<&RoleLease> for Term {

@@ -1,7 +1,7 @@
 //! What a store has seen of its agents, and what an observer says of them.
 
 use super::{
-    roles::{Role, RoleLease},
+    roles::{Role, RoleLease, Term},
     types::AgentStatus,
 };
 use crate::clock::{Micros, micros};
@@ -119,15 +119,6 @@ pub enum Says {
     Dead(Duration),
     /// Declared dead, and heard of since.
     Recovered,
-}
-
-/// The office under which somebody acts, and its number, which grows with each holder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Term {
-    /// The role: `watcher`.
-    pub role: String,
-    /// Its number.
-    pub number: i64,
 }
 
 impl Verdict {

@@ -6,8 +6,8 @@ use super::{
     health::{AgentHealth, Health, Thresholds},
     leadership::{HandBack, Lead, Leadership},
     observer::{Judgement, Observer},
-    roles,
-    signs::{Declared, Sign, Signs, Term},
+    roles::{self, Term},
+    signs::{Declared, Sign, Signs},
     succession::{Move, Succession},
 };
 use crate::{

@@ -1,7 +1,7 @@
 //! The stores' contracts for messages and keys.
 
 use super::{
-    import::Row,
+    key_row::Row,
     keys::{AgentKey, KeyState},
     types::{MessageStatus, Sent, Unread},
     wrap::Wrapped,

@@ -2,13 +2,16 @@
 //!
 //! Reading order:
 //! 1. `types` -> `contract` -> `handle` with its `rules`: what is sent, what a store does with it, what users call. `opening`:
-//!    what is stored is believed where its signature holds now. `accept`, `envelope`: what comes from outside, in either form. `identity`: who this process speaks for. `hot`: how
-//!    concurrent calls become one transaction. `inbox_guard`: what reaches nobody goes back. `again`: who waits is told of what is visible again. `belongings`: what a removed agent leaves. `upkeep`: the background. `key_handle`: the keys of a team.
-//! 2. What follows is pure: no store, no clock, no network. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a token a [`Verified`] message.
+//!    what is stored is believed where its signature holds now. `accept`, `envelope`: what comes from outside, in either
+//!    form. `identity`: who this process speaks for. `hot`: how concurrent calls become one transaction. `inbox_guard`: what
+//!    reaches nobody goes back. `again`: who waits is told of what is visible again. `belongings`: what a removed agent leaves.
+//!    `upkeep`: the background. `key_handle`: the keys of a team.
+//! 2. What follows is pure: no store, no clock, no network. [`token`]: a [`Draft`](token::Draft) becomes a signed token, and a
+//!    token a [`Verified`] message.
 //! 3. [`MessageSigner`]: whatever holds a secret key; [`Ed25519Key`] holds it in this process.
 //! 4. [`AgentKey`], [`KeyLookup`]: what a team knows of its agents' keys, and in which state a key is.
 //! 5. [`wrap`]: a secret that the store may keep; `vault`: the keys that wrap, and open it again. `team` signs with such a
-//!    secret, `import` takes over those that an older program keeps as they are.
+//!    secret, `import` takes over those that an older program keeps as they are, each a `key_row`.
 //! 6. `strict`, `jws`, `private`: JSON and base64url that can be read in one way only; the parts of a token; files of
 //!    secrets.
 //! 7. [`legacy`]: the envelope that existing teams have on the wire.
@@ -25,10 +28,11 @@ mod fuzz;
 mod handle;
 mod hot;
 mod identity;
-pub(crate) mod import;
+mod import;
 mod inbox_guard;
 mod jws;
 mod key_handle;
+pub(crate) mod key_row;
 pub(crate) mod keys;
 pub mod legacy;
 mod opening;

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     messages::{
         contract::{PlainRow, TakeOver},
-        import::Row,
+        key_row::Row,
     },
     neo4j::{
         Neo4jStore,
