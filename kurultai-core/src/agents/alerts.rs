@@ -13,6 +13,8 @@ use std::fmt;
 
 const DEAD: &str = "agent.dead";
 const SILENT: &str = "agent.silent";
+const FAILOVER: &str = "failover";
+const ALONE: &str = "watcher.alone";
 
 /// Who is told what a watcher sees, adds what else may burn, and tells the team.
 #[async_trait]
@@ -21,12 +23,24 @@ pub(crate) trait Alarms: fmt::Debug + Send + Sync {
     async fn tell(&self, seen: Observations) -> Result<Vec<Alert>>;
 }
 
+/// A role that is watched.
+pub(super) struct Place {
+    pub(super) role: String,
+    /// Whom it belongs to.
+    pub(super) first: String,
+    /// Who holds it.
+    pub(super) holder: Option<String>,
+    /// Fewer than two of its candidates live.
+    pub(super) is_alone: bool,
+}
+
 /// Of one check.
 pub(super) fn observations(
     signs: &Signs,
     declared: &Declared,
     suspects: &[String],
     health: &[AgentHealth],
+    places: &[Place],
     thresholds: Thresholds,
 ) -> Observations {
     let is_dead = |agent: &String, was: bool| {
@@ -54,5 +68,28 @@ pub(super) fn observations(
             ..Observation::new(SILENT, Severity::Critical, text)
         });
     }
-    Observations { each, families: vec![DEAD, SILENT] }
+    let mut families = vec![DEAD, SILENT];
+    // Who watches no role says nothing of any.
+    if !places.is_empty() {
+        families.extend([FAILOVER, ALONE]);
+        each.extend(places.iter().filter_map(failed_over));
+        each.extend(places.iter().filter(|place| place.is_alone).map(alone));
+    }
+    Observations { each, families }
+}
+
+/// While nobody holds the role it is neither away nor back.
+fn failed_over(Place { role, first, holder, .. }: &Place) -> Option<Observation> {
+    if holder.as_ref() == Some(first) {
+        return None;
+    }
+    let by = holder.as_deref().unwrap_or("nobody");
+    let text = format!("the role {role} is held by {by} in place of {first}");
+    let seen = Observation::new(format!("{FAILOVER}:{role}"), Severity::Critical, text);
+    Some(Observation { severity: seen.severity.filter(|_| holder.is_some()), ..seen })
+}
+
+fn alone(Place { role, .. }: &Place) -> Observation {
+    let text = format!("fewer than two candidates for the role {role} live: nobody would take it over");
+    Observation::new(format!("{ALONE}:{role}"), Severity::Warning, text)
 }

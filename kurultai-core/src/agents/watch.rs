@@ -1,7 +1,7 @@
 //! The loop that declares the dead, and sees to it that somebody leads.
 
 use super::{
-    alerts,
+    alerts::{self, Place},
     handle::Agents,
     health::{AgentHealth, Health, Thresholds},
     leadership::{HandBack, Lead, Leadership},
@@ -204,8 +204,9 @@ impl Watcher {
                 true => Declared::default(),
                 false => self.agents.registry.declare(verdicts, self.under()).await?,
             };
-            let seen =
-                alerts::observations(&signs, &declared, &watched.suspects, &watched.health, thresholds);
+            let places = self.places(&signs, &watched);
+            let Watched { suspects, health, .. } = &watched;
+            let seen = alerts::observations(&signs, &declared, suspects, health, &places, thresholds);
             if !declared.dead.is_empty() || !declared.recovered.is_empty() {
                 self.agents.follow_up.after(declared.overdue).await;
             }
@@ -336,6 +337,21 @@ impl Watcher {
         watched.leads = self.held.keys().cloned().collect();
         watched.leads.sort_unstable();
         Ok(())
+    }
+
+    /// How the roles stand after this check.
+    fn places(&self, signs: &Signs, watched: &Watched) -> Vec<Place> {
+        let place = |Succession { role, candidates, .. }: &Succession| {
+            let known = signs.roles.iter().find(|known| known.role == *role);
+            let holder = match () {
+                () if watched.leads.contains(role) => self.watch.agent.clone(),
+                () if watched.handed_back.contains(role) => None,
+                () => known.and_then(|known| known.lease(signs.now)).map(|lease| lease.holder),
+            };
+            let (role, first) = (role.clone(), candidates[0].clone());
+            Place { is_alone: watched.alone.contains(&role), role, first, holder }
+        };
+        self.successions.iter().map(place).collect()
     }
 
     /// Who was declared dead stays so, whether or not people can be told.

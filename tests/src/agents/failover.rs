@@ -94,6 +94,10 @@ async fn failovers(team: &Team) -> Vec<FailoverEvent> {
     team.k.agents().failovers(None, None).await.unwrap()
 }
 
+async fn burning(team: &Team) -> Vec<String> {
+    team.k.events().alerts().await.unwrap().into_iter().map(|alert| alert.key).collect()
+}
+
 async fn four(team: &Team) {
     for agent in TEAM {
         team.agent(agent, &[]).await;
@@ -131,6 +135,7 @@ async fn the_next_takes_over_and_the_first_gets_it_back(team: Team) {
     );
     assert_eq!((away.triggered_by, away.status), (Trigger::Auto, FailoverStatus::Active));
     assert_eq!((away.reason.as_str(), away.deactivated_at), ("the lease of kublai is over", None));
+    assert_eq!(burning(&team).await, ["agent.dead:kublai", "failover:router", "watcher.alone:router"]);
 
     let kublai = Process::start(&team, "kublai").await;
     let (mut back, mut home) = (None, None);
@@ -148,6 +153,7 @@ async fn the_next_takes_over_and_the_first_gets_it_back(team: Team) {
     assert!(third.holder == "kublai" && third.term > second.term);
     let [away] = &failovers(&team).await[..] else { panic!() };
     assert!(away.status == FailoverStatus::Resolved && away.deactivated_at > Some(away.activated_at));
+    assert_eq!(burning(&team).await, [""; 0]);
     let changed = events(&team, "role.changed").await;
     let told: Vec<_> = told(&changed).into_iter().map(|(_, told)| told).collect();
     let router: Vec<_> = told.iter().filter(|told| told["role"] == "router").collect();
