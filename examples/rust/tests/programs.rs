@@ -13,6 +13,13 @@ use std::{
 const ONE_AGENT: &str =
     "{\"greeting\":\"hello, Kublai\"}\n{\"greeting\":\"hello, Temüjin\"}\n{\"greeting\":\"hello, Jochi\"}\n";
 const FAN_IN: &str = "{\"parts\":[3,4,7],\"total\":14}\n";
+const COUNCIL: &str = "kublai leads
+kublai is killed
+ogedei leads
+kublai is back
+kublai leads
+60 tasks are done, by 5 agents
+";
 const TASKS: usize = 60;
 
 fn root() -> PathBuf {
@@ -66,6 +73,13 @@ fn one_agent_handles_its_tasks() {
 fn fan_in_hands_results_over() {
     for language in languages() {
         assert_eq!(printed(language, start(program(language, "fan_in"))), FAN_IN, "{language}");
+    }
+}
+
+#[test]
+fn a_council_goes_on_without_its_router() {
+    for language in languages().into_iter().filter(|language| *language != "rust") {
+        assert_eq!(printed(language, start(program(language, "council"))), COUNCIL, "{language}");
     }
 }
 
