@@ -233,9 +233,9 @@ cases('what is a sign of life', async (k) => {
     fencingToken: (ctx) => ctx.fencingToken, idempotencyKey: (ctx) => ctx.idempotencyKey,
     usage: (ctx) => ctx.usage({ tokens: 1 }), progress: (ctx) => ctx.progress(0.5),
   }
-  const agent = new Agent('temujin', { kurultai: k, concurrency: 20, stallAfterMs: 1000, onStall: 'release' }).on('failed', () => {})
+  const agent = new Agent('temujin', { kurultai: k, concurrency: 20, stallAfterMs: 2500, onStall: 'release' }).on('failed', () => {})
   const working = (sign) => async (_, ctx) => {
-    for (let turn = 0; turn < 20; turn++) {
+    for (let turn = 0; turn < 45; turn++) {
       await new Promise((resolve) => setTimeout(resolve, 100))
       await sign(ctx)
     }

@@ -88,7 +88,7 @@ test('failures are a line on stderr where nobody listens, and a listener takes t
 
 test('only what is told can be listened to', () => {
   const agent = new Agent('temujin')
-  assert.throws(() => agent.on('faild', () => {}), { code: 'input.invalid', message: /event is "faild"; allowed: failed, completed, snoozed, stalled, error/ })
+  assert.throws(() => agent.on('faild', () => {}), { code: 'input.invalid', message: /event is "faild"; allowed: failed, completed, snoozed, stalled, messageFailed, error/ })
   assert.throws(() => agent.on('failed'), { message: /the listener of failed/ })
 })
 
