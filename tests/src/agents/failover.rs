@@ -95,7 +95,10 @@ async fn failovers(team: &Team) -> Vec<FailoverEvent> {
 }
 
 async fn burning(team: &Team) -> Vec<String> {
-    team.k.events().alerts().await.unwrap().into_iter().map(|alert| alert.key).collect()
+    let alerts = team.k.events().alerts().await.unwrap();
+    let mut keys: Vec<_> = alerts.into_iter().map(|alert| alert.key).collect();
+    keys.sort();
+    keys
 }
 
 async fn four(team: &Team) {
