@@ -7,7 +7,6 @@ use crate::{
     numbered::Numbered,
     wire::{Led, text},
 };
-use kurultai_bridge::lock;
 use kurultai_core::{
     self as core, Error, Json, Result,
     agents::{self, AgentUpdate, HandBack, Lead, Leadership, NewAgent, Thresholds, Watch, Watcher},
@@ -16,25 +15,18 @@ use kurultai_core::{
 use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::Mutex;
 
 #[napi]
 #[derive(Debug)]
 pub struct Agents {
     calls: Arc<Calls>,
     agents: core::Agents,
-    leading: Arc<Mutex<Leading>>,
-    watching: Arc<Numbered<Watcher>>,
-}
-
-/// The roles that are held here, by number.
-#[derive(Debug, Default)]
-struct Leading {
-    last: u32,
-    all: HashMap<u32, Arc<Leadership>>,
+    /// The roles that are held here.
+    leading: Numbered<Leadership>,
+    /// Each checked by one call at a time.
+    watching: Numbered<Mutex<Watcher>>,
 }
 
 #[derive(Deserialize)]
@@ -183,11 +175,7 @@ struct DeregisterArgs {
 
 impl Agents {
     pub(crate) fn new(calls: Arc<Calls>, agents: core::Agents) -> Self {
-        Agents { calls, agents, leading: Arc::default(), watching: Arc::default() }
-    }
-
-    fn held(&self, number: u32) -> Option<Arc<Leadership>> {
-        lock(&self.leading).all.get(&number).cloned()
+        Agents { calls, agents, leading: Numbered::default(), watching: Numbered::default() }
     }
 }
 
@@ -231,7 +219,9 @@ impl Agents {
         let (agents, watching) = (self.agents.clone(), self.watching.clone());
         self.calls.start(call, async move {
             let watch = read::<WatchArgs>(&args)?.watch()?;
-            answer(&watching.add(agents.watcher(watch)?))
+            let number = watching.number();
+            watching.add(number, Mutex::new(agents.watcher(watch)?));
+            answer(&number)
         })
     }
 
@@ -241,33 +231,28 @@ impl Agents {
         let leading = self.leading.clone();
         self.calls.run(call, &self.agents, &args, |agents, args: LeadArgs| async move {
             let held = agents.lead(&args.role, &args.agent, args.lead()?).await?;
-            let number = {
-                let mut leading = lock(&leading);
-                leading.last += 1;
-                leading.last
-            };
+            let number = leading.number();
             let text = text(&Led { number, lease: held.lease() });
-            Ok(Answer::owning(text, move || drop(lock(&leading).all.insert(number, Arc::new(held)))))
+            Ok(Answer::owning(text, move || leading.add(number, held)))
         })
     }
 
     /// As of the last renewal; `null` once it was let go.
     #[napi(catch_unwind)]
     pub fn lease(&self, number: u32) -> Option<String> {
-        self.held(number).map(|held| text(&held.lease()))
+        self.leading.get(number).map(|held| text(&held.lease()))
     }
 
     #[napi(catch_unwind)]
     pub fn is_valid(&self, number: u32) -> bool {
-        self.held(number).is_some_and(|held| held.is_valid())
+        self.leading.get(number).is_some_and(|held| held.is_valid())
     }
 
     #[napi(catch_unwind)]
     pub fn lost(&self, call: u32, args: String) -> Now {
         let leading = self.leading.clone();
         self.calls.run(call, &self.agents, &args, |_, number: u32| async move {
-            let held = lock(&leading).all.get(&number).cloned();
-            if let Some(held) = held {
+            if let Some(held) = leading.get(number) {
                 held.lost().await;
             }
             answer(&())
@@ -278,8 +263,8 @@ impl Agents {
     pub fn let_go(&self, call: u32, args: String) -> Now {
         let leading = self.leading.clone();
         self.calls.run(call, &self.agents, &args, |_, args: LetGoArgs| async move {
-            let held = lock(&leading).all.get(&args.number).cloned();
-            let held = held.ok_or_else(|| Error::internal("there is no such role lease"))?;
+            let held =
+                leading.get(args.number).ok_or_else(|| Error::internal("there is no such role lease"))?;
             answer(&held.hand_back(HandBack { to: args.to, reason: args.reason }).await?)
         })
     }

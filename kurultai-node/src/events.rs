@@ -10,13 +10,15 @@ use kurultai_core::{self as core, Result, events::EventFilter};
 use napi_derive::napi;
 use serde::Deserialize;
 use std::sync::Arc;
+use tokio::sync::Mutex;
 
 #[napi]
 #[derive(Debug)]
 pub struct Events {
     calls: Arc<Calls>,
     events: core::Events,
-    following: Arc<Numbered<core::events::Follow>>,
+    /// Each read by one call at a time.
+    following: Numbered<Mutex<core::events::Follow>>,
 }
 
 /// How many events a follower takes at once.
@@ -57,7 +59,7 @@ impl EventFilterArgs {
 
 impl Events {
     pub(crate) fn new(calls: Arc<Calls>, events: core::Events) -> Self {
-        Events { calls, events, following: Arc::default() }
+        Events { calls, events, following: Numbered::default() }
     }
 }
 
@@ -77,7 +79,9 @@ impl Events {
         let (events, following) = (self.events.clone(), self.following.clone());
         self.calls.start(call, async move {
             let filter = EventFilter { limit: PAGE, ..read::<EventFilterArgs>(&args)?.filter()? };
-            answer(&following.add(events.follow(filter)?))
+            let number = following.number();
+            following.add(number, Mutex::new(events.follow(filter)?));
+            answer(&number)
         })
     }
 

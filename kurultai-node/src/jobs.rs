@@ -6,6 +6,7 @@ use crate::{
     args::{UsageArgs, json, maybe_millis, millis, read, whole, word},
     bridge::{Calls, Now},
     new_task::{Never, RetryArgs},
+    numbered::Numbered,
     wire::{Batch, Wire, object, text},
 };
 use kurultai_bridge::lock;
@@ -20,7 +21,6 @@ use napi_derive::napi;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
@@ -172,48 +172,8 @@ impl RaisedArgs {
     }
 }
 
-/// What JavaScript holds, by its number there.
-#[derive(Debug)]
-pub(crate) struct Table<T>(Arc<Mutex<Numbered<T>>>);
-
-#[derive(Debug)]
-struct Numbered<T> {
-    last: u32,
-    all: HashMap<u32, Arc<T>>,
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Table(Arc::new(Mutex::new(Numbered { last: 0, all: HashMap::new() })))
-    }
-}
-
-impl<T> Clone for Table<T> {
-    fn clone(&self) -> Self {
-        Table(self.0.clone())
-    }
-}
-
-impl<T> Table<T> {
-    pub(crate) fn number(&self) -> u32 {
-        let mut numbered = lock(&self.0);
-        numbered.last = numbered.last.wrapping_add(1);
-        numbered.last
-    }
-
-    pub(crate) fn add(&self, number: u32, one: T) {
-        lock(&self.0).all.insert(number, Arc::new(one));
-    }
-
-    pub(crate) fn forget(&self, number: u32) {
-        let one = lock(&self.0).all.remove(&number);
-        drop(one);
-    }
-}
-
-pub(crate) fn job<T>(table: &Table<T>, number: u32) -> Result<Arc<T>> {
-    let job = lock(&table.0).all.get(&number).cloned();
-    job.ok_or_else(|| Error::lease_lost("this job has ended; it can tell nothing any more"))
+pub(crate) fn job<T>(table: &Numbered<T>, number: u32) -> Result<Arc<T>> {
+    table.get(number).ok_or_else(|| Error::lease_lost("this job has ended; it can tell nothing any more"))
 }
 
 pub(crate) type Started = Arc<OnceLock<CoreJobs>>;
@@ -224,15 +184,15 @@ pub struct Jobs {
     pub(crate) calls: Arc<Calls>,
     kurultai: Kurultai,
     pub(crate) jobs: Started,
-    pub(crate) table: Table<Job>,
+    pub(crate) table: Numbered<Job>,
     /// Inboxes in the middle of tasks.
-    pub(crate) incoming: Table<Incoming>,
+    pub(crate) incoming: Numbered<Incoming>,
     told: Arc<Told>,
 }
 
 impl Jobs {
     pub(crate) fn new(calls: Arc<Calls>, kurultai: Kurultai) -> Self {
-        let (table, incoming) = (Table::default(), Table::default());
+        let (table, incoming) = (Numbered::default(), Numbered::default());
         Jobs { calls, kurultai, jobs: Arc::default(), table, incoming, told: Arc::default() }
     }
 }

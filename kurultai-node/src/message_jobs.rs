@@ -4,8 +4,9 @@ use crate::{
     answer::{Answer, answer},
     args::{json, maybe_millis, read},
     bridge::{Calls, Now},
-    jobs::{Jobs, RaisedArgs, Started, Stopped, Table, job, started},
+    jobs::{Jobs, RaisedArgs, Started, Stopped, job, started},
     new_task::RetryArgs,
+    numbered::Numbered,
     wire::{Wire, object, text},
 };
 use kurultai_core::{
@@ -55,7 +56,7 @@ struct IncomingArgs {
 pub struct MessageJobs {
     calls: Arc<Calls>,
     jobs: Started,
-    table: Table<MessageJob>,
+    table: Numbered<MessageJob>,
 }
 
 impl MessageJobs {
@@ -135,7 +136,7 @@ impl Jobs {
     #[napi(catch_unwind)]
     pub fn message_jobs(&self) -> MessageJobs {
         let Jobs { calls, jobs, .. } = self;
-        MessageJobs { calls: calls.clone(), jobs: jobs.clone(), table: Table::default() }
+        MessageJobs { calls: calls.clone(), jobs: jobs.clone(), table: Numbered::default() }
     }
 
     /// The inbox in the middle of a task, as a number.

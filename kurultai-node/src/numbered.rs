@@ -1,44 +1,52 @@
-//! What goes on between calls: readers and watchers, which JavaScript knows by number.
+//! What lives between calls, which JavaScript knows by number: jobs, inboxes, followers, watchers, roles.
 
 use kurultai_bridge::lock;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
 };
-use tokio::sync;
 
-/// Used by one call at a time.
-type Shared<T> = Arc<sync::Mutex<T>>;
-
+/// Cheap to clone: it stays one table.
 #[derive(Debug)]
-pub(crate) struct Numbered<T>(Mutex<All<T>>);
+pub(crate) struct Numbered<T>(Arc<Mutex<All<T>>>);
 
 #[derive(Debug)]
 struct All<T> {
     last: u32,
-    by_number: HashMap<u32, Shared<T>>,
+    by_number: HashMap<u32, Arc<T>>,
 }
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Numbered(Mutex::new(All { last: 0, by_number: HashMap::new() }))
+        Numbered(Arc::new(Mutex::new(All { last: 0, by_number: HashMap::new() })))
+    }
+}
+
+impl<T> Clone for Numbered<T> {
+    fn clone(&self) -> Self {
+        Numbered(self.0.clone())
     }
 }
 
 impl<T> Numbered<T> {
-    pub(crate) fn add(&self, one: T) -> u32 {
+    /// A new number; what is added under it may come later, when its receiver is known to be there.
+    pub(crate) fn number(&self) -> u32 {
         let mut all = lock(&self.0);
-        all.last += 1;
-        let number = all.last;
-        all.by_number.insert(number, Arc::new(sync::Mutex::new(one)));
-        number
+        all.last = all.last.wrapping_add(1);
+        all.last
     }
 
-    pub(crate) fn get(&self, number: u32) -> Option<Shared<T>> {
+    pub(crate) fn add(&self, number: u32, one: T) {
+        lock(&self.0).by_number.insert(number, Arc::new(one));
+    }
+
+    pub(crate) fn get(&self, number: u32) -> Option<Arc<T>> {
         lock(&self.0).by_number.get(&number).cloned()
     }
 
     pub(crate) fn forget(&self, number: u32) {
-        lock(&self.0).by_number.remove(&number);
+        // Dropped without the lock: what its end does may take a while.
+        let one = lock(&self.0).by_number.remove(&number);
+        drop(one);
     }
 }
