@@ -2,15 +2,13 @@
 
 use crate::{
     output::{Done, remark, say, say_all, say_json, table, text, whole},
-    stdin,
-    tasks::{document, expiry},
-    text::{clean, duration, natural, span, utc, word},
+    tasks::Fields,
+    text::{clean, duration, span, utc, word},
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Kurultai,
     schedules::{CatchUp, NewSchedule, Overlap, Schedule},
-    tasks::{Expiry, NewTask, Priority},
 };
 use std::time::Duration;
 
@@ -36,11 +34,8 @@ pub(crate) enum Command {
 #[command(group(clap::ArgGroup::new("when").required(true).args(["every", "cron"])))]
 pub(crate) struct Put {
     name: String,
-    #[arg(value_name = "TYPE")]
-    task_type: String,
-    /// JSON, or - for stdin
-    #[arg(value_parser = stdin::text, allow_negative_numbers = true)]
-    payload: Option<String>,
+    #[command(flatten)]
+    fields: Fields,
     /// From one time to the next, counted from --start or from the first put
     #[arg(long, allow_hyphen_values = true, value_parser = duration)]
     every: Option<Duration>,
@@ -62,51 +57,10 @@ pub(crate) struct Put {
     /// By how much each task may come later than its time
     #[arg(long, default_value = "0s", allow_hyphen_values = true, value_parser = duration)]
     jitter: Duration,
-    #[arg(long, default_value = "")]
-    title: String,
-    /// P0 (critical, urgent), P1 (high), P2 (normal, medium) or P3 (low, backlog)
-    #[arg(long, default_value = "P2", value_parser = word::<Priority>)]
-    priority: Priority,
-    /// 0 to 1, higher first within a priority
-    #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
-    weight: f64,
-    /// Capabilities that its claimer must have
-    #[arg(long, value_delimiter = ',')]
-    requires: Vec<String>,
-    /// Capabilities whose owners take it first
-    #[arg(long, value_delimiter = ',')]
-    prefers: Vec<String>,
-    /// The only agent that may claim it
-    #[arg(long)]
-    assign: Option<String>,
-    #[arg(long)]
-    delegated_by: Option<String>,
-    /// How long each task may wait to be claimed, or `never`
-    #[arg(long, allow_hyphen_values = true, value_parser = expiry)]
-    expires: Option<Expiry>,
-    #[arg(long, allow_negative_numbers = true, value_parser = natural::<u32>)]
-    max_attempts: Option<u32>,
-    /// How long an attempt may take, however often it is extended
-    #[arg(long, allow_hyphen_values = true, value_parser = duration)]
-    max_runtime: Option<Duration>,
 }
 
 impl Put {
     fn schedule(self) -> kurultai_core::Result<NewSchedule> {
-        let task = NewTask {
-            title: self.title,
-            payload: document(self.payload)?,
-            priority: self.priority,
-            priority_weight: self.weight,
-            required_capabilities: self.requires,
-            preferred_capabilities: self.prefers,
-            assigned_to: self.assign,
-            delegated_by: self.delegated_by,
-            expiry: self.expires.unwrap_or_default(),
-            max_attempts: self.max_attempts,
-            max_runtime: self.max_runtime,
-            ..NewTask::new(self.task_type)
-        };
         Ok(NewSchedule {
             every: self.every,
             cron: self.cron,
@@ -115,7 +69,7 @@ impl Put {
             catch_up: self.catch_up,
             overlap: self.overlap,
             jitter: self.jitter,
-            ..NewSchedule::new(self.name, task)
+            ..NewSchedule::new(self.name, self.fields.task()?)
         })
     }
 }

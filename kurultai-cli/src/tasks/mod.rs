@@ -2,6 +2,7 @@
 
 mod claim;
 mod enqueue;
+mod fields;
 mod list;
 mod show;
 
@@ -14,7 +15,7 @@ use crate::{
 };
 use claim::Take;
 use enqueue::Enqueue;
-pub(crate) use enqueue::expiry;
+pub(crate) use fields::Fields;
 use kurultai_core::{
     Error, Json, Kind, Kurultai, Tasks,
     tasks::{
@@ -176,7 +177,7 @@ pub(crate) enum Command {
     Stats,
 }
 
-pub(crate) fn document(text: Option<String>) -> kurultai_core::Result<Json> {
+fn document(text: Option<String>) -> kurultai_core::Result<Json> {
     text.map_or(Ok(Json::default()), Json::text)
 }
 
