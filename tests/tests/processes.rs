@@ -1,17 +1,21 @@
 //! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found and roles that are taken over (G6), messages that are read, presented again and signed with new keys (G7). The long form is `cargo xtask chaos`, which also
 //! times the takeovers: that needs a machine that does nothing else.
 //!
-//! One at a time: each keeps both cores of a small machine busy.
+//! One at a time, as each keeps both cores of a small machine busy; but those that wait for deaths wait beside each other.
 #![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
 use kurultai_tests::chaos::{Arena, Report, deaths, kills, mail, replays, rotation, stops, storm, takeovers};
 use std::{path::Path, time::Duration};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-static TURN: Mutex<()> = Mutex::const_new(());
+static MACHINE: RwLock<()> = RwLock::const_new(());
 
-async fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().await
+async fn turn() -> RwLockWriteGuard<'static, ()> {
+    MACHINE.write().await
+}
+
+async fn share() -> RwLockReadGuard<'static, ()> {
+    MACHINE.read().await
 }
 
 fn program() -> &'static Path {
@@ -50,7 +54,7 @@ async fn stopped(arena: Arena, count: usize) {
 }
 
 async fn dead(arena: Arena, count: usize) {
-    let _turn = turn().await;
+    let _share = share().await;
     deaths::run(program(), &arena, count).await.unwrap().check().unwrap();
 }
 
@@ -76,7 +80,7 @@ async fn rotated(arena: Arena) {
 }
 
 async fn taken_over(arena: Arena, count: usize) {
-    let _turn = turn().await;
+    let _share = share().await;
     takeovers::run(program(), &arena, count).await.unwrap().check().unwrap();
 }
 

@@ -11,10 +11,10 @@ use kurultai_core::{
     agents::{Thresholds, Watch, Watcher},
     clock::monotonic,
     events::{Event, EventFilter},
-    tasks::{FailureKind, Status},
+    tasks::{FailureKind, NewTask, Status},
 };
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// One victim in three, and one that is stopped: not more than half, which would be suspicious.
 const TEAM: usize = 12;
@@ -22,9 +22,10 @@ const VICTIMS: usize = 4;
 const BEAT: Duration = Duration::from_secs(1);
 const EVERY: Duration = Duration::from_secs(1);
 const DEAD_AFTER: Duration = Duration::from_secs(5);
-/// After that the stopped one goes on whatever has been found: it may have been stopped in the midst of a transaction,
-/// which nobody can pass.
+/// How long a round waits for what it expects; only one that fails waits so long.
 const LONGEST: Duration = Duration::from_secs(20);
+/// A write takes so long only where somebody holds SQLite's file.
+const BLOCKED: Duration = Duration::from_millis(500);
 
 /// What has become of the dead.
 #[derive(Debug, Default)]
@@ -34,7 +35,7 @@ pub struct Deaths {
     pub stops: usize,
     /// From each kill until it was declared, in order.
     pub found_after: Vec<Duration>,
-    /// Of the above, how much was for want of time or of the file: the checks were late, or nobody could write.
+    /// By how much a check was late at most, for want of time.
     pub late: Duration,
     /// Declared dead while they lived, or more than once.
     pub wrong: Vec<String>,
@@ -95,11 +96,11 @@ impl Run<'_> {
         let after_seq = self.kurultai.events().last_seq().await?;
         let stops_the_second = self.deaths.stops % 2 == 1;
         if stops_the_second {
-            second.signal("STOP").await?;
+            self.stop(second).await?;
         }
         fastrand::shuffle(&mut self.members);
         let stopped = self.members.pop().ok_or("nobody is left")?;
-        stopped.signal("STOP").await?;
+        self.stop(&stopped).await?;
         let held = self.staff.ledger().took.get(&stopped.name).cloned();
         self.lost = held.map(|task| (stopped.name.clone(), task));
         let mut killed = BTreeMap::new();
@@ -122,22 +123,9 @@ impl Run<'_> {
         if stops_the_second {
             second.signal("CONT").await?;
         }
-        // Those that nobody could declare while somebody was stopped in the midst of a transaction are found now. The second
-        // watcher, as it goes on, has seen nobody die; and the stopped one lives.
-        let is_declared = found.len() == expected;
-        while begun.elapsed() < LONGEST * 2 {
-            let settled = match is_declared {
-                true => !self.events("agent.recovered", after_seq).await?.is_empty(),
-                false => self.events("agent.dead", after_seq).await?.len() >= killed.len(),
-            };
-            if settled {
-                break;
-            }
+        // The second watcher, as it goes on, has seen nobody die; and the stopped one lives.
+        while self.events("agent.recovered", after_seq).await?.is_empty() && begun.elapsed() < LONGEST * 2 {
             self.check().await?;
-        }
-        if !is_declared {
-            // Nobody could write meanwhile, so all were silent at once.
-            self.deaths.late = self.deaths.late.max(begun.elapsed());
         }
         self.judge(&killed, &stopped.name, after_seq).await?;
         self.members.push(stopped);
@@ -145,6 +133,22 @@ impl Run<'_> {
             self.members.push(self.staff.agent(BEAT)?);
         }
         self.staff.check()
+    }
+
+    /// Outside of a transaction: in the midst of one it would hold SQLite's file, and nobody could write before it goes on,
+    /// no watcher either.
+    async fn stop(&self, member: &Member) -> Result {
+        let tasks = self.kurultai.tasks();
+        loop {
+            member.signal("STOP").await?;
+            let write = tasks.enqueue(NewTask::new("nobody-takes-it"));
+            if let Ok(written) = timeout(BLOCKED, write).await {
+                written?;
+                return Ok(());
+            }
+            member.signal("CONT").await?;
+            sleep(BEAT.mul_f64(fastrand::f64())).await;
+        }
     }
 
     /// One check, and the time until the next.
@@ -175,10 +179,7 @@ impl Run<'_> {
             }
         }
         let of_stopped = |event: &Event| event.source.as_deref() == Some(stopped);
-        if !dead.iter().any(of_stopped) {
-            // Stopped in the midst of a transaction, and going on before anybody could declare it: it has lost nothing.
-            self.lost = None;
-        } else if !self.events("agent.recovered", after_seq).await?.iter().any(of_stopped) {
+        if !self.events("agent.recovered", after_seq).await?.iter().any(of_stopped) {
             self.deaths.unrecovered.push(stopped.to_owned());
         }
         let took = self.staff.ledger().took.clone();

@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-/// So long in an ordinary run of the tests, since CI has 25 minutes for everything; `cargo xtask fuzz` gives each target
-/// a minute, or as long as it is told.
+/// So long in a bare `cargo test`; `cargo xtask test` and `cargo xtask fuzz` give each target a minute.
 const BRIEFLY: Duration = Duration::from_secs(3);
 /// Longer inputs say nothing that shorter ones do not.
 const MOST_BYTES: usize = 4096;
