@@ -128,6 +128,7 @@ impl Run<'_> {
             self.check().await?;
         }
         self.judge(&killed, &stopped.name, after_seq).await?;
+        self.deaths.check()?;
         self.members.push(stopped);
         for _ in 0..VICTIMS {
             self.members.push(self.staff.agent(BEAT)?);
