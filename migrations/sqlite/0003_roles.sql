@@ -1,3 +1,6 @@
+-- The processes that speak for an agent, by the `open` of each: when it has last beaten for it.
+alter table agent add column speakers text;
+
 -- An office that one agent holds at a time. `term` grows with each holder and with nothing else; the row stays when nobody
 -- holds the role, so that no term is given twice. `expires_at` is the end of the lease or, without a holder, of the
 -- promise to `promised_to`.

@@ -15,9 +15,13 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+
+/// How long a sidecar that was asked to end waits for the store.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Heartbeat {
@@ -75,22 +79,22 @@ impl Heartbeat {
         };
         let mut breaker = Breaker::new(config::number("CIRCUIT_BREAKER_THRESHOLD", 3)? as u32);
         let log = Log::open(self.log_file)?;
-        let beating = async {
-            let kurultai = opened(store, |error, pause| {
-                log.line("WARN", &format!("{error}; trying again in {} s", pause.as_secs()));
-                Ok(())
-            });
-            let sidecar = Sidecar { kurultai: kurultai.await?, agents, interval };
-            sidecar.beat(&mut breaker, &log, place.json).await
-        };
-        let ended: Option<Done> = tokio::select! {
-            ended = beating => Some(ended),
-            () = terminated() => None,
-        };
-        ended.unwrap_or_else(|| {
-            log.line("INFO", "asked to end: no further beat");
+        let mut asked_to_end = pin!(terminated());
+        let opening = opened(store, |error, pause| {
+            log.line("WARN", &format!("{error}; trying again in {} s", pause.as_secs()));
             Ok(())
-        })
+        });
+        let opening = async { Ok::<_, Stop>(Sidecar { kurultai: opening.await?, agents, interval }) };
+        let sidecar = tokio::select! {
+            sidecar = opening => sidecar?,
+            () = &mut asked_to_end => return Ok(log.line("INFO", "asked to end before the first beat")),
+        };
+        tokio::select! {
+            ended = sidecar.beat(&mut breaker, &log, place.json) => return ended,
+            () = &mut asked_to_end => {}
+        }
+        sidecar.say_goodbye(&log).await;
+        Ok(())
     }
 }
 
@@ -134,6 +138,19 @@ impl Sidecar {
             }
             let pause = breaker.pause(monotonic());
             sleep(if pause.is_zero() { self.interval.saturating_sub(begun.elapsed()) } else { pause }).await;
+        }
+    }
+
+    /// Its agents have not died. Whoever asked it to end does not wait for a store that is away.
+    async fn say_goodbye(&self, log: &Log) {
+        let names: Vec<&str> = self.agents.iter().map(String::as_str).collect();
+        let agents = self.kurultai.agents();
+        match timeout(GOODBYE, agents.say_goodbye(&names)).await {
+            Ok(Ok(_)) => log.line("INFO", "asked to end: no further beat"),
+            Ok(Err(error)) => {
+                log.line("WARN", &format!("asked to end, which the store was not told: {error}"))
+            }
+            Err(_) => log.line("WARN", "asked to end, which the store was not told: it does not answer"),
         }
     }
 

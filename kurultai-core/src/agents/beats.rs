@@ -2,6 +2,7 @@
 
 use super::contract::{Beat, HeartbeatWriter};
 use crate::{
+    clock::monotonic,
     error::{Error, Result},
     session::Session,
 };
@@ -9,7 +10,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
-use tokio::{sync::Notify, task::JoinHandle, time::sleep};
+use tokio::{sync::Notify, task::JoinHandle, time::sleep_until};
+
+/// So long after it has joined an agent beats for the first time, together with all that have joined meanwhile: from then
+/// on it does not seem stopped where another process that works for it too says goodbye.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// Knows who works in this process.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl Beats {
         })
     }
 
-    /// The agent works here from now on; its first beat is due after the interval.
+    /// The agent works here from now on.
     pub(super) fn join(self: &Arc<Self>, agent: &str, interval: Duration) -> AtWork {
         lock(&self.agents).push((agent.to_owned(), interval));
         let mut background = lock(&self.background);
@@ -67,7 +72,7 @@ impl Beats {
     async fn write(&self, ids: Vec<String>, last: bool) -> Result<()> {
         let _call = self.session.calls.begin()?;
         let beats = ids.iter().map(|id| Beat { agent: id.clone(), create: None, last });
-        let beaten = self.registry.beat(beats.collect()).await?;
+        let beaten = self.registry.beat(&self.session.instance, beats.collect()).await?;
         match ids.iter().find(|id| !beaten.contains(id)) {
             Some(gone) => Err(Error::agent_not_found(gone, None)),
             None => Ok(()),
@@ -104,13 +109,16 @@ impl Drop for AtWork {
 
 /// As long as somebody works here.
 async fn beat(beats: Weak<Beats>) {
+    let mut due = monotonic() + FIRST;
     loop {
         let Some(all) = beats.upgrade() else { return };
         let Some(interval) = all.interval() else { return };
         tokio::select! {
-            () = sleep(interval) => {}
-            // Whoever joins may want it more often.
-            () = all.joined.notified() => continue,
+            () = sleep_until(due.into()) => {}
+            () = all.joined.notified() => {
+                due = due.min(monotonic() + FIRST.min(interval));
+                continue;
+            }
         }
         let ids = all.ids();
         if !ids.is_empty()
@@ -118,6 +126,7 @@ async fn beat(beats: Weak<Beats>) {
         {
             all.session.news.complain(&error, "no heartbeat");
         }
+        due = monotonic() + interval;
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{error::Result, store::Sealed};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// What a store does for the registry and for liveness. Sealed: the library brings its stores.
 #[async_trait]
@@ -22,8 +22,8 @@ pub trait HeartbeatWriter: Sealed + fmt::Debug + Send + Sync {
 
     /// A sign that each agent's process runs, in one statement, which neither waits for other writers of the namespace nor
     /// makes an event. Returns the ids that are registered. Those to create are registered first, where they are
-    /// unknown.
-    async fn beat(&self, beats: Vec<Beat>) -> Result<Vec<String>>;
+    /// unknown. `instance` is the `open` that speaks for them: an agent has stopped where the last one that does says so.
+    async fn beat(&self, instance: &str, beats: Vec<Beat>) -> Result<Vec<String>>;
 
     /// The signs of life of all agents and what they hold, in the order of their ids, by one read.
     async fn signs(&self) -> Result<Signs>;
@@ -67,9 +67,14 @@ pub struct Beat {
     pub agent: String,
     /// Its display name, where it is to be registered if it is unknown.
     pub create: Option<String>,
-    /// It is the last of this process: the agent has stopped, unless another process speaks for it later.
+    /// It is the last of this process: the agent has stopped, unless another process has spoken for it within
+    /// [`SPEAKS`], or does so later.
     pub last: bool,
 }
+
+/// For how long a process that has beaten for an agent is taken to go on: the default of
+/// [`Thresholds::dead_after`](super::Thresholds).
+pub(crate) const SPEAKS: Duration = Duration::from_secs(120);
 
 /// What became of an agent that was to go.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -91,13 +91,24 @@ impl Agents {
         let beat = |name: &&str| {
             Ok(Beat { agent: ids::agent(name)?, create: create.then(|| (*name).to_owned()), last: false })
         };
-        let beats = agents.iter().map(beat).collect::<Result<Vec<Beat>>>()?;
+        self.write_beats(agents, agents.iter().map(beat).collect::<Result<_>>()?).await
+    }
+
+    /// What a sidecar that ends says of those for whom it has beaten: each has stopped, unless another process speaks for
+    /// it.
+    #[doc(hidden)]
+    pub async fn say_goodbye(&self, agents: &[&str]) -> Result<Vec<String>> {
+        let beat = |name: &&str| Ok(Beat { agent: ids::agent(name)?, create: None, last: true });
+        self.write_beats(agents, agents.iter().map(beat).collect::<Result<_>>()?).await
+    }
+
+    async fn write_beats(&self, agents: &[&str], beats: Vec<Beat>) -> Result<Vec<String>> {
         if beats.is_empty() {
             return Ok(vec![]);
         }
         let ids: Vec<String> = beats.iter().map(|beat| beat.agent.clone()).collect();
         let _call = self.session.calls.begin()?;
-        let beaten = self.registry.beat(beats).await?;
+        let beaten = self.registry.beat(&self.session.instance, beats).await?;
         let unknown = agents.iter().zip(&ids).filter(|(_, id)| !beaten.contains(id));
         Ok(unknown.map(|(name, _)| (*name).to_owned()).collect())
     }

@@ -26,6 +26,7 @@ mod watch;
 
 pub(crate) use alerts::Alarms;
 pub(crate) use belongings::Belongings;
+pub(crate) use contract::SPEAKS;
 pub use contract::{Beat, Deregistered, HeartbeatWriter};
 pub use council::council;
 pub use handle::Agents;

@@ -167,11 +167,11 @@ impl Stream {
                 sleep(Duration::from_millis(1)).await;
                 continue;
             }
-            self.begun.fetch_add(UNIT, Ordering::SeqCst);
             let (messages, token) = {
                 let mut voice = held(&self.voice);
                 (voice.kurultai.messages(), voice.tokens.pop())
             };
+            self.begun.fetch_add(if token.is_some() { 1 } else { UNIT }, Ordering::SeqCst);
             let sent = match token {
                 Some(token) => messages.accept(&token).await.map(|sent| vec![sent]),
                 None => {

@@ -32,8 +32,8 @@ impl HeartbeatWriter for Neo4jStore {
         registry::agents(self).await
     }
 
-    async fn beat(&self, beats: Vec<Beat>) -> Result<Vec<String>> {
-        self.call(signs::write(self, beats)).await
+    async fn beat(&self, instance: &str, beats: Vec<Beat>) -> Result<Vec<String>> {
+        self.call(signs::write(self, instance, beats)).await
     }
 
     async fn signs(&self) -> Result<Signs> {

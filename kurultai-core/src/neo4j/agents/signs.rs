@@ -5,7 +5,7 @@ use super::{
     roles::{self, all_roles},
 };
 use crate::{
-    agents::{Beat, Sign, Signs, Stalled},
+    agents::{Beat, SPEAKS, Sign, Signs, Stalled},
     clock::Micros,
     error::Result,
     neo4j::{
@@ -50,7 +50,7 @@ pub(in crate::neo4j) const SIGNS: Statement = Statement::plain(concat!(
 ));
 
 /// One statement, and a second one where somebody is to be created.
-pub(super) async fn write(store: &Neo4jStore, mut beats: Vec<Beat>) -> Result<Vec<String>> {
+pub(super) async fn write(store: &Neo4jStore, instance: &str, mut beats: Vec<Beat>) -> Result<Vec<String>> {
     // Whoever locks several agents does so in this order, so that no two wait for each other.
     beats.sort_by(|a, b| a.agent.cmp(&b.agent));
     beats.dedup_by(|next, kept| {
@@ -60,7 +60,9 @@ pub(super) async fn write(store: &Neo4jStore, mut beats: Vec<Beat>) -> Result<Ve
     });
     let row = |beat: Beat| cells![beat.agent, beat.last, beat.create];
     let rows = beats.iter().cloned().map(row);
-    let mut beaten: Vec<String> = store.one(store.query(BEAT).param("beats", list(rows))).await?.next()?;
+    let beat = store.query(BEAT).param("beats", list(rows)).param("instance", instance);
+    let beat = beat.param("speaks", SPEAKS.as_millis() as i64);
+    let mut beaten: Vec<String> = store.one(beat).await?.next()?;
     beats.retain(|beat| beat.create.is_some() && !beaten.contains(&beat.agent));
     if !beats.is_empty() {
         let query = store.query(CREATE).param("beats", list(beats.into_iter().map(row)));

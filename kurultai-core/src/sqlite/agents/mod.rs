@@ -39,8 +39,9 @@ impl HeartbeatWriter for SqliteStore {
         self.query(all).await
     }
 
-    async fn beat(&self, beats: Vec<Beat>) -> Result<Vec<String>> {
-        self.write(move |tx| signs::write(tx, &beats)).await
+    async fn beat(&self, instance: &str, beats: Vec<Beat>) -> Result<Vec<String>> {
+        let instance = instance.to_owned();
+        self.write(move |tx| signs::write(tx, &instance, &beats)).await
     }
 
     async fn signs(&self) -> Result<Signs> {

@@ -2,8 +2,8 @@
 
 use super::{registry, roles};
 use crate::{
-    agents::{Beat, NewAgent, Sign, Signs, Stalled},
-    clock::Micros,
+    agents::{Beat, NewAgent, SPEAKS, Sign, Signs, Stalled},
+    clock::{Micros, micros},
     error::Result,
     sqlite::{
         namespaces::is_there,
@@ -26,14 +26,15 @@ pub(in crate::sqlite) fn beat(tx: &Tx<'_>, agents: &[&str]) -> Result<()> {
 /// So that nobody seems silent for as long as the clock has jumped.
 pub(in crate::sqlite) fn shift(tx: &Tx<'_>, by: Micros) -> Result<()> {
     let sql = "update agent set infra_heartbeat = infra_heartbeat + ?1, last_heartbeat = last_heartbeat + ?1,
-        stopped_at = stopped_at + ?1, dead_at = dead_at + ?1";
+        stopped_at = stopped_at + ?1, dead_at = dead_at + ?1,
+        speakers = (select json_group_object(key, value + ?1) from json_each(agent.speakers))";
     tx.run(sql, [by])?;
     tx.run("update role_lease set expires_at = expires_at + ?1", [by]).map(drop)
 }
 
 /// The infrastructure heartbeat. Those to create are registered where they are unknown.
-pub(super) fn write(tx: &Tx<'_>, beats: &[Beat]) -> Result<Vec<String>> {
-    let mut beaten = write_known(tx, beats)?;
+pub(super) fn write(tx: &Tx<'_>, instance: &str, beats: &[Beat]) -> Result<Vec<String>> {
+    let mut beaten = write_known(tx, instance, beats)?;
     let is_new = |beat: &&Beat| beat.create.is_some() && !beaten.contains(&beat.agent);
     let mut new: Vec<Beat> = beats.iter().filter(is_new).cloned().collect();
     new.dedup_by(|a, b| a.agent == b.agent);
@@ -41,7 +42,7 @@ pub(super) fn write(tx: &Tx<'_>, beats: &[Beat]) -> Result<Vec<String>> {
         for Beat { agent, create, .. } in &new {
             registry::upsert(tx, &NewAgent { display_name: create.clone(), ..NewAgent::new(agent) })?;
         }
-        beaten.extend(write_known(tx, &new)?);
+        beaten.extend(write_known(tx, instance, &new)?);
     }
     if beaten.is_empty() {
         is_there(tx)?;
@@ -49,14 +50,21 @@ pub(super) fn write(tx: &Tx<'_>, beats: &[Beat]) -> Result<Vec<String>> {
     Ok(beaten)
 }
 
-fn write_known(tx: &Tx<'_>, beats: &[Beat]) -> Result<Vec<String>> {
+fn write_known(tx: &Tx<'_>, instance: &str, beats: &[Beat]) -> Result<Vec<String>> {
     let ids = |all: &mut dyn Iterator<Item = &Beat>| list(all.map(|beat| beat.agent.clone()));
-    // Another process that speaks for it later says that it goes on.
-    let sql = "update agent set infra_heartbeat = ?2, infra_seq = infra_seq + 1,
-          stopped_at = iif(id in (select value from rarray(?4)), ?2, null)
-        where ns = ?1 and id in (select value from rarray(?3)) returning id";
+    // It goes on where another process speaks for it, whichever says goodbye.
+    let sql = "with said as (
+          select id, id in (select value from rarray(?4)) as is_last,
+            (select json_group_object(key, value) from json_each(agent.speakers)
+              where key <> ?5 and value > ?6) as others
+          from agent where ns = ?1 and id in (select value from rarray(?3)))
+        update agent set infra_heartbeat = ?2, infra_seq = infra_seq + 1,
+          speakers = iif(is_last, others, json_insert(others, '$.' || json_quote(?5), ?2)),
+          stopped_at = iif(is_last and others = '{}', ?2, null)
+        from said where agent.ns = ?1 and agent.id = said.id returning agent.id";
     let (all, last) = (ids(&mut beats.iter()), ids(&mut beats.iter().filter(|beat| beat.last)));
-    tx.rows(sql, params![tx.ns, tx.now, all, last], |row| row.get(0))
+    let since = tx.now - micros(SPEAKS);
+    tx.rows(sql, params![tx.ns, tx.now, all, last, instance, since], |row| row.get(0))
 }
 
 pub(super) fn read(tx: &Tx<'_>) -> Result<Signs> {

@@ -260,7 +260,7 @@ fn taken(node: &Foreign, id: String, roster: &mut Roster, namespace: &str) -> St
         of.set(time, datetime(at));
     }
     // Our own, whatever they mean elsewhere.
-    for own in ["stopped_at", "dead_at"] {
+    for own in ["stopped_at", "dead_at", "speakers"] {
         of.set(own, values::NOTHING);
     }
     let created = of.read("created_at", values::moment, "is no time");
