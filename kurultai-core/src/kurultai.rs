@@ -172,7 +172,14 @@ impl Kurultai {
 
     /// Statements that this process has sent to the store.
     pub fn statements(&self) -> u64 {
-        self.store.statements()
+        self.store.statements().sent()
+    }
+
+    /// Kills this process, as SIGKILL does, at the n-th statement from now on: on SQLite when it has run, within its
+    /// transaction; on Neo4j before it is sent.
+    #[cfg(feature = "testing")]
+    pub fn die_at_statement(&self, n: u64) {
+        self.store.statements().die_at(n);
     }
 
     /// In debug builds on SQLite, rows read without an index and sorts so far: a test keeps the plans.

@@ -2,7 +2,11 @@
 
 use crate::{error::Result, namespaces::NamespaceInfo, news::Wanted};
 use async_trait::async_trait;
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// What keeps the contracts' implementations in this crate, so that a contract can grow.
 pub trait Sealed {}
@@ -35,8 +39,8 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     /// What of the schema is missing or not ready, by name.
     async fn missing_schema(&self) -> Result<Vec<String>>;
 
-    /// Statements sent so far, so that a test sees when one is added.
-    fn statements(&self) -> u64;
+    /// The statements of this process.
+    fn statements(&self) -> &Statements;
 
     /// In debug builds, how many rows were read without an index or sorted; 0 where the store cannot tell.
     #[cfg(feature = "testing")]
@@ -45,6 +49,34 @@ pub(crate) trait Store: fmt::Debug + Send + Sync {
     }
 
     async fn close(&self);
+}
+
+/// Counts the statements that are sent, so that a test sees when one is added.
+#[derive(Debug, Default)]
+pub(crate) struct Statements {
+    sent: AtomicU64,
+    /// At which one a process of the tests dies; 0: at none.
+    last: AtomicU64,
+}
+
+impl Statements {
+    /// One more.
+    pub(crate) fn count(&self) {
+        let sent = self.sent.fetch_add(1, Ordering::Relaxed) + 1;
+        if cfg!(feature = "testing") && sent == self.last.load(Ordering::Relaxed) {
+            std::process::abort();
+        }
+    }
+
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The n-th from now on is the last one.
+    #[cfg(feature = "testing")]
+    pub(crate) fn die_at(&self, n: u64) {
+        self.last.store(self.sent() + n, Ordering::Relaxed);
+    }
 }
 
 /// How the store stands.

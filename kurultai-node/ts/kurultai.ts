@@ -92,8 +92,8 @@ export class Kurultai<M extends object = AnyTasks> {
    * else what was delegated and what there is to do; `attention` says it in a word.
    *
    * Errors: `agent.not_found`; `role.held`, naming the router, where it has the capability `routing` and another agent
-   * routes; `role.stale_term` where it was replaced meanwhile; `config.identity` where there is something to tell and the
-   * team is not open as this agent. After an abort a repetition goes on where the call was.
+   * routes, or does so meanwhile; `role.stale_term` where it lost the role and may not take it; `config.identity` where there
+   * is something to tell and the team is not open as this agent. After an abort a repetition goes on where the call was.
    */
   async cycle(agent: string, options: CycleOptions = {}): Promise<CycleReport> {
     check.checkOne('agent', agent, check.text)

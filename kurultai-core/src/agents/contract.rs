@@ -1,7 +1,8 @@
 //! The store's contract for agents.
 
 use super::{
-    roles::{FailoverEvent, RoleChange, RoleLease, Roles, Term},
+    failovers::FailoverEvent,
+    roles::{RoleChange, RoleLease, Roles, Term},
     signs::{Declared, Signs, Verdict},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
 };

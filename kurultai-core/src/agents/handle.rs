@@ -5,11 +5,12 @@ use super::{
     beats::{AtWork, Beats},
     belongings::Belongings,
     contract::{Beat, Deregistered, HeartbeatWriter},
+    failovers::{FailoverEvent, Trigger},
     health::{AgentHealth, Thresholds},
     leadership::{HandBack, Lead, Leadership, acquire},
     names::{find, not_found},
     observer::Observer,
-    roles::{self, FailoverEvent, RoleLease, Trigger},
+    roles::{self, RoleLease},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
     watch::{Watch, Watcher},
 };

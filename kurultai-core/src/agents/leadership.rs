@@ -3,7 +3,8 @@
 use super::{
     beats::AtWork,
     contract::HeartbeatWriter,
-    roles::{RoleChange, RoleLease, RoleWish, Term, Trigger},
+    failovers::Trigger,
+    roles::{RoleChange, RoleLease, RoleWish, Term},
 };
 use crate::{
     calls::OwnedCall,

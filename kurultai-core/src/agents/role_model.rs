@@ -7,7 +7,10 @@
 //!
 //! Times are counted from now, and terms by their order, so that the worlds are finite and time has no end.
 
-use super::roles::{Role, RoleChange, RoleWish, Term, Trigger, check_term};
+use super::{
+    failovers::Trigger,
+    roles::{Role, RoleChange, RoleWish, Term, check_term},
+};
 use crate::clock::Micros;
 use std::{
     collections::{HashSet, VecDeque},

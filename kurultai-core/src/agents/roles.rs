@@ -2,11 +2,11 @@
 //!
 //! A role lease is not an agent's `role`, which is a word about it: `developer`.
 
+use super::failovers::{self, Away, Taken, Trigger};
 use crate::{
     check,
     clock::{Micros, micros, time},
     error::{Error, Kind, Result},
-    words::words,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -147,65 +147,6 @@ pub enum RoleWish {
     },
 }
 
-words! {
-    /// Who brought it about that a role went from one agent to another.
-    Trigger, "triggered_by" {
-        /// A watch.
-        Auto = "auto",
-        /// Whoever called `lead` or `hand_back`.
-        Manual = "manual",
-    }
-}
-
-words! {
-    /// Whether a role is still away from where it was.
-    FailoverStatus, "status" {
-        /// It is.
-        Active = "active",
-        /// It is back.
-        Resolved = "resolved",
-    }
-}
-
-/// A role went from one agent to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FailoverEvent {
-    /// A UUIDv7.
-    pub id: String,
-    /// Which role.
-    pub role: String,
-    /// Who held it before.
-    pub from_agent: String,
-    /// Who holds it since.
-    pub to_agent: String,
-    /// Under which term.
-    pub term: i64,
-    /// Why.
-    pub reason: String,
-    /// Who brought it about.
-    pub triggered_by: Trigger,
-    /// When the role was taken.
-    pub activated_at: DateTime<Utc>,
-    /// When it was back.
-    pub deactivated_at: Option<DateTime<Utc>>,
-    /// Whether it is still so.
-    pub status: FailoverStatus,
-}
-
-/// An active failover, as a decision needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Away {
-    pub(crate) term: i64,
-    pub(crate) from_agent: String,
-}
-
-/// A new failover.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Taken {
-    pub(crate) from: String,
-    pub(crate) by: Trigger,
-}
-
 /// What becomes of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -308,12 +249,7 @@ impl RoleChange {
             (None, None) => "nobody held it".to_owned(),
         };
         let from = role.holder.clone().or_else(|| role.last_holder.clone());
-        let resolved_from = match failover {
-            None => away.iter().map(|away| away.term).min(),
-            Some(_) => away.iter().filter(|away| away.from_agent == self.agent).map(|away| away.term).min(),
-        };
-        let taken = from.clone().zip(failover).map(|(from, by)| Taken { from, by });
-        let taken = taken.filter(|taken| taken.from != self.agent && resolved_from.is_none());
+        let (taken, resolved_from) = failovers::after(from.as_deref(), &self.agent, failover, away);
         let next = Role {
             role: self.role.clone(),
             term: (role.term + 1).max(now / 1_000),

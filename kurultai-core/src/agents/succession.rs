@@ -1,6 +1,6 @@
 //! Which of a role's candidates is to hold it, by what one watch has seen. Pure.
 
-use super::roles::{Role, Trigger};
+use super::{failovers::Trigger, roles::Role};
 use crate::clock::Micros;
 
 /// After so many checks at which the role was free anybody takes it: who comes first does not, though it lives.

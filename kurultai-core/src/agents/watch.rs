@@ -2,6 +2,7 @@
 
 use super::{
     alerts::{self, Place},
+    failovers::Trigger,
     handle::Agents,
     health::{AgentHealth, Health, Thresholds},
     leadership::{HandBack, Lead, Leadership},
@@ -258,7 +259,7 @@ impl Watcher {
         role: &str,
         agent: &str,
         lead: Lead,
-        failover: Option<roles::Trigger>,
+        failover: Option<Trigger>,
     ) -> Result<Option<Leadership>> {
         match self.agents.take(role, agent, &lead, failover).await {
             Ok(held) => Ok(Some(held)),

@@ -19,6 +19,8 @@ use tracing::instrument;
 
 /// The office of who gives tasks to others.
 const ROUTER: &str = "router";
+/// How many tasks one transaction delegates.
+const PORTION: usize = 100;
 /// Who has this capability takes the office where nobody holds it.
 const ROUTING: &str = "routing";
 
@@ -44,29 +46,40 @@ impl Kurultai {
     /// them, and who sleeps is woken by the caller ([`CycleReport::asleep`]).
     ///
     /// Errors: `agent.not_found`; `role.held`, naming the router, where it has the capability `routing` and another agent
-    /// routes; `role.stale_term` where it was replaced meanwhile; `config.identity` where there is something to tell and
+    /// routes, or does so meanwhile; `role.stale_term` where it lost the role and may not take it; `config.identity` where there is something to tell and
     /// the store is not open as this agent. What was delegated before an error stays so. Cancel safe: a repetition goes
     /// on where a dropped call was.
     #[instrument(level = "debug", skip(self))]
     pub async fn cycle(&self, agent: &str) -> Result<CycleReport> {
         let me = self.agents().get(agent).await?;
-        let (term, taken) = match self.agents().leader(ROUTER).await? {
-            Some(lease) if lease.holder == me.id => (Some(Term::from(&lease)), None),
-            _ if !me.capabilities.iter().any(|capability| capability == ROUTING) => (None, None),
-            // Where another holds it, the error says who.
-            _ => {
-                let taken = self.agents().lead(ROUTER, &me.id, Lead::default().reason("for a cycle")).await?;
-                (Some(taken.term()), Some(taken))
-            }
-        };
         let mut report = self.own_view(&me).await?;
-        if let Some(term) = &term {
-            let routed = self.route(&me, term, &mut report).await;
-            give_back(taken).await;
-            routed?;
+        match self.lead_cycle(&me, &mut report).await {
+            // Held when it was looked at, handed back since: by a cycle that was dropped, or one that ran beside this.
+            Err(stale) if stale.code() == "role.stale_term" => {
+                if !self.lead_cycle(&me, &mut report).await? {
+                    return Err(stale);
+                }
+            }
+            led => drop(led?),
         }
         (report.text, report.attention) = text::said(&report);
         Ok(report)
+    }
+
+    /// Routes where that is this agent's office. Returns whether it is.
+    async fn lead_cycle(&self, me: &AgentInfo, report: &mut CycleReport) -> Result<bool> {
+        let (term, taken) = match self.agents().leader(ROUTER).await? {
+            Some(lease) if lease.holder == me.id => (Term::from(&lease), None),
+            _ if !me.capabilities.iter().any(|capability| capability == ROUTING) => return Ok(false),
+            // Where another holds it, the error says who.
+            _ => {
+                let taken = self.agents().lead(ROUTER, &me.id, Lead::default().reason("for a cycle")).await?;
+                (taken.term(), Some(taken))
+            }
+        };
+        let routed = self.route(me, &term, report).await;
+        give_back(taken).await;
+        routed.map(|()| true)
     }
 
     async fn own_view(&self, me: &AgentInfo) -> Result<CycleReport> {
@@ -116,7 +129,7 @@ impl Kurultai {
         report.term = Some(term.number);
         let (given, stuck) = self.shared(&team, me).await?;
         report.stuck = stuck;
-        report.delegated = self.delegate(me, term, given).await?;
+        self.delegate(me, term, given, &mut report.delegated).await?;
         let has_work = |agent: &AgentInfo| {
             team.pending.iter().any(|task| task.assigned_to.as_ref() == Some(&agent.id))
                 || report.delegated.iter().any(|delegated| delegated.to == agent.id)
@@ -173,13 +186,15 @@ impl Kurultai {
         Ok((given, stuck))
     }
 
-    /// Tells each agent of what it is given, and assigns what was assigned to nobody.
+    /// Tells each agent of what it is given, and assigns what was assigned to nobody. What was delegated before an error is
+    /// in `delegated`.
     async fn delegate(
         &self,
         me: &AgentInfo,
         term: &Term,
         given: Vec<(Task, String)>,
-    ) -> Result<Vec<Delegated>> {
+        delegated: &mut Vec<Delegated>,
+    ) -> Result<()> {
         let keys = given.iter().map(|(task, to)| key(task, to)).collect();
         let told = self.messages().told(keys).await?;
         let is_new = |(task, to): &&(Task, String)| !told.contains(&key(task, to));
@@ -190,14 +205,17 @@ impl Kurultai {
             (task, to, post)
         });
         // What has its word and its agent needs nothing.
-        let new = new.filter(|(task, _, post)| post.is_some() || task.assigned_to.is_none()).collect();
-        let delegated = self.tasks().delegate(new, &me.id, term).await?;
-        let delegated = delegated.into_iter().map(|(task, to)| Delegated {
-            task: Item::from(&task),
-            assigned: task.assigned_to.is_none(),
-            to,
-        });
-        Ok(delegated.collect())
+        let new: Vec<_> =
+            new.filter(|(task, _, post)| post.is_some() || task.assigned_to.is_none()).collect();
+        for portion in new.chunks(PORTION) {
+            let done = self.tasks().delegate(portion, &me.id, term).await?;
+            delegated.extend(done.into_iter().map(|(task, to)| Delegated {
+                task: Item::from(task),
+                assigned: task.assigned_to.is_none(),
+                to: to.to_owned(),
+            }));
+        }
+        Ok(())
     }
 }
 

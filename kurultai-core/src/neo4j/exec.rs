@@ -14,10 +14,7 @@ use crate::{
     namespaces::missing,
 };
 use neo4rs::{BoltType, Error as Neo4jError, Query};
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout_at};
 
 const TRIES: u32 = 10;
@@ -78,7 +75,7 @@ impl Neo4jStore {
     /// Runs to its end even where the caller goes away: a dropped exchange would leave the outcome unknown and
     /// its locks held.
     async fn send(&self, call: Call) -> Result<Vec<Cells>> {
-        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.statements.count();
         let (store, deadline, part) = (self.clone(), self.deadline(), self.running.part());
         let run = async move {
             let _part = part;

@@ -29,11 +29,11 @@ use crate::{
     error::Result,
     namespaces::NamespaceInfo,
     news::Wanted,
-    store::{Pulse, Sealed, Store},
+    store::{Pulse, Sealed, Statements, Store},
 };
 use async_trait::async_trait;
 use statement::Statement;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 use store::BATCH_LIMIT;
 pub(crate) use store::Neo4jStore;
 #[cfg(feature = "testing")]
@@ -92,8 +92,8 @@ impl Store for Neo4jStore {
         self.delete_some_of(namespace).await
     }
 
-    fn statements(&self) -> u64 {
-        self.statements.load(Ordering::Relaxed)
+    fn statements(&self) -> &Statements {
+        &self.statements
     }
 
     async fn close(&self) {

@@ -7,12 +7,13 @@ use crate::{
     config::{self, Config},
     error::{Error, Result},
     extensions::Extensions,
+    store::Statements,
 };
 use neo4rs::ConfigBuilder;
 use std::{
     fmt,
     ops::Deref,
-    sync::{Arc, Mutex, OnceLock, atomic::AtomicU64},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 use tokio::time::{timeout, timeout_at};
@@ -40,7 +41,7 @@ pub(crate) struct Shared {
     pub(super) writer: tokio::sync::Mutex<()>,
     /// Held while a hot statement runs: how many callers the last one had.
     turn: tokio::sync::Mutex<usize>,
-    pub(super) statements: AtomicU64,
+    pub(super) statements: Statements,
     /// What the rooms keep here.
     pub(super) rooms: Mutex<Extensions>,
 }
@@ -71,7 +72,7 @@ impl Neo4jStore {
             running: Running::default(),
             writer: tokio::sync::Mutex::default(),
             turn: tokio::sync::Mutex::default(),
-            statements: AtomicU64::new(0),
+            statements: Statements::default(),
             rooms: Mutex::default(),
         })))
     }

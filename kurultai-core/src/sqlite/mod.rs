@@ -29,7 +29,7 @@ use crate::{
     error::Result,
     namespaces::NamespaceInfo,
     news::Wanted,
-    store::{Pulse, Sealed, Store},
+    store::{Pulse, Sealed, Statements, Store},
 };
 use async_trait::async_trait;
 use std::{
@@ -90,8 +90,8 @@ impl Store for SqliteStore {
         self.write(move |tx| namespaces::delete_some(tx, &name)).await
     }
 
-    fn statements(&self) -> u64 {
-        self.counts.statements.load(Ordering::Relaxed)
+    fn statements(&self) -> &Statements {
+        &self.counts.statements
     }
 
     #[cfg(feature = "testing")]

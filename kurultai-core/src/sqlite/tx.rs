@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     extensions::Extensions,
     json::Json,
+    store::Statements,
 };
 use rusqlite::{CachedStatement, Connection, Params, Row, Statement, StatementStatus, types::Value};
 use std::{
@@ -17,7 +18,7 @@ use std::{
 /// What the store has done so far.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    pub(super) statements: AtomicU64,
+    pub(super) statements: Statements,
     /// Rows that were read without an index, and sorts.
     pub(super) scans: AtomicU64,
 }
@@ -44,7 +45,7 @@ impl<'a> Tx<'a> {
     }
 
     pub(super) fn count(&self, statement: &Statement<'_>) {
-        self.counts.statements.fetch_add(1, Ordering::Relaxed);
+        self.counts.statements.count();
         if cfg!(debug_assertions) {
             let of = |status| u64::from(statement.reset_status(status).unsigned_abs());
             let scans = of(StatementStatus::FullscanStep) + of(StatementStatus::Sort);

@@ -9,47 +9,39 @@ use super::{
 use crate::{agents::Term, error::Result, messages::contract::Post};
 use serde_json::json;
 
-/// How many one transaction takes.
-const PORTION: usize = 100;
-
 impl Tasks {
     /// Refuses what an enqueue would refuse: it would go back to who gave it on.
     pub(crate) async fn may_be_given(&self, task: &Task, agent: &str) -> Result<()> {
         self.settling.may_be_given(task, agent).await
     }
 
-    /// Of these tasks, each with its agent and, unless that was told before, a message, those that were delegated: where
-    /// nobody has changed the task meanwhile, and nobody has told the agent of it. Fails with `role.stale_term` where the
-    /// term is over.
-    pub(crate) async fn delegate(
+    /// In one transaction: of these tasks, each with its agent and, unless that was told before, a message, those that were
+    /// delegated: where nobody has changed the task meanwhile, and nobody has told the agent of it. Fails with
+    /// `role.stale_term` where the term is over.
+    pub(crate) async fn delegate<'a>(
         &self,
-        given: Vec<(Task, String, Option<Post>)>,
+        given: &'a [(Task, String, Option<Post>)],
         by: &str,
         under: &Term,
-    ) -> Result<Vec<(Task, String)>> {
-        let mut delegated = vec![];
-        for portion in given.chunks(PORTION) {
-            let _call = self.session.calls.begin()?;
-            let facts = self.queue.facts(portion.iter().map(|(task, ..)| task.id.clone()).collect()).await?;
-            let (mut which, mut delegations) = (vec![], vec![]);
-            for ((task, to, post), facts) in portion.iter().zip(facts) {
-                // What is not to be claimed yet is nobody's yet, unless it was said whose it is.
-                let is_due = |facts: &Facts| facts.claimable || task.assigned_to.is_some();
-                let pending = facts.filter(|facts| facts.status == Status::Pending && is_due(facts));
-                let Some(Facts { revision, .. }) = pending else { continue };
-                let assign = task.assigned_to.is_none().then(|| assign(task, revision, to, by));
-                let (task_id, post) = (task.id.clone(), post.clone());
-                delegations.push(Delegation { task: task_id, revision, assign, post });
-                which.push((task, to));
-            }
-            if !delegations.is_empty() {
-                let held = self.queue.delegate(delegations, by, under).await?;
-                let done = which.into_iter().zip(held).filter(|(_, held)| *held);
-                delegated.extend(done.map(|((task, to), _)| (task.clone(), to.clone())));
-            }
-            self.session.news.announce();
+    ) -> Result<Vec<(&'a Task, &'a str)>> {
+        let _call = self.session.calls.begin()?;
+        let facts = self.queue.facts(given.iter().map(|(task, ..)| task.id.clone()).collect()).await?;
+        let (mut which, mut delegations) = (vec![], vec![]);
+        for ((task, to, post), facts) in given.iter().zip(facts) {
+            // What is not to be claimed yet is nobody's yet, unless it was said whose it is.
+            let is_due = |facts: &Facts| facts.claimable || task.assigned_to.is_some();
+            let pending = facts.filter(|facts| facts.status == Status::Pending && is_due(facts));
+            let Some(Facts { revision, .. }) = pending else { continue };
+            let assign = task.assigned_to.is_none().then(|| assign(task, revision, to, by));
+            delegations.push(Delegation { task: task.id.clone(), revision, assign, post: post.clone() });
+            which.push((task, to.as_str()));
         }
-        Ok(delegated)
+        if delegations.is_empty() {
+            return Ok(vec![]);
+        }
+        let held = self.queue.delegate(delegations, by, under).await?;
+        self.session.news.announce();
+        Ok(which.into_iter().zip(held).filter(|(_, held)| *held).map(|(given, _)| given).collect())
     }
 }
 

@@ -162,51 +162,49 @@ impl Agent {
     }
 }
 
-/// Returns whether the attempt ended; otherwise it was stopped, and a dropped job is released.
 async fn handle(job: Job, limits: Limits, run: Arc<Run>) -> bool {
     job.limit(limits);
     if limits.timeout.is_some() {
-        // What a thread of tokio spawned last only that thread can run: the clock starts before a handler that blocks it.
-        tokio::task::yield_now().await;
+        clock_starts().await;
     }
-    let context = job.context();
-    let ended = tokio::select! {
-        biased;
-        ended = caught(async move { run(context).await }) => ended,
-        why = job.stopped() => {
-            tracing::info!(task = job.task.id, %why, "the handler was stopped");
-            return why == Stop::Timeout;
-        }
-    };
-    match job.end(ended).await {
-        Ok(_) => true,
-        Err(error) if is_gone(&error) => false,
-        Err(error) => {
-            tracing::warn!(%error, task = job.task.id, "the end of the task was not stored");
-            false
-        }
-    }
+    let (what, context) = (format!("task {}", job.task.id), job.context());
+    let working = async move { run(context).await };
+    to_its_end(&what, working, job.stopped(), async |ended| job.end(ended).await.map(drop)).await
 }
 
-/// The same for a message.
 async fn handle_message(job: MessageJob, limits: MessageLimits, run: Arc<RunMessage>) -> bool {
     job.begin(limits);
-    // As for a task: the clock starts before a handler that blocks its thread.
+    clock_starts().await;
+    let (what, context) = (format!("message {}", job.message.id), job.context());
+    let working = async move { run(context).await };
+    to_its_end(&what, working, job.stopped(), async |ended| job.end(ended).await.map(drop)).await
+}
+
+/// What a thread of tokio spawned last only that thread can run: the clock starts before a handler that blocks it.
+async fn clock_starts() {
     tokio::task::yield_now().await;
-    let context = job.context();
+}
+
+/// Returns whether the attempt ended; otherwise it was stopped, and a dropped job is given back.
+async fn to_its_end(
+    what: &str,
+    working: impl Future<Output = Ended>,
+    stopped: impl Future<Output = Stop>,
+    end: impl AsyncFnOnce(Ended) -> Result<()>,
+) -> bool {
     let ended = tokio::select! {
         biased;
-        ended = caught(async move { run(context).await }) => ended,
-        why = job.stopped() => {
-            tracing::info!(message = job.message.id, %why, "the handler was stopped");
+        ended = caught(working) => ended,
+        why = stopped => {
+            tracing::info!(%why, "the handler of {what} was stopped");
             return why == Stop::Timeout;
         }
     };
-    match job.end(ended).await {
-        Ok(_) => true,
+    match end(ended).await {
+        Ok(()) => true,
         Err(error) if is_gone(&error) => false,
         Err(error) => {
-            tracing::warn!(%error, message = job.message.id, "the end of the message was not stored");
+            tracing::warn!(%error, "the end of {what} was not stored");
             false
         }
     }

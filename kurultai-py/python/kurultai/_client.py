@@ -109,8 +109,9 @@ class Kurultai:
         sleeps on work; those for whom it raised nothing are ``woken``.
 
         Errors: ``agent.not_found``; ``role.held``, naming the router, where it has the capability ``routing`` and another
-        agent routes; ``role.stale_term`` where it was replaced meanwhile; ``config.identity`` where there is something to
-        tell and the team is not open as this agent. Cancel safe: a repetition goes on where a cancelled call was.
+        agent routes, or does so meanwhile; ``role.stale_term`` where it lost the role and may not take it;
+        ``config.identity`` where there is something to tell and the team is not open as this agent. Cancel safe: a
+        repetition goes on where a cancelled call was.
 
         >>> await k.agents.register("jochi", capabilities=["testing"])
         >>> (await k.cycle("jochi")).text

@@ -4,7 +4,8 @@
 use crate::{
     agents::{
         FailoverEvent, HandBack, Role, RoleChange, RoleLease, RoleWish, Roles, Term,
-        roles::{self, Away, Step, Taken, Told},
+        failovers::{Away, Taken},
+        roles::{self, Step, Told},
     },
     clock::{Micros, micros},
     error::{Error, Result},

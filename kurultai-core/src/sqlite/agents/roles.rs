@@ -3,7 +3,8 @@
 use crate::{
     agents::{
         FailoverEvent, HandBack, Role, RoleChange, RoleLease, Term,
-        roles::{self, Away, CHANGED, Step, Taken, Told},
+        failovers::{Away, Taken},
+        roles::{self, CHANGED, Step, Told},
     },
     clock::{Micros, time},
     error::{Error, Result},
