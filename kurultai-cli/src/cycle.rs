@@ -4,6 +4,7 @@ use crate::{
     Place,
     output::{Done, Stop, remark, say, say_json},
     service::terminated,
+    shell,
     text::{clean, duration},
 };
 use kurultai_core::{
@@ -12,14 +13,9 @@ use kurultai_core::{
     messages::Identity,
     tasks::{Claim, Claimed},
 };
-use std::{pin::pin, process::Stdio, time::Duration};
-use tokio::{
-    process::Command,
-    time::{sleep, timeout},
-};
+use std::{pin::pin, time::Duration};
+use tokio::time::sleep;
 
-/// A command that wakes an agent has so long.
-const LONGEST: Duration = Duration::from_secs(30);
 /// For how long a task is claimed on behalf of an agent that is woken, which renews the lease.
 const START: Duration = Duration::from_secs(300);
 /// Who has this capability routes.
@@ -43,11 +39,17 @@ pub(crate) struct Cycle {
     #[arg(long, requires = "wake")]
     start: bool,
     /// Again and again, every so often, until asked to end
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "5m", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "5m", value_parser = period)]
     every: Option<Duration>,
     /// Exit with 0 where nothing needs attention, 10 where there is work, 20 where something critical burns
     #[arg(long, conflicts_with = "every")]
     exit_code: bool,
+}
+
+/// More often it would only keep the store busy.
+fn period(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    if every < Duration::from_secs(1) { Err("at least 1s".to_owned()) } else { Ok(every) }
 }
 
 impl Cycle {
@@ -138,16 +140,10 @@ async fn router(kurultai: &Kurultai) -> Result<String> {
 }
 
 async fn wake(command: &str, agent: &str, started: Option<&Claimed>) -> std::result::Result<(), String> {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-    shell.env("KURULTAI_AGENT", agent);
-    if let Some(Claimed { id, lease, .. }) = started {
-        shell.env("KURULTAI_TASK", id).env("KURULTAI_LEASE", lease.to_string());
+    let lease = started.map(|claimed| claimed.lease.to_string()).unwrap_or_default();
+    let mut variables = vec![("KURULTAI_AGENT", agent)];
+    if let Some(Claimed { id, .. }) = started {
+        variables.extend([("KURULTAI_TASK", id.as_str()), ("KURULTAI_LEASE", &lease)]);
     }
-    match timeout(LONGEST, shell.status()).await {
-        Ok(Ok(status)) if status.success() => Ok(()),
-        Ok(Ok(status)) => Err(status.to_string()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("the command took longer than {} s", LONGEST.as_secs())),
-    }
+    shell::run(command, &variables, "").await
 }

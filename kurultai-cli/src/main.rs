@@ -16,6 +16,7 @@ mod plan;
 mod roles;
 mod schedules;
 mod service;
+mod shell;
 mod status;
 mod stdin;
 mod stop;

@@ -32,19 +32,23 @@ impl Alarms for Alarm {
         let burden = self.tasks.burden(most).await?;
         seen.each.extend(depth(&burden, self.depth));
         seen.each.extend(dead_letters(&burden));
+        seen.each.extend(
+            burden.stopped.iter().map(|stop| Observation::new(STOPPED, Severity::Critical, stop.text())),
+        );
         for (sender, code) in self.mailbox.forgeries().await? {
             let forgery = rules::forgeries(&sender, &code);
             if seen.each.iter().all(|one| one.key != forgery.key) {
                 seen.each.push(forgery);
             }
         }
-        seen.families.extend([DEPTH, DEAD_LETTERS, rules::FORGERIES]);
+        seen.families.extend([DEPTH, DEAD_LETTERS, STOPPED, rules::FORGERIES]);
         self.log.observe(seen).await
     }
 }
 
 const DEPTH: &str = "queue.depth";
 const DEAD_LETTERS: &str = "tasks.dead_letters";
+pub(crate) const STOPPED: &str = "tasks.stopped";
 
 fn depth(burden: &Burden, threshold: u64) -> Option<Observation> {
     let steps = [(threshold, Severity::Warning), (threshold.saturating_mul(2), Severity::Critical)];
@@ -73,14 +77,14 @@ mod tests {
     #[test]
     fn what_people_are_told_of_tasks() {
         let dead = |count: u64, urgent: u64| {
-            let burden = Burden { ready: 0, dead_letters: count, urgent };
+            let burden = Burden { ready: 0, dead_letters: count, urgent, stopped: None };
             dead_letters(&burden).map(|one| (one.severity, one.text))
         };
         assert_eq!(dead(0, 0), None);
         assert_eq!(dead(1, 0), Some((Some(Severity::Warning), "a task is a dead letter".to_owned())));
         let critical = Some((Some(Severity::Critical), "3 tasks are dead letters, 1 of P0".to_owned()));
         assert_eq!(dead(3, 1), critical);
-        let wait = |ready| Burden { ready, dead_letters: 0, urgent: 0 };
+        let wait = |ready| Burden { ready, dead_letters: 0, urgent: 0, stopped: None };
         assert_eq!(depth(&wait(500), 0), None, "it was switched off");
         let one = depth(&wait(200), 100).unwrap();
         assert_eq!(

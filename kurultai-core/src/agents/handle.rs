@@ -231,15 +231,18 @@ impl Agents {
 
     /// Takes a role from the agent that holds it, in whatever process: that one learns it at its next renewal, and what it
     /// writes under its term is refused from now on. With [`HandBack::to`] nobody but that agent may take the role in the
-    /// next 30 seconds. The answer is the lease as it ended; where nobody holds the role nothing happens.
+    /// next 30 seconds. The answer is the lease as it ended; where the agent was the last to hold the role and nobody does
+    /// now, nothing happens.
     ///
-    /// Errors: `input.invalid`; `role.held`, naming the holder, where another agent holds it; `role.not_found` where nobody
-    /// ever has. Cancel safe: a dropped call may still hand it back.
+    /// Errors: `input.invalid`; `agent.not_found`, also of [`HandBack::to`]; `role.held`, naming the holder, where another
+    /// agent holds it; `role.not_found` where nobody does and the agent was not the last, or nobody ever has. Cancel safe: a
+    /// dropped call may still hand it back.
     #[instrument(level = "debug", skip(self, how))]
     pub async fn hand_back(&self, role: &str, agent: &str, how: HandBack) -> Result<RoleLease> {
-        let change = how.change(role, agent, None);
-        change.check()?;
+        how.clone().change(role, agent, None).check()?;
         let _call = self.session.calls.begin()?;
+        let agents = self.registry.agents().await?;
+        let change = how.known(&agents)?.change(role, &find(agents, agent)?.id, None);
         let lease = self.registry.role(change).await?;
         self.session.news.announce_events();
         Ok(lease)

@@ -4,7 +4,9 @@ use super::{
     beats::AtWork,
     contract::HeartbeatWriter,
     failovers::Trigger,
+    names::find,
     roles::{RoleChange, RoleLease, RoleWish, Term},
+    types::AgentInfo,
 };
 use crate::{
     calls::OwnedCall,
@@ -83,6 +85,12 @@ impl HandBack {
     /// Of an agent that is removed.
     pub(crate) fn removed(role: &str, agent: &str) -> RoleChange {
         HandBack::default().reason("its agent was removed").change(role, agent, None)
+    }
+
+    /// Promised to nobody who is not there.
+    pub(super) fn known(self, agents: &[AgentInfo]) -> Result<Self> {
+        let to = self.to.as_deref().map(|to| find(agents.to_vec(), to)).transpose()?;
+        Ok(HandBack { to: to.map(|agent| agent.id), ..self })
     }
 
     pub(super) fn change(self, role: &str, agent: &str, term: Option<i64>) -> RoleChange {
@@ -187,10 +195,14 @@ impl Leadership {
         drop(state.wait_for(|state| state.over.is_some()).await);
     }
 
-    /// Lets go of the role, so that another may take it at once. Errors: `role.stale_term` where it was lost before,
-    /// `store.unavailable`: then it ends with its lease. Cancel safe: a dropped call lets go of it all the same.
+    /// Lets go of the role, so that another may take it at once. Errors: `agent.not_found` of [`HandBack::to`], and it is
+    /// held on; `role.stale_term` where it was lost before, `store.unavailable`: then it ends with its lease. Cancel safe: a dropped call lets go of it all the same.
     pub async fn hand_back(&self, how: HandBack) -> Result<RoleLease> {
         how.clone().change("any", "any", None).check()?;
+        let how = match how.to {
+            Some(_) => how.known(&self.held.registry.agents().await?)?,
+            None => how,
+        };
         self.held.let_go(how);
         let mut state = self.held.state.subscribe();
         let over = state.wait_for(|state| state.over.is_some()).await;

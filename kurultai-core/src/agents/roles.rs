@@ -292,6 +292,11 @@ impl RoleChange {
                 (None, Some(term)) if ours => {
                     Err(stale(&Term { role: self.role.clone(), number: term }, role, now))
                 }
+                (None, None) if role.last_holder.as_ref() != Some(&self.agent) => {
+                    let message =
+                        format!("{} does not hold the role {:?}: nobody does", self.agent, self.role);
+                    Err(Error::new(Kind::NotFound, "role.not_found", message))
+                }
                 // It was handed back before, or is over.
                 (None, _) => {
                     Ok(Step { lease: ended(role, &self.agent, now), role: role.clone(), told: None })

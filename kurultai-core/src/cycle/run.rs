@@ -7,14 +7,17 @@ use super::{
 };
 use crate::{
     agents::{AgentHealth, AgentInfo, AgentStatus, HandBack, Health, Lead, Leadership, Term, Thresholds},
+    alarm::STOPPED,
     clock::time,
     error::{Kind, Result},
+    events::{Alert, AlertState, Severity},
     kurultai::Kurultai,
-    messages::NewMessage,
+    messages::{MAX_INBOX, NewMessage},
     tasks::{Filter, Status, Task},
 };
+use chrono::{DateTime, Utc};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tracing::instrument;
 
 /// The office of who gives tasks to others.
@@ -38,7 +41,8 @@ impl Kurultai {
     /// `max_concurrent`, or 1; then whose oldest claim is the oldest), and told it by a message of type
     /// `task_delegation`, signed as this agent; so is each agent to whom a task was assigned without a word. Assignment and
     /// message are one transaction, under the router's term, so whatever ends in between, a task is delegated once. What
-    /// nobody can do is named, as are agents that sleep on work, those that are stuck or dead, and what burns.
+    /// nobody can do is named, as are agents that sleep on work, those that are stuck or dead, whose inbox is full, and what
+    /// burns. During an emergency stop nothing is given out and nobody is named to be woken: the report is the stop.
     ///
     /// For every other agent it is its own view: its inbox, what it holds and what waits for it.
     ///
@@ -53,6 +57,11 @@ impl Kurultai {
     pub async fn cycle(&self, agent: &str) -> Result<CycleReport> {
         let me = self.agents().get(agent).await?;
         let mut report = self.own_view(&me).await?;
+        if let Some(stop) = self.tasks().stopped().await? {
+            report.alerts = vec![burns(STOPPED, Severity::Critical, stop.text(), stop.at)];
+            (report.text, report.attention) = text::said(&report);
+            return Ok(report);
+        }
         match self.lead_cycle(&me, &mut report).await {
             // Held when it was looked at, handed back since: by a cycle that was dropped, or one that ran beside this.
             Err(stale) if stale.code() == "role.stale_term" => {
@@ -121,15 +130,13 @@ impl Kurultai {
 
     async fn route(&self, me: &AgentInfo, term: &Term, report: &mut CycleReport) -> Result<()> {
         let health = self.agents().health(None, Thresholds::default()).await?;
-        let team = Team {
+        let mut team = Team {
             agents: self.agents().list().await?,
             health: health.into_iter().map(|health| (health.agent.clone(), health)).collect(),
             pending: self.all(Filter { status: Some(Status::Pending), ..Filter::default() }).await?,
         };
         report.term = Some(term.number);
-        let (given, stuck) = self.shared(&team, me).await?;
-        report.stuck = stuck;
-        self.delegate(me, term, given, &mut report.delegated).await?;
+        let full = self.share_out(&mut team, me, term, report).await?;
         let has_work = |agent: &AgentInfo| {
             team.pending.iter().any(|task| task.assigned_to.as_ref() == Some(&agent.id))
                 || report.delegated.iter().any(|delegated| delegated.to == agent.id)
@@ -140,13 +147,55 @@ impl Kurultai {
         report.stale = team.health.values().filter(is_stale).cloned().collect();
         report.stale.sort_by(|a, b| a.agent.cmp(&b.agent));
         report.alerts = self.events().alerts().await?;
+        let now = time(self.session().config.clock.now());
+        report.alerts.extend(full.iter().map(|agent| {
+            let text = format!("the inbox of {agent} is full: it cannot be told of its tasks");
+            burns(&format!("inbox.full:{agent}"), Severity::Warning, text, now)
+        }));
         Ok(())
     }
 
+    /// Gives the others what agents cannot be told of whose inbox is full; these are returned.
+    async fn share_out(
+        &self,
+        team: &mut Team,
+        me: &AgentInfo,
+        term: &Term,
+        report: &mut CycleReport,
+    ) -> Result<Vec<String>> {
+        let mut full: Vec<String> = vec![];
+        loop {
+            let (given, stuck) = self.shared(team, me, &full).await?;
+            report.stuck = stuck;
+            let refused = self.delegate(me, term, given, &mut report.delegated).await?;
+            let before = full.len();
+            for agent in refused {
+                if !full.contains(&agent)
+                    && self.messages().unread(Some(&agent)).await?.count >= MAX_INBOX as u64
+                {
+                    full.push(agent);
+                }
+            }
+            if full.len() == before {
+                return Ok(full);
+            }
+            for Delegated { task, to, .. } in &report.delegated {
+                let given = team.pending.iter_mut().find(|pending| pending.id == task.id);
+                given.into_iter().for_each(|pending| pending.assigned_to = Some(to.clone()));
+            }
+        }
+    }
+
     /// Which agent gets which task, and what nobody can do. What is assigned already is given to whom it is assigned.
-    async fn shared(&self, team: &Team, me: &AgentInfo) -> Result<(Vec<(Task, String)>, Vec<Item>)> {
+    async fn shared(
+        &self,
+        team: &Team,
+        me: &AgentInfo,
+        full: &[String],
+    ) -> Result<(Vec<(Task, String)>, Vec<Item>)> {
         let (mut given, mut stuck) = (vec![], vec![]);
         let mut candidates = team.candidates(me);
+        candidates.retain(|candidate| !full.contains(&candidate.id));
         let now = time(self.session().config.clock.now());
         let mut unassigned: Vec<&Task> = vec![];
         for task in &team.pending {
@@ -187,14 +236,14 @@ impl Kurultai {
     }
 
     /// Tells each agent of what it is given, and assigns what was assigned to nobody. What was delegated before an error is
-    /// in `delegated`.
+    /// in `delegated`; who was not told of what is new is returned.
     async fn delegate(
         &self,
         me: &AgentInfo,
         term: &Term,
         given: Vec<(Task, String)>,
         delegated: &mut Vec<Delegated>,
-    ) -> Result<()> {
+    ) -> Result<BTreeSet<String>> {
         let keys = given.iter().map(|(task, to)| key(task, to)).collect();
         let told = self.messages().told(keys).await?;
         let is_new = |(task, to): &&(Task, String)| !told.contains(&key(task, to));
@@ -207,16 +256,24 @@ impl Kurultai {
         // What has its word and its agent needs nothing.
         let new: Vec<_> =
             new.filter(|(task, _, post)| post.is_some() || task.assigned_to.is_none()).collect();
+        let mut untold = BTreeSet::new();
         for portion in new.chunks(PORTION) {
             let done = self.tasks().delegate(portion, &me.id, term).await?;
+            let is_done = |task: &Task| done.iter().any(|(done, _)| done.id == task.id);
+            untold.extend(portion.iter().filter(|(task, ..)| !is_done(task)).map(|(_, to, _)| to.clone()));
             delegated.extend(done.into_iter().map(|(task, to)| Delegated {
                 task: Item::from(task),
                 assigned: task.assigned_to.is_none(),
                 to: to.to_owned(),
             }));
         }
-        Ok(())
+        Ok(untold)
     }
+}
+
+/// What the report says burns, whether anybody watches or not.
+fn burns(key: &str, severity: Severity, text: String, raised_at: DateTime<Utc>) -> Alert {
+    Alert { key: key.to_owned(), severity, state: AlertState::Raised, text, raised_at, cleared_at: None }
 }
 
 async fn give_back(taken: Option<Leadership>) {

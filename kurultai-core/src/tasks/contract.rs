@@ -140,7 +140,7 @@ pub trait TaskQueue: Sealed + fmt::Debug + Send + Sync {
 }
 
 /// How much waits and how much has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Burden {
     /// How many tasks can be claimed now.
     pub ready: u64,
@@ -148,6 +148,8 @@ pub struct Burden {
     pub dead_letters: u64,
     /// How many of those are of the highest priority.
     pub urgent: u64,
+    /// The emergency stop, where there is one.
+    pub stopped: Option<EmergencyStop>,
 }
 
 /// What one caller wants to claim.

@@ -4,12 +4,17 @@ use super::{
     contract::{Delegation, Facts, Rewrite},
     handle::Tasks,
     order::Route,
-    types::{Status, Task},
+    types::{EmergencyStop, Status, Task},
 };
 use crate::{agents::Term, error::Result, messages::contract::Post};
 use serde_json::json;
 
 impl Tasks {
+    /// The emergency stop, where there is one.
+    pub(crate) async fn stopped(&self) -> Result<Option<EmergencyStop>> {
+        Ok(self.queue.burden(1).await?.stopped)
+    }
+
     /// Refuses what an enqueue would refuse: it would go back to who gave it on.
     pub(crate) async fn may_be_given(&self, task: &Task, agent: &str) -> Result<()> {
         self.settling.may_be_given(task, agent).await

@@ -528,6 +528,13 @@ pub struct EmergencyStop {
     pub at: DateTime<Utc>,
 }
 
+impl EmergencyStop {
+    /// What people are told.
+    pub(crate) fn text(&self) -> String {
+        format!("everything is stopped: {}", self.reason)
+    }
+}
+
 /// Spans in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Percentiles {

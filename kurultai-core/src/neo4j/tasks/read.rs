@@ -82,7 +82,7 @@ CALL () { MATCH (r:TaskRoute) USING INDEX SEEK r:TaskRoute(namespace, key) WHERE
   WITH t LIMIT $most RETURN count(*) AS ready }
 CALL () { MATCH (t:Task) USING INDEX SEEK t:Task(namespace, dead_letter) WHERE t.namespace = $ns AND t.dead_letter = true
   WITH t LIMIT $most RETURN count(*) AS dead, count(CASE t.priority WHEN 'P0' THEN 1 END) AS urgent }
-RETURN [ready, dead, urgent] AS row",
+RETURN [ready, dead, urgent, ns.stop_reason, ns.stopped_at] AS row",
 );
 
 const STATS: Statement = Statement::plain(concat!(clock!(), include_str!("cypher/stats.cypher")));
@@ -275,7 +275,8 @@ pub(super) async fn children(store: &Neo4jStore, id: &str) -> Result<Vec<Prerequ
 
 pub(super) async fn burden(store: &Neo4jStore, most: usize) -> Result<Burden> {
     let mut row = store.one(store.query(BURDEN).param("most", count(most))).await?;
-    Ok(Burden { ready: row.next()?, dead_letters: row.next()?, urgent: row.next()? })
+    let (ready, dead_letters, urgent) = (row.next()?, row.next()?, row.next()?);
+    Ok(Burden { ready, dead_letters, urgent, stopped: stopped(&mut row)? })
 }
 
 pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {
@@ -300,11 +301,13 @@ pub(super) async fn stats(store: &Neo4jStore) -> Result<Stats> {
         run_seconds: Percentiles::of(runs),
         expired_last_day: row.next()?,
         paused: row.next()?,
-        stopped: match (row.next()?, row.next()?) {
-            (Some(reason), Some(at)) => Some(EmergencyStop { reason, at }),
-            _ => None,
-        },
+        stopped: stopped(&mut row)?,
     })
+}
+
+fn stopped(row: &mut Cells) -> Result<Option<EmergencyStop>> {
+    let (reason, at): (Option<String>, Option<_>) = (row.next()?, row.next()?);
+    Ok(reason.zip(at).map(|(reason, at)| EmergencyStop { reason, at }))
 }
 
 fn seconds(micros: Micros) -> f64 {

@@ -223,6 +223,7 @@ pub(super) fn burden(tx: &Tx<'_>, most: usize) -> Result<Burden> {
         ready: ready.unsigned_abs(),
         dead_letters: dead.unsigned_abs(),
         urgent: urgent.unsigned_abs(),
+        stopped: stopped(tx)?,
     })
 }
 
