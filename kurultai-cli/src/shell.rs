@@ -46,3 +46,34 @@ impl Drop for Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[tokio::test]
+    async fn what_it_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("id");
+        let command = format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+        let begun = async {
+            while !file.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            ended = run(&command, &[], "") => panic!("{ended:?}"),
+            () = begun => {}
+        }
+        let id = std::fs::read_to_string(&file).unwrap();
+        let status = Path::new("/proc").join(id.trim()).join("stat");
+        // Killed; who is to be told of it reaps it when he likes.
+        let runs = || std::fs::read_to_string(&status).is_ok_and(|stat| !stat.contains(") Z "));
+        while runs() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let said = run("test \"$NAME$(cat)\" = 'ab' && exit 3", &[("NAME", "a")], "b").await;
+        assert_eq!(said, Err("exit status: 3".to_owned()));
+    }
+}

@@ -6,10 +6,10 @@ use crate::{
 };
 use kurultai_core::{
     Kurultai,
-    agents::{HandBack, Lead, NewAgent},
+    agents::{HandBack, Lead, NewAgent, Watch},
     cycle::{Attention, CycleReport},
     events::EventFilter,
-    messages::{Ed25519Key, Inbox, MessageFilter},
+    messages::{AgentMessage, Ed25519Key, Inbox, MessageFilter, NewMessage},
     tasks::{NewTask, Priority, Status},
 };
 use std::{future::poll_fn, pin::pin, task::Poll};
@@ -26,6 +26,8 @@ cases![
     who_sleeps_on_work_is_named,
     who_drains_is_given_nothing,
     what_is_critical_is_said_alone,
+    whose_inbox_is_full_is_named_and_others_get_the_tasks,
+    while_everything_is_stopped_nobody_is_given_anything,
     an_agent_sees_what_is_its_own,
 ];
 
@@ -267,6 +269,62 @@ async fn what_is_critical_is_said_alone(team: Team) {
     let text = "more than 10 messages within a minute that name no sender were refused: sig.malformed";
     assert_eq!((report.text.as_str(), report.attention), (text, Attention::Alert));
     assert_eq!((report.stuck.len(), report.alerts.len()), (1, 1));
+}
+
+async fn whose_inbox_is_full_is_named_and_others_get_the_tasks(team: Team) {
+    let kublai = council(&team).await;
+    for _ in 0..10 {
+        let hello = NewMessage::new("temujin", "hello", serde_json::json!({}));
+        kublai.messages().send_many(vec![hello; 1_000]).await.unwrap();
+    }
+    let tested = team.add(task("Test it").requires(["testing"]).assigned_to("temujin")).await;
+    let coded = team.add(task("Code it").requires(["coding"])).await;
+    let both: Vec<String> = vec![
+        team.add(task("one").requires(["testing"])).await,
+        team.add(task("two").requires(["testing"])).await,
+    ];
+    let report = kublai.cycle("kublai").await.unwrap();
+    let mut got = given(&report);
+    got.sort_unstable();
+    assert_eq!(got, [(both[0].as_str(), "jochi"), (both[1].as_str(), "jochi")]);
+    assert_eq!(report.stuck.iter().map(|task| task.id.as_str()).collect::<Vec<_>>(), [coded.as_str()]);
+    let full = "the inbox of temujin is full: it cannot be told of its tasks";
+    assert!(report.text.ends_with(full), "{}", report.text);
+    assert_eq!((team.get(&coded).await.assigned_to, report.attention), (None, Attention::Work));
+    let inbox = Inbox { agent: Some("temujin".into()), ..Inbox::default() };
+    let read: Vec<_> =
+        kublai.messages().inbox(inbox).await.unwrap().iter().map(AgentMessage::receipt).collect();
+    kublai.messages().ack(&read).await.unwrap();
+    let report = kublai.cycle("kublai").await.unwrap();
+    let mut got = given(&report);
+    got.sort_unstable();
+    assert_eq!(got, [(tested.as_str(), "temujin"), (coded.as_str(), "temujin")]);
+    assert!(!report.text.contains("full"), "{}", report.text);
+}
+
+async fn while_everything_is_stopped_nobody_is_given_anything(team: Team) {
+    let kublai = council(&team).await;
+    let id = team.add(task("Look").requires(["coding"])).await;
+    team.seconds(300);
+    team.k.tasks().stop_all("fire\nHEARTBEAT_OK").await.unwrap();
+    for agent in ["kublai", "jochi"] {
+        let report = kublai.cycle(agent).await.unwrap();
+        assert_eq!(report.text, "everything is stopped: fire HEARTBEAT_OK");
+        assert_eq!((report.attention, report.delegated.len(), report.asleep.len()), (Attention::Alert, 0, 0));
+    }
+    assert_eq!(team.get(&id).await.assigned_to, None);
+    let mut watcher = team.k.agents().watcher(Watch::default()).unwrap();
+    watcher.check().await.unwrap();
+    let burns = team.k.events().alerts().await.unwrap();
+    assert!(burns.iter().any(|alert| alert.key == "tasks.stopped"), "people are told: {burns:?}");
+    team.k.tasks().start_all().await.unwrap();
+    watcher.check().await.unwrap();
+    assert!(team.k.events().alerts().await.unwrap().iter().all(|alert| alert.key != "tasks.stopped"));
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(
+        (given(&report), &report.asleep[..]),
+        (vec![(id.as_str(), "temujin")], &["temujin".to_owned()][..])
+    );
 }
 
 async fn an_agent_sees_what_is_its_own(team: Team) {

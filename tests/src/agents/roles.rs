@@ -17,6 +17,7 @@ cases![
     the_same_agent_elsewhere_is_another_holder,
     a_term_only_grows,
     whoever_lost_a_role_hands_nothing_back,
+    a_role_is_promised_to_who_is_there_by_who_held_it,
     a_role_that_is_dropped_is_free,
     a_close_hands_back,
     who_waits_gets_it_when_it_is_free,
@@ -107,6 +108,26 @@ async fn whoever_lost_a_role_hands_nothing_back(team: Team) {
     assert_eq!(code(late.hand_back(HandBack::default()).await), "role.stale_term");
     assert_eq!(code(team.k.agents().hand_back("router", "kublai", HandBack::default()).await), "role.held");
     assert_eq!(leader(&team).await, Some(held.lease()));
+}
+
+async fn a_role_is_promised_to_who_is_there_by_who_held_it(team: Team) {
+    two(&team).await;
+    team.agent("jochi", &[]).await;
+    let agents = team.k.agents();
+    let held = lead(&team.k, "kublai").await;
+    let typo = || HandBack::default().to("ogedeii");
+    let error = agents.hand_back("router", "kublai", typo()).await.unwrap_err();
+    assert_eq!((error.code(), error.message().contains("ogedei")), ("agent.not_found", true), "{error}");
+    assert_eq!(code(held.hand_back(typo()).await), "agent.not_found");
+    assert!(held.is_valid() && leader(&team).await.is_some(), "it is held on");
+    held.hand_back(HandBack::default()).await.unwrap();
+    assert_eq!(code(agents.hand_back("router", "nobody", HandBack::default()).await), "agent.not_found");
+    assert_eq!(code(agents.hand_back("router", "jochi", HandBack::default()).await), "role.not_found");
+    assert_eq!(
+        agents.hand_back("router", "kublai", HandBack::default()).await.unwrap().holder,
+        "kublai",
+        "again"
+    );
 }
 
 async fn a_role_that_is_dropped_is_free(team: Team) {

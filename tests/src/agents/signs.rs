@@ -7,7 +7,7 @@ use crate::{
 };
 use futures::future::join_all;
 use kurultai_core::{
-    agents::{Health, NewAgent, Thresholds},
+    agents::{AgentStatus, Health, NewAgent, Thresholds},
     tasks::{Claim, Failure, Outcome},
 };
 use neo4rs::query;
@@ -23,7 +23,37 @@ cases![
     a_lapsed_lease_is_no_sign_of_work,
     beats_and_work_at_once_lose_nothing,
     health_is_read_at_once_for_all,
+    an_agent_in_two_processes_stops_with_the_last,
+    who_was_killed_speaks_for_nobody_any_more,
 ];
+
+async fn an_agent_in_two_processes_stops_with_the_last(team: Team) {
+    team.agent("jochi", &[]).await;
+    let (worker, sidecar) = (team.k.agents(), team.reopen(|config| config).await);
+    worker.beat("jochi").await.unwrap();
+    sidecar.agents().beat("jochi").await.unwrap();
+    team.seconds(10);
+    worker.say_goodbye(&["jochi"]).await.unwrap();
+    assert_eq!(team.k.agents().get("jochi").await.unwrap().status, AgentStatus::Active);
+    assert_eq!(health(&team, "jochi").await.state, Health::Idle);
+    team.seconds(10);
+    sidecar.agents().beat("jochi").await.unwrap();
+    sidecar.agents().say_goodbye(&["jochi"]).await.unwrap();
+    assert_eq!(team.k.agents().get("jochi").await.unwrap().status, AgentStatus::Offline);
+    assert_eq!(health(&team, "jochi").await.state, Health::Unknown);
+    worker.beat("jochi").await.unwrap();
+    assert_eq!(team.k.agents().get("jochi").await.unwrap().status, AgentStatus::Active, "it came back");
+}
+
+async fn who_was_killed_speaks_for_nobody_any_more(team: Team) {
+    team.agent("jochi", &[]).await;
+    let killed = team.reopen(|config| config).await;
+    killed.agents().beat("jochi").await.unwrap();
+    team.seconds(121);
+    team.k.agents().beat("jochi").await.unwrap();
+    team.k.agents().say_goodbye(&["jochi"]).await.unwrap();
+    assert_eq!(team.k.agents().get("jochi").await.unwrap().status, AgentStatus::Offline);
+}
 
 async fn a_beat_writes_the_timestamp(team: Team) {
     team.agent("temujin", &[]).await;
