@@ -12,7 +12,7 @@ pub(super) struct Signature([u8; 32]);
 
 impl Signature {
     /// Of a text in parts.
-    pub(super) fn of(key: &[u8], text: &[&str]) -> Result<Self> {
+    pub(super) fn of(key: &[u8], text: &[impl AsRef<[u8]>]) -> Result<Self> {
         Ok(Signature(hmac(key, text)?.finalize().into_bytes().into()))
     }
 
@@ -31,7 +31,7 @@ impl Signature {
     }
 
     /// Compared in a time that tells nothing of where they differ.
-    pub(super) fn is_of(&self, key: &[u8], text: &[&str]) -> Result<bool> {
+    pub(super) fn is_of(&self, key: &[u8], text: &[impl AsRef<[u8]>]) -> Result<bool> {
         Ok(hmac(key, text)?.verify(&self.0.into()).is_ok())
     }
 
@@ -45,8 +45,8 @@ impl Signature {
     }
 }
 
-fn hmac(key: &[u8], text: &[&str]) -> Result<Hmac<Sha256>> {
+fn hmac(key: &[u8], text: &[impl AsRef<[u8]>]) -> Result<Hmac<Sha256>> {
     let mut hmac = Hmac::<Sha256>::new_from_slice(key).map_err(|e| Error::internal(format!("HMAC: {e}")))?;
-    text.iter().for_each(|part| hmac.update(part.as_bytes()));
+    text.iter().for_each(|part| hmac.update(part.as_ref()));
     Ok(hmac)
 }
