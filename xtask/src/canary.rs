@@ -120,23 +120,42 @@ fn look(places: &[PathBuf], known: Vec<(PathBuf, Vec<u8>)>) -> Result<Found> {
     }
     let (mut secrets, mut others) = (known, vec![]);
     for file in files {
-        match key_file(&file)? {
-            Some(secret) => secrets.push((file, secret)),
-            None => others.push(file),
+        match small(&file)? {
+            Some(text) if is_key_file(&text) => {
+                secrets.extend(secret_of(&String::from_utf8_lossy(&text)).map(|secret| (file, secret)));
+            }
+            _ => others.push(file),
         }
     }
     let (owners, secrets): (Vec<_>, Vec<_>) = secrets.into_iter().unzip();
     let needles = Needles::of(&secrets);
-    let mut found = Found { secrets: secrets.len(), ..Found::default() };
-    for file in others {
-        let text = fs::read(&file)?;
-        found.files += 1;
-        found.bytes += text.len();
-        found.databases += usize::from(text.starts_with(b"SQLite format 3\0"));
-        let hits = needles.hits(&text).into_iter().map(|secret| (file.clone(), owners[secret].clone()));
-        found.hits.extend(hits);
+    let mut found = Found { secrets: secrets.len(), files: others.len(), ..Found::default() };
+    let workers = thread::available_parallelism()?.get();
+    let search = |first| -> Result<Vec<_>> {
+        others.iter().skip(first).step_by(workers).map(|file| searched(file, &needles)).collect()
+    };
+    let parts = thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|first| scope.spawn(move || search(first))).collect();
+        running
+            .into_iter()
+            .map(|one| one.join().unwrap_or_else(|_| Err("panicked".into())))
+            .collect::<Vec<_>>()
+    });
+    for (first, part) in parts.into_iter().enumerate() {
+        let files = others.iter().skip(first).step_by(workers);
+        for (file, (bytes, is_database, hits)) in files.zip(part?) {
+            found.bytes += bytes;
+            found.databases += usize::from(is_database);
+            found.hits.extend(hits.into_iter().map(|secret| (file.clone(), owners[secret].clone())));
+        }
     }
     Ok(found)
+}
+
+/// How large it is, whether it is a database, and which secrets it has.
+fn searched(file: &Path, needles: &Needles) -> Result<(usize, bool, Vec<usize>)> {
+    let text = fs::read(file)?;
+    Ok((text.len(), text.starts_with(b"SQLite format 3\0"), needles.hits(&text)))
 }
 
 fn walk(place: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -151,12 +170,14 @@ fn walk(place: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// The secret of a key file, which no other file may have.
-fn key_file(file: &Path) -> Result<Option<Vec<u8>>> {
-    if fs::metadata(file)?.len() > 4_096 {
-        return Ok(None);
-    }
-    Ok(secret_of(&String::from_utf8_lossy(&fs::read(file)?)))
+fn small(file: &Path) -> Result<Option<Vec<u8>>> {
+    Ok(if fs::metadata(file)?.len() > 1_024 { None } else { Some(fs::read(file)?) })
+}
+
+/// One line of text: a secret may be in it, also where the test is that the file is no good.
+fn is_key_file(text: &[u8]) -> bool {
+    let is_line = |text: &str| !text.is_empty() && !text.contains(char::is_control);
+    std::str::from_utf8(text).is_ok_and(|text| is_line(text.trim_end()))
 }
 
 impl Found {
@@ -196,6 +217,7 @@ mod tests {
         fs::create_dir_all(folder.join("deeper")).unwrap();
         let key = format!("{{\"agent\":\"jochi\",\"secret\":\"{}\"}}\n", needles::base64url(&SECRET));
         fs::write(folder.join("jochi.key"), key).unwrap();
+        fs::write(folder.join("wrong.key"), needles::base64url(&SECRET) + "=").unwrap();
         fs::write(folder.join("team.db"), b"SQLite format 3\0 and nothing else").unwrap();
         fs::write(folder.join("deeper").join(name), text).unwrap();
         let known = vec![(PathBuf::from("the server"), b"the server's own password".to_vec())];
@@ -207,7 +229,7 @@ mod tests {
     #[test]
     fn a_planted_secret_is_found_in_every_form() {
         for (name, form) in needles::forms(&SECRET).into_iter().enumerate() {
-            let text = [&[0; 4_099], &form[..], b"\0tail"].concat();
+            let text = [&[0; 4_099][..], &form, b"\0tail"].concat();
             let found = planted(&format!("{name}-wal"), &text);
             let [(place, owner)] = &found.hits[..] else { panic!("form {name}: {:?}", found.hits) };
             assert!(place.ends_with(format!("deeper/{name}-wal")) && owner.ends_with("jochi.key"));
@@ -217,19 +239,19 @@ mod tests {
                     && !needles::Needles::of(&[SECRET.to_vec()]).is_in(said.as_bytes())
             );
         }
-        let found = planted("password.log", b"neo4j://neo4j:the server's own password@localhost");
+        let found = planted("password.log", b"first\nneo4j://neo4j:the server's own password@localhost");
         assert_eq!(found.hits[0].1, Path::new("the server"));
     }
 
     #[test]
     fn what_holds_no_secret_is_passed_and_what_searches_nothing_is_not() {
-        let found = planted("innocent.log", &SECRET[..12]);
+        let found = planted("innocent.log", &[b"first\n", &SECRET[..12]].concat());
         assert_eq!((found.secrets, found.files, found.databases, found.hits.len()), (2, 2, 1, 0));
         found.verdict().unwrap();
         for nothing in [
-            Found { secrets: 0, ..planted("a", b"a") },
-            Found { databases: 0, ..planted("b", b"b") },
-            Found { bytes: 0, ..planted("c", b"c") },
+            Found { secrets: 0, ..planted("a", b"a\nb") },
+            Found { databases: 0, ..planted("b", b"a\nb") },
+            Found { bytes: 0, ..planted("c", b"a\nb") },
         ] {
             assert!(nothing.verdict().unwrap_err().to_string().starts_with("nothing to look for"));
         }
@@ -240,7 +262,16 @@ mod tests {
         let text = needles::base64url(&SECRET);
         assert_eq!(secret_of(&format!("{text}\n")).as_deref(), Some(&SECRET[..]));
         assert_eq!(secret_of(&format!("{{\"secret\": \"{text}\"}}")).as_deref(), Some(&SECRET[..]));
-        for other in ["", "{}", "[1]", "\"text\"", &text[1..], &text.replace('n', "="), "{\"secret\": 1}"] {
+        for other in [
+            "",
+            "{}",
+            "[1]",
+            "\"text\"",
+            &text[1..],
+            &text.replace('n', "="),
+            "{\"secret\": 1}",
+            &"A".repeat(43),
+        ] {
             assert_eq!(secret_of(other), None, "{other}");
         }
     }

@@ -1,7 +1,7 @@
 //! Many secrets in every form at once.
 
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How many bytes of a secret are looked for, so that what has most of it is found too.
 const PART: usize = 18;
@@ -107,5 +107,6 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
             bytes.push((bits >> (6 - place % 4 * 2) & 255) as u8);
         }
     }
-    Some(bytes)
+    // A test's [7; 32] is in any database.
+    (bytes.iter().collect::<HashSet<_>>().len() > 8).then_some(bytes)
 }
