@@ -32,7 +32,7 @@ pub(crate) async fn accept(url: &str, namespace: &str) -> Result {
     let all = (0..CALLERS).map(signed).collect::<kurultai_core::Result<Vec<_>>>()?;
     let messages = team.messages();
     let begun = monotonic();
-    let callers = all.iter().map(|envelopes| async {
+    let callers = all.iter().map(async |envelopes| {
         for envelope in envelopes {
             messages.accept(envelope).await?;
         }
