@@ -112,7 +112,7 @@ pub(crate) struct Send {
     /// The message that it answers
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
-    /// A second message of this key is not sent
+    /// A second message of this key is not sent, unless the first was never read
     #[arg(long, value_name = "KEY")]
     dedupe_key: Option<String>,
     /// How long it may wait

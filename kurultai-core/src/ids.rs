@@ -15,6 +15,9 @@ pub fn new_id() -> String {
 /// The form in which names and aliases are compared: lower case, and Latin, Greek and Cyrillic letters without their
 /// accents (`Temüjin` = `temujin`). The marks of other scripts make other letters: ハン is not バン.
 pub fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     let mut plain = false;
     let kept = name.nfkd().filter(|c| {
         let mark = is_combining_mark(*c);

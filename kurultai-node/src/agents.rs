@@ -7,8 +7,9 @@ use crate::{
     numbered::Numbered,
     wire::{Led, text},
 };
+use futures::FutureExt;
 use kurultai_core::{
-    self as core, Error, Json, Result,
+    self as core, Error, Json, Kind, Result,
     agents::{self, AgentUpdate, HandBack, Lead, Leadership, NewAgent, Thresholds, Watch, Watcher},
     events::Alert,
 };
@@ -231,13 +232,15 @@ impl Agents {
         let leading = self.leading.clone();
         self.calls.run(call, &self.agents, &args, |agents, args: LeadArgs| async move {
             let held = agents.lead(&args.role, &args.agent, args.lead()?).await?;
+            // Those that were lost, and that nobody hands back.
+            leading.retain(|held| held.lost().now_or_never().is_none());
             let number = leading.number();
             let text = text(&Led { number, lease: held.lease() });
             Ok(Answer::owning(text, move || leading.add(number, held)))
         })
     }
 
-    /// As of the last renewal; `null` once it was let go.
+    /// As of the last renewal; `null` once it is no longer known here.
     #[napi(catch_unwind)]
     pub fn lease(&self, number: u32) -> Option<String> {
         self.leading.get(number).map(|held| text(&held.lease()))
@@ -263,9 +266,12 @@ impl Agents {
     pub fn let_go(&self, call: u32, args: String) -> Now {
         let leading = self.leading.clone();
         self.calls.run(call, &self.agents, &args, |_, args: LetGoArgs| async move {
-            let held =
-                leading.get(args.number).ok_or_else(|| Error::internal("there is no such role lease"))?;
-            answer(&held.hand_back(HandBack { to: args.to, reason: args.reason }).await?)
+            let held = leading.get(args.number).ok_or_else(|| {
+                let message = "this role is held no longer; nothing was stored";
+                Error::new(Kind::LeaseLost, "role.stale_term", message)
+            })?;
+            let ended = held.hand_back(HandBack { to: args.to, reason: args.reason }).await?;
+            Ok(Answer::owning(text(&ended), move || leading.forget(args.number)))
         })
     }
 

@@ -151,6 +151,8 @@ pub(crate) struct RaisedArgs {
     error: String,
     wish: Option<WishArgs>,
     after_ms: Option<f64>,
+    #[serde(default)]
+    why: String,
 }
 
 #[derive(Deserialize)]
@@ -165,7 +167,7 @@ impl RaisedArgs {
     pub(crate) fn ended(self) -> Ended {
         let wish = self.wish.map(|wish| match wish {
             WishArgs::Retry => Wish::Retry { after: self.after_ms.map(|ms| ms / 1e3) },
-            WishArgs::Reject => Wish::Reject,
+            WishArgs::Reject => Wish::Reject { why: self.why },
             WishArgs::Snooze => Wish::Snooze { after: self.after_ms.map_or(f64::NAN, |ms| ms / 1e3) },
         });
         Ended::Raised { error: self.error, wish }

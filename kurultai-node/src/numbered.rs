@@ -49,4 +49,10 @@ impl<T> Numbered<T> {
         let one = lock(&self.0).by_number.remove(&number);
         drop(one);
     }
+
+    /// Forgets the others.
+    pub(crate) fn retain(&self, keep: impl Fn(&T) -> bool) {
+        let others: Vec<_> = lock(&self.0).by_number.extract_if(|_, one| !keep(one)).collect();
+        drop(others);
+    }
 }

@@ -91,18 +91,19 @@ cases('what a handler rejects has failed, and Retry says when it comes again', a
   const [kublai, jochi] = await two(k, how)
   const agent = new Agent('jochi', { kurultai: jochi })
     .onMessage('bad', () => { throw new Reject('not for me') })
-    .onMessage('wrapped', () => { throw new Error('wrapped', { cause: new Reject('nor this') }) })
+    .onMessage('wrapped', () => { throw new Error('password 1', { cause: new Error('2', { cause: new Reject('nor this', { cause: 3 }) }) }) })
+    .onMessage('one of', () => { throw new AggregateError([new Error('4'), new Reject('nor that')], 'many') })
     .onMessage('again', (_, ctx) => {
       if (ctx.message.delivery === 1) throw new Retry({ afterMs: 0 })
     })
     .on('messageFailed', () => {})
-  for (const type of ['bad', 'wrapped', 'again']) await kublai.messages.send('jochi', type)
+  for (const type of ['bad', 'wrapped', 'one of', 'again']) await kublai.messages.send('jochi', type)
   const run = await during(agent, () => read(k))
-  assert.equal(run.handled, 4)
+  assert.equal(run.handled, 5)
   const { events } = await k.events.read({ topic: 'message.failed' })
-  assert.deepEqual(events.map(({ payload }) => payload.code), ['message.rejected', 'message.rejected'])
-  assert.equal(events[0].payload.reason, 'not for me')
-  assert.ok(events[1].payload.reason.includes('nor this'))
+  // Only what a Reject says itself is told: no stack, and nothing of what it is a cause of.
+  const told = events.map(({ payload }) => [payload.code, payload.reason]).sort()
+  assert.deepEqual(told, ['nor that', 'nor this', 'not for me'].map((reason) => ['message.rejected', reason]))
 })
 
 cases('a handler beyond its time is told, and its message comes again', async (k, how) => {

@@ -2,10 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { createRequire } from 'node:module'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
 import { Agents, Events, KurultaiError, Lease, NewTask, Tasks, council, newId, open } from 'kurultai'
 import { cases, codeOf, failure, stores, until } from './fixture.mjs'
+
+const { native } = createRequire(import.meta.url)('../dist/native.js')
 
 const called = new Set()
 for (const room of [Tasks, Agents, Events]) {
@@ -548,6 +551,39 @@ cases('who leads', async (k) => {
   const [away] = await k.agents.failovers({ active: true, since: new Date(0) })
   assert.deepEqual([away.fromAgent, away.toAgent, away.triggeredBy, away.deactivatedAt], ['kublai', 'ogedei', 'manual', null])
   assert.ok(away.activatedAt instanceof Date)
+})
+
+test('a role that was handed back or lost is known by number no longer', async (t) => {
+  const k = await open('sqlite::memory:')
+  t.after(() => k.close())
+  await k.agents.register('kublai')
+  const { lead } = native.Agents.prototype
+  t.after(() => { native.Agents.prototype.lead = lead })
+  let table
+  native.Agents.prototype.lead = function (...args) {
+    table = this
+    return lead.apply(this, args)
+  }
+  const known = () => [...Array(40).keys()].filter((number) => table.lease(number) !== null)
+  for (let i = 0; i < 10; i++) {
+    const held = await k.agents.lead('router', 'kublai')
+    assert.equal(known().length, 1)
+    const ended = await held.handBack()
+    assert.equal(known().length, 0)
+    // It answers as it did.
+    assert.deepEqual([await held.handBack(), held.isValid, held.lease.term], [ended, false, held.term])
+    await held.lost()
+  }
+  const taken = []
+  for (let i = 0; i < 2; i++) {
+    taken.push(await k.agents.lead('router', 'kublai', { ttlMs: 5_000 }))
+    await k.agents.handBack('router', 'kublai')
+    await taken[i].lost()
+    assert.equal(known().length, 1, 'until another is taken')
+  }
+  assert.equal(await codeOf(taken[0].handBack()), 'role.stale_term')
+  assert.deepEqual([taken[0].isValid, taken[0].lease.term], [false, taken[0].term])
+  await taken[0].lost()
 })
 
 test('every operation was called', () => {

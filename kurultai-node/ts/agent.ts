@@ -12,7 +12,7 @@ import type { NativeJobs, NativeMessageJobs, Now } from './native'
 import { RETRY } from './new_task'
 import * as results from './results'
 import type { Pulled, PulledMessage } from './results'
-import { errorText, rejection, wishOf } from './thrown'
+import { errorText, wishOf } from './thrown'
 import type { AnyTasks, OnStall, OpenOptions, PayloadOf, ResultsOf, TypeOf } from './types'
 
 export interface AgentOptions {
@@ -111,8 +111,8 @@ export type Handler<P = any, R = unknown> = (payload: P, ctx: Context<P>) => R |
 /**
  * Handles a message; who has sent it is verified: `ctx.message.sender`. When it returns, the message is acknowledged;
  * `ctx.reply()` answers it. After an error it is delivered again, five times in all, and then it has failed; `Reject` fails
- * it at once and for good, and its sender hears why by the event `message.failed`; `Retry` and `Snooze` say when it is delivered
- * again. A message is delivered at least once: a handler may see one again, as `ctx.message.delivery` tells.
+ * it at once and for good, and its sender hears why by the event `message.failed`: what the `Reject` says itself, also where it
+ * is the cause of another error; `Retry` and `Snooze` say when it is delivered again. A message is delivered at least once: a handler may see one again, as `ctx.message.delivery` tells.
  */
 export type MessageHandler<B = any> = (body: B, ctx: MessageContext<B>) => unknown
 
@@ -348,7 +348,7 @@ export class Agent<M extends object = AnyTasks> {
       const ended = await Promise.race([work(() => handler(ctx.message.body, ctx)), stopping])
       // A message whose handler was stopped has been given back.
       if (typeof ended !== 'object') return ended === 'timeout'
-      const args = 'error' in ended ? raised(ended.error, rejection(ended.error)) : null
+      const args = 'error' in ended ? raised(ended.error) : null
       results.nothing(await call((id) => (args === null ? jobs.returned(id, job) : jobs.raised(id, job, args))))
       return true
     } catch (error) {
@@ -412,11 +412,11 @@ async function stopped(
 }
 
 /** What it means that a handler threw is for the core to say. */
-function raised(error: unknown, text = errorText(error)): string {
-  const [wish, afterMs] = wishOf(error)
+function raised(error: unknown): string {
+  const { wish, afterMs, why } = wishOf(error)
   // What is no finite number counts as left out, and JSON has none.
   const after = Number.isFinite(afterMs) ? afterMs : undefined
-  return encodeArgs({ error: text, wish, afterMs: after })
+  return encodeArgs({ error: errorText(error), wish, afterMs: after, why })
 }
 
 /** Says how the handler ended; the core decides what that means. */

@@ -68,19 +68,25 @@ export class Leadership {
   readonly term: number
   readonly #native: NativeAgents
   readonly #number: number
+  #lease: RoleLease
+  /** Once it was handed back: the native half knows it no longer. */
+  #ended: RoleLease | undefined
 
   /** @internal */
-  constructor(native: NativeAgents, number: number, { role, holder, term }: RoleLease) {
+  constructor(native: NativeAgents, number: number, lease: RoleLease) {
     this.#native = native
     this.#number = number
-    this.role = role
-    this.holder = holder
-    this.term = term
+    this.#lease = lease
+    this.role = lease.role
+    this.holder = lease.holder
+    this.term = lease.term
   }
 
   /** As of the last renewal. */
   get lease(): RoleLease {
-    return results.roleLease(this.#native.lease(this.#number)!)
+    const renewed = this.#native.lease(this.#number)
+    if (renewed !== null) this.#lease = results.roleLease(renewed)
+    return this.#lease
   }
 
   /** Whether the role is surely still held, by this process's own stopwatch. */
@@ -99,7 +105,9 @@ export class Leadership {
    */
   async handBack(options: HandBackOptions = {}): Promise<RoleLease> {
     const args = encodeArgs(options, { number: this.#number }, HAND_BACK)
-    return results.roleLease(await call((id) => this.#native.letGo(id, args), options.signal))
+    if (this.#ended !== undefined) return this.#ended
+    this.#lease = this.lease
+    return (this.#ended = results.roleLease(await call((id) => this.#native.letGo(id, args), options.signal)))
   }
 
   /** What was lost before, and what cannot be handed back now, ends with its lease. */

@@ -84,9 +84,9 @@ export class Kurultai<M extends object = AnyTasks> {
    * has the capability `routing` and nobody holds the role: each task that can be claimed and is assigned to nobody is
    * assigned to the agent that can do it and is the least laden, and told it by a message of type `task_delegation` signed
    * as this agent; so is each agent to whom a task was assigned without a word. Assignment and message are one transaction,
-   * so whatever ends in between, a task is delegated once. What nobody can do is named (`stuck`), as are agents that sleep
-   * on work, those that are stuck or dead (`stale`), and what burns. For every other agent it is its own view: its `inbox`,
-   * and its `tasks`.
+   * so whatever ends in between, a task is delegated once; and again where its message has expired or failed and nobody has
+   * taken it in. What nobody can do is named (`stuck`), as are agents that sleep on work, those that are stuck or dead
+   * (`stale`), and what burns. For every other agent it is its own view: its `inbox`, and its `tasks`.
    *
    * `text` is `HEARTBEAT_OK` where nothing needs attention, the text of the alerts alone where something critical burns, and
    * else what was delegated and what there is to do; `attention` says it in a word.

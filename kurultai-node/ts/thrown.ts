@@ -49,31 +49,26 @@ function inside(error: Error): [name: string, error: unknown][] {
   return error.cause === undefined ? grouped : [...grouped, ['cause', error.cause]]
 }
 
+/** What a handler wants that threw. `why` is what a `Reject` says itself: the sender of a message is told this, and no stack. */
+export type Wish = { wish?: 'retry' | 'reject' | 'snooze'; afterMs?: number; why?: string }
+
 /**
  * The outermost Retry, Reject or Snooze among an error, those that it groups and its causes, level by level.
  * @internal
  */
-export function wishOf(thrown: unknown): [wish?: 'retry' | 'reject' | 'snooze', afterMs?: number] {
+export function wishOf(thrown: unknown): Wish {
   const seen = new Set<unknown>()
   for (let level = [thrown]; level.length > 0; ) {
     for (const error of level) {
-      if (error instanceof Reject) return ['reject']
-      if (error instanceof Retry) return ['retry', error.afterMs]
-      if (error instanceof Snooze) return ['snooze', error.afterMs]
+      if (error instanceof Reject) return { wish: 'reject', why: String(error.message).toWellFormed() }
+      if (error instanceof Retry) return { wish: 'retry', afterMs: error.afterMs }
+      if (error instanceof Snooze) return { wish: 'snooze', afterMs: error.afterMs }
       seen.add(error)
     }
     const inner = level.filter(isError).flatMap((error) => inside(error).map(([, one]) => one))
     level = inner.filter((error) => !seen.has(error))
   }
-  return []
-}
-
-/**
- * What a Reject says, which the sender of a message is told: no stack of this program. Nothing where it is none.
- * @internal
- */
-export function rejection(thrown: unknown): string | undefined {
-  return thrown instanceof Reject ? thrown.message.toWellFormed() : undefined
+  return {}
 }
 
 /**

@@ -650,7 +650,7 @@ export interface MessageOptions {
   replyTo?: MessageLike
   /**
    * A second message of this key is not sent: the first one's id is the answer where it says the same, else it is
-   * `message.conflict`.
+   * `message.conflict`. The key is free again once its message has expired or failed and nobody has taken it in.
    */
   dedupeKey?: string
   /**
@@ -738,7 +738,10 @@ export interface Settled {
   readonly repeated: boolean
 }
 
-/** What waits for an agent: of `messages.unread` all that nobody has acknowledged, with a renewal what it would be given now of its own inbox; those of its roles it finds when it looks. */
+/**
+ * What waits for an agent and for the roles that it holds: of `messages.unread` all that nobody has acknowledged, with a
+ * renewal what it would be given now.
+ */
 export interface Unread {
   /** How many messages. */
   readonly count: number

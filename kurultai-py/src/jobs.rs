@@ -204,10 +204,17 @@ impl Job {
         self.end(Ended::Unstorable(why.to_string_lossy().into_owned()))
     }
 
-    /// The handler raised; its `wish` is retry, reject or snooze. A snooze without seconds names no time.
-    #[pyo3(signature = (error, wish, after))]
-    fn raised(&self, error: &Bound<'_, PyString>, wish: Option<&str>, after: Option<f64>) -> PyResult<Op> {
-        Ok(self.end(ended(error, wish, after)?))
+    /// The handler raised; its `wish` is retry, reject or snooze. A snooze without seconds names no time; a reject has its
+    /// own words apart from the error's.
+    #[pyo3(signature = (error, wish=None, after=None, why=None))]
+    fn raised(
+        &self,
+        error: &Bound<'_, PyString>,
+        wish: Option<&str>,
+        after: Option<f64>,
+        why: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<Op> {
+        Ok(self.end(ended(error, wish, after, why)?))
     }
 
     fn release(&self) -> Op {
@@ -224,11 +231,19 @@ impl Job {
 }
 
 /// What it means that a handler raised.
-pub(crate) fn ended(error: &Bound<'_, PyString>, wish: Option<&str>, after: Option<f64>) -> PyResult<Ended> {
+pub(crate) fn ended(
+    error: &Bound<'_, PyString>,
+    wish: Option<&str>,
+    after: Option<f64>,
+    why: Option<&Bound<'_, PyString>>,
+) -> PyResult<Ended> {
     let wish = match wish {
         None => None,
         Some("retry") => Some(Wish::Retry { after }),
-        Some("reject") => Some(Wish::Reject),
+        Some("reject") => {
+            let why = why.map(|why| why.to_string_lossy().into_owned()).unwrap_or_default();
+            Some(Wish::Reject { why })
+        }
         Some("snooze") => Some(Wish::Snooze { after: after.unwrap_or(f64::NAN) }),
         Some(other) => {
             return Err(kurultai_core::Error::invalid("wish", other, "retry, reject, snooze"))

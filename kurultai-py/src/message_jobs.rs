@@ -109,9 +109,15 @@ impl MessageJob {
     }
 
     /// The handler raised, as of a [`Job`](crate::jobs::Job).
-    #[pyo3(signature = (error, wish, after))]
-    fn raised(&self, error: &Bound<'_, PyString>, wish: Option<&str>, after: Option<f64>) -> PyResult<Op> {
-        Ok(self.end(ended(error, wish, after)?))
+    #[pyo3(signature = (error, wish=None, after=None, why=None))]
+    fn raised(
+        &self,
+        error: &Bound<'_, PyString>,
+        wish: Option<&str>,
+        after: Option<f64>,
+        why: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<Op> {
+        Ok(self.end(ended(error, wish, after, why)?))
     }
 
     fn release(&self) -> Op {

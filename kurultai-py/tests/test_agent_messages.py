@@ -95,17 +95,27 @@ class Handlers(WithTwo):
         def rejects(ctx: Any, body: Any) -> None:
             raise Reject("not for me")
 
+        @agent.on_message("wrapped")
+        def wraps(ctx: Any, body: Any) -> None:
+            try:
+                rejects(ctx, body)
+            except Reject as rejected:
+                raise RuntimeError("password 1") from rejected
+
         @agent.on_message("typed")
         async def typed(ctx: Any, body: Greeting) -> None:
             assert body.name == "temujin"
 
-        for type, body in (("greeting", 1), ("typed", {"name": "temujin"}), ("typed", {"name": 7})):
+        for type, body in (("greeting", 1), ("wrapped", 2), ("typed", {"name": "temujin"}), ("typed", {"name": 7})):
             await self.kublai.messages.send("jochi", type, body)
         async with serving(self, agent):
             await self.read()
-        self.assertEqual(agent.handled, 3)
-        reasons = {event.payload["reason"] for event in await self.k.events.read(topic="message.failed")}
-        self.assertEqual(reasons, {"not for me", "body at $.name is 7; allowed: str"})
+        self.assertEqual(agent.handled, 4)
+        # Only what a Reject says itself is told: no traceback, and nothing of what it is a cause of.
+        failed = [event.payload for event in await self.k.events.read(topic="message.failed")]
+        self.assertEqual({one["code"] for one in failed}, {"message.rejected"})
+        reasons = sorted(one["reason"] for one in failed)
+        self.assertEqual(reasons, ["body at $.name is 7; allowed: str", "not for me", "not for me"])
 
     async def test_a_handler_beyond_its_time_is_cancelled_and_its_message_comes_again(self: Any) -> None:
         agent, seen = Agent("jochi"), []

@@ -10,7 +10,7 @@ use kurultai_core::{
     cycle::{Attention, CycleReport},
     events::EventFilter,
     messages::{AgentMessage, Ed25519Key, Inbox, MessageFilter, NewMessage},
-    tasks::{NewTask, Priority, Status},
+    tasks::{Expiry, NewTask, Priority, Status},
 };
 use std::{future::poll_fn, pin::pin, task::Poll};
 
@@ -21,6 +21,8 @@ cases![
     the_load_is_shared_by_what_each_may_hold,
     a_cycle_that_ends_at_any_point_delegates_once,
     two_cycles_at_once_delegate_once,
+    what_was_told_and_never_read_is_told_again_once,
+    what_was_read_is_not_told_again,
     who_lost_the_role_delegates_nothing_more,
     one_agent_routes_at_a_time,
     who_sleeps_on_work_is_named,
@@ -184,6 +186,63 @@ async fn two_cycles_at_once_delegate_once(team: Team) {
     assert_eq!(one.delegated.len() + other.delegated.len(), 20);
     assert_eq!(messages_of(&team, "jochi").await + messages_of(&team, "temujin").await, 20);
     assert_eq!(count(&team, "task.assigned").await, 20);
+}
+
+/// What a delegation lives.
+const LIFE: u64 = 86_400;
+
+/// One that outlives its delegations.
+fn lasting(title: &str) -> NewTask {
+    NewTask { expiry: Expiry::Never, ..task(title).requires(["coding"]) }
+}
+
+async fn what_was_told_and_never_read_is_told_again_once(team: Team) {
+    let kublai = council(&team).await;
+    let ids = [team.add(lasting("one")).await, team.add(lasting("two")).await];
+    let beat = || async { team.k.agents().beat_many(&["kublai", "jochi", "temujin"], false).await.unwrap() };
+    assert_eq!(kublai.cycle("kublai").await.unwrap().delegated.len(), 2);
+    for (swept, times) in [(false, 2), (true, 3)] {
+        team.seconds(LIFE - 1);
+        beat().await;
+        assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), [], "its word still waits");
+        team.seconds(1);
+        beat().await;
+        if swept {
+            team.k.maintain().await.unwrap();
+        }
+        let leads = kublai.agents().lead("router", "kublai", Lead::default()).await.unwrap();
+        let (one, other) = tokio::join!(kublai.cycle("kublai"), kublai.cycle("kublai"));
+        let both = [one.unwrap(), other.unwrap()];
+        let again = both.iter().flat_map(|report| &report.delegated);
+        assert!(again.clone().all(|one| !one.assigned && one.to == "temujin"));
+        assert_eq!(again.count(), 2);
+        assert_eq!(messages_of(&team, "temujin").await, 2 * times);
+        assert_eq!(count(&team, "message.expired").await, 2 * (times - 1));
+        assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), []);
+        leads.hand_back(HandBack::default()).await.unwrap();
+    }
+    for id in &ids {
+        let task = team.get(id).await;
+        assert_eq!((task.status, task.assigned_to.as_deref()), (Status::Pending, Some("temujin")));
+    }
+    assert_eq!(count(&team, "task.assigned").await, 2);
+}
+
+async fn what_was_read_is_not_told_again(team: Team) {
+    let kublai = council(&team).await;
+    for title in ["acknowledged", "rejected"] {
+        team.add(lasting(title)).await;
+    }
+    kublai.cycle("kublai").await.unwrap();
+    let mine = Inbox { agent: Some("temujin".into()), ..Inbox::default() };
+    let [read, refused] = &team.k.messages().inbox(mine).await.unwrap()[..] else { panic!("two messages") };
+    team.k.messages().ack(&[read.receipt()]).await.unwrap().remove(0).unwrap();
+    team.k.messages().reject(&refused.receipt(), "no time").await.unwrap();
+    team.seconds(2 * LIFE);
+    team.k.agents().beat_many(&["kublai", "jochi", "temujin"], false).await.unwrap();
+    team.k.maintain().await.unwrap();
+    assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), []);
+    assert_eq!(messages_of(&team, "temujin").await, 2);
 }
 
 async fn who_lost_the_role_delegates_nothing_more(team: Team) {

@@ -134,9 +134,9 @@ mod neo4j {
 
     #[tokio::test]
     async fn a_wrong_password_is_refused_and_not_shown() {
-        let url = neo4j_url().replace("neo4j:password@", "neo4j:s3cret-wrong@");
-        assert!(url.contains("s3cret-wrong"), "the test server's password is `password`");
-        let error = Kurultai::open(&url).await.unwrap_err();
+        let mut url = url::Url::parse(&neo4j_url()).unwrap();
+        url.set_password(Some("s3cret-wrong")).unwrap();
+        let error = Kurultai::open(url.as_str()).await.unwrap_err();
         assert_eq!((error.code(), error.kind()), ("store.auth", Kind::Denied));
         assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
     }

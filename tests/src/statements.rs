@@ -70,7 +70,7 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
         [
             ("enqueue", 5),
             ("claim", 10),
-            ("extend", 3),
+            ("extend", 4),
             ("complete", 6),
             ("fail", 6),
             ("cancel", 7),

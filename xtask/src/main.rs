@@ -5,11 +5,13 @@
     reason = "a command-line tool that times its steps"
 )]
 
+mod canary;
 mod node;
 mod peers;
 mod python;
 mod yardstick;
 
+use canary::Canary;
 use process::{Result, Steps, cargo, run};
 use server::{Server, beside};
 use std::path::PathBuf;
@@ -21,7 +23,8 @@ cargo xtask COMMAND
 
   demo [ARGS]                      run `kurultai demo`
   lint                             formatting and clippy
-  test [--no-neo4j] [FILTER]       lint, then every test on SQLite and on a real Neo4j server
+  test [--no-neo4j] [FILTER]       lint, then every test on SQLite and on a real Neo4j server; without FILTER, what they
+                                   print and leave is searched for their secrets (Linux)
   bench [--yardstick DIR] [ARGS]   the benchmark, beside the bare stores; Python and Node too without --store
   bench --peers [ARGS]             Python and Node beside other libraries too (pip, npm and redis-server needed)
   fuzz [--seconds N] [TARGET]      every parser of messages against random inputs, 60 s each
@@ -98,6 +101,12 @@ fn lint(mut steps: Steps) -> Steps {
 }
 
 fn test(mut filters: Vec<String>) -> Result<()> {
+    let canary = Canary::of_this_run();
+    // Some of the tests leave nothing to be searched.
+    let is_whole = filters.iter().all(|filter| filter == "--no-neo4j");
+    if is_whole && canary.is_none() && Canary::is_possible() {
+        return Canary::run(&filters);
+    }
     let given = filters.len();
     filters.retain(|a| a != "--no-neo4j");
     let with_neo4j = filters.len() == given;
@@ -107,7 +116,7 @@ fn test(mut filters: Vec<String>) -> Result<()> {
     let mut steps = lint(Steps::default());
     let tests = ["test", "--workspace", "--locked", "--no-fail-fast"];
     if steps.run("build", || run(cargo(tests).arg("--no-run"))).is_some() {
-        let server = with_neo4j.then(|| steps.run("neo4j", Server::named_or_new)).flatten();
+        let mut server = with_neo4j.then(|| steps.run("neo4j", Server::named_or_new)).flatten();
         if server.is_some() || !with_neo4j {
             let fuzz = filters.is_empty().then(|| Steps::begin("fuzz", fuzz_beside(&tests)));
             // Both wait more than they compute.
@@ -126,6 +135,9 @@ fn test(mut filters: Vec<String>) -> Result<()> {
             if let Some(fuzz) = fuzz {
                 processes(&mut steps, server.as_ref());
                 steps.join(fuzz);
+            }
+            if let Some(canary) = canary {
+                steps.run("canary", || canary.search(server.as_mut()));
             }
         }
     }

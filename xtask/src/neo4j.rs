@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// Of the one in the background.
 pub(crate) const PASSWORD: &str = "password";
 /// The launcher's class, by which its process is recognised.
 pub(crate) const LAUNCHER: &str = "Neo4jServer";
@@ -40,7 +41,7 @@ pub(crate) fn dir() -> PathBuf {
 }
 
 /// Returns when the server answers on `port`.
-pub(crate) fn launch(home: &Path, port: u16, life: Life) -> Result<Child> {
+pub(crate) fn launch(home: &Path, port: u16, password: &str, life: Life) -> Result<Child> {
     let classpath = provision().map_err(|e| format!("{e}\n{ADVICE}"))?;
     fs::create_dir_all(home)?;
     let address = format!("127.0.0.1:{port}");
@@ -58,7 +59,7 @@ pub(crate) fn launch(home: &Path, port: u16, life: Life) -> Result<Child> {
     if life == Life::Detached {
         command.arg("java").process_group(0);
     }
-    command.args(JVM_FLAGS).arg("-cp").arg(classpath).arg(LAUNCHER).arg(home).arg(PASSWORD);
+    command.args(JVM_FLAGS).arg("-cp").arg(classpath).arg(LAUNCHER).arg(home).arg(password);
     command.arg(if life == Life::Attached { "attached" } else { "detached" });
     command.stdin(if life == Life::Attached { Stdio::piped() } else { Stdio::null() });
     command.stdout(log.try_clone()?).stderr(log);

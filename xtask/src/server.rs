@@ -3,7 +3,8 @@
 use crate::neo4j::{LAUNCHER, Life, PASSWORD, dir, launch};
 use crate::process::{Result, run};
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -12,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// The environment variable that names a server to every test, benchmark and example.
 pub const URL: &str = "KURULTAI_TEST_NEO4J";
+/// The environment variable that names the folder in which what the tests leave is kept, to be searched for secrets.
+pub const CANARY: &str = "KURULTAI_CANARY";
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
@@ -26,6 +29,16 @@ struct Own {
     process: Child,
     home: PathBuf,
     port: u16,
+    password: String,
+}
+
+/// What a server has left, and the password that it should not have.
+#[derive(Debug)]
+pub struct Left {
+    /// Its files.
+    pub home: PathBuf,
+    /// Nobody else's: each fresh server has one of its own.
+    pub password: String,
 }
 
 impl Server {
@@ -46,8 +59,11 @@ impl Server {
     pub fn fresh() -> Result<Self> {
         let port = free_port(0)?;
         let home = dir().join(format!("home-run-{}-{port}", std::process::id()));
-        let process = launch(&home, port, Life::Attached)?;
-        Ok(Self { url: url(port), own: Some(Own { process, home, port }) })
+        let mut random = [0; 16];
+        File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let process = launch(&home, port, &password, Life::Attached)?;
+        Ok(Self { url: url(port, &password), own: Some(Own { process, home, port, password }) })
     }
 
     pub fn url(&self) -> &str {
@@ -65,8 +81,17 @@ impl Server {
     /// Again on its data and its port, after [`Server::kill`].
     pub fn start(&mut self) -> Result<()> {
         let own = self.own()?;
-        own.process = launch(&own.home, own.port, Life::Attached)?;
+        own.process = launch(&own.home, own.port, &own.password, Life::Attached)?;
         Ok(())
+    }
+
+    /// Ends it, where it is ours, so that all that it has is in its files; those stay until this is dropped.
+    pub fn end(&mut self) -> Result<Option<Left>> {
+        if self.own.is_none() {
+            return Ok(None);
+        }
+        self.kill()?;
+        Ok(self.own.as_ref().map(|own| Left { home: own.home.clone(), password: own.password.clone() }))
     }
 
     fn own(&mut self) -> Result<&mut Own> {
@@ -80,6 +105,10 @@ impl Server {
 
 /// Runs tests on the server, or where there is none without any.
 pub fn beside(server: Option<&Server>, command: &mut Command) -> Result<()> {
+    if let Some(folder) = std::env::var_os(CANARY).map(PathBuf::from) {
+        command.env("TMPDIR", folder.join("tmp")).env("KURULTAI_KEEP", folder.join("removed"));
+        command.env("LD_PRELOAD", folder.join("keep.so"));
+    }
     match server {
         Some(server) => server.run(command),
         None => run(command.env_remove(URL)),
@@ -107,7 +136,7 @@ pub fn command(verb: &str) -> Result<()> {
         ("stop", Some((pid, port))) => signal("TERM", pid, port),
         ("kill", Some((pid, port))) => signal("KILL", pid, port),
         ("url", Some((_, port))) => {
-            println!("{}", url(port));
+            println!("{}", url(port, PASSWORD));
             Ok(())
         }
         ("stop" | "kill", None) => {
@@ -121,7 +150,7 @@ pub fn command(verb: &str) -> Result<()> {
 
 fn start() -> Result<()> {
     let port = free_port(recorded().map_or(0, |(_, port)| port))?;
-    let child = launch(&dir().join("home-server"), port, Life::Detached)?;
+    let child = launch(&dir().join("home-server"), port, PASSWORD, Life::Detached)?;
     let record = json!({ "pid": child.id(), "port": port, "password": PASSWORD });
     fs::write(dir().join("server.json"), format!("{record}\n"))?;
     announce(port);
@@ -142,11 +171,11 @@ fn signal(name: &str, pid: u32, port: u16) -> Result<()> {
 }
 
 fn announce(port: u16) {
-    println!("{0}\nexport {URL}={0}", url(port));
+    println!("{0}\nexport {URL}={0}", url(port, PASSWORD));
 }
 
-fn url(port: u16) -> String {
-    format!("neo4j://neo4j:{PASSWORD}@127.0.0.1:{port}/neo4j")
+fn url(port: u16, password: &str) -> String {
+    format!("neo4j://neo4j:{password}@127.0.0.1:{port}/neo4j")
 }
 
 fn running() -> Option<(u32, u16)> {

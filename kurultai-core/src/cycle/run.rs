@@ -40,9 +40,10 @@ impl Kurultai {
     /// is assigned to the agent that can do it and is the least laden (what it holds and what waits for it, by
     /// `max_concurrent`, or 1; then whose oldest claim is the oldest), and told it by a message of type
     /// `task_delegation`, signed as this agent; so is each agent to whom a task was assigned without a word. Assignment and
-    /// message are one transaction, under the router's term, so whatever ends in between, a task is delegated once. What
-    /// nobody can do is named, as are agents that sleep on work, those that are stuck or dead, whose inbox is full, and what
-    /// burns. During an emergency stop nothing is given out and nobody is named to be woken: the report is the stop.
+    /// message are one transaction, under the router's term, so whatever ends in between, a task is delegated once; and again
+    /// where its message has expired or failed and nobody has taken it in. What nobody can do is named, as are agents that
+    /// sleep on work, those that are stuck or dead, whose inbox is full, and what burns. During an emergency stop nothing is
+    /// given out and nobody is named to be woken: the report is the stop.
     ///
     /// For every other agent it is its own view: its inbox, what it holds and what waits for it.
     ///
@@ -283,7 +284,7 @@ async fn give_back(taken: Option<Leadership>) {
     }
 }
 
-/// Of a delegation there is one message.
+/// Of a delegation there is one message that waits or that was taken in.
 fn key(task: &Task, to: &str) -> String {
     format!("task:{}:{to}", task.id)
 }

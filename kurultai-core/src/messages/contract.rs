@@ -48,7 +48,7 @@ pub trait Mailbox: Sealed + fmt::Debug + Send + Sync {
     /// Notes what was refused at the door; the eleventh of a sender for one reason within a minute raises an alert. Returns how often the like was refused in this minute.
     async fn refused(&self, refusal: Refusal) -> Result<u64>;
 
-    /// Those of the dedupe keys that a message has.
+    /// Those of the dedupe keys that a message has: one that waits, or that somebody has taken in.
     async fn told(&self, dedupe_keys: Vec<String>) -> Result<Vec<String>>;
 
     /// By whom, as they say, and why more than 10 were refused in this minute or the one before.

@@ -7,7 +7,9 @@ use super::{
     draft,
     hot::Hot,
     inbox_guard::InboxGuard,
-    opening, team,
+    opening,
+    rules::REJECTED,
+    team,
     token::{self, Draft},
     types::{AgentMessage, Inbox, MessageFilter, MessagePage, NewMessage, Receipt, Sent, Unread},
     vault::Vault,
@@ -92,7 +94,7 @@ impl Messages {
         self.put(posts, self.under.clone()).await
     }
 
-    /// Those of the dedupe keys that a message has.
+    /// Those of the dedupe keys that a message has: one that waits, or that somebody has taken in.
     pub(crate) async fn told(&self, dedupe_keys: Vec<String>) -> Result<HashSet<String>> {
         Ok(self.mailbox.told(dedupe_keys).await?.into_iter().collect())
     }
@@ -320,7 +322,7 @@ impl Messages {
     /// [`ack`](Self::ack), `input.invalid`.
     pub async fn reject(&self, receipt: &Receipt, reason: &str) -> Result<Settled> {
         check::text("reason", reason, 1_000)?;
-        let ending = Ending::Fail { code: "message.rejected".to_owned(), reason: reason.to_owned() };
+        let ending = Ending::Fail { code: REJECTED.to_owned(), reason: reason.to_owned() };
         self.settle_one(receipt, &ending).await
     }
 

@@ -36,6 +36,16 @@ pub(crate) struct Change {
     pub(crate) uncounted: bool,
 }
 
+/// The code of a message that its recipient has refused.
+pub(crate) const REJECTED: &str = "message.rejected";
+
+impl Change {
+    /// Whether its dedupe key is another's from now on: it has left its inbox, and nobody has taken it in. Who refuses one has.
+    pub(crate) fn frees_its_key(&self) -> bool {
+        topic(self.status).is_some() && self.code.as_deref() != Some(REJECTED)
+    }
+}
+
 /// `None` where it has ended so before. Fails with `lease.lost` where the message is no longer of that delivery.
 pub(crate) fn settle(facts: &Facts, settle: &Settle) -> Result<Option<Change>> {
     use MessageStatus::{Acknowledged, Delivered, Failed, Pending};
@@ -153,6 +163,20 @@ pub(crate) fn spent() -> Change {
     ended(MessageStatus::Failed, Some("message.undeliverable".to_owned()), Some(reason))
 }
 
+/// What becomes of a message whose time is over, where nobody has seen to it yet. Nobody is given it who asks at this time.
+pub(crate) fn overdue(
+    visible_at: Option<Micros>,
+    expires_at: Micros,
+    deliveries: u32,
+    now: Micros,
+) -> Option<Change> {
+    match visible_at? {
+        _ if expires_at <= now => Some(expired()),
+        visible_at if deliveries >= MAX_DELIVERIES && visible_at <= now => Some(spent()),
+        _ => None,
+    }
+}
+
 fn ended(status: MessageStatus, code: Option<String>, reason: Option<String>) -> Change {
     Change { status, visible_at: None, acked_at: None, code, reason, uncounted: false }
 }
@@ -241,6 +265,38 @@ mod tests {
         ] {
             let error = settle(&facts(status, delivery), &ack(2)).unwrap_err();
             assert_eq!(error.code(), "lease.lost", "{status}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_taken_in_gives_up_its_dedupe_key() {
+        let fail = |code: &str| ended(MessageStatus::Failed, Some(code.to_owned()), None);
+        for (change, free) in [
+            (expired(), true),
+            (spent(), true),
+            (fail("key.revoked"), true),
+            (fail(REJECTED), false),
+            (ended(MessageStatus::Acknowledged, None, None), false),
+            (ended(MessageStatus::Pending, None, None), false),
+        ] {
+            assert_eq!(change.frees_its_key(), free, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_so_before_anybody_sees_to_it() {
+        let status = |visible_at, expires_at, deliveries| {
+            overdue(visible_at, expires_at, deliveries, 1_000).map(|change| change.status)
+        };
+        for (visible_at, expires_at, deliveries, expected) in [
+            (Some(0), 1_001, 4, None),
+            (Some(0), 1_000, 0, Some(MessageStatus::Expired)),
+            (Some(2_000), 1_000, 1, Some(MessageStatus::Expired)),
+            (Some(1_000), 1_001, 5, Some(MessageStatus::Failed)),
+            (Some(1_001), 2_000, 5, None),
+            (None, 1_000, 5, None),
+        ] {
+            assert_eq!(status(visible_at, expires_at, deliveries), expected);
         }
     }
 

@@ -65,7 +65,9 @@ pub struct NewMessage {
     pub task_id: Option<String>,
     /// The message that it answers.
     pub reply_to: Option<String>,
-    /// A second message of this key is not sent; with another sender, recipient, type or body it is `message.conflict`.
+    /// A second message of this key is not sent; with another sender, recipient, type or body it is `message.conflict`. The
+    /// key is free again once its message has expired or failed and nobody has taken it in; one that was acknowledged or
+    /// rejected keeps it.
     pub dedupe_key: Option<String>,
     /// How long it may wait; default and most depend on its type.
     pub ttl: Option<Duration>,
@@ -230,12 +232,20 @@ pub struct MessagePage {
 }
 
 /// What waits for an agent. Of [`Messages::unread`](super::Messages::unread): all that nobody has acknowledged. With a renewal
-/// ([`Extended::unread`](crate::tasks::Extended::unread)): what it would be given now of its own
-/// inbox, at most [`MAX_UNREAD`]; those of its roles it finds when it looks.
+/// ([`Extended::unread`](crate::tasks::Extended::unread)): what it would be given now, itself and for the roles that it
+/// holds, at most [`MAX_UNREAD`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Unread {
     /// How many messages.
     pub count: u64,
     /// How many of them are urgent.
     pub urgent: u64,
+}
+
+impl Unread {
+    /// As a renewal tells it. Of each inbox the urgent ones were counted first.
+    pub(crate) fn told(count: u64, urgent: u64) -> Self {
+        let most = MAX_UNREAD as u64;
+        Unread { count: count.min(most), urgent: urgent.min(most) }
+    }
 }

@@ -85,7 +85,7 @@ pub enum Ended {
 }
 
 /// The outermost `Retry`, `Reject` or `Snooze` among an error and its causes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Wish {
     /// After this many seconds. A negative number is 0, more than ten years are ten years; nothing, and what is no
@@ -95,7 +95,10 @@ pub enum Wish {
         after: Option<f64>,
     },
     /// No attempt will mend it.
-    Reject,
+    Reject {
+        /// What it says itself, without what it is a cause of: the sender of a message is told this and nothing else.
+        why: String,
+    },
     /// It has not failed and is not done: after this many seconds, without an attempt that counts. A negative number is
     /// 0, more than ten years are ten years; with what is no finite number it has failed.
     Snooze {
@@ -118,7 +121,7 @@ impl Ended {
                 Some(after) => return Outcome::Snooze { after },
                 None => Failure::new(format!("{error}; a Snooze of {after} s names no time")),
             },
-            Ended::Raised { error, wish: Some(Wish::Reject) } => Failure::fatal(error),
+            Ended::Raised { error, wish: Some(Wish::Reject { .. }) } => Failure::fatal(error),
             Ended::Raised { error, wish } => {
                 let after = wish.and_then(|wish| if let Wish::Retry { after } = wish { after } else { None });
                 Failure { retry_after: after.and_then(pause), ..Failure::new(error) }
@@ -198,7 +201,7 @@ mod tests {
         let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
         let table = [
             ("an error", raised(None), "no", true, POLICY),
-            ("a reject", raised(Some(Wish::Reject)), "no", false, POLICY),
+            ("a reject", raised(Some(Wish::Reject { why: "not this".into() })), "no", false, POLICY),
             ("a retry", raised(Some(Wish::Retry { after: None })), "no", true, POLICY),
             ("a pause", retry(2.5), "no", true, seconds(2.5)),
             ("no pause", retry(0.0), "no", true, seconds(0.0)),

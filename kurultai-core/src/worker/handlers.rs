@@ -100,7 +100,7 @@ pub(super) fn raised(error: &(dyn StdError + 'static)) -> Ended {
         Some(Retry { after, .. }) => Some(Wish::Retry { after: Some(after.as_secs_f64()) }),
         None => match error.downcast_ref() {
             Some(Snooze { after }) => Some(Wish::Snooze { after: after.as_secs_f64() }),
-            None => error.is::<Reject>().then_some(Wish::Reject),
+            None => error.downcast_ref().map(|Reject(why)| Wish::Reject { why: why.clone() }),
         },
     });
     Ended::Raised { error: text(error), wish }

@@ -71,7 +71,7 @@ impl Agent {
                     })
                 }
                 Err(error) => {
-                    let wish = Some(Wish::Reject);
+                    let wish = Some(Wish::Reject { why: error.to_string() });
                     Box::pin(ready(Ended::Raised { error: error.to_string(), wish }))
                 }
             }

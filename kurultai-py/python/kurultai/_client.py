@@ -98,8 +98,9 @@ class Kurultai:
         because it has the capability ``routing`` and nobody holds the role: each task that can be claimed and is assigned
         to nobody is assigned to the agent that can do it and is the least laden, and told it by a message of type
         ``task_delegation`` signed as this agent; so is each agent to whom a task was assigned without a word. Assignment
-        and message are one transaction, so whatever ends in between, a task is delegated once. What nobody can do is
-        named (``stuck``), as are agents that sleep on work, those that are stuck or dead (``stale``), and what burns.
+        and message are one transaction, so whatever ends in between, a task is delegated once; and again where its message
+        has expired or failed and nobody has taken it in. What nobody can do is named (``stuck``), as are agents that sleep
+        on work, those that are stuck or dead (``stale``), and what burns.
 
         For every other agent it is its own view: its ``inbox``, and its ``tasks``.
 

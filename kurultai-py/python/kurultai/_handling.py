@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from . import blocking
 from ._context import Context, MessageContext
@@ -126,21 +126,37 @@ def _call(
         return Ended(error=error)
 
 
-def wish_of(error: BaseException) -> tuple[Literal["retry", "reject", "snooze"] | None, float | None]:
+class Wish(NamedTuple):
+    """What a handler wants that raised."""
+
+    wish: Literal["retry", "reject", "snooze"] | None = None
+    after: float | None = None
+    #: Of a Reject what it says itself: the sender of a message is told this, and no traceback.
+    why: str | None = None
+
+
+def wish_of(error: BaseException) -> Wish:
     """The outermost Retry, Reject or Snooze among an exception, those that it groups and its causes."""
     level, seen = [error], {id(error)}
     while level:
         for one in level:
             if isinstance(one, Reject):
-                return "reject", None
+                return Wish("reject", why=_words(one))
             if isinstance(one, Retry):
-                return "retry", _pause(one.after)
+                return Wish("retry", _pause(one.after))
             if isinstance(one, Snooze):
-                return "snooze", _pause(one.after)
+                return Wish("snooze", _pause(one.after))
         inner = [inside for one in level for inside in _inside(one) if id(inside) not in seen]
         seen.update(map(id, inner))
         level = inner
-    return None, None
+    return Wish()
+
+
+def _words(error: Exception) -> str:
+    try:
+        return str(error)
+    except BaseException as broken:  # whatever its own __str__ does
+        return f"{type(error).__name__}, whose text cannot be shown: {type(broken).__name__}"
 
 
 def _inside(error: BaseException) -> Iterator[BaseException]:

@@ -157,7 +157,7 @@ class Agent:
 
         When it returns, the message is acknowledged; ``ctx.reply(...)`` answers it. After an exception it is delivered again,
         five times in all, and then it has failed; ``Reject`` fails it at once and for good, and its sender hears why by the
-        event ``message.failed``; ``Retry`` and ``Snooze`` say when it is delivered again. Each failure is a warning in the log.
+        event ``message.failed``: what the ``Reject`` says itself, also where it is the cause of another exception; ``Retry`` and ``Snooze`` say when it is delivered again. Each failure is a warning in the log.
         A message is delivered at least once: a handler may see one again, as ``ctx.message.delivery`` tells.
 
         Messages are handled beside tasks, as many at once as ``concurrency`` says, in places of their own. ``timeout``: after
@@ -345,7 +345,7 @@ class _Shift:
         except Exception as defect:
             _logger.exception("the end of %s went wrong", ctx)
             with contextlib.suppress(KurultaiError):
-                await job.raised(text_of(defect), None, None)
+                await job.raised(text_of(defect))
         finally:
             stopped.cancel()
 

@@ -70,7 +70,7 @@ class Messages:
 
         ``sender``: which of the handle's identities says it, where it has several. ``task``: what it is about.
         ``reply_to``: the message that it answers. ``dedupe_key``: a second message of this key that says the same is not
-        sent; 1 to 256 characters. ``ttl``: seconds that it may wait, in whole seconds from 1 on; at most, and where it is None, 5 minutes
+        sent, unless the first has expired or failed and nobody has taken it in; 1 to 256 characters. ``ttl``: seconds that it may wait, in whole seconds from 1 on; at most, and where it is None, 5 minutes
         for the types ``agent.*`` and ``control.*``, 24 hours for ``task_*``, else 7 days. ``urgent``: it is delivered
         before those that are not. ``under``: a role that is held (``agents.lead``); the message is sent only where it still
         is, which the store checks in the same transaction: ``role.stale_term`` otherwise.

@@ -32,6 +32,7 @@ cases![
     what_its_handler_returns_from_is_acknowledged,
     an_error_has_it_delivered_again_and_five_are_enough,
     a_rejected_message_fails_for_good_and_its_sender_hears_why,
+    of_a_rejection_that_is_a_cause_its_own_words_alone_are_told,
     a_body_of_another_type_and_a_panic_are_errors,
     a_handler_that_takes_too_long_is_stopped_and_its_message_comes_again,
     a_drain_waits_for_handlers,
@@ -165,6 +166,27 @@ async fn a_rejected_message_fails_for_good_and_its_sender_hears_why(team: Team) 
         told,
         json!({"id": sent.id, "from": "kublai", "code": "message.rejected", "reason": "not for me"})
     );
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("password 1")]
+struct Wrapped(#[source] BoxError);
+
+async fn of_a_rejection_that_is_a_cause_its_own_words_alone_are_told(team: Team) {
+    let [kublai, k] = two(&team).await;
+    kublai.messages().send(hello("hi")).await.unwrap();
+    let reports = Arc::new(Mutex::new(vec![]));
+    let told = reports.clone();
+    let agent = jochi()
+        .on_message_report(move |report| told.lock().unwrap().push(report.to_string()))
+        .on_message("greeting", async |_: MessageContext, _: String| {
+            Err::<(), _>(Wrapped(Wrapped(Reject::new("not for me").into()).into()))
+        });
+    assert_eq!(until_read(&k, agent).await, 1);
+    let told = events(&team.k, "message.failed").await.remove(0).payload.unwrap().value();
+    assert_eq!((&told["code"], &told["reason"]), (&json!("message.rejected"), &json!("not for me")));
+    // Its own process hears all of it.
+    assert!(reports.lock().unwrap()[0].contains("password 1"), "{reports:?}");
 }
 
 async fn a_body_of_another_type_and_a_panic_are_errors(team: Team) {

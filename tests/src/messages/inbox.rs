@@ -20,6 +20,8 @@ cases![
     what_goes_back_comes_again,
     a_dedupe_key_makes_it_one,
     a_dedupe_key_is_no_other_message_s,
+    a_dedupe_key_is_free_once_nobody_will_read_its_message,
+    whoever_sends_ends_what_is_over,
     an_answer_has_so_many_bytes,
     all_of_a_unit_or_none,
     a_full_inbox_refuses,
@@ -226,6 +228,86 @@ async fn a_dedupe_key_is_no_other_message_s(team: Team) {
     let answers = futures::future::join_all(race).await;
     let codes: Vec<_> = answers.into_iter().filter_map(Result::err).map(|error| error.code()).collect();
     assert_eq!((codes, inbox(&jochi).await.len()), (vec!["message.conflict"], 1));
+}
+
+fn keyed(body: &str) -> NewMessage {
+    let ttl = Some(Duration::from_secs(600));
+    NewMessage { dedupe_key: Some("once".into()), ttl, ..hello(body) }
+}
+
+async fn a_dedupe_key_is_free_once_nobody_will_read_its_message(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let send = async |body: &str| kublai.messages().send(keyed(body)).await;
+    // What was swept.
+    send("expired").await.unwrap();
+    team.seconds(601);
+    team.k.maintain().await.unwrap();
+    assert!(!send("undeliverable").await.unwrap().deduplicated);
+    for _ in 0..5 {
+        assert_eq!(bodies(&inbox(&jochi).await), ["undeliverable"]);
+        assert_eq!(code(send("another").await), "message.conflict");
+        team.seconds(60);
+    }
+    team.k.maintain().await.unwrap();
+    // What failed by its key.
+    assert!(!send("revoked").await.unwrap().deduplicated);
+    let [key] = &team.k.keys().list(Some("kublai")).await.unwrap()[..] else { panic!("one key") };
+    team.k.keys().revoke("kublai", &key.key_id, "lost").await.unwrap();
+    assert!(inbox(&jochi).await.is_empty());
+    let key = team.k.keys().rotate("kublai").await.unwrap();
+    let kublai = team.reopen(|config| config.identity(key)).await;
+    let send = async |body: &str| kublai.messages().send(keyed(body)).await;
+    let rejected = send("rejected").await.unwrap();
+    assert!(!rejected.deduplicated);
+    // Somebody has read it, and has said no.
+    let [message] = &inbox(&jochi).await[..] else { panic!("one message") };
+    jochi.messages().reject(&message.receipt(), "not mine").await.unwrap();
+    assert_eq!(send("rejected").await.unwrap().id, rejected.id);
+    assert_eq!(code(send("another").await), "message.conflict");
+    let left: Vec<_> = [events(&team.k, "message.expired").await, events(&team.k, "message.failed").await]
+        .map(|events| events.len())
+        .into();
+    assert_eq!(left, [1, 3]);
+    // What was acknowledged keeps its key for good.
+    let of = |body: &str| NewMessage { dedupe_key: Some("read".into()), ..keyed(body) };
+    let read = kublai.messages().send(of("read")).await.unwrap();
+    let [message] = &inbox(&jochi).await[..] else { panic!("one message") };
+    jochi.messages().ack(&[message.receipt()]).await.unwrap().remove(0).unwrap();
+    team.seconds(601);
+    team.k.maintain().await.unwrap();
+    assert_eq!(kublai.messages().send(of("read")).await.unwrap().id, read.id);
+}
+
+async fn whoever_sends_ends_what_is_over(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let first = kublai.messages().send(keyed("one")).await.unwrap();
+    team.seconds(599);
+    assert_eq!(kublai.messages().send(keyed("one")).await.unwrap().id, first.id);
+    team.seconds(1);
+    // Nobody has swept it. Of two at once one is sent.
+    let both = async || kublai.messages().send(keyed("two")).await;
+    let (one, other) = futures::future::join(both(), both()).await;
+    let (one, other) = (one.unwrap(), other.unwrap());
+    assert_eq!((one.id == other.id, one.deduplicated ^ other.deduplicated), (true, true));
+    assert_ne!(one.id, first.id);
+    let told = events(&team.k, "message.expired").await;
+    let told: Vec<_> =
+        told.iter().map(|event| event.payload.clone().unwrap().value()["id"].clone()).collect();
+    assert_eq!(told, [first.id.as_str()]);
+    assert_eq!(bodies(&inbox(&jochi).await), ["two"]);
+    // The same where it was delivered as often as a message is.
+    for delivery in 2..=5 {
+        team.seconds(60);
+        assert_eq!(inbox(&jochi).await[0].delivery, delivery);
+    }
+    assert!(kublai.messages().send(keyed("two")).await.unwrap().deduplicated, "somebody has it");
+    team.seconds(59);
+    assert!(kublai.messages().send(keyed("two")).await.unwrap().deduplicated);
+    team.seconds(1);
+    assert!(!kublai.messages().send(keyed("three")).await.unwrap().deduplicated);
+    let failed = events(&team.k, "message.failed").await.remove(0).payload.unwrap().value();
+    assert_eq!((&failed["id"], &failed["code"]), (&one.id.into(), &"message.undeliverable".into()));
+    assert_eq!(bodies(&inbox(&jochi).await), ["three"]);
 }
 
 async fn an_answer_has_so_many_bytes(team: Team) {

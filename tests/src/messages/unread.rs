@@ -7,6 +7,7 @@ use crate::{
 };
 use kurultai_core::{
     Kurultai,
+    agents::{HandBack, Lead},
     messages::{Inbox, MAX_UNREAD, NewMessage, Unread},
     tasks::{Claim, Lease},
     worker::Agent,
@@ -16,6 +17,7 @@ use std::time::Duration;
 cases![
     a_renewal_counts_what_would_be_given_now,
     each_agent_of_a_batch_has_its_own,
+    those_to_the_roles_that_it_holds_are_counted_too,
     a_full_inbox_is_counted_up_to_a_hundred,
     a_handler_sees_what_came_with_the_last_renewal,
 ];
@@ -70,6 +72,33 @@ async fn each_agent_of_a_batch_has_its_own(team: Team) {
     let all = leases.iter().map(|lease| renewed(&team.k, lease));
     let all = futures::future::join_all(all).await;
     assert_eq!(all, [unread(0, 0), unread(2, 0), unread(2, 0)]);
+}
+
+async fn those_to_the_roles_that_it_holds_are_counted_too(team: Team) {
+    let handles = all(&team, &["kublai", "jochi"]).await;
+    let [kublai, jochi] = &handles[..] else { panic!("two") };
+    let (own, other) = (held(&team, "jochi").await, held(&team, "kublai").await);
+    let to = |to: &str| NewMessage { to: to.into(), ..hello("x") };
+    let urgent = NewMessage { urgent: true, ..to("role:router") };
+    kublai.messages().send_many(vec![to("jochi"), to("role:router"), urgent]).await.unwrap();
+    kublai.messages().send_many(vec![to("role:scribe"), to("role:nobody"), to("router")]).await.unwrap();
+    assert_eq!(renewed(&team.k, &own).await, unread(1, 0), "it holds none");
+    let router = jochi.agents().lead("router", "jochi", Lead::default()).await.unwrap();
+    assert_eq!(renewed(&team.k, &own).await, unread(3, 1));
+    assert_eq!(renewed(&team.k, &other).await, unread(0, 0));
+    let scribe = jochi.agents().lead("scribe", "jochi", Lead::default()).await.unwrap();
+    assert_eq!(renewed(&team.k, &own).await, unread(4, 1), "of both");
+    assert_eq!(jochi.messages().unread(Some("jochi")).await.unwrap(), unread(4, 1), "as it says itself");
+    scribe.hand_back(HandBack::default()).await.unwrap();
+    router.hand_back(HandBack::default().to("kublai")).await.unwrap();
+    assert_eq!(renewed(&team.k, &own).await, unread(1, 0));
+    let _router = kublai.agents().lead("router", "kublai", Lead::default()).await.unwrap();
+    assert_eq!(renewed(&team.k, &other).await, unread(2, 1));
+    // Of a full inbox and another, both are seen.
+    kublai.messages().send_many((0..150).map(|_| to("kublai")).collect()).await.unwrap();
+    assert_eq!(renewed(&team.k, &other).await, unread(MAX_UNREAD as u64, 1));
+    let both = futures::future::join(renewed(&team.k, &own), renewed(&team.k, &other)).await;
+    assert_eq!(both, (unread(1, 0), unread(MAX_UNREAD as u64, 1)));
 }
 
 async fn a_full_inbox_is_counted_up_to_a_hundred(team: Team) {

@@ -184,7 +184,11 @@ async fn a_job_ends_as_its_handler_ended(team: Team) {
     for (ended, status, attempts) in [
         (Ended::Returned(json!([1]).into()), Status::Completed, 1),
         (Ended::Unstorable("results at $: no JSON".into()), Status::DeadLetter, 1),
-        (Ended::Raised { error: "no".into(), wish: Some(Wish::Reject) }, Status::DeadLetter, 1),
+        (
+            Ended::Raised { error: "no".into(), wish: Some(Wish::Reject { why: "no".into() }) },
+            Status::DeadLetter,
+            1,
+        ),
         (
             Ended::Raised { error: "no".into(), wish: Some(Wish::Retry { after: Some(-1.0) }) },
             Status::Completed,

@@ -14,7 +14,7 @@ use std::{fmt, ops::Range};
 /// Two documents have the same canonical text exactly where Python reads the same from them. Fails with `input.payload`
 /// where the text is no JSON, has a key twice, goes deeper than 64 levels, or has a number that Python does not read.
 pub fn canonical_text(text: &str) -> Result<String> {
-    let mut walk = Walk { text, at: 0, depth: 0, out: String::with_capacity(text.len()) };
+    let mut walk = Walk::of(text);
     let document = walk.value().and_then(|()| walk.end());
     document.map(|()| walk.out).map_err(|flaw| Error::payload("$", flaw))
 }
@@ -43,20 +43,27 @@ pub(super) struct Object {
 struct Member {
     /// Without the quotes around it.
     key: Range<usize>,
+    /// Whether there are escapes in it.
+    escaped: bool,
     end: usize,
 }
 
 impl Object {
     pub(super) fn read(text: &str) -> Result<Self, Flaw> {
-        let mut walk = Walk { text, at: 0, depth: 0, out: String::with_capacity(text.len()) };
+        let mut walk = Walk::of(text);
         walk.space();
         if walk.peek() != Some(b'{') {
             return walk.flaw("no object");
         }
         walk.depth = 1;
-        let (members, _) = walk.members()?;
+        walk.members()?;
         walk.end()?;
-        Ok(Object { text: walk.out, members })
+        Ok(Object { text: walk.out, members: walk.members })
+    }
+
+    /// How long it is with its members in braces.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
     }
 
     /// `(key, value, both with the colon between them)`.
@@ -69,20 +76,47 @@ impl Object {
     }
 }
 
-/// Stands at the first byte that it has not read.
+/// Stands at the first byte that it has not read. What is canonical as it stands is not written byte by byte, but as one
+/// run, once something follows that is not.
 struct Walk<'a> {
     text: &'a str,
     at: usize,
+    /// Where the run begins that is not in `out` yet.
+    run: usize,
+    out: String,
     /// Of brackets that are open; no deeper than 64, so the functions below may call each other.
     depth: usize,
-    out: String,
+    /// Of the objects that are open, those of the innermost last.
+    members: Vec<Member>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn of(text: &'a str) -> Self {
+        let (out, members) = (String::with_capacity(text.len()), Vec::with_capacity(16));
+        Walk { text, at: 0, run: 0, out, depth: 0, members }
+    }
+
+    /// How much is written, with the run.
+    fn written(&self) -> usize {
+        self.out.len() + (self.at - self.run)
+    }
+
+    /// Ends the run.
+    fn flush(&mut self) {
+        self.out.push_str(&self.text[self.run..self.at]);
+        self.run = self.at;
+    }
+
+    /// Goes on behind what is not written as it stands.
+    fn pass(&mut self, bytes: usize) {
+        self.at += bytes;
+        self.run = self.at;
+    }
+
     fn value(&mut self) -> Result<(), Flaw> {
         self.space();
         match self.peek() {
-            Some(b'"') => self.string(),
+            Some(b'"') => self.string().map(drop),
             Some(b'{') => self.deeper(Self::object),
             Some(b'[') => self.deeper(Self::array),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -91,7 +125,6 @@ impl Walk<'_> {
                 let word = ["null", "true", "false"].into_iter().find(|word| rest.starts_with(word));
                 let Some(word) = word else { return self.flaw("no JSON value") };
                 self.at += word.len();
-                self.out.push_str(word);
                 Ok(())
             }
         }
@@ -108,17 +141,15 @@ impl Walk<'_> {
     }
 
     fn array(&mut self) -> Result<(), Flaw> {
-        self.take();
+        self.at += 1;
         self.space();
         if self.skips(b']') {
-            self.out.push(']');
             return Ok(());
         }
         loop {
             self.value()?;
             self.space();
             if self.skips(b']') {
-                self.out.push(']');
                 return Ok(());
             }
             self.expect(b',', "no comma or bracket")?;
@@ -126,50 +157,54 @@ impl Walk<'_> {
     }
 
     fn object(&mut self) -> Result<(), Flaw> {
-        let begin = self.out.len();
-        let (members, sorted) = self.members()?;
-        if !sorted {
-            let entry = |member: &Member| &self.out[member.key.start - 1..member.end];
-            let entries: Vec<&str> = members.iter().map(entry).collect();
-            let entries = entries.join(",");
-            self.out.truncate(begin + 1);
-            self.out.push_str(&entries);
-            self.out.push('}');
+        let (begin, first) = (self.written(), self.members.len());
+        if !self.members()? {
+            let mut sorted = String::with_capacity(self.out.len() - begin);
+            for member in &self.members[first..] {
+                sorted.push(if sorted.is_empty() { '{' } else { ',' });
+                sorted.push_str(&self.out[member.key.start - 1..member.end]);
+            }
+            sorted.push('}');
+            self.out.truncate(begin);
+            self.out.push_str(&sorted);
         }
+        self.members.truncate(first);
         Ok(())
     }
 
-    /// An object's members in order, and whether they were written in it.
-    fn members(&mut self) -> Result<(Vec<Member>, bool), Flaw> {
-        let opened = self.at;
-        let mut members = Vec::new();
-        self.take();
+    /// Leaves an object's members in order behind the others, and ends the run. Whether they were written in that order.
+    fn members(&mut self) -> Result<bool, Flaw> {
+        let (opened, first) = (self.at, self.members.len());
+        self.at += 1;
         self.space();
-        if self.skips(b'}') {
-            self.out.push('}');
-            return Ok((members, true));
-        }
-        loop {
-            self.space();
-            if self.peek() != Some(b'"') {
-                return self.flaw("no key");
+        if !self.skips(b'}') {
+            loop {
+                self.space();
+                if self.peek() != Some(b'"') {
+                    return self.flaw("no key");
+                }
+                let start = self.written() + 1;
+                let escaped = self.string()?;
+                let key = start..self.written() - 1;
+                self.space();
+                self.expect(b':', "no colon")?;
+                self.value()?;
+                self.members.push(Member { key, escaped, end: self.written() });
+                self.space();
+                if self.skips(b'}') {
+                    break;
+                }
+                self.expect(b',', "no comma or brace")?;
             }
-            let start = self.out.len() + 1;
-            self.string()?;
-            let key = start..self.out.len() - 1;
-            self.space();
-            self.expect(b':', "no colon")?;
-            self.value()?;
-            members.push(Member { key, end: self.out.len() });
-            self.space();
-            if self.skips(b'}') {
-                self.out.push('}');
-                break;
-            }
-            self.expect(b',', "no comma or brace")?;
         }
-        let out = self.out.as_str();
-        let order = |a: &Member, b: &Member| text::compare(&out[a.key.clone()], &out[b.key.clone()]);
+        self.flush();
+        let (out, members) = (self.out.as_str(), &mut self.members[first..]);
+        let order = |a: &Member, b: &Member| {
+            if a.escaped || b.escaped {
+                return text::compare(&out[a.key.clone()], &out[b.key.clone()]);
+            }
+            out.as_bytes()[a.key.clone()].cmp(&out.as_bytes()[b.key.clone()])
+        };
         let sorted = members.is_sorted_by(|a, b| order(a, b).is_lt());
         if !sorted {
             members.sort_by(order);
@@ -177,27 +212,35 @@ impl Walk<'_> {
                 return Err(Flaw { at: opened, why: "an object with a key twice" });
             }
         }
-        Ok((members, sorted))
+        Ok(sorted)
     }
 
-    fn string(&mut self) -> Result<(), Flaw> {
-        self.take();
+    /// Whether escapes were written.
+    fn string(&mut self) -> Result<bool, Flaw> {
+        self.at += 1;
+        let mut escaped = false;
         loop {
-            let rest = &self.text[self.at..];
-            let plain = text::plain_run(rest.as_bytes());
-            self.out.push_str(&rest[..plain]);
+            let rest = &self.text.as_bytes()[self.at..];
+            let plain = text::plain_run(rest);
             self.at += plain;
-            match rest[plain..].chars().next() {
+            match rest.get(plain) {
                 None => return self.flaw("a string without end"),
-                Some('"') => {
-                    self.take();
-                    return Ok(());
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(escaped);
                 }
-                Some('\\') => self.escape()?,
-                Some(c) if c < ' ' => return self.flaw("a control character in a string"),
-                Some(c) => {
-                    self.at += c.len_utf8();
-                    text::write_char(c, &mut self.out);
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(..b' ') => return self.flaw("a control character in a string"),
+                Some(_) => {
+                    escaped = true;
+                    self.flush();
+                    for c in self.text[self.at..].chars().take_while(|c| *c > '~') {
+                        self.pass(c.len_utf8());
+                        text::write_char(c, &mut self.out);
+                    }
                 }
             }
         }
@@ -215,7 +258,8 @@ impl Walk<'_> {
             None => None,
         };
         let Some((unit, length)) = unit else { return self.flaw("an unknown escape") };
-        self.at += length;
+        self.flush();
+        self.pass(length);
         text::write_unit(unit, &mut self.out);
         Ok(())
     }
@@ -227,6 +271,7 @@ impl Walk<'_> {
             Some(b'0') => self.at += 1,
             _ => self.digits()?,
         }
+        let whole = self.at;
         if self.skips(b'.') {
             self.digits()?;
         }
@@ -235,6 +280,13 @@ impl Walk<'_> {
             self.digits()?;
         }
         let token = &self.text[from..self.at];
+        let is_kept = whole == self.at && number::is_kept(token);
+        if is_kept {
+            return Ok(());
+        }
+        let end = std::mem::replace(&mut self.at, from);
+        self.flush();
+        self.pass(end - from);
         number::write(token, &mut self.out).map_err(|why| Flaw { at: from, why })
     }
 
@@ -247,13 +299,21 @@ impl Walk<'_> {
     }
 
     fn end(&mut self) -> Result<(), Flaw> {
+        self.flush();
         self.space();
         if self.at < self.text.len() { self.flaw("something after the document") } else { Ok(()) }
     }
 
     fn space(&mut self) {
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            self.blank();
+        }
+    }
+
+    fn blank(&mut self) {
+        self.flush();
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
+            self.pass(1);
         }
     }
 
@@ -267,20 +327,8 @@ impl Walk<'_> {
         is_next
     }
 
-    /// The ASCII byte that is next, as it is.
-    fn take(&mut self) {
-        if let Some(byte) = self.peek() {
-            self.at += 1;
-            self.out.push(char::from(byte));
-        }
-    }
-
     fn expect(&mut self, byte: u8, why: &'static str) -> Result<(), Flaw> {
-        if !self.skips(byte) {
-            return self.flaw(why);
-        }
-        self.out.push(char::from(byte));
-        Ok(())
+        if self.skips(byte) { Ok(()) } else { self.flaw(why) }
     }
 
     fn flaw<T>(&self, why: &'static str) -> Result<T, Flaw> {

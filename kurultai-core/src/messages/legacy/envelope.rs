@@ -5,7 +5,7 @@ use super::{
     canonical::{self, Object},
     key::{LegacyKey, LegacyKeys},
     mac::Signature,
-    message::{Message, Metadata, brief, in_braces, malformed, plain, refused},
+    message::{Message, Metadata, brief, malformed, plain, refused},
     text, timestamp,
     verified::{Expect, LegacyVerified},
 };
@@ -39,7 +39,7 @@ pub fn sign_message(text: &str, key: &LegacyKey, now: DateTime<Utc>) -> Result<S
         r#""sig_metadata":{{"agent_id":{agent},"key_id":{key_id},"timestamp":"{timestamp}","algorithm":"{ALGORITHM}"}}"#
     );
     let signature = format!(r#""signature":"{signature}""#);
-    let envelope = in_braces(message.body().chain([metadata.as_str(), &signature]));
+    let envelope = message.with(&[&metadata, &signature]);
     if envelope.len() > MAX_BYTES {
         return Err(unfit(too_long(&envelope)));
     }
@@ -111,12 +111,13 @@ pub(in crate::messages) fn verify_within(
     let metadata = Metadata::of(&metadata)?;
 
     let key = keys.key(&metadata.agent, &metadata.key_id);
-    let Some(key) = key.filter(|key| key.is_of(&metadata.agent, &metadata.key_id)) else {
+    let is_its = |key: &LegacyKey| key.agent_id == metadata.agent_as_sent && key.key_id == metadata.key_id;
+    let Some(key) = key.filter(|key| is_its(key) || key.is_of(&metadata.agent, &metadata.key_id)) else {
         let (key, agent) = (brief(&metadata.key_id), brief(&metadata.agent_as_sent));
         return Err(refused("key.unknown", format!("agent {agent} has no key {key}")));
     };
     let secret = key.usable(expect.now)?;
-    if !signature.is_of(secret, message.signed(metadata.written).as_bytes())? {
+    if !signature.is_of(secret, &message.signed(metadata.written))? {
         let (key, agent) = (brief(&key.key_id), brief(&key.agent_id));
         return Err(refused("sig.mismatch", format!("key {key} of agent {agent} did not sign this message")));
     }
@@ -127,7 +128,7 @@ pub(in crate::messages) fn verify_within(
         agent_as_sent: metadata.agent_as_sent.into_owned(),
         key_id: key.key_id,
         timestamp: metadata.time,
-        body: Json::stored(in_braces(message.body())),
+        body: Json::stored(message.into_body()),
         replay_id: signature.hash(),
     })
 }

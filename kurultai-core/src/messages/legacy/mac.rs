@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 pub(super) struct Signature([u8; 32]);
 
 impl Signature {
-    pub(super) fn of(key: &[u8], text: &[u8]) -> Result<Self> {
+    /// Of a text in parts.
+    pub(super) fn of(key: &[u8], text: &[impl AsRef<[u8]>]) -> Result<Self> {
         Ok(Signature(hmac(key, text)?.finalize().into_bytes().into()))
     }
 
@@ -30,7 +31,7 @@ impl Signature {
     }
 
     /// Compared in a time that tells nothing of where they differ.
-    pub(super) fn is_of(&self, key: &[u8], text: &[u8]) -> Result<bool> {
+    pub(super) fn is_of(&self, key: &[u8], text: &[impl AsRef<[u8]>]) -> Result<bool> {
         Ok(hmac(key, text)?.verify(&self.0.into()).is_ok())
     }
 
@@ -44,7 +45,8 @@ impl Signature {
     }
 }
 
-fn hmac(key: &[u8], text: &[u8]) -> Result<Hmac<Sha256>> {
-    let hmac = Hmac::<Sha256>::new_from_slice(key).map_err(|e| Error::internal(format!("HMAC: {e}")))?;
-    Ok(hmac.chain_update(text))
+fn hmac(key: &[u8], text: &[impl AsRef<[u8]>]) -> Result<Hmac<Sha256>> {
+    let mut hmac = Hmac::<Sha256>::new_from_slice(key).map_err(|e| Error::internal(format!("HMAC: {e}")))?;
+    text.iter().for_each(|part| hmac.update(part.as_ref()));
+    Ok(hmac)
 }

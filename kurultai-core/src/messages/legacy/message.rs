@@ -11,11 +11,15 @@ use crate::{
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 
-/// A message's members, each as it is written. No key of the body begins with `_sig_`, so in the signed text these stand
-/// together, between `before` and `after`.
+/// A message and what seals it. No key of the body begins with `_sig_`, so in the signed text these stand together, in the
+/// middle of the body.
 pub(super) struct Message<'a> {
-    before: Vec<&'a str>,
-    after: Vec<&'a str>,
+    /// An object without the seal.
+    body: String,
+    /// Where the members of the seal go: behind the body's first ones.
+    middle: usize,
+    /// Whether there are members before it, and behind it.
+    beside: [bool; 2],
     pub(super) signature: Option<&'a str>,
     pub(super) metadata: Option<&'a str>,
     delegate: Option<&'a str>,
@@ -24,39 +28,67 @@ pub(super) struct Message<'a> {
 
 impl<'a> Message<'a> {
     pub(super) fn of(object: &'a Object) -> Result<Self, String> {
-        let (before, after) = (Vec::new(), Vec::new());
-        let mut message =
-            Message { before, after, signature: None, metadata: None, delegate: None, to: None };
+        let body = String::with_capacity(object.len());
+        let [signature, metadata, delegate, to] = [None; 4];
+        let mut message = Message { body, middle: 1, beside: [false; 2], signature, metadata, delegate, to };
+        message.body.push('{');
         for (key, value, member) in object.members() {
             match key {
-                "signature" => message.signature = Some(value),
-                "sig_metadata" => message.metadata = Some(value),
+                "signature" => {
+                    message.signature = Some(value);
+                    continue;
+                }
+                "sig_metadata" => {
+                    message.metadata = Some(value);
+                    continue;
+                }
+                "delegate" => message.delegate = Some(value),
+                "to" => message.to = Some(value),
                 _ if key.starts_with("_sig_") => {
                     // It would take the place of what the signature covers.
                     return Err(format!("the message has a key {}, which is the envelope's", brief(key)));
                 }
-                _ => {
-                    match key {
-                        "delegate" => message.delegate = Some(value),
-                        "to" => message.to = Some(value),
-                        _ => {}
-                    }
-                    let is_before = text::compare(key, "_sig_").is_lt();
-                    if is_before { message.before.push(member) } else { message.after.push(member) }
-                }
+                _ => {}
             }
+            message.add(member, text::compare(key, "_sig_").is_lt());
         }
+        message.body.push('}');
         Ok(message)
     }
 
-    pub(super) fn body(&self) -> impl Iterator<Item = &'a str> + Clone {
-        self.before.iter().chain(&self.after).copied()
+    /// They come in their order.
+    fn add(&mut self, member: &str, is_before: bool) {
+        if self.body.len() > 1 {
+            self.body.push(',');
+        }
+        self.body.push_str(member);
+        if is_before {
+            self.middle = self.body.len();
+        }
+        self.beside[usize::from(!is_before)] = true;
     }
 
-    /// The text that is signed. The three are as they are written, in quotes.
-    pub(super) fn signed(&self, [agent, key_id, timestamp]: [&str; 3]) -> String {
-        let seal = format!(r#""_sig_agent":{agent},"_sig_key_id":{key_id},"_sig_ts":{timestamp}"#);
-        in_braces(self.before.iter().copied().chain([seal.as_str()]).chain(self.after.iter().copied()))
+    pub(super) fn into_body(self) -> String {
+        self.body
+    }
+
+    /// The envelope with this seal behind it.
+    pub(super) fn with(&self, seal: &[&str]) -> String {
+        let body = &self.body[..self.body.len() - 1];
+        let comma = if self.beside == [false; 2] { "" } else { "," };
+        [body, comma, &seal.join(","), "}"].concat()
+    }
+
+    /// The text that is signed, in parts. The three are as they are written, in quotes.
+    pub(super) fn signed<'b>(&'b self, [agent, key_id, timestamp]: [&'b str; 3]) -> [&'b str; 10] {
+        let (before, after) = self.body.split_at(self.middle);
+        let [is_before, is_after] = self.beside;
+        let comma = |is_there: bool| if is_there { "," } else { "" };
+        // Where there are members on both sides, a comma stands there already.
+        let after = if is_before && is_after { &after[1..] } else { after };
+        let (left, right) = (comma(is_before), comma(is_after));
+        let [first, second, third] = [r#""_sig_agent":"#, r#","_sig_key_id":"#, r#","_sig_ts":"#];
+        [before, left, first, agent, second, key_id, third, timestamp, right, after]
     }
 
     pub(super) fn seal(&self, key: &LegacyKey, now: DateTime<Utc>) -> Result<Seal> {
@@ -68,7 +100,7 @@ impl<'a> Message<'a> {
         let secret = key.usable(now)?;
         let timestamp = timestamp::write(now);
         let [agent, key_id, time] = [&key.agent_id, &key.key_id, &timestamp].map(|text| text::quoted(text));
-        let signature = Signature::of(secret, self.signed([&agent, &key_id, &time]).as_bytes())?.digits();
+        let signature = Signature::of(secret, &self.signed([&agent, &key_id, &time]))?.digits();
         Ok(Seal { signature, timestamp })
     }
 
@@ -150,20 +182,6 @@ impl<'a> Metadata<'a> {
 pub(super) fn plain(value: &str) -> Option<Cow<'_, str>> {
     let inside = value.strip_prefix('"')?.strip_suffix('"')?;
     if inside.contains('\\') { serde_json::from_str(value).ok().map(Cow::Owned) } else { Some(inside.into()) }
-}
-
-pub(super) fn in_braces<'a>(members: impl Iterator<Item = &'a str> + Clone) -> String {
-    let size = members.clone().map(|member| member.len() + 1).sum::<usize>();
-    let mut text = String::with_capacity(size + 2);
-    text.push('{');
-    for member in members {
-        if text.len() > 1 {
-            text.push(',');
-        }
-        text.push_str(member);
-    }
-    text.push('}');
-    text
 }
 
 /// What a stranger sent, short enough for a log.

@@ -2,6 +2,11 @@
 
 use crate::json::MAX_DIGITS;
 
+/// Whether an integer is written as it stands.
+pub(super) fn is_kept(token: &str) -> bool {
+    token.len() <= MAX_DIGITS && token != "-0"
+}
+
 /// Writes what `json.dumps(json.loads(token))` is. The token is a number by JSON's grammar.
 ///
 /// An integer keeps its digits; Python has no integer -0. Anything with a fraction or an exponent is a double. Says why

@@ -32,14 +32,39 @@ fn code_points(written: &str) -> impl Iterator<Item = u32> {
     char::decode_utf16(units).map(|c| c.map_or_else(|lone| lone.unpaired_surrogate().into(), u32::from))
 }
 
-/// How many of the first bytes are written as they are.
+/// How many of the first bytes are written as they are: from the space to the tilde, but for the quote and the backslash.
 pub(super) fn plain_run(bytes: &[u8]) -> usize {
     let is_plain = |byte: u8| (byte.wrapping_sub(b' ') <= b'~' - b' ') & (byte != b'"') & (byte != b'\\');
-    // Sixteen at once: without a way out in between, the compiler makes a few instructions of them.
-    let (chunks, _) = bytes.as_chunks::<16>();
-    let all_plain = |chunk: &&[u8; 16]| chunk.iter().fold(true, |all, byte| all & is_plain(*byte));
-    let whole = 16 * chunks.iter().take_while(all_plain).count();
-    whole + bytes[whole..].iter().take_while(|byte| is_plain(**byte)).count()
+    let begins = |bytes: &[u8]| {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for (place, word) in words.iter().enumerate() {
+            if let Some(first) = first_odd(u64::from_le_bytes(*word)) {
+                return 8 * place + first;
+            }
+        }
+        8 * words.len() + rest.iter().take_while(|byte| is_plain(**byte)).count()
+    };
+    // Most are short.
+    let (first, rest) = bytes.split_at(bytes.len().min(16));
+    let short = begins(first);
+    if short < 16 {
+        return short;
+    }
+    // Thirty-two at once: without a way out in between, the compiler makes a few instructions of them.
+    let (chunks, _) = rest.as_chunks::<32>();
+    let all_plain = |chunk: &&[u8; 32]| chunk.iter().fold(true, |all, byte| all & is_plain(*byte));
+    let whole = 32 * chunks.iter().take_while(all_plain).count();
+    16 + whole + begins(&rest[whole..])
+}
+
+/// Which of these eight is the first that is not plain.
+fn first_odd(word: u64) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    // The highest bit of each byte that is not plain; above the first of them there may be others.
+    let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let odd = (word | below(word, b' ') | is(b'"') | is(b'\\') | is(0x7f)) & (ONES << 7);
+    (odd != 0).then(|| odd.trailing_zeros() as usize / 8)
 }
 
 pub(super) fn write_char(c: char, out: &mut String) {

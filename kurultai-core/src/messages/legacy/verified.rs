@@ -17,8 +17,13 @@ pub struct Expect {
 impl Expect {
     /// Whether one of these names is one of the receiver's.
     pub(super) fn is_for<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
-        let ours: Vec<String> = self.audiences.iter().map(|name| ids::fold(name)).collect();
-        ours.is_empty() || names.into_iter().any(|name| ours.contains(&ids::fold(name)))
+        let is_ours = |name: &str| {
+            self.audiences.iter().any(|ours| ours == name) || {
+                let name = ids::fold(name);
+                self.audiences.iter().any(|ours| ids::fold(ours) == name)
+            }
+        };
+        self.audiences.is_empty() || names.into_iter().any(is_ours)
     }
 }
 

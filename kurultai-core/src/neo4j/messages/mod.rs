@@ -8,6 +8,8 @@ mod read;
 mod refused;
 mod settle;
 
+pub(super) use settle::end_due_of;
+
 use super::{Neo4jStore, bolt::count, cypher::clock, statement::Statement};
 use crate::{
     agents::Term,

@@ -1,7 +1,7 @@
 //! Messages come in. A statement writes them where nothing speaks against it, and says what does where something does: then
 //! the rules decide, and what they admit goes the same way.
 
-use super::keys;
+use super::{keys, settle};
 use crate::{
     agents::Term,
     clock::Micros,
@@ -24,6 +24,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    mem,
     sync::PoisonError,
 };
 
@@ -70,6 +71,7 @@ pub(super) async fn put(
         };
         let fits: bool = answer.next()?;
         known = Known::read(store, answer)?;
+        settle::end_due_of(store, mem::take(&mut known.over)).await?;
         if fits {
             for (unit, sent) in units.iter().zip(&mut each) {
                 for (post, sent) in unit.iter().zip(sent.iter_mut().flatten()) {
@@ -89,6 +91,8 @@ struct Known {
     ids: HashSet<String>,
     /// The messages of these dedupe keys.
     twins: HashMap<String, Twin>,
+    /// The dedupe keys of messages whose time is over, which are to give them up.
+    over: Vec<String>,
     /// Only those that were looked up.
     keys: HashMap<(String, String), Option<AgentKey>>,
     waiting: HashMap<String, usize>,
@@ -170,10 +174,13 @@ impl Known {
             }
         }
         known.ids = answer.next::<Vec<String>>()?.into_iter().collect();
-        for mut twin in answer.rows()? {
-            let (key, id, sender, to) = (twin.next()?, twin.next()?, twin.next()?, twin.next()?);
-            let twin = Twin { id, sender, to, message_type: twin.next()?, body: twin.next()? };
-            known.twins.insert(key, twin);
+        for mut row in answer.rows()? {
+            let (key, id, sender, to) = (row.next()?, row.next()?, row.next()?, row.next()?);
+            let twin = Twin { id, sender, to, message_type: row.next()?, body: row.next()? };
+            match row.next()? {
+                true => known.over.push(key),
+                false => drop(known.twins.insert(key, twin)),
+            }
         }
         for mut key in answer.rows()? {
             known.keys.insert((key.next()?, key.next()?), keys::key(key)?);

@@ -134,11 +134,13 @@ pub(super) async fn unread(store: &Neo4jStore, agent: &str) -> Result<Unread> {
     Ok(Unread { count: row.next()?, urgent: row.next()? })
 }
 
-const TOLD: Statement = Statement::plain(
-    "CYPHER 5 UNWIND $keys AS key
+const TOLD: Statement = Statement::plain(concat!(
+    clock!(),
+    "UNWIND $keys AS key
 MATCH (m:AgentMessage {namespace: $ns, dedupe_key: key}) USING INDEX SEEK m:AgentMessage(namespace, dedupe_key)
+WHERE NOT coalesce(m.due_at <= now, false)
 RETURN [key] AS row",
-);
+));
 
 pub(super) async fn told(store: &Neo4jStore, dedupe_keys: Vec<String>) -> Result<Vec<String>> {
     let rows = store.exec(store.query(TOLD).param("keys", dedupe_keys)).await?;

@@ -12,7 +12,7 @@ use crate::{
         Neo4jStore,
         bolt::{cells, count, list},
         cypher::{clock, hot_lock},
-        statement::Statement,
+        statement::{Call, Statement},
     },
 };
 use std::collections::HashMap;
@@ -39,14 +39,28 @@ const SENDERS: Statement = Statement::plain(
 );
 
 /// Looks without the lock; LEAVE looks again.
-const DUE: Statement = Statement::plain(concat!(
-    clock!(),
+macro_rules! due {
+    ($which:literal) => {
+        Statement::plain(concat!(
+            clock!(),
+            $which,
+            "RETURN [m.id, m.from_agent, m.status, m.deliveries,
+  m.expires_at.epochSeconds * 1000000 + m.expires_at.microsecond <= now] AS row"
+        ))
+    };
+}
+const DUE: Statement = due!(
     "MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, due_at)
 WHERE m.namespace = $ns AND m.due_at <= now
 WITH now, m ORDER BY m.namespace, m.due_at LIMIT $limit
-RETURN [m.id, m.from_agent, m.status, m.deliveries,
-  m.expires_at.epochSeconds * 1000000 + m.expires_at.microsecond <= now] AS row"
-));
+"
+);
+const DUE_OF_KEYS: Statement = due!(
+    "UNWIND $keys AS key
+MATCH (m:AgentMessage {namespace: $ns, dedupe_key: key}) USING INDEX SEEK m:AgentMessage(namespace, dedupe_key)
+WHERE m.due_at <= now
+"
+);
 
 /// What becomes of a message where it is still as it is said here.
 struct End<'a> {
@@ -150,14 +164,28 @@ fn row(place: usize, end: &End<'_>) -> neo4rs::BoltType {
         told,
         end.is_due,
         end.fetch,
-        i64::from(*uncounted)
+        i64::from(*uncounted),
+        end.change.frees_its_key()
     ]
 }
 
 /// What has expired, and what was delivered too often. Returns how many those were.
 pub(super) async fn sweep(store: &Neo4jStore, limit: usize) -> Result<usize> {
+    end_due(store, store.query(DUE).param("limit", count(limit))).await
+}
+
+/// The same of the messages that have these dedupe keys, which are free then.
+pub(in crate::neo4j) async fn end_due_of(store: &Neo4jStore, dedupe_keys: Vec<String>) -> Result<()> {
+    if dedupe_keys.is_empty() {
+        return Ok(());
+    }
+    end_due(store, store.query(DUE_OF_KEYS).param("keys", dedupe_keys)).await.map(drop)
+}
+
+async fn end_due(store: &Neo4jStore, due: Call) -> Result<usize> {
+    let rows = store.exec(due).await?;
     let mut due = vec![];
-    for mut row in store.exec(store.query(DUE).param("limit", count(limit))).await? {
+    for mut row in rows {
         let (id, sender): (String, String) = (row.next()?, row.next()?);
         let (status, delivery) = (row.next::<String>()?.parse()?, row.next()?);
         let change = if row.next::<bool>()? { rules::expired() } else { rules::spent() };

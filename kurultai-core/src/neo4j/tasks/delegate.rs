@@ -10,6 +10,7 @@ use crate::{
         agents::roles::under,
         bolt::{cells, count, list},
         cypher::lock,
+        messages,
         statement::Statement,
     },
     tasks::contract::Delegation,
@@ -30,6 +31,8 @@ pub(super) async fn delegate(
     let route =
         |delegation: &Delegation| delegation.assign.as_ref().and_then(|rewrite| rewrite.route.clone());
     let mut numbers = store.route_numbers(delegations.iter().filter_map(route).collect()).await?.into_iter();
+    let keys = delegations.iter().filter_map(|delegation| delegation.post.as_ref()?.dedupe_key.clone());
+    messages::end_due_of(store, keys.collect()).await?;
     let mut held = vec![false; delegations.len()];
     let rows: Vec<_> = delegations
         .into_iter()

@@ -21,6 +21,7 @@ use std::collections::HashMap;
 
 pub(super) const EXTEND: Statement = Statement::locking(concat!(
     hot_lock!(),
+    include_str!("../agents/cypher/offices.cypher"),
     include_str!("cypher/extend.cypher"),
     include_str!("cypher/beat.cypher"),
     "RETURN [unread, held] AS row"
@@ -59,7 +60,7 @@ pub(super) async fn extend(store: &Neo4jStore, requests: Vec<ExtendRequest>) -> 
     let mut answer = store.one(query).await?;
     let mut unread: HashMap<String, Unread> = HashMap::new();
     for mut row in answer.rows()? {
-        unread.insert(row.next()?, Unread { count: row.next()?, urgent: row.next()? });
+        unread.insert(row.next()?, Unread::told(row.next()?, row.next()?));
     }
     let mut held: HashMap<(String, String), Renewed> = HashMap::new();
     for mut row in answer.rows()? {

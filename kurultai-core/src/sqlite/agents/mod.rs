@@ -7,7 +7,7 @@ mod roles;
 mod signs;
 
 pub(super) use registry::{all, of};
-pub(super) use roles::{check as check_term, of as roles_of};
+pub(super) use roles::{by_holder as roles_by_holder, check as check_term, of as roles_of};
 pub(super) use signs::{beat, shift};
 
 use super::{namespaces::is_there, store::SqliteStore, tx::Tx};

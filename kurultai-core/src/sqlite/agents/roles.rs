@@ -16,6 +16,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use rusqlite::{Row, params};
+use std::collections::HashMap;
 
 macro_rules! role {
     ($($which:literal),*) => {
@@ -51,6 +52,16 @@ fn one(tx: &Tx<'_>, name: &str) -> Result<Option<Role>> {
 pub(in crate::sqlite) fn of(tx: &Tx<'_>, agent: &str) -> Result<Vec<String>> {
     let sql = "select role from role_lease where ns = ?1 and holder = ?2 and expires_at > ?3 order by role";
     tx.rows(sql, params![tx.ns, agent, tx.now], |row| row.get(0))
+}
+
+/// The roles that are held, by their holders.
+pub(in crate::sqlite) fn by_holder(tx: &Tx<'_>) -> Result<HashMap<String, Vec<String>>> {
+    let sql = "select holder, role from role_lease where ns = ?1 and holder is not null and expires_at > ?2";
+    let mut held: HashMap<String, Vec<String>> = HashMap::new();
+    for (holder, role) in tx.rows(sql, params![tx.ns, tx.now], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        held.entry(holder).or_default().push(role);
+    }
+    Ok(held)
 }
 
 /// That whoever acts under this term holds the role in this transaction. Errors: `role.stale_term`.

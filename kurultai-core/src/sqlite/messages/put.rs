@@ -1,6 +1,9 @@
 //! Messages come in.
 
-use super::keys;
+use super::{
+    keys,
+    settle::{self, Left},
+};
 use crate::{
     clock::Micros,
     error::Result,
@@ -79,7 +82,7 @@ fn look(tx: &Tx<'_>, post: &Post, before: &New<'_>, seen: &mut Seen) -> Result<R
     if let Some(key) = &post.dedupe_key {
         let twin = match before.twins.get(key.as_str()) {
             Some(post) => Some(Twin::of(post)),
-            None => twin(tx, key)?,
+            None => seen.twin(tx, key)?,
         };
         if let Some(twin) = twin {
             return Ok(twin.of_same(post).map(|id| Sent { id, deduplicated: true, recipient }));
@@ -101,15 +104,30 @@ fn look(tx: &Tx<'_>, post: &Post, before: &New<'_>, seen: &mut Seen) -> Result<R
     Ok(Ok(Sent { id: post.id.clone(), deduplicated: false, recipient }))
 }
 
-fn twin(tx: &Tx<'_>, dedupe_key: &str) -> Result<Option<Twin>> {
-    let sql = "select id, from_agent, to_agent, type, payload from message where ns = ?1 and dedupe_key = ?2";
-    tx.one(sql, params![tx.ns, dedupe_key], |row| {
-        let (id, sender, to) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        Ok(Twin { id, sender, to, message_type: row.get(3)?, body: row.get(4)? })
-    })
-}
-
 impl Seen {
+    /// The message that has this dedupe key. One whose time is over gives it up now.
+    fn twin(&mut self, tx: &Tx<'_>, dedupe_key: &str) -> Result<Option<Twin>> {
+        let sql =
+            "select n, id, from_agent, to_agent, task_id, type, payload, visible_at, expires_at, deliveries
+            from message where ns = ?1 and dedupe_key = ?2";
+        let found = tx.one(sql, params![tx.ns, dedupe_key], |row| {
+            let (id, from, to): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            let left = Left { n: row.get(0)?, id, from, to, task: row.get(4)? };
+            let over = rules::overdue(row.get(7)?, row.get(8)?, row.get(9)?, tx.now);
+            Ok((left, row.get(5)?, row.get(6)?, over))
+        })?;
+        let Some((left, message_type, body, over)) = found else { return Ok(None) };
+        let Some(change) = over else {
+            let Left { id, from: sender, to, .. } = left;
+            return Ok(Some(Twin { id, sender, to, message_type, body }));
+        };
+        settle::apply(tx, &left, &change)?;
+        if let Some(waiting) = self.waiting.get_mut(&left.to) {
+            *waiting -= 1;
+        }
+        Ok(None)
+    }
+
     fn key(&mut self, tx: &Tx<'_>, post: &Post) -> Result<Option<&AgentKey>> {
         let id = (post.sender.clone(), post.key_id.clone());
         if !self.keys.contains_key(&id) {

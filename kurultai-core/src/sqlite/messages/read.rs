@@ -100,13 +100,22 @@ pub(super) fn unread(tx: &Tx<'_>, agent: &str) -> Result<Unread> {
     Ok(tx.one(sql, params![tx.ns, agent, tx.now], counted)?.unwrap_or_default())
 }
 
-/// What an agent would be given now, as a renewal tells it.
-pub(in crate::sqlite) fn waiting(tx: &Tx<'_>, agent: &str) -> Result<Unread> {
+/// What an agent with these roles would be given now, as a renewal tells it.
+pub(in crate::sqlite) fn waiting(tx: &Tx<'_>, agent: &str, roles: &[String]) -> Result<Unread> {
+    let mut all = in_inbox(tx, agent)?;
+    for role in roles {
+        let unread = in_inbox(tx, &format!("role:{role}"))?;
+        all = Unread::told(all.count + unread.count, all.urgent + unread.urgent);
+    }
+    Ok(all)
+}
+
+fn in_inbox(tx: &Tx<'_>, audience: &str) -> Result<Unread> {
     let sql = "select count(*), coalesce(sum(urgent), 0) from (select urgent from
         (select urgent, visible_at, expires_at, deliveries from message
           where ns = ?1 and to_agent = ?2 and visible_at is not null order by urgent desc, n limit ?5)
         where visible_at <= ?3 and expires_at > ?3 and deliveries < ?4 limit ?6)";
-    let params = params![tx.ns, agent, tx.now, MAX_DELIVERIES, UNREAD_LOOKS as i64, MAX_UNREAD as i64];
+    let params = params![tx.ns, audience, tx.now, MAX_DELIVERIES, UNREAD_LOOKS as i64, MAX_UNREAD as i64];
     Ok(tx.one(sql, params, counted)?.unwrap_or_default())
 }
 
@@ -116,6 +125,7 @@ fn counted(row: &Row<'_>) -> rusqlite::Result<Unread> {
 
 pub(super) fn told(tx: &Tx<'_>, dedupe_keys: Vec<String>) -> Result<Vec<String>> {
     let sql =
-        "select m.dedupe_key from rarray(?2) a cross join message m on m.ns = ?1 and m.dedupe_key = a.value";
-    tx.rows(sql, params![tx.ns, list(dedupe_keys)], |row| row.get(0))
+        "select m.dedupe_key from rarray(?2) a cross join message m on m.ns = ?1 and m.dedupe_key = a.value
+        where m.visible_at is null or m.expires_at > ?3 and (m.deliveries < ?4 or m.visible_at > ?3)";
+    tx.rows(sql, params![tx.ns, list(dedupe_keys), tx.now, MAX_DELIVERIES], |row| row.get(0))
 }

@@ -15,12 +15,12 @@ use crate::{
 use rusqlite::params;
 
 /// What is told of a message that has left its inbox unread.
-struct Left {
-    n: i64,
-    id: String,
-    from: String,
-    to: String,
-    task: Option<String>,
+pub(super) struct Left {
+    pub(super) n: i64,
+    pub(super) id: String,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) task: Option<String>,
 }
 
 pub(super) fn settle(tx: &Tx<'_>, units: &[Vec<Settle>]) -> Result<Vec<Result<Vec<Result<Settled>>>>> {
@@ -53,12 +53,16 @@ fn end(tx: &Tx<'_>, settle: &Settle) -> Result<Result<Settled>> {
     Ok(Ok(Settled { id: left.id, status, repeated }))
 }
 
-fn apply(tx: &Tx<'_>, left: &Left, change: &Change) -> Result<()> {
+pub(super) fn apply(tx: &Tx<'_>, left: &Left, change: &Change) -> Result<()> {
     let sql = "update message set status = ?2, visible_at = ?3, acked_at = coalesce(?4, acked_at), code = ?5, reason = ?6,
           deliveries = deliveries - ?7
         where n = ?1";
     let Change { status, visible_at, acked_at, code, reason, uncounted } = change;
     tx.run(sql, params![left.n, status.as_str(), visible_at, acked_at, code, reason, uncounted])?;
+    if change.frees_its_key() {
+        let sql = "update message set dedupe_key = null where n = ?1 and dedupe_key is not null";
+        tx.run(sql, [left.n])?;
+    }
     let Some(topic) = rules::topic(*status) else { return Ok(()) };
     let told = rules::left(&left.id, &left.from, code.as_deref(), reason.as_deref());
     events::append_of(tx, topic, &[(left.to.as_str(), left.task.as_deref(), told)])

@@ -15,14 +15,17 @@ use std::collections::HashMap;
 
 pub(super) fn extend(tx: &Tx<'_>, requests: &[ExtendRequest]) -> Result<Answers<Extended>> {
     let (mut each, mut unread) = (Vec::with_capacity(requests.len()), HashMap::new());
-    let mut working = Vec::new();
+    let (mut working, roles) = (Vec::new(), agents::roles_by_holder(tx)?);
     for request in requests {
         let extended = match extend_one(tx, request)? {
             Some((mut extended, holder)) => {
                 if let Some(holder) = holder {
                     extended.unread = match unread.get(&holder) {
                         Some(known) => *known,
-                        None => *unread.entry(holder.clone()).or_insert(messages::waiting(tx, &holder)?),
+                        None => {
+                            let roles = roles.get(&holder).map(Vec::as_slice).unwrap_or_default();
+                            *unread.entry(holder.clone()).or_insert(messages::waiting(tx, &holder, roles)?)
+                        }
                     };
                     if !matches!(request.extend.handler, Handler::Stalled(_)) {
                         working.push(holder);

@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result, gist},
-    messages::{MAX_DELIVERIES, contract::Ending},
+    messages::{MAX_DELIVERIES, contract::Ending, rules::REJECTED},
     tasks::{Outcome, RetryPolicy},
     worker::ended::{Ended, Limits, Wish},
 };
@@ -67,20 +67,21 @@ pub(super) fn ending(ended: Ended, delivery: u32, limits: MessageLimits) -> Endi
     if let Ended::Returned(_) | Ended::Unstorable(_) = ended {
         return Ending::Acknowledge;
     }
-    let rejected = matches!(ended, Ended::Raised { wish: Some(Wish::Reject), .. });
     let limits = Limits::default().retries(MAX_DELIVERIES - 1).retry(limits.retry);
     let fail = |code: &str, text: &str| {
         let text = if text.trim().is_empty() { "its handler gave no reason" } else { text };
         let reason = text.chars().take(TOLD).collect();
         Ending::Fail { code: code.to_owned(), reason }
     };
+    if let Ended::Raised { wish: Some(Wish::Reject { why }), .. } = &ended {
+        return fail(REJECTED, why);
+    }
     match ended.outcome(delivery, limits, None) {
         Outcome::Snooze { after } if delivery < MAX_DELIVERIES => Ending::Again(after),
         Outcome::Snooze { .. } => {
             fail("message.undeliverable", "put off by its handler until its last delivery")
         }
         Outcome::Fail(failure) if failure.retryable => Ending::Again(failure.retry_after.unwrap_or_default()),
-        Outcome::Fail(failure) if rejected => fail("message.rejected", &failure.error),
         Outcome::Fail(failure) => fail("message.undeliverable", gist(&failure.error)),
         Outcome::Complete { .. } | Outcome::Release => Ending::Acknowledge,
     }
@@ -92,6 +93,10 @@ mod tests {
 
     fn raised(wish: Option<Wish>) -> Ended {
         Ended::Raised { error: "Traceback\nOSError: no".into(), wish }
+    }
+
+    fn reject(why: &str) -> Option<Wish> {
+        Some(Wish::Reject { why: why.into() })
     }
 
     fn told(ending: Ending) -> String {
@@ -121,15 +126,14 @@ mod tests {
             (raised(Some(Wish::Retry { after: Some(1.5) })), 4, "again after 1.5 s"),
             (raised(Some(Wish::Retry { after: Some(1.5) })), 5, "message.undeliverable: OSError: no"),
             (raised(Some(Wish::Snooze { after: 2.0 })), 1, "again after 2 s"),
-            (raised(Some(Wish::Reject)), 1, "message.rejected: Traceback\nOSError: no"),
+            (raised(reject("not for me")), 1, "message.rejected: not for me"),
+            (raised(reject(" ")), 5, "message.rejected: its handler gave no reason"),
         ];
         for (ended, delivery, expected) in table {
             assert_eq!(told(ending(ended.clone(), delivery, limits)), expected, "{ended:?} of {delivery}");
         }
-        let endless = Ended::Raised { error: "x".repeat(5_000), wish: Some(Wish::Reject) };
+        let endless = raised(reject(&"x".repeat(5_000)));
         assert_eq!(told(ending(endless, 1, limits)).len(), "message.rejected: ".len() + TOLD);
-        let silent = Ended::Raised { error: String::new(), wish: Some(Wish::Reject) };
-        assert!(told(ending(silent, 1, limits)).ends_with("no reason"));
     }
 
     #[test]

@@ -53,7 +53,7 @@ impl Agent {
     /// The function for a message type: it gets a [`MessageContext`] and the body as a type of its own. When it returns, the
     /// message is acknowledged. Its error has the message delivered again after a pause, five times in all, and then it has
     /// failed; a [`Reject`](crate::worker::Reject) fails it at once and for good, and its sender hears why by the event
-    /// `message.failed`; a [`Retry`](crate::worker::Retry) or a [`Snooze`](crate::worker::Snooze) say when it is delivered
+    /// `message.failed`: what the `Reject` says itself, also where it is the cause of another error; a [`Retry`](crate::worker::Retry) or a [`Snooze`](crate::worker::Snooze) say when it is delivered
     /// again. A panic is such an error, and a body that is not of its type is a `Reject`.
     ///
     /// It has a minute: then it is dropped where it awaits, and the message delivered again. Long work is a task
@@ -99,7 +99,7 @@ impl Agent {
                     })
                 }
                 Err(error) => {
-                    let wish = Some(Wish::Reject);
+                    let wish = Some(Wish::Reject { why: error.to_string() });
                     Box::pin(ready(Ended::Raised { error: error.to_string(), wish }))
                 }
             }

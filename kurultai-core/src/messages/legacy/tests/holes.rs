@@ -14,7 +14,7 @@ fn with_metadata(metadata: &str, time: &str) -> String {
     let text = format!(
         r#"{{"_sig_agent":"Kublai","_sig_key_id":"kublai-001","_sig_ts":"{time}","to":"Jochi","type":"note"}}"#
     );
-    let signature = Signature::of(SECRET.as_bytes(), text.as_bytes()).unwrap().digits();
+    let signature = Signature::of(SECRET.as_bytes(), &[text]).unwrap().digits();
     format!(r#"{{"to":"Jochi","type":"note","signature":"{signature}","sig_metadata":{metadata}}}"#)
 }
 
@@ -54,7 +54,7 @@ fn both_parts_of_the_seal_are_required() {
     assert_eq!(code(verified(&metadata)), "sig.missing");
 
     // What `include_metadata=False` made: the message alone is signed, by whomever, whenever.
-    let signature = Signature::of(SECRET.as_bytes(), BODY.as_bytes()).unwrap().digits();
+    let signature = Signature::of(SECRET.as_bytes(), &[BODY]).unwrap().digits();
     let bare = BODY.replacen('{', &format!(r#"{{"signature":"{signature}","#), 1);
     assert_eq!(code(verified(&bare)), "sig.malformed");
 

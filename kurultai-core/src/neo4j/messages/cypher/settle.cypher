@@ -1,6 +1,6 @@
 // Row by row, so that the next one sees what this one did. A row is [place, id, status and delivery that it must have,
 // status, visible after, whether it is acknowledged, code, reason, topic, what its event tells, whether it must be due, the
-// fetch that must have given it, how many deliveries do not count].
+// fetch that must have given it, how many deliveries do not count, whether its dedupe key is free].
 CALL (now, at) { UNWIND $rows AS r
   CALL (now, at, r) {
     MATCH (m:AgentMessage {namespace: $ns, id: r[1]}) USING INDEX SEEK m:AgentMessage(namespace, id)
@@ -16,6 +16,7 @@ CALL (now, at) { UNWIND $rows AS r
       visible_at: CASE WHEN visible IS NOT NULL THEN
         datetime({epochSeconds: visible / 1000000, nanosecond: visible % 1000000 * 1000}) END,
       due_at: CASE WHEN visible < expires AND deliveries >= $most THEN visible WHEN visible IS NOT NULL THEN expires END})
+    FOREACH (x IN CASE WHEN held AND r[14] THEN [m] ELSE [] END | REMOVE x.dedupe_key)
     RETURN [r[0], held, p.status, p.deliveries, p.code] AS fact,
       CASE WHEN held AND r[9] IS NOT NULL THEN [r[9], p.to_agent, p.task_id, r[10]] END AS told }
   RETURN collect(fact) AS facts, collect(told) AS told }

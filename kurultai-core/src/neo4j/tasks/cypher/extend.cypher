@@ -1,6 +1,6 @@
 // A request is [task, claim, span, progress, checkpoint, what task.progress tells, for how long the handler is silent,
 // what agent.stuck tells, whether the handler goes on].
-WITH ns, now, at, coalesce(ns.paused, []) AS paused
+WITH ns, now, at, offices, coalesce(ns.paused, []) AS paused
 CALL (now, at, paused) { UNWIND $rows AS r
   MATCH (t:Task {namespace: $ns, id: r[0]}) USING INDEX SEEK t:Task(namespace, id)
   WHERE t.claim_id = r[1] AND t.status = 'in_progress' AND t.due_at > now
@@ -21,13 +21,15 @@ CALL (now, at, paused) { UNWIND $rows AS r
     collect(CASE WHEN r[6] IS NULL THEN t.claimed_by END) AS agents, collect(DISTINCT t.claimed_by) AS holders,
     collect(CASE WHEN r[5] IS NOT NULL THEN [t, 'task.progress', r[5]] END)
       + collect(CASE WHEN stuck THEN [t, 'agent.stuck', r[7]] END) AS told }
-// What each of them would be given of its messages: by their index, up to where enough is known.
-CALL (holders, at) { UNWIND holders AS holder
-  CALL (holder, at) { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
-    WHERE m.namespace = $ns AND m.to_agent = holder AND m.inbox_key > -1
+// What each of them would be given of its messages and of those of its roles: by their index, up to where enough is known.
+CALL (holders, offices, at) { UNWIND holders AS holder
+  UNWIND [holder] + [o IN offices WHERE o[0] = holder | o[1]] AS audience
+  CALL (audience, at) { MATCH (m:AgentMessage) USING INDEX SEEK m:AgentMessage(namespace, to_agent, inbox_key)
+    WHERE m.namespace = $ns AND m.to_agent = audience AND m.inbox_key > -1
     WITH at, m ORDER BY m.namespace, m.to_agent, m.inbox_key LIMIT $looks
     WITH at, m WHERE m.visible_at <= at AND m.expires_at > at AND m.deliveries < $most
     WITH m LIMIT $unread RETURN count(*) AS count, count(CASE WHEN m.urgent THEN 1 END) AS urgent }
+  WITH holder, sum(count) AS count, sum(urgent) AS urgent
   RETURN collect([holder, count, urgent]) AS unread }
 WITH *, ns.event_seq AS base
 FOREACH (x IN told[..1] | SET ns.event_seq = base + size(told))

@@ -1,8 +1,11 @@
-//! What a message costs: sent, fetched and acknowledged by sixty-four callers, and how soon an inbox that waits has it, in
-//! one process and across two.
+//! What a message costs: signed and verified; sent, fetched and acknowledged by sixty-four callers; admitted from outside;
+//! and how soon an inbox that waits, or a handler, has it, in one process and across two.
 //!
 //! `messages URL`; the team is a namespace of its own.
 #![allow(clippy::print_stdout, reason = "a table on the terminal is what it is for")]
+
+mod envelopes;
+mod signing;
 
 use futures::future::join_all;
 use kurultai_core::{
@@ -11,15 +14,22 @@ use kurultai_core::{
     clock::monotonic,
     ids,
     messages::{Ed25519Key, Inbox, NewMessage},
+    worker::{Agent, MessageContext},
 };
 use std::{
     env,
     error::Error,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::{process::Command, time::sleep};
+use tokio::{
+    process::{Child, Command},
+    sync::Notify,
+    time::sleep,
+};
 
-type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub(crate) type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const CALLERS: usize = 64;
 const EACH: usize = 100;
@@ -51,8 +61,9 @@ async fn all(url: &str) -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("a0.key");
     key.write(&path)?;
-    let sender = open(url, &namespace, Some(key)).await?;
     println!("messages on {}", team.store_name());
+    signing::all(&key, team.keys().list(Some("a0")).await?)?;
+    let sender = open(url, &namespace, Some(key)).await?;
 
     let begun = monotonic();
     join_all(agents.iter().map(|agent| cycle(&sender, agent)))
@@ -62,16 +73,28 @@ async fn all(url: &str) -> Result {
     let seconds = begun.elapsed().as_secs_f64();
     println!("  send + inbox + ack, {CALLERS} callers: {:.0} a second", (CALLERS * EACH) as f64 / seconds);
 
+    envelopes::accept(url, &namespace).await?;
+
     let (sent, got) = tokio::join!(send_slowly(&sender), receive(&sender));
     sent?;
-    say("in one process", got?);
-    let path = path.to_str().ok_or("the path is no text")?;
-    let mut child =
-        Command::new(env::current_exe()?).args(["send", url, &namespace, path]).kill_on_drop(true).spawn()?;
-    say("across two", receive(&sender).await?);
+    say("to an inbox that waits, in one process", got?);
+    let mut child = sends(url, &namespace, &path)?;
+    say("to an inbox that waits, across two", receive(&sender).await?);
+    child.wait().await?;
+    let (sent, got) = tokio::join!(send_slowly(&sender), handle(&sender));
+    sent?;
+    say("to a handler, in one process", got?);
+    let mut child = sends(url, &namespace, &path)?;
+    say("to a handler, across two", handle(&sender).await?);
     child.wait().await?;
     team.delete_namespace(&namespace).await.ok();
     Ok(())
+}
+
+/// Another process that sends.
+fn sends(url: &str, namespace: &str, key: &Path) -> Result<Child> {
+    let mut command = Command::new(env::current_exe()?);
+    Ok(command.args(["send", url, namespace]).arg(key).kill_on_drop(true).spawn()?)
 }
 
 async fn cycle(team: &Kurultai, agent: &str) -> Result {
@@ -120,11 +143,23 @@ async fn receive(team: &Kurultai) -> Result<Vec<f64>> {
     Ok(spans)
 }
 
+/// By an agent's `on_message`.
+async fn handle(team: &Kurultai) -> Result<Vec<f64>> {
+    let (spans, enough) = (Arc::new(Mutex::new(vec![])), Arc::new(Notify::new()));
+    let (seen, done) = (spans.clone(), enough.clone());
+    let agent = Agent::new("late").on_message("bench", move |_: MessageContext, sent: f64| {
+        let mut spans = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.push((micros() - sent) / 1e3);
+        if spans.len() >= LATENCIES {
+            done.notify_one();
+        }
+        async { Ok::<_, kurultai_core::Error>(()) }
+    });
+    agent.run_until(team, async move { enough.notified().await }).await?;
+    Ok(std::mem::take(&mut *spans.lock().unwrap_or_else(PoisonError::into_inner)))
+}
+
 fn say(how: &str, mut spans: Vec<f64>) {
     spans.sort_unstable_by(f64::total_cmp);
-    println!(
-        "  to an inbox that waits, {how}: p50 {:.2} ms, p99 {:.2} ms",
-        spans[LATENCIES / 2],
-        spans[LATENCIES * 99 / 100]
-    );
+    println!("  {how}: p50 {:.2} ms, p99 {:.2} ms", spans[LATENCIES / 2], spans[LATENCIES * 99 / 100]);
 }
