@@ -208,7 +208,7 @@ async fn give_back(taken: Option<Leadership>) {
     }
 }
 
-/// Of a delegation there is one message.
+/// Of a delegation there is one message, whoever routes: the key is the team's.
 fn key(task: &Task, to: &str) -> String {
     format!("task:{}:{to}", task.id)
 }

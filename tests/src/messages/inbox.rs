@@ -21,6 +21,7 @@ cases![
     what_goes_back_comes_again,
     a_dedupe_key_makes_it_one,
     a_dedupe_key_is_no_other_message_s,
+    each_sender_has_dedupe_keys_of_its_own,
     an_answer_has_so_many_bytes,
     all_of_a_unit_or_none,
     a_full_inbox_refuses,
@@ -208,7 +209,6 @@ async fn a_dedupe_key_is_no_other_message_s(team: Team) {
         (&kublai, NewMessage { body: serde_json::json!({"a": 2}).into(), ..first.clone() }, "body"),
         (&kublai, NewMessage { message_type: "farewell".into(), ..first.clone() }, "type"),
         (&kublai, NewMessage { to: "kublai".into(), ..first.clone() }, "recipient"),
-        (&jochi, first.clone(), "sender"),
     ] {
         let error = to_jochi(from, of(message)).await;
         assert_eq!((error.code(), error.kind()), ("message.conflict", kurultai_core::Kind::Conflict));
@@ -228,6 +228,22 @@ async fn a_dedupe_key_is_no_other_message_s(team: Team) {
     let answers = futures::future::join_all(race).await;
     let codes: Vec<_> = answers.into_iter().filter_map(Result::err).map(|error| error.code()).collect();
     assert_eq!((codes, inbox(&jochi).await.len()), (vec!["message.conflict"], 1));
+}
+
+async fn each_sender_has_dedupe_keys_of_its_own(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let of = |text: &str, key: &str| NewMessage { dedupe_key: Some(key.into()), ..hello(text) };
+    for key in ["once", "kublai/once", "jochi/once", "task:1:jochi"] {
+        let (own, other) = (format!("kublai's {key}"), format!("jochi's {key}"));
+        let first = kublai.messages().send(of(&own, key)).await.unwrap();
+        let second = jochi.messages().send(of(&other, key)).await.unwrap();
+        assert!(!first.deduplicated && !second.deduplicated, "{key}");
+        for (from, text, sent) in [(&kublai, &own, first), (&jochi, &other, second)] {
+            let again = from.messages().send(of(text, key)).await.unwrap();
+            assert_eq!((again.id, again.deduplicated), (sent.id, true), "{key}");
+        }
+    }
+    assert_eq!(inbox(&jochi).await.len(), 8);
 }
 
 async fn an_answer_has_so_many_bytes(team: Team) {
