@@ -81,7 +81,7 @@ export class Messages {
    *
    * Errors: `input.invalid`, `input.payload`; `config.identity` where the handle has no identity of the sender; `key.unknown`,
    * `key.revoked`, `key.expired` where the team does not know the key or no more; `message.conflict` where the `dedupeKey` is
-   * that of a message with another sender, recipient, type or body; `limit.inbox` (retryable) where 10,000 messages wait for
+   * that of a message of this sender with another recipient, type or body; `limit.inbox` (retryable) where 10,000 messages wait for
    * the recipient. After `store.outcome_unknown` repeat it with a `dedupeKey`. An aborted call may still send.
    */
   async send(to: string, type: string, body: unknown = null, options: MessageOptions & Under & Waits = {}): Promise<Sent> {

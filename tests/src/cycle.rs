@@ -24,6 +24,7 @@ cases![
     what_was_told_and_never_read_is_told_again_once,
     what_was_read_is_not_told_again,
     who_lost_the_role_delegates_nothing_more,
+    nobody_keeps_a_delegation_back,
     one_agent_routes_at_a_time,
     who_sleeps_on_work_is_named,
     who_drains_is_given_nothing,
@@ -276,6 +277,30 @@ async fn who_lost_the_role_delegates_nothing_more(team: Team) {
         if over {
             break;
         }
+    }
+}
+
+async fn nobody_keeps_a_delegation_back(team: Team) {
+    let kublai = council(&team).await;
+    let mut others = vec![];
+    for (agent, capability) in [("mallory", "testing"), ("ogedei", "routing")] {
+        team.agent(agent, &[capability]).await;
+        let key = team.k.keys().rotate(agent).await.unwrap();
+        others.push(team.reopen(|config| config.identity(key)).await);
+    }
+    let [mallory, ogedei] = &others[..] else { panic!("two") };
+    let id = team.add(task("one").requires(["coding"])).await;
+    // What they say to themselves or to the one whom the task is for.
+    for (from, to) in [(mallory, "mallory"), (&kublai, "temujin")] {
+        let dedupe_key = Some(format!("task:{id}:temujin"));
+        let message =
+            NewMessage { dedupe_key, ..NewMessage::new(to, "task_delegation", serde_json::json!("mine")) };
+        from.messages().send(message).await.unwrap();
+    }
+    assert_eq!(given(&kublai.cycle("kublai").await.unwrap()), [(id.as_str(), "temujin")]);
+    assert_eq!(messages_of(&team, "temujin").await, 2);
+    for router in [(&kublai, "kublai"), (ogedei, "ogedei")] {
+        assert_eq!(given(&router.0.cycle(router.1).await.unwrap()), [], "{} knows of it", router.1);
     }
 }
 

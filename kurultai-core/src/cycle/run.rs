@@ -284,7 +284,7 @@ async fn give_back(taken: Option<Leadership>) {
     }
 }
 
-/// Of a delegation there is one message that waits or that was taken in.
+/// Of a delegation there is one message that waits or that was taken in, whoever routes: the key is the team's.
 fn key(task: &Task, to: &str) -> String {
     format!("task:{}:{to}", task.id)
 }

@@ -4,13 +4,13 @@ use super::{
     draft::{self, Draft, longest_lifetime},
     jws::malformed,
     strict::{self, Members, Strict, shown},
-    token::{Expect, LEEWAY, Token},
+    token::{Expect, Token},
 };
 use crate::{
     check,
     error::{Error, Kind, Result},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -75,8 +75,14 @@ impl<'a> Claimed<'a> {
         Ok(Claimed { members, namespace, sender })
     }
 
-    /// Once the signature holds: what is said, if it is said to us, now and within the limits.
-    pub(super) fn token(self, key_id: String, expect: &Expect) -> Result<Token> {
+    /// Once the signature holds: what is said, if it is said to us, now and within the limits. `leeway` is how far the sender's
+    /// clock may be ahead; `None` where that does not matter any more.
+    pub(super) fn token(
+        self,
+        key_id: String,
+        expect: &Expect,
+        leeway: Option<TimeDelta>,
+    ) -> Result<Token> {
         let said = Said::read(&self.members).map_err(|why| malformed(format!("the payload: {why}")))?;
         let id = shown(&said.id);
         if self.namespace != expect.namespace {
@@ -87,7 +93,7 @@ impl<'a> Claimed<'a> {
             let message = format!("message {id:?} is for {to:?}, not {ours}");
             return Err(Error::new(Kind::Denied, "sig.wrong_audience", message));
         }
-        said.check_times(expect.now)?;
+        said.check_times(expect.now, leeway)?;
         said.check_texts().map_err(|e| malformed(format!("the payload: {}", e.message())))?;
         let body = strict::document(said.body).map_err(|why| malformed(format!("the payload: {why}")))?;
         Ok(Token {
@@ -142,9 +148,9 @@ impl<'a> Said<'a> {
         })
     }
 
-    fn check_times(&self, now: DateTime<Utc>) -> Result<()> {
+    fn check_times(&self, now: DateTime<Utc>, leeway: Option<TimeDelta>) -> Result<()> {
         let (id, from, to) = (shown(&self.id), self.issued_at, self.expires_at);
-        if from.signed_duration_since(now) > LEEWAY {
+        if leeway.is_some_and(|leeway| from.signed_duration_since(now) > leeway) {
             let message = format!("message {id:?} was signed at {from}, and it is {now}: a clock is wrong");
             return Err(Error::new(Kind::Denied, "sig.from_future", message));
         }

@@ -88,6 +88,8 @@ pub struct Post {
     pub(crate) body: String,
     pub(crate) task_id: Option<String>,
     pub(crate) reply_to: Option<String>,
+    /// As the store has it: its sender's own ([`own_key`](super::rules::own_key)), or of a delegation the team's, whoever
+    /// routes.
     pub(crate) dedupe_key: Option<String>,
     pub(crate) urgent: bool,
     pub(crate) expires_at: Micros,

@@ -8,7 +8,7 @@ use super::{
     hot::Hot,
     inbox_guard::InboxGuard,
     opening,
-    rules::REJECTED,
+    rules::{self, REJECTED},
     team,
     token::{self, Draft},
     types::{AgentMessage, Inbox, MessageFilter, MessagePage, NewMessage, Receipt, Sent, Unread},
@@ -71,7 +71,7 @@ impl Messages {
     /// Errors: `input.invalid`, `input.payload`; `config.identity` where the handle has no identity of the sender;
     /// `config.wrapping_key` where it lacks the key that opens the sender's;
     /// `key.unknown`, `key.revoked`, `key.expired` where the team does not know the key or no more; `message.conflict` where
-    /// the dedupe key is that of a message with another sender, recipient, type or body; `limit.inbox` (retry) where
+    /// its sender has sent the dedupe key with another recipient, type or body; `limit.inbox` (retry) where
     /// 10,000 messages wait for the recipient. After `store.outcome_unknown` repeat it with a dedupe key. Cancel
     /// safe: a dropped call may still send.
     pub async fn send(&self, message: NewMessage) -> Result<Sent> {
@@ -99,11 +99,13 @@ impl Messages {
         Ok(self.mailbox.told(dedupe_keys).await?.into_iter().collect())
     }
 
-    /// Signed, on their way into the store. Errors as of [`send`](Self::send).
+    /// Signed, on their way into the store. Their dedupe keys are the team's and not their sender's, so only what is stored
+    /// under a term may have them. Errors as of [`send`](Self::send).
     pub(crate) async fn sealed(&self, messages: Vec<NewMessage>) -> Result<Vec<Post>> {
         let (mut posts, mut kept) = (Vec::with_capacity(messages.len()), vec![]);
         for message in messages {
-            posts.push(self.signed(message, &mut kept).await?);
+            let dedupe_key = message.dedupe_key.clone();
+            posts.push(Post { dedupe_key, ..self.signed(message, &mut kept).await? });
         }
         Ok(posts)
     }
@@ -134,6 +136,7 @@ impl Messages {
         (draft.task, draft.reply_to, draft.lifetime) = (message.task_id, message.reply_to, message.ttl);
         let token = token::sign(&draft, identity.signer())?;
         let expires_at = draft.expires_at()?.timestamp_micros();
+        let dedupe_key = message.dedupe_key.map(|key| rules::own_key(&draft.sender, &key));
         Ok(Post {
             id: draft.id,
             sender: draft.sender,
@@ -143,7 +146,7 @@ impl Messages {
             body: draft.body.as_str().to_owned(),
             task_id: draft.task,
             reply_to: draft.reply_to,
-            dedupe_key: message.dedupe_key,
+            dedupe_key,
             urgent: message.urgent,
             expires_at,
             token,

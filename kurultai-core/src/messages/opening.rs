@@ -30,7 +30,7 @@ pub(super) fn opened(
     }
     let keys = KeyList { namespace: namespace.to_owned(), keys: stored.key.clone().into_iter().collect() };
     let expect = Expect { namespace: namespace.to_owned(), audiences: audiences.to_vec(), now: time(now) };
-    let token = token::verify(&stored.token, &keys, &expect)?;
+    let token = token::verify_admitted(&stored.token, &keys, &expect)?;
     if token.id != stored.id {
         let message = format!("the token of message {} is that of message {}", stored.id, token.id);
         return Err(Error::new(Kind::Denied, "sig.malformed", message));

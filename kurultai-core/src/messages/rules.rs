@@ -111,6 +111,12 @@ pub(crate) fn holds(key: Option<&AgentKey>, post: &Post, now: Micros) -> Result<
     key.ok_or_else(|| unknown_key(&post.sender, &post.key_id))?.check_verifying(time(now))
 }
 
+/// A dedupe key as the store has it: nobody's else keeps a message of this sender back. No agent's id has a colon, so it is
+/// never the key of a delegation, `task:ID:AGENT`.
+pub(crate) fn own_key(sender: &str, key: &str) -> String {
+    format!("{sender}/{key}")
+}
+
 /// A message that has a dedupe key.
 #[derive(Debug, Clone)]
 pub(crate) struct Twin {
@@ -139,6 +145,7 @@ impl Twin {
             () => return Ok(id.clone()),
         };
         let key = post.dedupe_key.as_deref().unwrap_or_default();
+        let key = key.strip_prefix(&own_key(&post.sender, "")).unwrap_or(key);
         let message = format!(
             "dedupe key {key:?} is that of message {id}, which has another {other}; nothing was sent"
         );

@@ -92,6 +92,25 @@ pub fn sign(draft: &Draft, signer: &dyn MessageSigner) -> Result<String> {
 /// payload `sig.malformed` (its members), `sig.wrong_namespace`, `sig.wrong_audience`, `sig.from_future`, `sig.expired`, and
 /// `sig.malformed` (lifetime, texts, body).
 pub fn verify(text: &str, keys: &dyn KeyLookup, expect: &Expect) -> Result<Verified<Token>> {
+    verified(text, keys, expect, Some(LEEWAY))
+}
+
+/// The same of a message that was admitted before. Whether it is from the future was judged then, and is not again: a clock
+/// that has been put right since must destroy nothing that waits.
+pub(super) fn verify_admitted(
+    text: &str,
+    keys: &dyn KeyLookup,
+    expect: &Expect,
+) -> Result<Verified<Token>> {
+    verified(text, keys, expect, None)
+}
+
+fn verified(
+    text: &str,
+    keys: &dyn KeyLookup,
+    expect: &Expect,
+    leeway: Option<TimeDelta>,
+) -> Result<Verified<Token>> {
     let jws = Jws::read(text, MAX_BYTES)?;
     let key_id = jws.key_id()?;
     let claimed = Claimed::read(&jws.payload)?;
@@ -104,7 +123,7 @@ pub fn verify(text: &str, keys: &dyn KeyLookup, expect: &Expect) -> Result<Verif
         Error::new(Kind::Denied, "key.unknown", message)
     })?;
     key.check_signature(jws.signed, &jws.signature, expect.now)?;
-    claimed.token(key_id, expect).map(Verified::new)
+    claimed.token(key_id, expect, leeway).map(Verified::new)
 }
 
 /// Of which team and from whom a token claims to be; nobody has proved that.

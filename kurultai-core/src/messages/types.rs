@@ -65,9 +65,9 @@ pub struct NewMessage {
     pub task_id: Option<String>,
     /// The message that it answers.
     pub reply_to: Option<String>,
-    /// A second message of this key is not sent; with another sender, recipient, type or body it is `message.conflict`. The
-    /// key is free again once its message has expired or failed and nobody has taken it in; one that was acknowledged or
-    /// rejected keeps it.
+    /// A second message of this sender and key is not sent; with another recipient, type or body it is `message.conflict`.
+    /// Each sender has keys of its own. The key is free again once its message has expired or failed and nobody has taken it
+    /// in; one that was acknowledged or rejected keeps it.
     pub dedupe_key: Option<String>,
     /// How long it may wait; default and most depend on its type.
     pub ttl: Option<Duration>,

@@ -69,15 +69,15 @@ class Messages:
         ``body``: any JSON, about 190 KiB at most.
 
         ``sender``: which of the handle's identities says it, where it has several. ``task``: what it is about.
-        ``reply_to``: the message that it answers. ``dedupe_key``: a second message of this key that says the same is not
-        sent, unless the first has expired or failed and nobody has taken it in; 1 to 256 characters. ``ttl``: seconds that it may wait, in whole seconds from 1 on; at most, and where it is None, 5 minutes
+        ``reply_to``: the message that it answers. ``dedupe_key``: a second message of this sender and key that says the same
+        is not sent, unless the first has expired or failed and nobody has taken it in; 1 to 256 characters. ``ttl``: seconds that it may wait, in whole seconds from 1 on; at most, and where it is None, 5 minutes
         for the types ``agent.*`` and ``control.*``, 24 hours for ``task_*``, else 7 days. ``urgent``: it is delivered
         before those that are not. ``under``: a role that is held (``agents.lead``); the message is sent only where it still
         is, which the store checks in the same transaction: ``role.stale_term`` otherwise.
 
         Errors: ``input.invalid``, ``input.payload``; ``config.identity`` where the handle has no identity of the sender;
         ``key.unknown``, ``key.revoked``, ``key.expired`` where the team does not know the key or no more;
-        ``message.conflict`` where the dedupe key is that of a message with another sender, recipient, type or body;
+        ``message.conflict`` where the dedupe key is that of a message of this sender with another recipient, type or body;
         ``limit.inbox`` (retry) where 10,000 messages wait for the recipient. After ``store.outcome_unknown`` repeat it with a dedupe key.
         Cancel safe: a cancelled call may still have sent it.
 
