@@ -7,18 +7,19 @@ import org.neo4j.dbms.api.DatabaseManagementService;
 import org.neo4j.dbms.api.DatabaseManagementServiceBuilder;
 
 /**
- * Runs one Neo4j server: {@code Neo4jServer HOME PASSWORD attached|detached}; prints "READY HOME" when it answers.
+ * Runs one Neo4j server: {@code Neo4jServer HOME attached|detached}; prints "READY HOME" when it answers. Its first password
+ * is in KURULTAI_NEO4J_PASSWORD.
  * Attached, it ends with its parent (at the end of stdin) and takes its home along.
  */
 public final class Neo4jServer {
     public static void main(String[] args) {
         var home = Path.of(args[0]);
-        var attached = args[2].equals("attached");
+        var attached = args[1].equals("attached");
         try {
             var dbms = new DatabaseManagementServiceBuilder(home)
                     .loadPropertiesFromFile(home.resolve("neo4j.conf")).build();
             Runtime.getRuntime().addShutdownHook(new Thread(attached ? () -> delete(home) : dbms::shutdown));
-            setFirstPassword(dbms, args[1]);
+            setFirstPassword(dbms, System.getenv("KURULTAI_NEO4J_PASSWORD"));
             if (!dbms.database("neo4j").isAvailable(60_000)) throw new IllegalStateException("database neo4j is not available");
             System.out.println("READY " + home);
             if (attached) while (System.in.read() >= 0) { }

@@ -59,7 +59,9 @@ pub(crate) fn launch(home: &Path, port: u16, password: &str, life: Life) -> Resu
     if life == Life::Detached {
         command.arg("java").process_group(0);
     }
-    command.args(JVM_FLAGS).arg("-cp").arg(classpath).arg(LAUNCHER).arg(home).arg(password);
+    command.args(JVM_FLAGS).arg("-cp").arg(classpath).arg(LAUNCHER).arg(home);
+    // The server writes its command line into its log.
+    command.env("KURULTAI_NEO4J_PASSWORD", password);
     command.arg(if life == Life::Attached { "attached" } else { "detached" });
     command.stdin(if life == Life::Attached { Stdio::piped() } else { Stdio::null() });
     command.stdout(log.try_clone()?).stderr(log);
