@@ -12,7 +12,7 @@ use tokio::{io::AsyncWriteExt, process::Command, time::timeout};
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Runs it to its end with these variables and this text on its stdin; the error says why it did not succeed. What it leaves
-/// in the background goes on where it ends in time. Dropped, it is ended too.
+/// in the background goes on where it ends in time. What it prints goes to stderr. Dropped, it is ended too.
 pub(crate) async fn run(command: &str, variables: &[(&str, &str)], text: &str) -> Result<(), String> {
     match timeout(LONGEST, status(command, variables, text)).await {
         Ok(Ok(status)) if status.success() => Ok(()),
@@ -25,7 +25,7 @@ pub(crate) async fn run(command: &str, variables: &[(&str, &str)], text: &str) -
 async fn status(command: &str, variables: &[(&str, &str)], text: &str) -> io::Result<ExitStatus> {
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).envs(variables.iter().copied());
-    let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).spawn()?;
+    let mut child = shell.stdin(Stdio::piped()).stdout(io::stderr()).process_group(0).spawn()?;
     let group = Group(child.id().and_then(|id| Pid::from_raw(id as i32)));
     if let Some(mut stdin) = child.stdin.take() {
         // Whoever reads nothing of it may have read enough.

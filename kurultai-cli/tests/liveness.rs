@@ -44,10 +44,13 @@ fn a_sidecar_of_the_preset_logs_to_a_file() {
     let sidecar = Running::start(command.env("AGENT_HEARTBEAT_SECONDS", "7"));
     let ready: Value = serde_json::from_str(&sidecar.line()).expect("JSON");
     assert_eq!((ready["ready"].as_array().map(Vec::len), &ready["interval"]), (Some(6), &7.0.into()));
-    assert_eq!(sidecar.terminate(), (Some(0), String::new()));
-    assert!(fs::read_to_string(log.path()).expect("a log").contains("INFO 6 agents beat"));
     let names = ["chagatai", "jochi", "kublai", "mongke", "ogedei", "temujin"];
     names.iter().for_each(|name| assert_eq!(state(&shell, name), "idle", "{name}"));
+    assert_eq!(sidecar.terminate(), (Some(0), String::new()));
+    let log = fs::read_to_string(log.path()).expect("a log");
+    assert!(log.contains("INFO 6 agents beat") && log.contains("INFO asked to end"), "{log}");
+    // They have not died: it has said goodbye.
+    names.iter().for_each(|name| assert_eq!(state(&shell, name), "unknown", "{name}"));
 }
 
 #[test]

@@ -31,6 +31,7 @@ cases![
     what_is_critical_is_said_alone,
     whose_inbox_is_full_is_named_and_others_get_the_tasks,
     while_everything_is_stopped_nobody_is_given_anything,
+    who_is_given_tasks_and_nobody_knows_is_named,
     an_agent_sees_what_is_its_own,
 ];
 
@@ -409,6 +410,14 @@ async fn while_everything_is_stopped_nobody_is_given_anything(team: Team) {
         (given(&report), &report.asleep[..]),
         (vec![(id.as_str(), "temujin")], &["temujin".to_owned()][..])
     );
+}
+
+async fn who_is_given_tasks_and_nobody_knows_is_named(team: Team) {
+    let kublai = council(&team).await;
+    team.add(task("Look").assigned_to("tolui")).await;
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(report.text, "1 task assigned to tolui, whom nobody has registered");
+    assert_eq!((report.attention, report.delegated.len()), (Attention::Work, 0));
 }
 
 async fn an_agent_sees_what_is_its_own(team: Team) {

@@ -2,6 +2,7 @@
 
 use super::contract::{Beat, HeartbeatWriter};
 use crate::{
+    calls::OwnedCall,
     clock::monotonic,
     error::{Error, Result},
     session::Session,
@@ -10,7 +11,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
-use tokio::{sync::Notify, task::JoinHandle, time::sleep_until};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+    time::sleep_until,
+};
 
 /// So long after it has joined an agent beats for the first time, together with all that have joined meanwhile: from then
 /// on it does not seem stopped where another process that works for it too says goodbye.
@@ -98,6 +103,27 @@ impl AtWork {
         {
             tracing::debug!(%error, "that an agent has stopped was not written");
         }
+    }
+}
+
+/// An agent at work for as long as it is kept.
+#[derive(Debug)]
+pub(super) struct Beating {
+    _kept: oneshot::Sender<()>,
+}
+
+impl Beating {
+    pub(super) fn begin(session: Arc<Session>, at_work: AtWork, kept: OwnedCall) -> Self {
+        let (keeps, dropped) = oneshot::channel();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = dropped => {}
+                () = session.agents.closing() => {}
+            }
+            at_work.leave().await;
+            drop(kept);
+        });
+        Beating { _kept: keeps }
     }
 }
 

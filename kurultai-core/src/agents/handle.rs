@@ -2,7 +2,7 @@
 
 use super::{
     alerts::Alarms,
-    beats::{AtWork, Beats},
+    beats::{AtWork, Beating, Beats},
     belongings::Belongings,
     contract::{Beat, Deregistered, HeartbeatWriter},
     failovers::{FailoverEvent, Trigger},
@@ -150,7 +150,7 @@ impl Agents {
     /// [`Watch::role`] each of the candidates runs a watch: the first of them that lives takes the role when nobody holds it,
     /// because its holder was declared dead, or has let it lapse or handed it back; and once the first in the list has given
     /// three signs of life the role goes back to it. What waits for an agent that is dead or draining, because it was
-    /// assigned to it, is anybody's. Its end hands back what it holds.
+    /// assigned to it, is anybody's. Its end hands back what it holds. The watch's agent has its heartbeats meanwhile.
     ///
     /// Errors: `input.invalid`, `store.closed`; a store out of reach is waited for. Cancel safe.
     pub async fn watch(&self, watch: Watch) -> Result<()> {
@@ -334,6 +334,14 @@ impl Agents {
     }
 
     /// The agent works in this process from now on; its beats are written with those of the others.
+    /// The agent lives as long as this is kept, and has stopped when it is dropped or the store is closed. It beats every 30 s,
+    /// or every `at_most`.
+    pub(super) fn beating(&self, agent: &str, at_most: Duration) -> Result<Beating> {
+        let _call = self.session.agents.begin()?;
+        let (at_work, kept) = (self.at_work(agent, BEAT.min(at_most)), self.session.agents.go_on());
+        Ok(Beating::begin(self.session.clone(), at_work, kept))
+    }
+
     pub(crate) fn at_work(&self, agent: &str, interval: Duration) -> AtWork {
         self.beats.join(agent, interval)
     }

@@ -70,10 +70,14 @@ impl Succession {
             return Move::Stay;
         }
         self.free_for += 1;
-        // Whose lease is over does not lead, however alive it seems.
+        // Whose lease or promise is over does not lead, however alive it seems.
         let lapsed = role.and_then(|role| role.holder.as_deref()).unwrap_or_default();
+        let declined = role.filter(|role| role.holder.is_none()).and_then(|role| role.promised_to.as_deref());
+        let declined = declined.filter(|agent| *agent != me).unwrap_or_default();
         let before = self.candidates.iter().take_while(|candidate| *candidate != me);
-        let is_next = !before.clone().any(|candidate| *candidate != lapsed && alive(candidate).is_some());
+        let is_next = !before.clone().any(|candidate| {
+            *candidate != lapsed && *candidate != declined && alive(candidate).is_some()
+        });
         let promised = role.is_some_and(|role| role.promised_to.as_deref() == Some(me));
         if !(is_next || promised || self.free_for > PATIENCE) {
             return Move::Stay;
@@ -82,6 +86,7 @@ impl Succession {
         let reason = match (lapsed, gone.is_empty()) {
             (holder, _) if holder != me && !holder.is_empty() => format!("the lease of {holder} is over"),
             (_, true) => format!("{me} comes first"),
+            (_, false) if !declined.is_empty() => format!("{declined} did not take it"),
             (_, false) if is_next => format!("{} cannot", gone.join(", ")),
             (_, false) => format!("{} did not take it", gone.join(", ")),
         };
@@ -143,6 +148,17 @@ mod tests {
             assert_eq!(ogedei.look("ogedei", Some(&free()), 0, false, all), Move::Stay);
         }
         assert!(takes(&ogedei.look("ogedei", Some(&free()), 0, false, all)));
+    }
+
+    #[test]
+    fn who_did_not_take_what_was_promised_is_waited_for_no_longer() {
+        let (all, mut ogedei) = (|_: &str| Some(1), router());
+        let promised = Role { promised_to: Some("kublai".into()), expires_at: 100, ..free() };
+        assert_eq!(ogedei.look("ogedei", Some(&promised), 99, false, all), Move::Stay);
+        let reason = "kublai did not take it".to_owned();
+        let took = ogedei.look("ogedei", Some(&promised), 100, false, all);
+        assert_eq!(took, Move::Take { failover: Some(Trigger::Auto), reason });
+        assert_eq!(router().look("mongke", Some(&promised), 100, false, all), Move::Stay, "ogedei is next");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::{
     alerts::{self, Place},
+    beats::Beating,
     failovers::Trigger,
     handle::Agents,
     health::{AgentHealth, Health, Thresholds},
@@ -161,6 +162,8 @@ pub struct Watcher {
     held: HashMap<String, Leadership>,
     /// Those whose assigned tasks are free already.
     released: HashSet<String>,
+    /// The heartbeats of its agent, from the first turn of the loop on.
+    beating: Option<Beating>,
 }
 
 impl Watcher {
@@ -176,6 +179,7 @@ impl Watcher {
             office: None,
             held: HashMap::new(),
             released: HashSet::new(),
+            beating: None,
             next: monotonic(),
             suspects: vec![],
             alone: vec![],
@@ -369,11 +373,14 @@ impl Watcher {
     }
 
     /// Checks every `every` until something is raised or cleared, and returns that: for who tells people. What else it has
-    /// found is said in the log.
+    /// found is said in the log. The watch's agent has its heartbeats meanwhile, until this is dropped.
     ///
     /// Errors: `store.closed`; a store out of reach is waited for. Cancel safe, but for what a check that was under way
     /// has told.
     pub async fn next_alerts(&mut self) -> Result<Vec<Alert>> {
+        if self.beating.is_none() && let Some(agent) = &self.watch.agent {
+            self.beating = Some(self.agents.beating(agent, self.watch.thresholds.dead_after / 4)?);
+        }
         loop {
             sleep_until(self.next.into()).await;
             self.next = (self.next + self.watch.every).max(monotonic());

@@ -17,7 +17,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tracing::instrument;
 
 /// The office of who gives tasks to others.
@@ -149,9 +149,15 @@ impl Kurultai {
         report.stale.sort_by(|a, b| a.agent.cmp(&b.agent));
         report.alerts = self.events().alerts().await?;
         let now = time(self.session().config.clock.now());
+        let warning = |key: String, text: String| burns(&key, Severity::Warning, text, now);
         report.alerts.extend(full.iter().map(|agent| {
             let text = format!("the inbox of {agent} is full: it cannot be told of its tasks");
-            burns(&format!("inbox.full:{agent}"), Severity::Warning, text, now)
+            warning(format!("inbox.full:{agent}"), text)
+        }));
+        report.alerts.extend(team.strangers().into_iter().map(|(agent, tasks)| {
+            let tasks = text::tasks(tasks);
+            let text = format!("{tasks} assigned to {agent}, whom nobody has registered");
+            warning(format!("agent.unknown:{agent}"), text)
         }));
         Ok(())
     }
@@ -301,6 +307,17 @@ fn message(me: &AgentInfo, task: &Task, to: &str) -> NewMessage {
 }
 
 impl Team {
+    /// To whom tasks are assigned that nobody knows, and how many.
+    fn strangers(&self) -> BTreeMap<&str, usize> {
+        let mut strangers = BTreeMap::new();
+        for to in self.pending.iter().filter_map(|task| task.assigned_to.as_deref()) {
+            if self.agents.iter().all(|agent| agent.id != to) {
+                *strangers.entry(to).or_insert(0) += 1;
+            }
+        }
+        strangers
+    }
+
     /// Who may be given anything: everybody but who drains and who is dead. Who sleeps is woken.
     fn candidates(&self, me: &AgentInfo) -> Vec<Candidate> {
         let is_dead = |id: &str| self.health.get(id).is_some_and(|health| health.state == Health::Dead);

@@ -70,7 +70,7 @@ fn inbox(report: &CycleReport) -> Option<String> {
     Some(if urgent == 0 { messages } else { format!("{messages}, {urgent} urgent") })
 }
 
-fn tasks(count: usize) -> String {
+pub(super) fn tasks(count: usize) -> String {
     if count == 1 { "1 task".to_owned() } else { format!("{count} tasks") }
 }
 

@@ -145,10 +145,10 @@ pub(super) fn failovers(
     })
 }
 
-/// An agent is dead: what it led is free.
+/// An agent is dead: what it led, or was promised, is free.
 pub(super) fn end(tx: &Tx<'_>, agent: &str) -> Result<()> {
     let sql = "update role_lease set expires_at = ?3, updated_at = ?3
-        where ns = ?1 and holder = ?2 and expires_at > ?3";
+        where ns = ?1 and coalesce(holder, promised_to) = ?2 and expires_at > ?3";
     tx.run(sql, params![tx.ns, agent, tx.now]).map(drop)
 }
 

@@ -1,5 +1,5 @@
-// What the dead led is free.
+// What the dead led, or were promised, is free.
 CALL (at, dead) { UNWIND dead AS a MATCH (r:RoleLease) USING INDEX SEEK r:RoleLease(namespace, role)
-  WHERE r.namespace = $ns AND r.role >= '' AND r.holder = a.id AND r.expires_at > at
+  WHERE r.namespace = $ns AND r.role >= '' AND coalesce(r.holder, r.promised_to) = a.id AND r.expires_at > at
   SET r.expires_at = at, r.updated_at = at
   RETURN count(*) AS freed }
