@@ -1,5 +1,9 @@
 //! The router's cycle, and an agent's own view.
 
+mod kills;
+
+pub(crate) use kills::die;
+
 use crate::{
     cases,
     fixture::{Team, code, task},
@@ -20,6 +24,8 @@ cases![
     what_was_assigned_without_a_word_is_told,
     the_load_is_shared_by_what_each_may_hold,
     a_cycle_that_ends_at_any_point_delegates_once,
+    a_role_that_is_free_meanwhile_is_taken_up_again,
+    who_may_not_take_the_role_up_again_is_told_so,
     two_cycles_at_once_delegate_once,
     what_was_told_and_never_read_is_told_again_once,
     what_was_read_is_not_told_again,
@@ -28,6 +34,8 @@ cases![
     one_agent_routes_at_a_time,
     who_sleeps_on_work_is_named,
     who_drains_is_given_nothing,
+    what_sat_with_who_is_gone_is_given_to_others,
+    many_tasks_cost_few_statements,
     what_is_critical_is_said_alone,
     whose_inbox_is_full_is_named_and_others_get_the_tasks,
     while_everything_is_stopped_nobody_is_given_anything,
@@ -157,13 +165,8 @@ async fn a_cycle_that_ends_at_any_point_delegates_once(team: Team) {
             vec![team.add(task("one").requires(["coding"])).await, team.add(task("two")).await];
         tasks += ids.len();
         let ended = polled(times, kublai.cycle("kublai")).await;
-        let report = loop {
-            match kublai.cycle("kublai").await {
-                // The role that the dropped call had taken was just being handed back.
-                Err(error) if error.code() == "role.stale_term" => {}
-                report => break report.unwrap(),
-            }
-        };
+        // Also where the role that the dropped call had taken is just being handed back.
+        let report = kublai.cycle("kublai").await.unwrap();
         assert!(report.stuck.is_empty(), "{report:?}");
         for id in &ids {
             let told: Vec<String> = team.topics(id).await;
@@ -175,6 +178,88 @@ async fn a_cycle_that_ends_at_any_point_delegates_once(team: Team) {
     }
     let all = [messages_of(&team, "jochi").await, messages_of(&team, "temujin").await];
     assert_eq!(all.iter().sum::<usize>(), tasks);
+}
+
+async fn a_role_that_is_free_meanwhile_is_taken_up_again(team: Team) {
+    let kublai = council(&team).await;
+    for times in 0.. {
+        let leads = kublai.agents().lead("router", "kublai", Lead::default()).await.unwrap();
+        let id = team.add(task("one").requires(["coding"])).await;
+        let mut cycle = pin!(kublai.cycle("kublai"));
+        let early = polled(times, &mut cycle).await;
+        // As a cycle does that was dropped.
+        leads.hand_back(HandBack::default()).await.unwrap();
+        let is_over = early.is_some();
+        let report = match early {
+            Some(report) => report,
+            None => cycle.await,
+        };
+        assert_eq!(given(&report.unwrap()), [(id.as_str(), "temujin")], "after {times} polls");
+        assert_eq!(team.topics(&id).await, ["task.enqueued", "message.received", "task.assigned"]);
+        if is_over {
+            break;
+        }
+    }
+}
+
+async fn who_may_not_take_the_role_up_again_is_told_so(team: Team) {
+    let kublai = council(&team).await;
+    let key = Ed25519Key::generate("ogedei").unwrap();
+    team.agent("ogedei", &["operations"]).await;
+    team.k.keys().add("ogedei", &key.public_key().to_string()).await.unwrap();
+    let ogedei = team.reopen(|config| config.identity(key)).await;
+    let mut refused = 0;
+    for times in 0.. {
+        let leads = ogedei.agents().lead("router", "ogedei", Lead::default()).await.unwrap();
+        let id = team.add(task("one").requires(["coding"])).await;
+        let mut cycle = pin!(ogedei.cycle("ogedei"));
+        let early = polled(times, &mut cycle).await;
+        leads.hand_back(HandBack::default()).await.unwrap();
+        if early.is_some() {
+            break;
+        }
+        match cycle.await {
+            Err(error) if error.code() == "role.stale_term" => refused += 1,
+            // It has not routed, or had done so when it was handed back.
+            done => drop(done.unwrap()),
+        }
+        kublai.cycle("kublai").await.unwrap();
+        assert_eq!(team.topics(&id).await, ["task.enqueued", "message.received", "task.assigned"]);
+    }
+    assert!(refused > 0);
+}
+
+async fn what_sat_with_who_is_gone_is_given_to_others(team: Team) {
+    let kublai = council(&team).await;
+    let draining = team.add(task("Drains").requires(["testing"]).assigned_to("jochi")).await;
+    let only = team.add(task("Only").requires(["coding"]).assigned_to("temujin")).await;
+    assert_eq!(kublai.cycle("kublai").await.unwrap().delegated.len(), 2, "they are told");
+    team.k.agents().beat_many(&["kublai", "jochi", "temujin"], false).await.unwrap();
+    team.k.agents().drain("jochi").await.unwrap();
+    let mut watcher = team.k.agents().watcher(Watch::default()).unwrap();
+    assert_eq!(watcher.check().await.unwrap().released, 1);
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(given(&report), [(draining.as_str(), "temujin")], "to the other one that can test");
+    assert_eq!(team.get(&draining).await.delegated_by.as_deref(), Some("kublai"));
+    // Nobody has heard of temujin since, who alone can code.
+    let mut dead = vec![];
+    for _ in 0..14 {
+        team.seconds(10);
+        team.k.agents().beat_many(&["kublai", "jochi"], false).await.unwrap();
+        dead.extend(watcher.check().await.unwrap().dead);
+    }
+    assert_eq!(dead, ["temujin"]);
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(report.stuck.iter().map(|item| item.id.as_str()).collect::<Vec<_>>(), [&draining, &only]);
+    assert_eq!(report.stale.iter().map(|health| health.agent.as_str()).collect::<Vec<_>>(), ["temujin"]);
+    assert_eq!((team.get(&only).await.assigned_to, team.get(&draining).await.assigned_to), (None, None));
+    // A new process of jochi's takes work again.
+    team.agent("jochi", &["testing"]).await;
+    let report = kublai.cycle("kublai").await.unwrap();
+    assert_eq!(team.get(&draining).await.assigned_to.as_deref(), Some("jochi"), "{report:?}");
+    team.agent("temujin", &["coding", "testing"]).await;
+    kublai.cycle("kublai").await.unwrap();
+    assert_eq!(team.get(&only).await.assigned_to.as_deref(), Some("temujin"));
 }
 
 async fn two_cycles_at_once_delegate_once(team: Team) {
@@ -342,6 +427,23 @@ async fn who_drains_is_given_nothing(team: Team) {
     let id = team.add(NewTask::new("code").requires(["coding"])).await;
     let report = kublai.cycle("kublai").await.unwrap();
     assert_eq!(report.stuck.iter().map(|task| task.id.as_str()).collect::<Vec<_>>(), [id]);
+}
+
+async fn many_tasks_cost_few_statements(team: Team) {
+    let kublai = council(&team).await;
+    let _leads = kublai.agents().lead("router", "kublai", Lead::default()).await.unwrap();
+    let mut sent = vec![];
+    for count in [1, 5, 50] {
+        let tasks = (0..count).map(|n| task(&n.to_string()).requires(["testing"]));
+        team.k.tasks().enqueue_many(tasks.collect()).await.unwrap();
+        let before = kublai.statements();
+        assert_eq!(kublai.cycle("kublai").await.unwrap().delegated.len(), count);
+        sent.push(kublai.statements() - before);
+    }
+    // SQLite's go to no server: each row that is looked at or written is one.
+    let of_each = if team.k.store_name() == "sqlite" { 10 } else { 0 };
+    assert_eq!(sent[2] - sent[1], 45 * of_each, "{sent:?}");
+    assert!(sent[1] < 25 + 5 * of_each, "{sent:?}");
 }
 
 async fn what_is_critical_is_said_alone(team: Team) {

@@ -1,10 +1,14 @@
-//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found and roles that are taken over (G6), messages that are read, presented again and signed with new keys (G7). The long form is `cargo xtask chaos`, which also
-//! times the takeovers: that needs a machine that does nothing else.
+//! Real processes on one store: storms (G3), SIGKILL (G1), SIGSTOP (G2), deaths that are found and roles that are taken over in
+//! time (G6), messages that are read, presented again and signed with new keys (G7). The long form is `cargo xtask chaos`,
+//! which also times how deaths are found and tasks move on: that needs a machine that does nothing else.
 //!
 //! One at a time, as each keeps both cores of a small machine busy; but those that wait for deaths wait beside each other.
 #![allow(clippy::unwrap_used, reason = "a test file: the helpers fail their test")]
 
-use kurultai_tests::chaos::{Arena, Report, deaths, kills, mail, replays, rotation, stops, storm, takeovers};
+use kurultai_tests::chaos::{
+    Arena, Report, deaths, kills, mail, replays, rotation, stops, storm,
+    takeovers::{self, Until},
+};
 use std::{path::Path, time::Duration};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -81,7 +85,9 @@ async fn rotated(arena: Arena) {
 
 async fn taken_over(arena: Arena, count: usize) {
     let _share = share().await;
-    takeovers::run(program(), &arena, count).await.unwrap().check().unwrap();
+    let takeovers = takeovers::run(program(), &arena, Until::Rounds(count)).await.unwrap();
+    takeovers.check().unwrap();
+    takeovers.check_times().unwrap();
 }
 
 mod sqlite {

@@ -5,7 +5,7 @@
 use kurultai_tests::{
     chaos::{
         Arena, Report, Result, crashes, deaths, kills, mail, renewals, replays, role, rotation, stops,
-        takeovers,
+        takeovers::{self, Until},
     },
     history::{command, participant},
 };
@@ -18,11 +18,12 @@ use tokio::task::spawn_blocking;
 use xtask::server::Server;
 
 const HELP: &str = "\
-chaos [--stops 60] [--deaths 200] [--takeovers 200] [--renewals 0] [--kills 5000] [--tasks 100000] [--crashes 10]
-      [--readers 1000] [--messages 50000] [--replays 200] [--rotations 60] [--store sqlite|neo4j|both]
+chaos [--stops 60] [--deaths 200] [--takeovers 200|10m] [--renewals 0] [--kills 5000] [--tasks 100000]
+      [--crashes 10] [--readers 1000] [--messages 50000] [--replays 200] [--rotations 60] [--store sqlite|neo4j|both]
 
 Stops and kills worker processes at random, then counts what is left; kills and stops agents before
-two watchers, who have to find each death in time, and whoever leads, so that the next takes over; renews a role while so
+two watchers, who have to find each death in time, and whoever leads of three processes that watch, so often or for so
+long (10m, 600s), so that the next takes over, and nobody leads beside it; renews a role while so
 many tasks are enqueued (--renewals); kills readers of an inbox, presents messages again
 and again from several processes, and rotates keys under a thousand messages a second; on Neo4j then kills the server itself, on a thousand tasks for each crash. Neo4j is the server that KURULTAI_TEST_NEO4J names, or a
 fresh one; for the crashes always a fresh one. Exit code 1 where anything was lost, done twice or
@@ -34,7 +35,7 @@ chaos history|liveness|cases [ARGS]: processes of every language; `chaos history
 struct Options {
     stops: usize,
     deaths: usize,
-    takeovers: usize,
+    takeovers: Until,
     renewals: usize,
     kills: usize,
     tasks: usize,
@@ -76,7 +77,7 @@ fn options(args: &[String]) -> Option<Options> {
     let mut options = Options {
         stops: 60,
         deaths: 200,
-        takeovers: 200,
+        takeovers: Until::Rounds(200),
         renewals: 0,
         kills: 5_000,
         tasks: 100_000,
@@ -119,10 +120,8 @@ async fn run(options: &Options) -> Result {
         return Ok(());
     }
     let Options { stops, deaths, takeovers, renewals, kills, readers, replays, rotations, .. } = options;
-    if [stops, deaths, takeovers, renewals, kills, readers, replays, rotations]
-        .into_iter()
-        .any(|count| *count > 0)
-    {
+    let counts = [stops, deaths, renewals, kills, readers, replays, rotations];
+    if counts.into_iter().any(|count| *count > 0) || !takeovers.is_nothing() {
         let server = spawn_blocking(Server::named_or_new).await??;
         stop_and_kill(options, || Ok(Arena::of_server(server.url()))).await?;
         mail_of(options, || Ok(Arena::of_server(server.url()))).await?;
@@ -151,7 +150,7 @@ async fn stop_and_kill(options: &Options, arena: impl Fn() -> Result<Arena>) -> 
         deaths.check()?;
         deaths.check_times()?;
     }
-    if options.takeovers > 0 {
+    if !options.takeovers.is_nothing() {
         let takeovers = takeovers::run(&program, &arena()?, options.takeovers).await?;
         writeln!(io::stdout(), "{takeovers}")?;
         takeovers.check()?;

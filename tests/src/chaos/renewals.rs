@@ -1,9 +1,10 @@
 //! How long a renewal of a role takes while tasks are enqueued in bulk: a third of the lease is the most that it may.
 
 use super::{Arena, Result, arena};
+use futures::future::try_join_all;
 use kurultai_core::{
     Kurultai,
-    agents::{Lead, NewAgent},
+    agents::{Lead, Leadership, NewAgent},
     clock::monotonic,
 };
 use std::{
@@ -19,6 +20,9 @@ use tokio::time::sleep;
 /// How many callers enqueue at once, and how many tasks each call has.
 const CALLERS: usize = 4;
 const BATCH: usize = 1_000;
+/// So many roles are renewed all the time, each this long after its last renewal: far more often than a team does, for
+/// the sake of the figures.
+const ROLES: usize = 16;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What was measured.
@@ -31,30 +35,39 @@ pub struct Renewals {
     pub lost: bool,
 }
 
-/// Enqueues at least so many tasks, and renews a role all the time.
+/// Enqueues at least so many tasks, and renews roles all the time.
 pub async fn run(arena: &Arena, tasks: usize) -> Result<Renewals> {
     let kurultai = arena.open().await?;
     kurultai.agents().register(NewAgent::new("kublai")).await?;
-    let held = kurultai.agents().lead("router", "kublai", Lead::default()).await?;
+    let mut held = vec![];
+    for n in 0..ROLES {
+        held.push(kurultai.agents().lead(&format!("router-{n}"), "kublai", Lead::default()).await?);
+    }
     let (over, added) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let callers: Vec<_> = (0..CALLERS)
         .map(|_| tokio::spawn(enqueue(kurultai.clone(), tasks, added.clone(), over.clone())))
         .collect();
-    let mut took = vec![];
-    while !over.load(Ordering::SeqCst) {
-        let begun = monotonic();
-        held.renew().await?;
-        took.push(begun.elapsed());
-        sleep(PAUSE).await;
-    }
+    let renewals = try_join_all(held.iter().map(|held| renew(held, &over))).await?;
     for caller in callers {
         caller.await??;
     }
+    let mut took = renewals.concat();
     took.sort_unstable();
-    let lost = !held.is_valid();
+    let lost = held.iter().any(|held| !held.is_valid());
     let renewals = Renewals { store: kurultai.store_name(), took, tasks: added.load(Ordering::SeqCst), lost };
     kurultai.close().await;
     Ok(renewals)
+}
+
+async fn renew(held: &Leadership, over: &AtomicBool) -> Result<Vec<Duration>> {
+    let mut took = vec![];
+    while !over.load(Ordering::SeqCst) {
+        sleep(PAUSE.mul_f64(0.5 + fastrand::f64())).await;
+        let begun = monotonic();
+        held.renew().await?;
+        took.push(begun.elapsed());
+    }
+    Ok(took)
 }
 
 async fn enqueue(kurultai: Kurultai, tasks: usize, added: Arc<AtomicUsize>, over: Arc<AtomicBool>) -> Result {
@@ -84,7 +97,7 @@ impl fmt::Display for Renewals {
         let millis = |share| self.at(share).as_secs_f64() * 1e3;
         write!(
             f,
-            "renewals {}: {} while {} tasks were enqueued, p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms; lost {}",
+            "renewals {}: {} of {ROLES} roles while {} tasks were enqueued, p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms; lost {}",
             self.store,
             self.took.len(),
             self.tasks,

@@ -187,7 +187,9 @@ async fn lead(kurultai: &Kurultai, agent: &str, every: Duration, dead_after: Dur
     let thresholds = Thresholds::default().dead_after(dead_after);
     let watch = Watch::default().every(every).thresholds(thresholds).agent(agent);
     let mut watcher = agents.watcher(watch.role(takeovers::ROLE, takeovers::CANDIDATES))?;
+    let mut late = standstill::Late::default();
     loop {
+        late.next(every, say)?;
         let before = watcher.term(takeovers::ROLE);
         persist(|| agents.beat(agent)).await?;
         match watcher.check().await {

@@ -1,6 +1,7 @@
 //! When a process of a run did not run: somebody had stopped it, or the machine had no time for it. What took long then
 //! says nothing about the library.
 
+use super::Result;
 use chrono::{DateTime, Utc};
 use kurultai_core::clock::monotonic;
 use std::{thread, time::Duration};
@@ -24,6 +25,24 @@ pub(super) fn watch(say: impl Fn(&str) + Send + 'static) {
             }
         }
     });
+}
+
+/// Says of what is to be done every so often that it stood still while it was late.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    /// When it is to be done next.
+    due: Option<i64>,
+}
+
+impl Late {
+    /// It is done now, and next after `every`.
+    #[expect(clippy::disallowed_methods, reason = "it is about real time, as the events' times are")]
+    pub(super) fn next(&mut self, every: Duration, say: impl Fn(&str) -> Result) -> Result {
+        let now = Utc::now().timestamp_millis();
+        let late = self.due.filter(|due| now - due > LATE.as_millis() as i64);
+        self.due = Some(now + every.as_millis() as i64);
+        late.map_or(Ok(()), |due| say(&format!("stood {due} {now}")))
+    }
 }
 
 /// In milliseconds since 1970.

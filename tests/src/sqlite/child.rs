@@ -95,6 +95,7 @@ async fn part() {
             kurultai_core::Agent::new("temujin").task("review", endless).run(&k).await.unwrap();
             say("drained");
         }
+        ["cycle", url, namespace, key, n] => crate::cycle::die(url, namespace, key, n.parse().unwrap()).await,
         ["tick", url, namespace] => crate::schedules::tick(url, namespace).await,
         ["descriptors", url] => super::faults::run_out(url).await,
         _ => panic!("no part {part:?}"),
