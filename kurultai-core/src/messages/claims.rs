@@ -77,12 +77,7 @@ impl<'a> Claimed<'a> {
 
     /// Once the signature holds: what is said, if it is said to us, now and within the limits. `leeway` is how far the sender's
     /// clock may be ahead; `None` where that does not matter any more.
-    pub(super) fn token(
-        self,
-        key_id: String,
-        expect: &Expect,
-        leeway: Option<TimeDelta>,
-    ) -> Result<Token> {
+    pub(super) fn token(self, key_id: String, expect: &Expect, leeway: Option<TimeDelta>) -> Result<Token> {
         let said = Said::read(&self.members).map_err(|why| malformed(format!("the payload: {why}")))?;
         let id = shown(&said.id);
         if self.namespace != expect.namespace {

@@ -97,11 +97,7 @@ pub fn verify(text: &str, keys: &dyn KeyLookup, expect: &Expect) -> Result<Verif
 
 /// The same of a message that was admitted before. Whether it is from the future was judged then, and is not again: a clock
 /// that has been put right since must destroy nothing that waits.
-pub(super) fn verify_admitted(
-    text: &str,
-    keys: &dyn KeyLookup,
-    expect: &Expect,
-) -> Result<Verified<Token>> {
+pub(super) fn verify_admitted(text: &str, keys: &dyn KeyLookup, expect: &Expect) -> Result<Verified<Token>> {
     verified(text, keys, expect, None)
 }
 
