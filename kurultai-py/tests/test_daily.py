@@ -115,6 +115,7 @@ class Daily:
 
         @agent.task("sync")
         def blocks(ctx: Any, payload: Any) -> Any:
+            assert ctx.team.schedules.list() == []
             part = ctx.enqueue("part", {"n": 2}, delegated_by="somebody")
             return ctx.team.tasks.get(part).status
 

@@ -63,6 +63,7 @@ class Schedules:
             ("cron is", lambda: put("x", "y", every=60, cron="0 9 * * *")),
             ("catch_up is", lambda: put("x", "y", every=60, catch_up="some")),
             ("overlap is", lambda: put("x", "y", every=60, catch_up="all", overlap="skip")),
+            ("expires_in is", lambda: put("x", "y", every=60, expires_in=0)),
             ("jitter is", lambda: put("x", "y", every=60, jitter=60)),
             ("start is", lambda: put("x", "y", every=60, start=datetime(2026, 3, 1))),
             ("unique_key is", lambda: put("x", "y", every=60, unique_key="k")),

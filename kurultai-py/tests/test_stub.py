@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 import kurultai
-from kurultai import _native, types
+from kurultai import _native, blocking, types
 
 #: Beside the source; a test of the wheel reads it there.
 STUB = pathlib.Path(kurultai.__file__).parent / "_native.pyi"
@@ -41,6 +41,28 @@ class Fields(unittest.TestCase):
             for field, annotation in known.items():
                 with self.subTest(f"{name}.{field}"):
                     self.assertEqual(eval(said[name][field], names), eval(annotation, names))
+
+
+class Blocking(unittest.TestCase):
+    def test_every_name_of_the_blocking_stub_is_there(self) -> None:
+        stub = ast.parse(STUB.with_name("blocking.pyi").read_text())
+        with blocking.open("memory:") as team:
+            self.assertEqual(team.schedules.list(), [])
+            rooms = {type(room): room for room in (getattr(team, name) for name in blocking.Kurultai.__slots__)}
+            for node in stub.body:
+                if not isinstance(node, ast.ClassDef):
+                    continue
+                cls = getattr(blocking, node.name)
+                held = team if cls is blocking.Kurultai else rooms.get(cls, cls)
+                for member in node.body:
+                    name = member.target.id if isinstance(member, ast.AnnAssign) and isinstance(member.target, ast.Name) else getattr(member, "name", None)
+                    with self.subTest(f"{node.name}.{name}"):
+                        assert name is not None
+                        self.assertTrue(hasattr(held, name))
+                        if isinstance(member, ast.AnnAssign):
+                            self.assertIs(type(getattr(held, name)), getattr(blocking, ast.unparse(member.annotation)))
+        for name in blocking.__all__:
+            self.assertTrue(hasattr(blocking, name), name)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,21 @@ impl Team {
         self.k.agents().register(agent).await.unwrap();
     }
 
+    /// As whoever writes to the database may: of the messages that say this. The value is as both languages write it.
+    pub(crate) async fn tamper(&self, text: &str, column: &str, value: &str) {
+        if let Some(file) = self.url.strip_prefix("sqlite:") {
+            let change = format!("update message set {column} = {value} where payload like '%{text}%'");
+            let file = file.split('?').next().unwrap();
+            assert!(rusqlite::Connection::open(file).unwrap().execute(&change, []).unwrap() > 0);
+            return;
+        }
+        let change = format!(
+            "MATCH (m:AgentMessage {{namespace: $ns}}) WHERE m.payload CONTAINS $text SET m.{column} = {value}"
+        );
+        let change = neo4rs::query(&change).param("ns", self.namespace.as_str()).param("text", text);
+        graph().run(change).await.unwrap();
+    }
+
     pub(crate) async fn claim(&self, agent: &str, max: usize) -> Vec<Claimed> {
         self.k.tasks().claim(Claim::new(agent).max(max)).await.unwrap()
     }

@@ -120,27 +120,41 @@ pub struct Fetch {
     pub(crate) max: usize,
     /// How long nobody else is given them.
     pub(crate) visible: Duration,
-    /// Only the answer to this message.
-    pub(crate) reply_to: Option<String>,
+    /// Only the answer to a message.
+    pub(crate) answer: Option<Answer>,
 }
 
-/// A message as the store has it. What it says is in the token, or the legacy envelope, alone.
+/// Which answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// To this message.
+    pub(crate) to: String,
+    /// Of this agent; `None` for whoever was given the message last.
+    pub(crate) from: Option<String>,
+}
+
+/// A message as the store has it. What it says is in the token, or the legacy envelope, alone; what filters go by lies beside
+/// it as well, and has to say the same.
 #[derive(Debug, Clone)]
 pub struct Stored {
     pub(crate) id: String,
     pub(crate) token: String,
     /// In whose inbox it is, an agent's or `role:NAME`. A token says so itself, an envelope may not.
     pub(crate) to: String,
+    pub(crate) message_type: String,
+    pub(crate) task_id: Option<String>,
+    pub(crate) reply_to: Option<String>,
     pub(crate) thread: String,
     pub(crate) urgent: bool,
     pub(crate) status: MessageStatus,
     pub(crate) delivery: u32,
     pub(crate) code: Option<String>,
     pub(crate) created_at: Micros,
-    pub(crate) expires_at: Micros,
     /// Which fetch gave it, on a store whose statements may be repeated: the number of a delivery that went back is given
     /// again.
     pub(crate) fetch: Option<String>,
+    /// A column that has what no message has in it.
+    pub(crate) flaw: Option<&'static str>,
     /// The key that the sender's row names, as it is now.
     pub(crate) key: Option<AgentKey>,
     /// The store's clock.

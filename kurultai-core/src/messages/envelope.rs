@@ -140,14 +140,9 @@ pub(super) fn opened(
         let message = format!("message {} was good until {}", stored.id, said.expires_at);
         return Err(Error::new(Kind::Denied, "sig.expired", message));
     }
-    let id = id(&verified);
-    if id != stored.id {
-        let message = format!("the envelope of message {} is that of message {id}", stored.id);
-        return Err(Error::new(Kind::Denied, "sig.malformed", message));
-    }
     let agent = verified.agent().to_owned();
     Ok(AgentMessage {
-        id,
+        id: id(&verified),
         verified: Signer { agent: agent.clone(), key_id: verified.key_id().to_owned(), version: 1 },
         sender: agent,
         to: stored.to.clone(),
@@ -161,7 +156,7 @@ pub(super) fn opened(
         delivery: stored.delivery,
         code: stored.code.clone(),
         created_at: time(stored.created_at),
-        expires_at: time(stored.expires_at),
+        expires_at: said.expires_at,
     })
 }
 

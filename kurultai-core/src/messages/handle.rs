@@ -3,7 +3,7 @@
 use super::{
     Identity,
     again::LOOK,
-    contract::{Ending, Fetch, KeyStore, Mailbox, Part, Post, Settle, Settled, Stored, Which},
+    contract::{Answer, Ending, Fetch, KeyStore, Mailbox, Part, Post, Settle, Settled, Stored, Which},
     draft,
     hot::Hot,
     inbox_guard::InboxGuard,
@@ -236,7 +236,7 @@ impl Messages {
         }
         let deadline = monotonic() + request.wait.min(Duration::from_secs(86_400));
         let fetch =
-            Fetch { agent, types: request.types, max: request.max, visible: request.visible, reply_to: None };
+            Fetch { agent, types: request.types, max: request.max, visible: request.visible, answer: None };
         self.fetch_until(fetch, deadline).await
     }
 
@@ -403,8 +403,9 @@ impl Messages {
         stored.iter().filter_map(open).collect()
     }
 
-    /// Sends a message and waits for the answer to it, which it acknowledges. Whoever reads the sender's inbox meanwhile
-    /// may be given the answer instead.
+    /// Sends a message and waits for the answer to it, which it acknowledges: a message that is signed as an answer to this one
+    /// by the agent that was asked, or, where a role was asked, by the agent that was last given the message. What others
+    /// answer stays in the inbox. Whoever reads the sender's inbox meanwhile may be given the answer instead.
     ///
     /// Errors: as [`send`](Self::send); `message.no_reply` (a retry waits for nothing that was sent before: give a
     /// dedupe key) where none comes in time. Cancel safe: the message may be sent, and its answer is in the inbox.
@@ -413,13 +414,14 @@ impl Messages {
         let deadline = monotonic() + timeout.min(Duration::from_secs(86_400));
         let sender = self.signer(message.sender.as_deref()).await?.agent().to_owned();
         let to = message.to.clone();
+        let from = Some(to.clone()).filter(|to| !to.starts_with("role:"));
         let sent = self.send(message).await?;
         let fetch = Fetch {
             agent: sender,
             types: None,
             max: 1,
             visible: Duration::from_secs(60),
-            reply_to: Some(sent.id.clone()),
+            answer: Some(Answer { to: sent.id.clone(), from }),
         };
         let given = self.fetch_until(fetch, deadline).await?;
         for settled in self.ack(&given.iter().map(AgentMessage::receipt).collect::<Vec<_>>()).await? {

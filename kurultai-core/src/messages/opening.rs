@@ -21,6 +21,14 @@ pub(super) fn opened(
     vault: &Vault,
     audiences: &[String],
 ) -> Result<AgentMessage> {
+    if let Some(column) = stored.flaw {
+        let why = format!("the row of message {} has a {column} that no message has", stored.id);
+        return Err(Error::new(Kind::Denied, "sig.malformed", why));
+    }
+    agrees(stored, verified(stored, config, vault, audiences)?)
+}
+
+fn verified(stored: &Stored, config: &Config, vault: &Vault, audiences: &[String]) -> Result<AgentMessage> {
     let namespace = &config.namespace;
     // Whoever looks on sees what has expired since.
     let now = if audiences.is_empty() { stored.created_at.min(stored.now) } else { stored.now };
@@ -31,15 +39,29 @@ pub(super) fn opened(
     let keys = KeyList { namespace: namespace.to_owned(), keys: stored.key.clone().into_iter().collect() };
     let expect = Expect { namespace: namespace.to_owned(), audiences: audiences.to_vec(), now: time(now) };
     let token = token::verify_admitted(&stored.token, &keys, &expect)?;
-    if token.id != stored.id {
-        let message = format!("the token of message {} is that of message {}", stored.id, token.id);
-        return Err(Error::new(Kind::Denied, "sig.malformed", message));
-    }
     Ok(message(stored, token))
 }
 
+/// What a row says of its message beside what was signed has to be the same: lists, threads and answers are found by it.
+/// Fails with `sig.malformed`.
+fn agrees(stored: &Stored, message: AgentMessage) -> Result<AgentMessage> {
+    let other = match () {
+        () if stored.id != message.id => "id",
+        () if stored.to != message.to => "to_agent",
+        () if stored.message_type != message.message_type => "type",
+        () if stored.task_id != message.task_id => "task_id",
+        () if stored.reply_to != message.reply_to => "reply_to",
+        // In which thread an answer is, is the store's word.
+        () if message.reply_to.is_none() && stored.thread != message.id => "thread",
+        () => return Ok(message),
+    };
+    let why = format!("the row of message {} has another {other} than what was signed", stored.id);
+    Err(Error::new(Kind::Denied, "sig.malformed", why))
+}
+
 fn message(stored: &Stored, token: Verified<Token>) -> AgentMessage {
-    let Token { id, sender, key_id, audience, message_type, body, task, reply_to, .. } = token.into_inner();
+    let Token { id, sender, key_id, audience, message_type, body, task, reply_to, expires_at, .. } =
+        token.into_inner();
     AgentMessage {
         id,
         verified: Signer { agent: sender.clone(), key_id, version: 2 },
@@ -55,6 +77,6 @@ fn message(stored: &Stored, token: Verified<Token>) -> AgentMessage {
         delivery: stored.delivery,
         code: stored.code.clone(),
         created_at: time(stored.created_at),
-        expires_at: time(stored.expires_at),
+        expires_at,
     }
 }

@@ -74,9 +74,13 @@ pub(super) fn shown(path: &Path) -> String {
 
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>> {
     let failed = |e: io::Error| wrong(format!("the key file {} cannot be read", shown(path))).caused_by(e);
+    // Before it is opened, which of a FIFO would wait for whoever writes.
+    check_file(path, &path.metadata().map_err(failed)?)?;
     let mut file = File::open(path).map_err(failed)?;
     // Of what was opened, so that it cannot be exchanged in between.
-    check_permissions(path, &file.metadata().map_err(failed)?)?;
+    let opened = file.metadata().map_err(failed)?;
+    check_file(path, &opened)?;
+    check_permissions(path, &opened)?;
     // No growth, which would leave a part behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MOST_BYTES + 1));
     (&mut file).take(MOST_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -85,6 +89,14 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>> {
     }
     let text = std::str::from_utf8(&bytes).map(|text| Zeroizing::new(text.trim().to_owned()));
     text.map_err(|_| wrong(format!("the key file {} is no UTF-8", path.display())))
+}
+
+fn check_file(path: &Path, file: &fs::Metadata) -> Result<()> {
+    if file.is_file() {
+        return Ok(());
+    }
+    let is = if file.is_dir() { "a folder" } else { "no regular file" };
+    Err(wrong(format!("the key file {} is {is}", path.display())))
 }
 
 #[cfg(unix)]
@@ -138,6 +150,22 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn only_a_file_is_a_key_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [&pipe, folder.path(), Path::new("/dev/null"), Path::new("/dev/zero")] {
+            let error = read(path).unwrap_err();
+            assert_eq!(error.code(), "config.key");
+            assert!(
+                error.message().contains("is no regular file") || error.message().contains("is a folder"),
+                "{error}"
+            );
+        }
+    }
 
     #[test]
     fn a_secret_that_stands_for_a_path_is_not_shown() {

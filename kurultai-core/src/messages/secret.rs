@@ -46,8 +46,8 @@ impl Ed25519Key {
 
     /// From a file that only its owner can read.
     ///
-    /// Errors: `key.permissions` where group or others may use it; `config.key` where it cannot be read or is no key;
-    /// `key.weak` where the secret is nothing but zeros.
+    /// Errors: `key.permissions` where group or others may use it; `config.key` where it is no regular file, cannot be read or is
+    /// no key; `key.weak` where the secret is nothing but zeros.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let text = private::read(path)?;

@@ -76,6 +76,9 @@ pub(super) fn check(task: &NewTask) -> Result<()> {
         return refuse("run_at", "given".to_owned(), "nothing: the schedule says when");
     }
     match task.expiry {
+        Expiry::After(Duration::ZERO) => {
+            refuse("expiry", "0 s".to_owned(), "more than 0 s: each task would expire at once")
+        }
         Expiry::At(at) => {
             refuse("expires_at", at.to_rfc3339(), "nothing; expires_in counts from each task's time")
         }

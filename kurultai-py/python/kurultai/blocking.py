@@ -134,12 +134,13 @@ class Keys(_Proxy):
 
 @_blocking(_client.Kurultai)
 class Kurultai(_Proxy):
-    __slots__ = ("agents", "events", "keys", "messages", "tasks")
+    __slots__ = ("agents", "events", "keys", "messages", "schedules", "tasks")
 
     def __init__(self, inner: _client.Kurultai) -> None:
         super().__init__(inner)
         self.tasks = Tasks(inner.tasks)
         self.agents = Agents(inner.agents)
+        self.schedules = Schedules(inner.schedules)
         self.events = Events(inner.events)
         self.messages = Messages(inner.messages)
         self.keys = Keys(inner.keys)

@@ -276,8 +276,9 @@ class Messages:
         ttl: Duration | None = None,
         urgent: bool = False,
     ) -> AgentMessage:
-        """Sends a message and waits up to ``timeout`` seconds for the answer to it, which it acknowledges; the other
-        parameters are those of ``send``.
+        """Sends a message and waits up to ``timeout`` seconds for the answer to it, which it acknowledges: a message that is
+        signed as an answer to this one (``reply_to``) by the agent that was asked, or, where a role was asked, by the agent
+        that was last given the message. What others answer stays in the inbox. The other parameters are those of ``send``.
 
         Errors: as ``send``; ``message.no_reply`` where none comes in time (a retry waits for nothing that was sent before:
         give a dedupe key). Cancel safe: the message may be sent, and its answer is in the inbox.

@@ -150,14 +150,19 @@ mod tampered {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_was_changed_is_not_believed() {
         let both = || vec!["one".to_owned(), "two".to_owned()];
-        // What is beside the token is not read.
-        let beside =
-            "update message set payload = '\"pay\"', type = 'payment', task_id = 'x', reply_to = 'y'";
-        assert_eq!(after(beside).await, (both(), vec![]));
+        // What nothing is found by is not read.
+        assert_eq!(
+            after("update message set payload = '\"pay\"', expires_at = expires_at - 1").await,
+            (both(), vec![])
+        );
         let one = vec!["two".to_owned()];
         let first = "where n = (select min(n) from message)";
         for (change, code) in [
             ("from_agent = 'jochi'", "key.unknown"),
+            ("type = 'payment'", "sig.malformed"),
+            ("task_id = 'x'", "sig.malformed"),
+            ("reply_to = 'y'", "sig.malformed"),
+            ("thread = 'z'", "sig.malformed"),
             ("token = token || 'A'", "sig.mismatch"),
             ("token = (select token from message order by n desc limit 1)", "sig.malformed"),
             ("token = ''", "sig.missing"),

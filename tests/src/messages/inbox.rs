@@ -34,6 +34,8 @@ cases![
     readers_at_once_never_get_the_same_message,
     what_is_over_for_long_is_removed,
     a_clock_that_is_set_back_destroys_nothing,
+    what_a_row_says_beside_its_token_finds_nothing,
+    a_row_that_cannot_be_read_is_in_nobody_s_way,
     an_agent_with_keys_or_unread_messages_is_in_use,
 ];
 
@@ -529,4 +531,60 @@ async fn a_clock_that_is_set_back_destroys_nothing(team: Team) {
     team.seconds(660);
     assert_eq!(bodies(&inbox(&jochi).await), ["while the clock was ahead"]);
     assert!(events(&team.k, "message.failed").await.is_empty());
+}
+
+async fn what_a_row_says_beside_its_token_finds_nothing(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    let own = NewMessage { to: "kublai".into(), ..hello("to himself") };
+    let first = kublai.messages().send(own).await.unwrap().id;
+    for (text, column, value) in [
+        ("typed", "type", "'payment'"),
+        ("about", "task_id", "'t-1'"),
+        ("answer", "reply_to", &*format!("'{first}'")),
+        ("thread", "thread", &*format!("'{first}'")),
+        ("from", "from_agent", "'jochi'"),
+    ] {
+        kublai.messages().send(hello(text)).await.unwrap();
+        team.tamper(text, column, value).await;
+    }
+    team.tamper("to himself", "to_agent", "'jochi'").await;
+    kublai.messages().send(hello("good")).await.unwrap();
+    for filter in
+        [MessageFilter { to: Some("jochi".into()), ..MessageFilter::default() }, MessageFilter::default()]
+    {
+        let page = team.k.messages().list(filter).await.unwrap();
+        assert_eq!(bodies(&page.messages), ["good"]);
+    }
+    let from = MessageFilter { from: Some("jochi".into()), ..MessageFilter::default() };
+    assert_eq!(team.k.messages().list(from).await.unwrap().messages, []);
+    assert_eq!(team.k.messages().thread(&first).await.unwrap(), []);
+    let payments = Inbox { types: Some(vec!["payment".into()]), ..Inbox::default() };
+    assert_eq!(jochi.messages().inbox(payments).await.unwrap(), []);
+    assert_eq!(bodies(&inbox(&jochi).await), ["good"]);
+    assert_eq!(events(&team.k, "message.failed").await.len(), 6);
+}
+
+async fn a_row_that_cannot_be_read_is_in_nobody_s_way(team: Team) {
+    let [kublai, jochi] = two(&team).await;
+    for (text, column, value) in [("one", "deliveries", "-7"), ("two", "status", "'zzz'")] {
+        kublai.messages().send(hello(text)).await.unwrap();
+        team.tamper(text, column, value).await;
+    }
+    kublai.messages().send(hello("good")).await.unwrap();
+    let list = async || team.k.messages().list(MessageFilter::default()).await.unwrap().messages;
+    assert_eq!(bodies(&list().await), ["good"]);
+    let got = inbox(&jochi).await;
+    assert_eq!(bodies(&got), ["good"]);
+    let told = events(&team.k, "message.failed").await;
+    let codes: Vec<_> = told.into_iter().map(|e| e.payload.unwrap().value()["code"].clone()).collect();
+    assert_eq!(codes, ["sig.malformed", "sig.malformed"]);
+    let standing: Vec<_> = list().await.into_iter().map(|message| (body(&message), message.status)).collect();
+    let failed = |text: &str| (text.to_owned(), MessageStatus::Failed);
+    let good = ("good".to_owned(), MessageStatus::Delivered);
+    assert_eq!(standing, [failed("one"), failed("two"), good]);
+    // One that somebody has already.
+    team.tamper("good", "status", "'zzz'").await;
+    assert_eq!(code(jochi.messages().ack(&[got[0].receipt()]).await.unwrap().remove(0)), "lease.lost");
+    team.seconds(8 * 86_400);
+    team.k.maintain().await.unwrap();
 }

@@ -324,7 +324,10 @@ mod tampered {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn what_is_beside_an_envelope_is_not_believed() {
         for (change, expected) in [
-            ("update message set payload = '1', type = 'payment', task_id = 'x'", ""),
+            ("update message set payload = '1'", ""),
+            ("update message set type = 'payment'", "sig.malformed"),
+            ("update message set task_id = 'x'", "sig.malformed"),
+            ("update message set reply_to = 'x'", "sig.malformed"),
             ("update message set from_agent = 'jochi'", "key.unknown"),
             ("update message set key_id = 'other'", "key.unknown"),
             ("update message set to_agent = 'kublai'", "sig.wrong_audience"),

@@ -1,4 +1,4 @@
-use super::{bodies, body, hello, two};
+use super::{all, bodies, body, events, hello, two};
 use crate::{
     cases,
     fixture::{Team, code},
@@ -7,6 +7,7 @@ use crate::{
 use futures::poll;
 use kurultai_core::{
     Kurultai,
+    agents::{HandBack, Lead},
     messages::{AgentMessage, Inbox, NewMessage},
 };
 use std::time::Duration;
@@ -16,6 +17,8 @@ cases![
     an_inbox_that_waits_hears_of_a_message,
     an_inbox_that_waits_in_vain_is_empty,
     an_answer_is_waited_for,
+    what_others_answer_is_no_answer,
+    who_was_given_a_role_s_message_answers_it,
     who_is_not_answered_is_told,
     an_inbox_that_waits_hears_of_the_close,
     what_a_dropped_inbox_was_given_goes_back_uncounted,
@@ -61,6 +64,51 @@ async fn an_answer_is_waited_for(team: Team) {
     assert_eq!(body(&answer), "me");
     let left = kublai.messages().inbox(Inbox::default()).await.unwrap();
     assert_eq!(bodies(&left), ["something else"], "the answer is acknowledged, the rest waits");
+}
+
+fn answer(to: &str, asked: &AgentMessage, text: &str) -> NewMessage {
+    NewMessage { to: to.into(), reply_to: Some(asked.id.clone()), ..hello(text) }
+}
+
+async fn what_others_answer_is_no_answer(team: Team) {
+    let handles = all(&team, &["kublai", "jochi", "mallory"]).await;
+    let [kublai, jochi, mallory] = &handles[..] else { panic!("three") };
+    let answering = async {
+        let asked = first(jochi).await;
+        // Somebody writes into the database that this is an answer.
+        let news = NewMessage { to: "kublai".into(), ..hello("news") };
+        jochi.messages().send(news).await.unwrap();
+        team.tamper("news", "reply_to", &format!("'{}'", asked.id)).await;
+        mallory.messages().send(answer("kublai", &asked, "mallory's")).await.unwrap();
+        eventually(|| async { events(&team.k, "message.failed").await.len() == 1 }).await;
+        jochi.messages().send(answer("kublai", &asked, "jochi's")).await.unwrap();
+    };
+    let asking = async { kublai.messages().ask(hello("who?"), LONG).await.unwrap() };
+    let (got, ()) = tokio::join!(asking, answering);
+    assert_eq!((got.sender.as_str(), body(&got)), ("jochi", "jochi's".to_owned()));
+    let left = kublai.messages().inbox(Inbox::default()).await.unwrap();
+    assert_eq!((bodies(&left), left[0].delivery), (vec!["mallory's".to_owned()], 1));
+    let failed = events(&team.k, "message.failed").await.remove(0).payload.unwrap().value();
+    assert_eq!(failed["code"], "sig.malformed");
+}
+
+async fn who_was_given_a_role_s_message_answers_it(team: Team) {
+    let handles = all(&team, &["kublai", "jochi", "mallory"]).await;
+    let [kublai, jochi, mallory] = &handles[..] else { panic!("three") };
+    let role = jochi.agents().lead("scribe", "jochi", Lead::default()).await.unwrap();
+    let answering = async {
+        let asked = first(jochi).await;
+        mallory.messages().send(answer("kublai", &asked, "mallory's")).await.unwrap();
+        // Whoever holds the role meanwhile.
+        role.hand_back(HandBack::default()).await.unwrap();
+        let _other = mallory.agents().lead("scribe", "mallory", Lead::default()).await.unwrap();
+        jochi.messages().send(answer("kublai", &asked, "jochi's")).await.unwrap();
+    };
+    let question = NewMessage { to: "role:scribe".into(), ..hello("who?") };
+    let asking = async { kublai.messages().ask(question, LONG).await.unwrap() };
+    let (got, ()) = tokio::join!(asking, answering);
+    assert_eq!((got.sender.as_str(), body(&got)), ("jochi", "jochi's".to_owned()));
+    assert_eq!(bodies(&kublai.messages().inbox(Inbox::default()).await.unwrap()), ["mallory's"]);
 }
 
 async fn who_is_not_answered_is_told(team: Team) {

@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     ids,
     messages::{
-        AgentKey, MAX_DELIVERIES,
+        AgentKey, MAX_DELIVERIES, MessageStatus,
         contract::{Fetch, Stored},
     },
     neo4j::{
@@ -88,7 +88,7 @@ fn groups<'a>(requests: &'a [Fetch], open: &[usize]) -> Vec<Group<'a>> {
         let same = |group: &&mut Group<'_>| {
             let first = group.first;
             (&first.agent, &first.types) == (&request.agent, &request.types)
-                && (first.visible, &first.reply_to) == (request.visible, &request.reply_to)
+                && (first.visible, &first.answer) == (request.visible, &request.answer)
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.members.push(*place),
@@ -110,16 +110,19 @@ async fn take(
     let sizes: Vec<(usize, usize)> = wanted.iter().map(|wanted| (*wanted, skip(*wanted))).collect();
     let ids: Vec<String> = groups.iter().map(|_| ids::new_id()).collect();
     let rows = groups.iter().zip(&ids).zip(&sizes).map(|((group, id), (wanted, skip))| {
-        let Fetch { agent, types, visible, reply_to, .. } = group.first;
+        let Fetch { agent, types, visible, answer, .. } = group.first;
+        let (answers, by) =
+            answer.as_ref().map(|answer| (answer.to.as_str(), answer.from.as_deref())).unzip();
         cells![
             id.as_str(),
             agent.as_str(),
             types.clone(),
-            reply_to.as_deref(),
+            answers,
             count(*wanted),
             count(*skip),
             micros(*visible),
-            count(ANSWER_BYTES)
+            count(ANSWER_BYTES),
+            by.flatten()
         ]
     });
     let most = sizes.iter().map(|(wanted, skip)| wanted + skip).max().unwrap_or(0);
@@ -132,7 +135,7 @@ async fn take(
     let now: Micros = answer.next()?;
     let mut keys: HashMap<(String, String), AgentKey> = HashMap::new();
     for row in answer.rows()? {
-        if let Some(key) = keys::key(row)? {
+        if let Ok(Some(key)) = keys::key(row) {
             keys.insert((key.agent_id.clone(), key.key_id.clone()), key);
         }
     }
@@ -140,8 +143,14 @@ async fn take(
     for (mut group, id) in answer.rows()?.into_iter().zip(ids) {
         let (lost, mut messages) = (group.next()?, vec![]);
         for mut row in group.rows()? {
-            let key = keys.get(&(row.next()?, row.next()?)).cloned();
-            messages.push(Stored { fetch: Some(id.clone()), ..stored(row, now, key)? });
+            // What is no text is nobody's.
+            let of = (row.next().unwrap_or_default(), row.next().unwrap_or_default());
+            let key = keys.get(&of).cloned();
+            messages.push(Stored {
+                fetch: Some(id.clone()),
+                status: MessageStatus::Delivered,
+                ..stored(row, now, key)
+            });
         }
         all.push(Given { lost, messages });
     }

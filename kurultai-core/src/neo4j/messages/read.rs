@@ -5,7 +5,7 @@ use crate::{
     clock::Micros,
     error::Result,
     messages::{
-        AgentKey, Unread,
+        AgentKey, MessageStatus, Unread,
         contract::{Part, Stored, Which},
     },
     neo4j::{
@@ -27,14 +27,15 @@ macro_rules! read {
             $($which,)*
             "WITH now, collect(m) AS page
 WITH now, page, reduce(fit = [0, 0], m IN page | CASE WHEN fit[1] >= $bytes THEN fit
-  ELSE [fit[0] + 1, fit[1] + size(m.token)] END)[0] AS fit
+  ELSE [fit[0] + 1, fit[1] + coalesce(size(toStringOrNull(m.token)), 0)] END)[0] AS fit
 UNWIND range(0, fit - 1) AS i
 WITH now, i, page[i] AS m, fit < size(page) AS cut
 OPTIONAL MATCH (k:AgentKey {namespace: $ns, agent_id: m.from_agent, key_id: m.key_id})
 RETURN [now, [
 ",
             include_str!("cypher/key.cypher"),
-            "  ], cut, m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at, m.to_agent] AS row
+            "  ], cut, m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.to_agent,
+  m.type, m.task_id, m.reply_to] AS row
 ORDER BY i"
         ))
     };
@@ -79,26 +80,37 @@ const UNREAD: Statement = Statement::plain(concat!(
 RETURN [count, urgent] AS row"
 ));
 
-/// What is left of a row.
-pub(super) fn stored(mut row: Cells, now: Micros, key: Option<AgentKey>) -> Result<Stored> {
-    let (id, token, thread, urgent) = (row.next()?, row.next()?, row.next()?, row.next()?);
-    let (status, delivery, code) = (row.next::<String>()?.parse()?, row.next()?, row.next()?);
-    let (created_at, expires_at): (DateTime<Utc>, DateTime<Utc>) = (row.next()?, row.next()?);
-    let to = row.next()?;
-    Ok(Stored {
-        id,
-        token,
-        to,
-        thread,
-        urgent,
-        status,
-        delivery,
-        code,
-        created_at: created_at.timestamp_micros(),
-        expires_at: expires_at.timestamp_micros(),
+/// What is left of a row, whatever somebody has written there: one row keeps no other back.
+pub(super) fn stored(mut row: Cells, now: Micros, key: Option<AgentKey>) -> Stored {
+    let mut flaw = None;
+    let mut flawed = |column| flaw = Some(column);
+    Stored {
+        id: sound(row.next(), "id", &mut flawed),
+        token: sound(row.next(), "token", &mut flawed),
+        thread: sound(row.next(), "thread", &mut flawed),
+        urgent: sound(row.next(), "urgent", &mut flawed),
+        status: row.next::<String>().and_then(|word| word.parse()).unwrap_or_else(|_| {
+            flawed("status");
+            MessageStatus::Failed
+        }),
+        delivery: sound(row.next(), "deliveries", &mut flawed),
+        code: sound(row.next(), "code", &mut flawed),
+        created_at: sound::<DateTime<Utc>>(row.next(), "created_at", &mut flawed).timestamp_micros(),
+        to: sound(row.next(), "to_agent", &mut flawed),
+        message_type: sound(row.next(), "type", &mut flawed),
+        task_id: sound(row.next(), "task_id", &mut flawed),
+        reply_to: sound(row.next(), "reply_to", &mut flawed),
         fetch: None,
+        flaw,
         key,
         now,
+    }
+}
+
+fn sound<T: Default>(value: Result<T>, column: &'static str, flawed: &mut impl FnMut(&'static str)) -> T {
+    value.unwrap_or_else(|_| {
+        flawed(column);
+        T::default()
     })
 }
 
@@ -120,9 +132,9 @@ pub(super) async fn read(
     let (mut all, mut more) = (vec![], false);
     for mut row in store.exec(query.param("bytes", count(ANSWER_BYTES))).await? {
         let now = row.next()?;
-        let key = keys::key(Cells::of(row.next()?)?)?;
+        let key = keys::key(Cells::of(row.next()?)?).ok().flatten();
         more = row.next()?;
-        all.push(stored(row, now, key)?);
+        all.push(stored(row, now, key));
     }
     more |= all.len() > most;
     all.truncate(most);

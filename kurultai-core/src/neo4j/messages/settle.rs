@@ -138,8 +138,10 @@ async fn end(store: &Neo4jStore, ends: Vec<End<'_>>) -> Result<HashMap<usize, St
     let mut all = HashMap::new();
     for mut fact in answer.rows()? {
         let (place, held) = (fact.next::<u64>()? as usize, fact.next()?);
-        let status = fact.next::<String>()?.parse()?;
-        let facts = Facts { now, status, delivery: fact.next()?, code: fact.next()? };
+        // One that is in no state is with nobody.
+        let status = fact.next::<String>().and_then(|word| word.parse()).unwrap_or(MessageStatus::Failed);
+        let (delivery, code) = (fact.next().unwrap_or_default(), fact.next().unwrap_or_default());
+        let facts = Facts { now, status, delivery, code };
         all.insert(place, Stood { held, facts });
     }
     Ok(all)
@@ -186,8 +188,10 @@ async fn end_due(store: &Neo4jStore, due: Call) -> Result<usize> {
     let rows = store.exec(due).await?;
     let mut due = vec![];
     for mut row in rows {
-        let (id, sender): (String, String) = (row.next()?, row.next()?);
-        let (status, delivery) = (row.next::<String>()?.parse()?, row.next()?);
+        let (id, sender): (Result<String>, Result<String>) = (row.next(), row.next());
+        let (status, delivery) = (row.next::<String>().and_then(|word| word.parse()), row.next());
+        // Whatever somebody has written there keeps no other back.
+        let (Ok(id), Ok(sender), Ok(status), Ok(delivery)) = (id, sender, status, delivery) else { continue };
         let change = if row.next::<bool>()? { rules::expired() } else { rules::spent() };
         due.push((id, sender, status, delivery, change));
     }

@@ -36,14 +36,14 @@ fn give(tx: &Tx<'_>, request: &Fetch) -> Result<Vec<Stored>> {
         fits
     });
     let until = tx.now.saturating_add(micros(request.visible));
-    let sql = "update message set status = 'delivered', deliveries = deliveries + 1, visible_at = ?2, delivered_at = ?3,
+    let sql = "update message set status = 'delivered', deliveries = ?5, visible_at = ?2, delivered_at = ?3,
         delivered_to = ?4 where n = ?1";
     let mut each = tx.each(sql)?;
     let mut given = Vec::with_capacity(found.len());
     for (n, _, mut message) in found {
-        each.run(params![n, until, tx.now, request.agent])?;
         message.status = MessageStatus::Delivered;
         message.delivery += 1;
+        each.run(params![n, until, tx.now, request.agent, message.delivery])?;
         given.push(message);
     }
     Ok(given)
@@ -55,8 +55,9 @@ fn waiting(tx: &Tx<'_>, audience: &str, request: &Fetch) -> Result<Vec<(i64, boo
         stored_columns!(),
         " where m.ns = ?1 and m.to_agent = ?2 and m.visible_at is not null and m.visible_at <= ?3 and m.expires_at > ?3
             and m.deliveries < ?4 and (?5 is null or m.type in (select value from rarray(?6)))
-            and (?7 is null or m.reply_to = ?7)
-          order by m.urgent desc, m.n limit ?8"
+            and (?7 is null or m.reply_to = ?7 and m.from_agent =
+              coalesce(?8, (select delivered_to from message where ns = ?1 and id = ?7)))
+          order by m.urgent desc, m.n limit ?9"
     );
     let types = request.types.as_deref();
     let params = params![
@@ -66,7 +67,8 @@ fn waiting(tx: &Tx<'_>, audience: &str, request: &Fetch) -> Result<Vec<(i64, boo
         MAX_DELIVERIES,
         types.map(|types| types.len() as i64),
         list(types.unwrap_or_default().iter().cloned()),
-        request.reply_to,
+        request.answer.as_ref().map(|answer| &answer.to),
+        request.answer.as_ref().and_then(|answer| answer.from.as_ref()),
         request.max as i64,
     ];
     let row = |row: &Row<'_>| {

@@ -4,7 +4,7 @@ use super::keys;
 use crate::{
     error::Result,
     messages::{
-        MAX_DELIVERIES, MAX_UNREAD, UNREAD_LOOKS, Unread,
+        MAX_DELIVERIES, MAX_UNREAD, MessageStatus, UNREAD_LOOKS, Unread,
         contract::{Part, Stored, Which},
     },
     sqlite::tx::{Tx, list, word},
@@ -16,31 +16,47 @@ use rusqlite::{Row, params};
 /// for whoever verifies it.
 macro_rules! stored_columns {
     () => {
-        "m.n, m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.expires_at, k.agent_id,
-      k.key_id, k.algorithm, k.state, k.created_at, k.activated_at, k.expires_at, k.public_key, k.secret, k.wrapping_key,
-      k.reason, m.to_agent
+        "m.n, m.id, m.token, m.thread, m.urgent, m.status, m.deliveries, m.code, m.created_at, m.to_agent, m.type,
+      m.task_id, m.reply_to, k.agent_id, k.key_id, k.algorithm, k.state, k.created_at, k.activated_at, k.expires_at,
+      k.public_key, k.secret, k.wrapping_key, k.reason
     from message m left join agent_key k on k.ns = m.ns and k.agent_id = m.from_agent and k.key_id = m.key_id"
     };
 }
 
 pub(super) use stored_columns;
 
+/// Whatever somebody has written there: one row keeps no other back.
 pub(super) fn stored(tx: &Tx<'_>, row: &Row<'_>) -> rusqlite::Result<Stored> {
+    let (status, delivery) = (word(row, 5), row.get(6));
+    let flaw = status.is_err().then_some("status").or(delivery.is_err().then_some("deliveries"));
     Ok(Stored {
-        id: row.get(1)?,
-        token: row.get(2)?,
-        to: row.get(21)?,
-        thread: row.get(3)?,
+        id: text(row, 1)?,
+        token: text(row, 2)?,
+        to: text(row, 9)?,
+        message_type: text(row, 10)?,
+        task_id: maybe(row, 11)?,
+        reply_to: maybe(row, 12)?,
+        thread: text(row, 3)?,
         urgent: row.get(4)?,
-        status: word(row, 5)?,
-        delivery: row.get(6)?,
-        code: row.get(7)?,
+        status: status.unwrap_or(MessageStatus::Failed),
+        delivery: delivery.unwrap_or(0),
+        code: maybe(row, 7)?,
         created_at: row.get(8)?,
-        expires_at: row.get(9)?,
         fetch: None,
-        key: row.get::<_, Option<String>>(10)?.map(|_| keys::key(row, 10)).transpose()?,
+        flaw,
+        key: row.get::<_, Option<String>>(13).ok().flatten().and_then(|_| keys::key(row, 13).ok()),
         now: tx.now,
     })
+}
+
+/// What is no UTF-8 is no text of a message, and contradicts its token.
+pub(super) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    maybe(row, column).map(Option::unwrap_or_default)
+}
+
+pub(super) fn maybe(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
+    let bytes = row.get_ref(column)?.as_bytes_or_null()?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// In the order of their ids, which is about that in which they were sent; those of a thread in that in which they came.

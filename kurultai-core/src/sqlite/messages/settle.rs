@@ -1,9 +1,11 @@
 //! Deliveries end.
 
+use super::read::{maybe, text};
 use crate::{
     clock::Micros,
     error::Result,
     messages::{
+        MessageStatus,
         contract::{Settle, Settled},
         rules::{self, Change, Facts},
     },
@@ -34,11 +36,14 @@ fn end(tx: &Tx<'_>, settle: &Settle) -> Result<Result<Settled>> {
         let left = Left {
             n: row.get(0)?,
             id: settle.id.clone(),
-            from: row.get(1)?,
-            to: row.get(2)?,
-            task: row.get(3)?,
+            from: text(row, 1)?,
+            to: text(row, 2)?,
+            task: maybe(row, 3)?,
         };
-        Ok((left, Facts { now: tx.now, status: word(row, 4)?, delivery: row.get(5)?, code: row.get(6)? }))
+        // One that is in no state is with nobody.
+        let status = word(row, 4).unwrap_or(MessageStatus::Failed);
+        let (delivery, code) = (row.get(5).unwrap_or(0), maybe(row, 6)?);
+        Ok((left, Facts { now: tx.now, status, delivery, code }))
     })?;
     let Some((left, facts)) = found else { return Ok(Err(rules::not_found(&settle.id))) };
     let change = match rules::settle(&facts, settle) {
@@ -72,7 +77,8 @@ pub(super) fn apply(tx: &Tx<'_>, left: &Left, change: &Change) -> Result<()> {
 pub(super) fn sweep(tx: &Tx<'_>, limit: usize) -> Result<usize> {
     let limit = limit as i64;
     let left = |row: &rusqlite::Row<'_>| {
-        Ok(Left { n: row.get(0)?, id: row.get(1)?, from: row.get(2)?, to: row.get(3)?, task: row.get(4)? })
+        let (from, to) = (text(row, 2)?, text(row, 3)?);
+        Ok(Left { n: row.get(0)?, id: text(row, 1)?, from, to, task: maybe(row, 4)? })
     };
     let sql = "select n, id, from_agent, to_agent, task_id from message
         where ns = ?1 and visible_at is not null and expires_at <= ?2 order by expires_at limit ?3";
