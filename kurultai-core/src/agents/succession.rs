@@ -75,9 +75,9 @@ impl Succession {
         let declined = role.filter(|role| role.holder.is_none()).and_then(|role| role.promised_to.as_deref());
         let declined = declined.filter(|agent| *agent != me).unwrap_or_default();
         let before = self.candidates.iter().take_while(|candidate| *candidate != me);
-        let is_next = !before.clone().any(|candidate| {
-            *candidate != lapsed && *candidate != declined && alive(candidate).is_some()
-        });
+        let is_next = !before
+            .clone()
+            .any(|candidate| *candidate != lapsed && *candidate != declined && alive(candidate).is_some());
         let promised = role.is_some_and(|role| role.promised_to.as_deref() == Some(me));
         if !(is_next || promised || self.free_for > PATIENCE) {
             return Move::Stay;

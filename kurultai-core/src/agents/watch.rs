@@ -378,7 +378,9 @@ impl Watcher {
     /// Errors: `store.closed`; a store out of reach is waited for. Cancel safe, but for what a check that was under way
     /// has told.
     pub async fn next_alerts(&mut self) -> Result<Vec<Alert>> {
-        if self.beating.is_none() && let Some(agent) = &self.watch.agent {
+        if self.beating.is_none()
+            && let Some(agent) = &self.watch.agent
+        {
             self.beating = Some(self.agents.beating(agent, self.watch.thresholds.dead_after / 4)?);
         }
         loop {
