@@ -147,33 +147,3 @@ fn namespaces_are_listed_and_deleted() {
     assert_eq!(again, (3, "store.namespace_missing".to_owned()));
     assert_eq!(shell.error(&["namespaces", "delete", "default", "-y"]), (2, "input.invalid".to_owned()));
 }
-
-#[test]
-fn a_cycle_delegates_wakes_and_tells_a_shell_by_its_exit_code() {
-    let shell = Shell::new();
-    shell.out(&["agents", "register", "kublai", "--capabilities", "routing"]);
-    shell.out(&["agents", "register", "jochi", "--capabilities", "testing"]);
-    shell.out(&["keys", "rotate", "kublai", "--out", "kublai.key"]);
-    let cycle = ["cycle", "--key", "kublai.key", "--exit-code"];
-    let said = |args: &[&str]| {
-        let output = shell.run(args);
-        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
-    };
-    assert_eq!(said(&cycle), (Some(0), "HEARTBEAT_OK\n".to_owned()));
-    let id = shell.out(&["tasks", "enqueue", "check", "--title", "Check it", "--requires", "testing"]);
-    let delegated = format!("delegated 1 task:\n- jochi: check {} Check it\n", id.trim());
-    assert_eq!(said(&cycle), (Some(10), delegated));
-    assert_eq!(said(&["cycle"]), (Some(0), "HEARTBEAT_OK\n".to_owned()), "it is told once, and needs no key");
-    let view = said(&["cycle", "--agent", "jochi", "--exit-code"]);
-    assert_eq!(
-        view,
-        (Some(10), format!("1 unread message\nfor you 1 task:\n- check {} Check it\n", id.trim()))
-    );
-    assert_eq!(shell.error(&["cycle", "--agent", "nobody"]), (3, "agent.not_found".to_owned()));
-    assert_eq!(shell.error(&["cycle", "--start"]), (2, "input.usage".to_owned()));
-    for _ in 0..11 {
-        shell.error(&["messages", "accept", "no token"]);
-    }
-    let (code, text) = said(&cycle);
-    assert!(code == Some(20) && text.lines().count() == 1 && text.contains("were refused"), "{text}");
-}

@@ -15,11 +15,24 @@ use std::{
 
 pub(crate) struct Shell {
     folder: tempfile::TempDir,
+    /// A server's URL and a namespace of its own, instead of a file in the folder.
+    team: Option<(String, String)>,
 }
 
 impl Shell {
     pub(crate) fn new() -> Self {
-        Shell { folder: tempfile::tempdir().expect("a folder") }
+        Shell { folder: tempfile::tempdir().expect("a folder"), team: None }
+    }
+
+    /// On the Neo4j server that the run was given.
+    pub(crate) fn neo4j() -> Self {
+        let url =
+            std::env::var("KURULTAI_TEST_NEO4J").expect("set KURULTAI_TEST_NEO4J, or run `cargo xtask test`");
+        Shell { team: Some((url, format!("cli-{}", kurultai_core::ids::new_id()))), ..Shell::new() }
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        self.team.as_ref().map_or("default", |(_, namespace)| namespace)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -27,11 +40,13 @@ impl Shell {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("sqlite:{}?durability=process", self.path("team.db").display())
+        let file = || format!("sqlite:{}?durability=process", self.path("team.db").display());
+        self.team.as_ref().map_or_else(file, |(url, _)| url.clone())
     }
 
     pub(crate) fn command<A: AsRef<OsStr>>(&self, args: &[A]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kurultai"));
+        command.args(self.team.iter().flat_map(|(_, namespace)| ["--namespace", namespace]));
         command.args(args).env_remove("NEO4J_URI").env("KURULTAI_URL", self.url());
         command.current_dir(self.folder.path());
         command
