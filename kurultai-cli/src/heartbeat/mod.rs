@@ -87,7 +87,10 @@ impl Heartbeat {
         let opening = async { Ok::<_, Stop>(Sidecar { kurultai: opening.await?, agents, interval }) };
         let sidecar = tokio::select! {
             sidecar = opening => sidecar?,
-            () = &mut asked_to_end => return Ok(log.line("INFO", "asked to end before the first beat")),
+            () = &mut asked_to_end => {
+                log.line("INFO", "asked to end before the first beat");
+                return Ok(());
+            }
         };
         tokio::select! {
             ended = sidecar.beat(&mut breaker, &log, place.json) => return ended,
@@ -145,13 +148,12 @@ impl Sidecar {
     async fn say_goodbye(&self, log: &Log) {
         let names: Vec<&str> = self.agents.iter().map(String::as_str).collect();
         let agents = self.kurultai.agents();
-        match timeout(GOODBYE, agents.say_goodbye(&names)).await {
-            Ok(Ok(_)) => log.line("INFO", "asked to end: no further beat"),
-            Ok(Err(error)) => {
-                log.line("WARN", &format!("asked to end, which the store was not told: {error}"))
-            }
-            Err(_) => log.line("WARN", "asked to end, which the store was not told: it does not answer"),
-        }
+        let untold = match timeout(GOODBYE, agents.say_goodbye(&names)).await {
+            Ok(Ok(_)) => return log.line("INFO", "asked to end: no further beat"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        log.line("WARN", &format!("asked to end, which the store was not told: {untold}"));
     }
 
     /// The one line on stdout: whoever waits for it knows that the beats are in the store.
