@@ -1,6 +1,10 @@
 //! `kurultai tasks update`, `assign`, `reprioritize`, and what is done to all tasks that match.
 
-use crate::{output::Done, stdin, text::word};
+use crate::{
+    output::Done,
+    stdin,
+    text::{time, word},
+};
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     Json, Tasks,
@@ -24,10 +28,10 @@ pub(crate) struct Update {
     #[arg(long, allow_negative_numbers = true)]
     weight: Option<f64>,
     /// As 2026-03-01T09:00:00Z, or `now`
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| time(text, "now"))]
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| moment(text, "now"))]
     run_at: Option<Moment>,
     /// As 2026-03-01T09:00:00Z, or `never`
-    #[arg(long, value_name = "TIME", value_parser = |text: &str| time(text, "never"))]
+    #[arg(long, value_name = "TIME", value_parser = |text: &str| moment(text, "never"))]
     expires_at: Option<Moment>,
     /// The only agent that may claim it
     #[arg(long, value_name = "AGENT", conflicts_with = "anybody")]
@@ -40,11 +44,11 @@ pub(crate) struct Update {
 /// A time, or the word that stands for none.
 type Moment = (Option<DateTime<Utc>>,);
 
-fn time(text: &str, none: &str) -> Result<Moment, String> {
+fn moment(text: &str, none: &str) -> Result<Moment, String> {
     if text == none {
         return Ok((None,));
     }
-    text.parse().map(|at| (Some(at),)).map_err(|e: chrono::ParseError| format!("{e}, or {none}"))
+    time(text).map(|at| (Some(at),)).map_err(|allowed| format!("{allowed}, or {none}"))
 }
 
 impl Update {

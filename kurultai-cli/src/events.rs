@@ -3,7 +3,7 @@
 use crate::{
     output::{Done, say, say_all, say_json},
     status::burning,
-    text::{clean, utc},
+    text::{clean, quoted, utc},
 };
 use kurultai_core::{
     Kurultai,
@@ -99,9 +99,9 @@ fn show(events: &[Event], json: bool) -> Done {
 
 fn line(event: &Event) -> String {
     let Event { seq, topic, source, task_id, payload, created_at, .. } = event;
-    let (source, task) = (source.as_deref().unwrap_or("-"), task_id.as_deref().unwrap_or("-"));
+    let word = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), quoted);
+    let (topic, source, task) = (quoted(topic), word(source), word(task_id));
     let payload = payload.as_ref().map(|p| clean(p.as_str())).unwrap_or_default();
-    let line =
-        format!("{seq:>6}  {}  {topic:<16}  {source:<10}  {}  {payload}", utc(*created_at), clean(task));
+    let line = format!("{seq:>6}  {}  {topic:<16}  {source:<10}  {task}  {payload}", utc(*created_at));
     line.trim_end().to_owned()
 }

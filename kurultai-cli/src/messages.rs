@@ -4,12 +4,12 @@ use crate::{
     output::{Done, remark, say, say_all, say_json, table, text, whole},
     service::terminated,
     stdin,
-    text::{clean, count, duration, natural, utc, word},
+    text::{clean, count, duration, natural, quoted, utc, word},
 };
 use kurultai_core::{
-    Config, Error, Json, Kurultai,
+    Config, Error, Json, Kind, Kurultai,
     events::{Event, EventFilter},
-    messages::{Accept, AgentMessage, Identity, Inbox, MessageFilter, NewMessage, Receipt},
+    messages::{Accept, AgentMessage, Identity, Inbox, MessageFilter, NewMessage, Receipt, Recipient},
 };
 use std::{path::PathBuf, time::Duration};
 
@@ -121,7 +121,7 @@ pub(crate) struct Send {
     /// Before all that are not
     #[arg(long)]
     urgent: bool,
-    /// Wait so long for the answer, and print it
+    /// Wait so long for the answer of whom it is for, and print it; who has answered is said on stderr
     #[arg(long, allow_hyphen_values = true, value_parser = duration)]
     ask: Option<Duration>,
 }
@@ -239,7 +239,7 @@ async fn received(kurultai: &Kurultai, id: &str) -> Result<Option<AgentMessage>,
 fn line(message: &AgentMessage) -> String {
     let AgentMessage { sender, to, message_type, body, created_at, urgent, .. } = message;
     let urgent = if *urgent { "  urgent" } else { "" };
-    let (sender, to, kind) = (clean(sender), clean(to), clean(message_type));
+    let (sender, to, kind) = (clean(sender), quoted(to), quoted(message_type));
     format!("{}  {sender} -> {to}  {kind}{urgent}  {}", utc(*created_at), clean(body.as_str()))
 }
 
@@ -255,12 +255,38 @@ impl Send {
             urgent: self.urgent,
             ..NewMessage::new(self.to, self.message_type, body)
         };
+        let to = message.to.clone();
         if let Some(timeout) = self.ask {
+            if !json {
+                remark_if_unknown(kurultai, &to).await;
+            }
             let answer = kurultai.messages().ask(message, timeout).await?;
-            return if json { say_json(&answer) } else { say(clean(answer.body.as_str())) };
+            if json {
+                return say_json(&answer);
+            }
+            let (agent, key) = (clean(&answer.verified.agent), clean(&answer.verified.key_id));
+            remark(&format!("{agent} has answered, signed with {key}"));
+            return say(clean(answer.body.as_str()));
         }
         let sent = kurultai.messages().send(message).await?;
-        if json { say_json(&sent) } else { say(sent.id) }
+        if json {
+            return say_json(&sent);
+        }
+        if sent.recipient == Recipient::Unknown {
+            remark_if_unknown(kurultai, &to).await;
+        }
+        say(sent.id)
+    }
+}
+
+/// A message waits for an agent that is registered later as well; most often its name was mistyped.
+async fn remark_if_unknown(kurultai: &Kurultai, to: &str) {
+    if to.starts_with("role:") {
+        return;
+    }
+    let Err(error) = kurultai.agents().get(to).await else { return };
+    if error.kind() == Kind::NotFound {
+        remark(&format!("{}; the message waits for it", clean(error.message())));
     }
 }
 
@@ -270,10 +296,10 @@ fn given(message: &AgentMessage) -> Done {
     say(format!(
         "{}  {} from {sender}{urgent}, signed with {key}",
         clean(&message.id),
-        clean(&message.message_type)
+        quoted(&message.message_type)
     ))?;
     if let Some(task) = &message.task_id {
-        say(format!("  task    {}", clean(task)))?;
+        say(format!("  task    {}", quoted(task)))?;
     }
     say(format!("  body    {}", clean(message.body.as_str())))?;
     say(format!("  RECEIPT {}", message.receipt()))
@@ -292,7 +318,7 @@ fn listed(messages: &[AgentMessage], next: Option<&str>, json: bool) -> Done {
             message.sender.clone(),
             message.to.clone(),
             message.status.to_string(),
-            message.message_type.clone(),
+            quoted(&message.message_type),
             message.body.as_str().to_owned(),
         ]
     };

@@ -97,7 +97,9 @@ fn hint(error: &Error) -> &'static str {
         }
         (code, Kind::Denied) if code.starts_with("sig.") || code.starts_with("key.") => "trust nothing of it",
         ("config.identity", _) => "open the team with a key: --key FILE",
-        (code, Kind::Config) if code.starts_with("key.") || code == "config.key" => "look at the key file",
+        ("key.permissions", _) => "look at the key file",
+        ("config.key", _) => "mend what it names: the file, or the variable of the environment",
+        ("config.wrapping_key", _) => "set KURULTAI_WRAPPING_KEY_FILE to the file of the team's wrapping key",
         ("limit.inbox", _) => "its recipient has to read first; repeat it later",
         (_, Kind::Input) => "mend the call and repeat it",
         ("config.env", _) => "mend the variable, or unset it",

@@ -3,7 +3,7 @@
 use crate::{
     output::{Done, remark, say, say_all, say_json, table, text, whole},
     tasks::Fields,
-    text::{clean, duration, span, utc, word},
+    text::{clean, duration, quoted, span, time, utc, word},
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{
@@ -46,7 +46,7 @@ pub(crate) struct Put {
     #[arg(long, default_value = "UTC")]
     timezone: String,
     /// It is not due before; as 2026-03-01T09:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     start: Option<DateTime<Utc>>,
     /// What becomes of times that nobody was there for: one task for all, skip, or all
     #[arg(long, default_value = "one", value_parser = word::<CatchUp>)]
@@ -145,7 +145,7 @@ fn show(schedule: &Schedule, json: bool) -> Done {
     let next: Vec<String> = schedule.upcoming.iter().map(|at| utc(*at)).collect();
     let Schedule { name, task_type, payload, task_fields, catch_up, overlap, jitter, .. } = schedule;
     say(format!("{}  {}", clean(name), clean(&when(schedule))))?;
-    say(format!("  enqueues   {}  {}", clean(task_type), clean(payload.as_str())))?;
+    say(format!("  enqueues   {}  {}", quoted(task_type), clean(payload.as_str())))?;
     if task_fields.as_str() != "{}" {
         say(format!("  each with  {}", clean(task_fields.as_str())))?;
     }

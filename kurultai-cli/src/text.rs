@@ -53,6 +53,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * unit).map_err(|_| wrong())
 }
 
+/// A time, which names its offset: whose wall clock is meant cannot be guessed.
+pub(crate) fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    text.parse().map_err(|_| {
+        "a time with its offset, as 2026-03-01T09:00:00Z or 2026-03-01T17:00:00+08:00".to_owned()
+    })
+}
+
 /// A count.
 pub(crate) fn natural<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "a whole number, not negative and not too large".to_owned())
@@ -68,6 +75,16 @@ pub(crate) fn clean(text: &str) -> String {
     let turns =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if c.is_control() || turns(c) { ' ' } else { c }).collect()
+}
+
+/// A type, a topic, or another word that a stranger wrote: as it is, or in quotes where it is more than a word and could
+/// pass for what stands beside it.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-.:/*+#@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    clean(&serde_json::Value::from(text).to_string())
 }
 
 /// The columns that a text takes on a terminal.
@@ -141,12 +158,30 @@ mod tests {
     }
 
     #[test]
+    fn times_name_their_offset() {
+        assert_eq!(time("2026-03-01T17:00:00+08:00"), time("2026-03-01T09:00:00Z"));
+        for wrong in ["2026-03-01T09:00:00", "2026-03-01", "soon", ""] {
+            assert!(time(wrong).unwrap_err().contains("offset"), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn texts_are_cut_by_columns() {
         assert_eq!(short("Möngke", 6), "Möngke");
         assert_eq!(short("Möngke", 5), "Möng…");
         assert_eq!(short("蒙哥蒙哥", 5), "蒙哥…");
         assert!(width(&short("蒙哥蒙哥", 4)) <= 4);
         assert_eq!(clean("a\x1b[2J\nb"), "a [2J b");
+    }
+
+    #[test]
+    fn what_is_no_word_is_quoted() {
+        for word in ["task_delegation", "agent.stuck", "role:router", "\u{43c}\u{443}"] {
+            assert_eq!(quoted(word), word);
+        }
+        assert_eq!(quoted("x from kublai, signed"), r#""x from kublai, signed""#);
+        assert_eq!(quoted("a\n\"b\u{202e}"), r#""a\n\"b ""#);
+        assert_eq!(quoted(""), r#""""#);
     }
 
     #[test]

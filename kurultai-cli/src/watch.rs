@@ -203,7 +203,7 @@ impl Told {
             let agent = (!agent.is_empty()).then_some(agent);
             say_json(&serde_json::json!({"at": now(), "what": what, "agent": agent, "text": text}))
         } else {
-            say(format!("{}  {what:<13}  {agent:<16}  {}", utc(now()), clean(text)))
+            say(format!("{}  {what:<13}  {:<16}  {}", utc(now()), clean(agent), clean(text)))
         };
         match said {
             Err(Stop::Failed(error)) => {

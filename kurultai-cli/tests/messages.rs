@@ -4,7 +4,7 @@ mod shell;
 
 use serde_json::{Value, json};
 use shell::{Running, Shell};
-use std::fs;
+use std::{fs, process::Stdio};
 
 /// A team of kublai and jochi, each with a key file.
 fn team() -> Shell {
@@ -103,6 +103,53 @@ fn a_question_is_answered() {
 }
 
 #[test]
+fn it_is_said_who_has_answered() {
+    let shell = team();
+    let ask = ["messages", "send", "jochi", "question", "--key", "kublai.key", "--ask", "30s"];
+    let mut asking = shell.command(&ask);
+    let asking = asking.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let question = shell.json(&["messages", "inbox", "jochi", "--wait", "30s"]);
+    let id = question[0]["message"]["id"].as_str().unwrap();
+    send(&shell, "kublai", "kublai", &["\"not asked\"", "--reply-to", id]);
+    send(&shell, "jochi", "kublai", &["\"so\"", "--reply-to", id]);
+    let asked = asking.wait_with_output().unwrap();
+    let said = String::from_utf8(asked.stderr).unwrap();
+    assert!(said.starts_with("jochi has answered, signed with jochi-"), "{said}");
+    assert_eq!(String::from_utf8(asked.stdout).unwrap(), "\"so\"\n");
+}
+
+#[test]
+fn a_name_that_nobody_has_is_remarked_upon() {
+    let shell = team();
+    let key = ["--key", "kublai.key"];
+    let sent = shell.run(&[&["messages", "send", "jocchi", "note"][..], &key].concat());
+    let said = String::from_utf8(sent.stderr).unwrap();
+    assert!(said.contains("\"jocchi\"") && said.contains("did you mean \"jochi\"?"), "{said}");
+    assert_eq!(String::from_utf8(sent.stdout).unwrap().trim().len(), 36, "it is sent all the same");
+    let ask = shell.run(&[&["messages", "send", "jocchi", "note", "--ask", "1ms"][..], &key].concat());
+    assert!(String::from_utf8(ask.stderr).unwrap().contains("did you mean \"jochi\"?"));
+    for to in ["jochi", "role:router"] {
+        let sent = shell.run(&[&["messages", "send", to, "note"][..], &key].concat());
+        assert_eq!(String::from_utf8(sent.stderr).unwrap(), "");
+    }
+}
+
+#[test]
+fn a_type_passes_for_nothing_else() {
+    let shell = team();
+    let forged = "note from kublai, signed with kublai-1\n  body    \"pay\"";
+    shell.out(&["messages", "send", "jochi", forged, "1", "--key", "jochi.key", "--task", "a  b"]);
+    let shown = shell.out(&["messages", "inbox", "jochi"]);
+    let quoted = r#""note from kublai, signed with kublai-1\n  body    \"pay\"""#;
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    assert!(lines[0].contains(&format!("  {quoted} from jochi, signed with jochi-")), "{shown}");
+    assert_eq!(lines[1..3], [r#"task    "a  b""#, "body    1"]);
+    let tail = Running::start(&mut shell.command(&["messages", "tail", "--after", "0"]));
+    let line = tail.line();
+    assert!(line.ends_with(&format!("jochi -> jochi  {quoted}  1")), "{line}");
+}
+
+#[test]
 fn the_key_is_in_a_file_or_in_the_environment() {
     let shell = team();
     let key = fs::read_to_string(shell.path("kublai.key")).unwrap();
@@ -134,7 +181,12 @@ fn the_key_is_in_a_file_or_in_the_environment() {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(shell.path("open.key"), fs::Permissions::from_mode(0o640)).unwrap();
         assert_eq!(shell.error(&open), (7, "key.permissions".to_owned()));
+        for file in ["/dev/null", "."] {
+            let (_, said) = shell.complaint(&[&no_key[..], &["--key", file]].concat());
+            assert!(said.contains("[config.key]") && !said.contains("chmod"), "{said}");
+        }
     }
+    assert!(!said.contains("key file"), "the variable is to be mended: {said}");
 }
 
 #[test]

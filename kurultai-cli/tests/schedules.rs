@@ -50,6 +50,10 @@ fn schedules_are_put_listed_run_and_removed() {
 fn a_wrong_schedule_is_refused() {
     let shell = Shell::new();
     let refused = |args: &[&str]| shell.error(&[&["schedules", "put", "x", "y"], args].concat());
+    let (_, said) =
+        shell.complaint(&["schedules", "put", "x", "y", "--every", "1h", "--start", "2027-01-01T00:00:00"]);
+    assert!(said.contains("offset") && said.contains("2026-03-01T09:00:00Z"), "{said}");
+    assert_eq!(refused(&["--every", "1h", "--expires", "0s"]), (2, "input.invalid".to_owned()));
     let as_said = |code: &str| (2, code.to_owned());
     assert_eq!(refused(&[]), as_said("input.usage"));
     assert_eq!(refused(&["--every", "5m", "--cron", "0 9 * * *"]), as_said("input.usage"));

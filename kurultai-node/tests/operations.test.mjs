@@ -586,6 +586,42 @@ test('a role that was handed back or lost is known by number no longer', async (
   await taken[0].lost()
 })
 
+cases('options that are no object, and a signal that is none, are named', async (k) => {
+  await team(k)
+  const { id } = await k.tasks.enqueue('code')
+  const task = await claimOne(k)
+  const calls = [
+    (o) => k.tasks.enqueue('x', null, o), (o) => k.tasks.enqueueMany([], o), (o) => k.tasks.claim('temujin', o),
+    (o) => k.tasks.complete(task, null, o), (o) => k.tasks.fail(task, 'no', o), (o) => k.tasks.release(task, o),
+    (o) => k.tasks.snooze(task, 1, o), (o) => k.tasks.finishMany([], o), (o) => k.tasks.extend(task, 1000, o),
+    (o) => k.tasks.cancel(id, o), (o) => k.tasks.cancelMany({ type: 'x' }, o), (o) => k.tasks.update(id, {}, o),
+    (o) => k.tasks.reprioritize(id, { priority: 'P1' }, o), (o) => k.tasks.assign(id, null, o), (o) => k.tasks.suspend(id, o),
+    (o) => k.tasks.pause('x', o), (o) => k.tasks.stopAll('x', o), (o) => k.tasks.waitFor(id, o), (o) => k.tasks.call('x', null, o),
+    (o) => k.tasks.get(id, o), (o) => k.tasks.getMany([], o), (o) => k.tasks.find('x', o), (o) => k.tasks.list(o),
+    (o) => k.tasks.each(o).next(), async (o) => k.tasks.stream('temujin', o).next(), (o) => k.tasks.deadLetters(o),
+    (o) => k.tasks.requeueMany(o), (o) => k.tasks.stats(o), (o) => k.tasks.explain(id, o),
+    (o) => k.agents.register('jochi', o), (o) => k.agents.beatMany(['temujin'], o), (o) => k.agents.list(o),
+    (o) => k.agents.health(o), (o) => k.agents.lead('scribe', 'temujin', o), (o) => k.agents.failovers(o),
+    (o) => k.agents.deregister('nobody', o), (o) => k.events.read(o), (o) => k.events.lastSeq(o), (o) => k.events.alerts(o),
+    (o) => k.events.each(o).next(), async (o) => k.events.follow(o).next(),
+    (o) => k.messages.send('jochi', 'x', null, o), (o) => k.messages.sendMany([], o), (o) => k.messages.accept('x', o),
+    (o) => k.messages.inbox(o), (o) => k.messages.ack([], o), (o) => k.messages.reject('x/1', 'no', o),
+    (o) => k.messages.retry('x/1', o), (o) => k.messages.unread('jochi', o), (o) => k.messages.thread('x', o),
+    (o) => k.messages.list(o), (o) => k.messages.ask('jochi', 'x', null, o),
+    (o) => k.keys.list(null, o), (o) => k.keys.rotate('temujin', o), (o) => k.keys.importRows(o),
+    (o) => k.schedules.list(o), (o) => k.schedules.get('x', o), (o) => k.schedules.runNow('x', o),
+    (o) => k.schedules.put('x', 'x', null, o && { everyMs: 60_000, ...o }),
+    (o) => k.maintain(o), (o) => k.cycle('temujin', o), (o) => k.verify(o), (o) => k.namespaces(o), (o) => open('memory:', o),
+  ]
+  for (const call of calls) {
+    for (const [options, field] of [[null, 'options'], [{ signal: {} }, 'signal'], [{ signal: 'now' }, 'signal']]) {
+      const error = await failure(call(options))
+      assert.equal(error.code, 'input.invalid', `${call}: ${error}`)
+      assert.match(error.message, new RegExp(`^${field} is`), `${call}`)
+    }
+  }
+})
+
 test('every operation was called', () => {
   const all = [Tasks, Agents, Events].flatMap((room) =>
     Object.getOwnPropertyNames(room.prototype).filter((name) => name !== 'constructor').map((name) => `${room.name}.${name}`))

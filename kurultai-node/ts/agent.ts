@@ -229,11 +229,12 @@ export class Agent<M extends object = AnyTasks> {
    * `open`, `input.invalid`, and what no repetition mends, for example `store.full`.
    */
   async run(options: RunOptions = {}): Promise<Run> {
-    options.signal?.throwIfAborted()
+    const signal = check.signalOf(options)
+    signal?.throwIfAborted()
     const { url, open: how, kurultai: given } = this.#options
     const kurultai = given ?? (await open(url, how))
     try {
-      return await this.#work(kurultai, options.signal)
+      return await this.#work(kurultai, signal)
     } finally {
       if (!given) await kurultai.close()
     }

@@ -96,7 +96,7 @@ export class Leadership {
 
   /** Resolves when the role is held no longer, for whatever reason. */
   async lost(options: Waits = {}): Promise<void> {
-    results.nothing(await call((id) => this.#native.lost(id, String(this.#number)), options.signal))
+    results.nothing(await call((id) => this.#native.lost(id, String(this.#number)), check.signalOf(options)))
   }
 
   /**
@@ -107,7 +107,7 @@ export class Leadership {
     const args = encodeArgs(options, { number: this.#number }, HAND_BACK)
     if (this.#ended !== undefined) return this.#ended
     this.#lease = this.lease
-    return (this.#ended = results.roleLease(await call((id) => this.#native.letGo(id, args), options.signal)))
+    return (this.#ended = results.roleLease(await call((id) => this.#native.letGo(id, args), check.signalOf(options))))
   }
 
   /** What was lost before, and what cannot be handed back now, ends with its lease. */
@@ -131,12 +131,12 @@ export class Agents {
   }
 
   #call(operation: Exclude<keyof NativeAgents, 'lease' | 'isValid' | 'nextAlerts' | 'forget'>, args: string, options: Waits): Outcome | Promise<Outcome> {
-    return call((id) => this.#native[operation](id, args), options.signal)
+    return call((id) => this.#native[operation](id, args), check.signalOf(options))
   }
 
   /** Adds an agent or brings its entry up to date. Errors: `input.invalid`. */
   async register(id: string, options: Omit<NewAgent, 'id'> & Waits = {}): Promise<void> {
-    const { signal, ...agent } = options
+    const { signal, ...agent } = check.given(options)
     await this.registerMany([{ ...agent, id }], { signal })
   }
 

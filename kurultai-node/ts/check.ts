@@ -136,6 +136,21 @@ export function checkFields(given: object, fields: Fields, before = ''): void {
   }
 }
 
+/** A call's options, which may be left out and are an object where they are not. */
+export function given<T extends object>(options: T): T {
+  if (typeof options !== 'object' || options === null) throw wrong('options', options, ofType('an object'))
+  return options
+}
+
+/** What ends a call, of its options. By what it can, since a test's environment may have an AbortSignal of its own. */
+export function signalOf(options: { signal?: AbortSignal | null }): AbortSignal | null | undefined {
+  const { signal } = given(options)
+  if (signal === undefined || signal === null) return signal
+  const is = typeof signal.throwIfAborted === 'function' && typeof signal.addEventListener === 'function'
+  if (!is) throw wrong('signal', signal, ofType('an AbortSignal'))
+  return signal
+}
+
 /** The same of an argument. */
 export function checkOne(name: string, value: unknown, check: Check): void {
   const verdict = check(value)

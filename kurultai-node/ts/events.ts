@@ -30,13 +30,13 @@ export class Events {
    * events after `afterSeq`.
    */
   async read(filter: EventFilter = {}): Promise<EventPage> {
-    const args = encodeArgs(filter, { since: time(filter.since) }, FILTER)
-    return results.eventPage(await call((id) => this.#native.read(id, args), filter.signal))
+    const args = encodeArgs(filter, { since: time(check.given(filter).since) }, FILTER)
+    return results.eventPage(await call((id) => this.#native.read(id, args), check.signalOf(filter)))
   }
 
   /** The number of the newest event; 0 where nothing happened yet. */
   async lastSeq(options: Waits = {}): Promise<number> {
-    return results.simple(await call((id) => this.#native.lastSeq(id), options.signal))
+    return results.simple(await call((id) => this.#native.lastSeq(id), check.signalOf(options)))
   }
 
   /**
@@ -44,12 +44,12 @@ export class Events {
    * each change is an event, `alert.raised` or `alert.cleared`.
    */
   async alerts(options: Waits = {}): Promise<readonly Alert[]> {
-    return results.alerts(await call((id) => this.#native.alerts(id), options.signal))
+    return results.alerts(await call((id) => this.#native.alerts(id), check.signalOf(options)))
   }
 
   /** Every event that matches and is there now, read 256 at a time. Errors as `read`. */
   async *each(filter: Omit<EventFilter, 'limit' | 'waitMs'> = {}): AsyncGenerator<Event, void, undefined> {
-    for (let afterSeq = filter.afterSeq ?? 0; ; ) {
+    for (let afterSeq = check.given(filter).afterSeq ?? 0; ; ) {
       const { events, next } = await this.read({ ...filter, afterSeq, limit: 256 })
       yield* events
       if (events.length < 256) return
@@ -63,7 +63,8 @@ export class Events {
    * the store. `return()`, or the end of the loop, ends it at once; an abort ends it with the signal's reason.
    */
   follow(filter: Omit<EventFilter, 'limit' | 'waitMs' | 'since'> = {}): AsyncGenerator<Event, void, undefined> {
-    const { signal, ...rest } = filter
+    const { signal: _, ...rest } = check.given(filter)
+    const signal = check.signalOf(filter)
     let following: number | undefined
     const pull = async (signal: AbortSignal) => {
       if (following === undefined) {

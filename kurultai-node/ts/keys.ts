@@ -35,7 +35,7 @@ export class Keys {
   }
 
   #call(operation: Exclude<keyof NativeKeys, 'take' | 'rewrap'>, args: string, options: Waits): Outcome | Promise<Outcome> {
-    return call((id) => this.#native[operation](id, args), options.signal)
+    return call((id) => this.#native[operation](id, args), check.signalOf(options))
   }
 
   /** The keys of an agent, or of all. Errors: `input.invalid`. */
@@ -79,7 +79,7 @@ export class Keys {
    */
   async rewrap(to: WrappingKeyLike, options: Waits = {}): Promise<number> {
     const key = wrappingKeyOf(to)
-    return results.value(await call((id) => this.#native.rewrap(id, key), options.signal))
+    return results.value(await call((id) => this.#native.rewrap(id, key), check.signalOf(options)))
   }
 
   /**

@@ -76,7 +76,7 @@ export class Kurultai<M extends object = AnyTasks> {
    * tasks expire, about once a minute priorities age and old tasks and events are removed. Safe to call at any time, from any process.
    */
   async maintain(options: Waits = {}): Promise<void> {
-    results.nothing(await call((id) => this.#team.maintain(id), options.signal))
+    results.nothing(await call((id) => this.#team.maintain(id), check.signalOf(options)))
   }
 
   /**
@@ -98,7 +98,7 @@ export class Kurultai<M extends object = AnyTasks> {
   async cycle(agent: string, options: CycleOptions = {}): Promise<CycleReport> {
     check.checkOne('agent', agent, check.text)
     check.checkFields(options, CYCLE)
-    const report = results.cycleReport(await call((id) => this.#team.cycle(id, agent), options.signal))
+    const report = results.cycleReport(await call((id) => this.#team.cycle(id, agent), check.signalOf(options)))
     const { wake } = options
     if (wake) {
       for (const asleep of report.asleep) if (await called(wake, asleep)) report.woken.push(asleep)
@@ -118,7 +118,7 @@ export class Kurultai<M extends object = AnyTasks> {
    */
   async verify(options: VerifyOptions = {}): Promise<readonly Check[]> {
     const args = encodeArgs(options, {}, VERIFY)
-    return results.simpleList(await call((id) => this.#team.verify(id, args), options.signal))
+    return results.simpleList(await call((id) => this.#team.verify(id, args), check.signalOf(options)))
   }
 
   /**
@@ -131,12 +131,12 @@ export class Kurultai<M extends object = AnyTasks> {
    * abort a repetition goes on where the call was.
    */
   async adopt(options: AdoptOptions = {}): Promise<Adoption> {
-    return results.adoption(await call((id) => this.#team.adopt(id, encodeArgs(options)), options.signal))
+    return results.adoption(await call((id) => this.#team.adopt(id, encodeArgs(options)), check.signalOf(options)))
   }
 
   /** The namespaces of this database, in the order of their names, each with how many tasks and agents it has. */
   async namespaces(options: Waits = {}): Promise<readonly NamespaceInfo[]> {
-    return results.simpleList(await call((id) => this.#team.namespaces(id), options.signal))
+    return results.simpleList(await call((id) => this.#team.namespaces(id), check.signalOf(options)))
   }
 
   /**
@@ -149,7 +149,7 @@ export class Kurultai<M extends object = AnyTasks> {
    */
   async deleteNamespace(name: string, options: Waits = {}): Promise<boolean> {
     check.checkOne('name', name, check.text)
-    return results.simple(await call((id) => this.#team.deleteNamespace(id, name), options.signal))
+    return results.simple(await call((id) => this.#team.deleteNamespace(id, name), check.signalOf(options)))
   }
 
   /**
@@ -192,6 +192,6 @@ export async function open<M extends object = AnyTasks>(url?: string, options: O
   const keys = wrappingKey == null ? [] : Array.isArray(wrappingKey) ? wrappingKey : [wrappingKey]
   for (const key of keys) team.unlock(wrappingKeyOf(key))
   const args = encodeArgs(rest, { url, clock: time(options.clock) })
-  results.nothing(await call((id) => team.open(id, args), options.signal))
+  results.nothing(await call((id) => team.open(id, args), check.signalOf(options)))
   return new Kurultai<M>(team)
 }

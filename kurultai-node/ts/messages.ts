@@ -66,7 +66,7 @@ export class Messages {
   }
 
   #call(operation: Exclude<keyof NativeMessages, 'under'>, args: string, options: Waits, native = this.#native): Outcome | Promise<Outcome> {
-    return call((id) => native[operation](id, args), options.signal)
+    return call((id) => native[operation](id, args), check.signalOf(options))
   }
 
   #under(held: Under['under']): NativeMessages {
@@ -85,7 +85,7 @@ export class Messages {
    * the recipient. After `store.outcome_unknown` repeat it with a `dedupeKey`. An aborted call may still send.
    */
   async send(to: string, type: string, body: unknown = null, options: MessageOptions & Under & Waits = {}): Promise<Sent> {
-    const { under, ...rest } = options
+    const { under, ...rest } = check.given(options)
     check.checkFields(rest, SEND)
     const args = `[${encodeMessage(to, type, body, rest)}]`
     return results.simpleList<Sent>(await this.#call('sendMany', args, options, this.#under(under)))[0]!
@@ -93,7 +93,7 @@ export class Messages {
 
   /** Sends many, all in one transaction or none. Errors as `send`, which name the message. */
   async sendMany(messages: readonly NewMessage[], options: Under & Waits = {}): Promise<readonly Sent[]> {
-    return results.simpleList(await this.#call('sendMany', encodeRows(messages), options, this.#under(options.under)))
+    return results.simpleList(await this.#call('sendMany', encodeRows(messages), options, this.#under(check.given(options).under)))
   }
 
   /**
@@ -188,14 +188,16 @@ export class Messages {
    * 16 MiB. Those whose signature no longer holds are left out. Errors: `input.invalid`, also where `to` and `from` are both given.
    */
   async list(filter: MessageFilter = {}): Promise<MessagePage> {
-    const { cursor, ...rest } = filter
     check.checkFields(filter, FILTER)
+    const { cursor, ...rest } = filter
     const args = encodeArgs(rest, { cursor: cursor ?? undefined })
     return results.messagePage(await this.#call('list', args, filter))
   }
 
   /**
-   * Sends a message and waits for the answer to it, one with `replyTo`, which it acknowledges.
+   * Sends a message and waits for the answer to it, which it acknowledges: a message that is signed as an answer to this one
+   * (`replyTo`) by the agent that was asked, or, where a role was asked, by the agent that was last given the message. What
+   * others answer stays in the inbox.
    *
    * Errors: as `send`; `message.no_reply` (retryable, but a repetition waits for nothing that was sent before: give a
    * `dedupeKey`) where none comes within `timeoutMs`, default 30,000. After an abort the message may be sent, and its answer is

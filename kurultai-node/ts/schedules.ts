@@ -38,7 +38,7 @@ export class Schedules {
 
   #of(operation: 'get' | 'pause' | 'unpause' | 'remove' | 'runNow', name: string, options: Waits): Outcome | Promise<Outcome> {
     check.checkOne('name', name, check.text)
-    return call((id) => this.#native[operation](id, encode(name, 'name')), options.signal)
+    return call((id) => this.#native[operation](id, encode(name, 'name')), check.signalOf(options))
   }
 
   /**
@@ -50,12 +50,12 @@ export class Schedules {
    */
   async put(name: string, type: string, payload: unknown, options: ScheduleOptions): Promise<Schedule> {
     const args = encodeSchedule(name, type, payload ?? null, options)
-    return results.schedule(await call((id) => this.#native.put(id, args), options.signal))
+    return results.schedule(await call((id) => this.#native.put(id, args), check.signalOf(options)))
   }
 
   /** All schedules, in the order of their names, each with the next three times. */
   async list(options: Waits = {}): Promise<readonly Schedule[]> {
-    return results.schedules(await call((id) => this.#native.list(id), options.signal))
+    return results.schedules(await call((id) => this.#native.list(id), check.signalOf(options)))
   }
 
   /** One of them. Errors: `schedule.not_found`, with the nearest name. */

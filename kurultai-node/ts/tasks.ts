@@ -72,16 +72,16 @@ export class Tasks<M extends object = AnyTasks> {
   async enqueue<K extends TypeOf<M>>(
     type: K, payload: PayloadOf<M, K> | null = null, options: TaskOptions & Under & Waits = {},
   ): Promise<Enqueued> {
-    if (options.under != null) {
+    if (check.given(options).under != null) {
       const { under, ...rest } = options
-      return results.simple(await this.#call('enqueue', encodeTask(type, payload, rest), rest.signal, this.#under(under)))
+      return results.simple(await this.#call('enqueue', encodeTask(type, payload, rest), check.signalOf(rest), this.#under(under)))
     }
-    return results.simple(await this.#call('enqueue', encodeTask(type, payload, options), options.signal))
+    return results.simple(await this.#call('enqueue', encodeTask(type, payload, options), check.signalOf(options)))
   }
 
   /** Adds all or none. Tasks may depend on each other, in any order. Errors as `enqueue`. */
   async enqueueMany(tasks: readonly NewTaskLike[], options: Under & Waits = {}): Promise<readonly Enqueued[]> {
-    return results.simpleList(await this.#call('enqueueMany', encodeTasks(tasks), options.signal, this.#under(options.under)))
+    return results.simpleList(await this.#call('enqueueMany', encodeTasks(tasks), check.signalOf(options), this.#under(check.given(options).under)))
   }
 
   /**
@@ -91,7 +91,7 @@ export class Tasks<M extends object = AnyTasks> {
    * Errors: `agent.not_found`, `input.invalid`.
    */
   async claim(agent: string, options: ClaimOptions = {}): Promise<readonly Claimed[]> {
-    return results.claimedList(await this.#call('claim', encodeArgs(options, { agent: textOf('agent', agent) }, CLAIM), options.signal))
+    return results.claimedList(await this.#call('claim', encodeArgs(options, { agent: textOf('agent', agent) }, CLAIM), check.signalOf(options)))
   }
 
   /**
@@ -101,7 +101,8 @@ export class Tasks<M extends object = AnyTasks> {
    * signal's reason. Errors as `claim`.
    */
   stream(agent: string, options: StreamOptions = {}): AsyncGenerator<Claimed, void, undefined> {
-    const { batch = 1, waitMs = 30_000, signal, ...rest } = options
+    const { batch = 1, waitMs = 30_000, ...rest } = check.given(options)
+    const signal = check.signalOf(options)
     const pull = async (signal: AbortSignal) => {
       const args = encodeArgs({ ...rest, waitMs, max: batch, persistent: true }, { agent })
       return results.claimedList(await this.#call('claim', args, signal))
@@ -118,7 +119,7 @@ export class Tasks<M extends object = AnyTasks> {
    * Errors: `lease.lost` (nothing was stored), `input.payload`. After `store.outcome_unknown` repeat it.
    */
   complete(task: LeaseLike, value: unknown = null, options: { usage?: Partial<Usage> } & Waits = {}): Promise<Finished> {
-    return this.finish({ task, outcome: 'complete', results: value, usage: options.usage }, options)
+    return this.finish({ task, outcome: 'complete', results: value, usage: options?.usage }, options)
   }
 
   /**
@@ -128,8 +129,8 @@ export class Tasks<M extends object = AnyTasks> {
    * Errors as `complete`.
    */
   fail(task: LeaseLike, error: string | Error, options: FailOptions & Waits = {}): Promise<Finished> {
-    const { signal, ...rest } = options
-    return this.finish({ task, outcome: 'fail', error, ...rest }, { signal })
+    const { signal: _, ...rest } = options ?? {}
+    return this.finish({ task, outcome: 'fail', error, ...rest }, options)
   }
 
   /** Gives a task back at once; the attempt does not count. Errors as `complete`. */
@@ -147,7 +148,7 @@ export class Tasks<M extends object = AnyTasks> {
 
   /** Ends one attempt in any way. Errors as `complete`. */
   async finish(finish: Finish, options: Waits = {}): Promise<Finished> {
-    return results.finished(await this.#call('finish', encodeFinish(finish), options.signal))
+    return results.finished(await this.#call('finish', encodeFinish(finish), check.signalOf(options)))
   }
 
   /**
@@ -155,7 +156,7 @@ export class Tasks<M extends object = AnyTasks> {
    * whole, before anything is stored, with `input.invalid` or `input.payload`.
    */
   async finishMany(finishes: readonly Finish[], options: Waits = {}): Promise<readonly Each<Finished>[]> {
-    return results.finishedList(await this.#call('finishMany', encodeFinishes(finishes), options.signal))
+    return results.finishedList(await this.#call('finishMany', encodeFinishes(finishes), check.signalOf(options)))
   }
 
   /** Completes many in one transaction: `completeMany(claimed.map((task) => [task, { ok: true }]))`. */
@@ -187,7 +188,7 @@ export class Tasks<M extends object = AnyTasks> {
     check.checkFields(renewal, RENEWAL)
     const fields = encodeArgs({ ...rest, ttlMs, lease: tokenOf(task) })
     const stored = checkpoint === undefined ? '' : `,"checkpoint":${encode(checkpoint, 'checkpoint')}`
-    return results.extended(await this.#call('renew', `${fields.slice(0, -1)}${stored}}`, options.signal))
+    return results.extended(await this.#call('renew', `${fields.slice(0, -1)}${stored}}`, check.signalOf(options)))
   }
 
   /**
@@ -198,7 +199,7 @@ export class Tasks<M extends object = AnyTasks> {
    */
   async cancel(task: TaskLike, options: { reason?: string; children?: boolean } & Waits = {}): Promise<Status> {
     const args = encodeArgs(options, { id: idOf(task) }, CANCEL)
-    return results.simple(await this.#call('cancel', args, options.signal))
+    return results.simple(await this.#call('cancel', args, check.signalOf(options)))
   }
 
   /**
@@ -207,10 +208,10 @@ export class Tasks<M extends object = AnyTasks> {
    * an error stays so; after an abort a repetition goes on where the call was.
    */
   async cancelMany(filter: Matching, options: { reason?: string } & Waits = {}): Promise<number> {
-    const { reason } = options
+    const { reason } = check.given(options)
     const said = reason === undefined || reason === null ? 'null' : encode(textOf('reason', reason), 'reason')
     const args = `{"filter":${encodeFilter(filter, MATCHING)},"reason":${said}}`
-    return results.simple(await this.#call('cancelMany', args, options.signal ?? filter?.signal))
+    return results.simple(await this.#call('cancelMany', args, check.signalOf(options) ?? check.signalOf(filter)))
   }
 
   /**
@@ -228,21 +229,21 @@ export class Tasks<M extends object = AnyTasks> {
     const times = { runAt: time(rest.runAt), expiresAt: time(rest.expiresAt) }
     const fields = encodeArgs(rest, { ...times, id: idOf(task) })
     const stored = payload === undefined ? '' : `,"payload":${encode(payload)}`
-    return results.task(await this.#call('update', `${fields.slice(0, -1)}${stored}}`, options.signal))
+    return results.task(await this.#call('update', `${fields.slice(0, -1)}${stored}}`, check.signalOf(options)))
   }
 
   /** Changes how urgent a task is: `priority`, `weight` (0 to 1) or both. Answer and errors as `update`. */
   async reprioritize(task: TaskLike, to: { priority?: PriorityWord; weight?: number }, options: Waits = {}): Promise<Task> {
     const args = encodeArgs(to, { id: idOf(task) }, { priority: check.text, weight: check.finite })
-    return results.task(await this.#call('reprioritize', args, options.signal))
+    return results.task(await this.#call('reprioritize', args, check.signalOf(options)))
   }
 
   /** Gives a task to one agent, or with null to anybody; `by` is who decided it. Answer and errors as `update`. */
   async assign(task: TaskLike, agent: string | null, options: { by?: string } & Under & Waits = {}): Promise<Task> {
     const to = agent === null ? null : textOf('agent', agent)
-    const { under, ...rest } = options
+    const { under, ...rest } = check.given(options)
     const args = encodeArgs(rest, { id: idOf(task), agent: to }, { by: check.text, signal: check.anything })
-    return results.task(await this.#call('assign', args, options.signal, this.#under(under)))
+    return results.task(await this.#call('assign', args, check.signalOf(options), this.#under(under)))
   }
 
   /**
@@ -250,12 +251,12 @@ export class Tasks<M extends object = AnyTasks> {
    * Errors: `task.not_found`, `task.state`.
    */
   async suspend(task: TaskLike, options: Waits = {}): Promise<Status> {
-    return results.simple(await this.#call('suspend', encodeId(task), options.signal))
+    return results.simple(await this.#call('suspend', encodeId(task), check.signalOf(options)))
   }
 
   /** Puts a suspended task back into the queue. Errors: `task.not_found`, `task.state`. */
   async resume(task: TaskLike, options: Waits = {}): Promise<Status> {
-    return results.simple(await this.#call('resume', encodeId(task), options.signal))
+    return results.simple(await this.#call('resume', encodeId(task), check.signalOf(options)))
   }
 
   /**
@@ -263,7 +264,7 @@ export class Tasks<M extends object = AnyTasks> {
    * Errors: `task.not_found`, `task.state`, `task.conflict` where a later task has taken its unique key.
    */
   async requeue(task: TaskLike, options: Waits = {}): Promise<Status> {
-    return results.simple(await this.#call('requeue', encodeId(task), options.signal))
+    return results.simple(await this.#call('requeue', encodeId(task), check.signalOf(options)))
   }
 
   /**
@@ -271,12 +272,12 @@ export class Tasks<M extends object = AnyTasks> {
    * as `cancelMany`.
    */
   async requeueMany(filter: Matching): Promise<number> {
-    return results.simple(await this.#call('requeueMany', encodeFilter(filter, MATCHING), filter?.signal))
+    return results.simple(await this.#call('requeueMany', encodeFilter(filter, MATCHING), check.signalOf(filter)))
   }
 
   /** Gives up a dead letter: it becomes `cancelled`. Errors: `task.not_found`, `task.state`. */
   async discard(task: TaskLike, options: Waits = {}): Promise<Status> {
-    return results.simple(await this.#call('discard', encodeId(task), options.signal))
+    return results.simple(await this.#call('discard', encodeId(task), check.signalOf(options)))
   }
 
   /**
@@ -284,12 +285,12 @@ export class Tasks<M extends object = AnyTasks> {
    * them to stop as well calls `stopAll`.
    */
   async pause(type: string | null = null, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('pause', encodeType(type), options.signal))
+    results.nothing(await this.#call('pause', encodeType(type), check.signalOf(options)))
   }
 
   /** Ends a pause of the same type; that of everything ends a stop too, as `startAll` does. */
   async unpause(type: string | null = null, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('unpause', encodeType(type), options.signal))
+    results.nothing(await this.#call('unpause', encodeType(type), check.signalOf(options)))
   }
 
   /**
@@ -301,7 +302,7 @@ export class Tasks<M extends object = AnyTasks> {
    * `task.cancel_requested` for each task. Errors: `input.invalid`. Aborting it may leave holders unasked: repeat it.
    */
   async stopAll(reason: string, options: Waits = {}): Promise<number> {
-    return results.simple(await this.#call('stopAll', encode(textOf('reason', reason), 'reason'), options.signal))
+    return results.simple(await this.#call('stopAll', encode(textOf('reason', reason), 'reason'), check.signalOf(options)))
   }
 
   /**
@@ -309,7 +310,7 @@ export class Tasks<M extends object = AnyTasks> {
    * What was cancelled stays cancelled: `requeueMany` brings it back. Event: `tasks.started`, where there was a stop.
    */
   async startAll(options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('startAll', 'null', options.signal))
+    results.nothing(await this.#call('startAll', 'null', check.signalOf(options)))
   }
 
   /**
@@ -318,7 +319,7 @@ export class Tasks<M extends object = AnyTasks> {
    * finished.
    */
   async addDependency(dependent: TaskLike, on: TaskLike | Dependency, options: Waits = {}): Promise<void> {
-    results.nothing(await this.#call('addDependency', encodeArgs({ dependent: idOf(dependent), on: encodeDependency(on) }), options.signal))
+    results.nothing(await this.#call('addDependency', encodeArgs({ dependent: idOf(dependent), on: encodeDependency(on) }), check.signalOf(options)))
   }
 
   /**
@@ -328,7 +329,8 @@ export class Tasks<M extends object = AnyTasks> {
    */
   async waitFor(task: TaskLike, options: { timeoutMs?: number } & Waits = {}): Promise<Task> {
     check.checkFields(options, WAIT)
-    const { timeoutMs = 10_000, signal } = options
+    const { timeoutMs = 10_000 } = options
+    const signal = check.signalOf(options)
     return results.task(await this.#call('waitFor', encodeArgs({ task: idOf(task), timeoutMs: timeoutMs === Infinity ? undefined : timeoutMs }), signal))
   }
 
@@ -342,17 +344,17 @@ export class Tasks<M extends object = AnyTasks> {
     check.checkFields(options, CALL)
     const { timeoutMs = 30_000, ...rest } = options
     const { id } = await this.enqueue(type, payload, rest)
-    return (await this.waitFor(id, { timeoutMs, signal: rest.signal })).results
+    return (await this.waitFor(id, { timeoutMs, signal: check.signalOf(rest) })).results
   }
 
   /** Errors: `task.not_found`. */
   async get(task: TaskLike, options: Waits = {}): Promise<Task> {
-    return results.task(await this.#call('get', encodeId(task), options.signal))
+    return results.task(await this.#call('get', encodeId(task), check.signalOf(options)))
   }
 
   /** `null` where there is no such task. */
   async getMany(tasks: readonly TaskLike[], options: Waits = {}): Promise<readonly (Task | null)[]> {
-    return results.tasks(await this.#call('getMany', encode(tasks.map(idOf), 'ids'), options.signal))
+    return results.tasks(await this.#call('getMany', encode(tasks.map(idOf), 'ids'), check.signalOf(options)))
   }
 
   /**
@@ -360,12 +362,12 @@ export class Tasks<M extends object = AnyTasks> {
    * Errors: `input.invalid`.
    */
   async find(uniqueKey: string, options: Waits = {}): Promise<Task | null> {
-    return results.maybeTask(await this.#call('find', encode(textOf('uniqueKey', uniqueKey), 'uniqueKey'), options.signal))
+    return results.maybeTask(await this.#call('find', encode(textOf('uniqueKey', uniqueKey), 'uniqueKey'), check.signalOf(options)))
   }
 
   /** Tasks in the order in which they were made, a page at a time. */
   async list(filter: Filter = {}): Promise<Page> {
-    return results.page(await this.#call('list', encodeFilter(filter), filter.signal))
+    return results.page(await this.#call('list', encodeFilter(filter), check.signalOf(filter)))
   }
 
   /** Every task that matches, read 256 at a time: `for await (const task of k.tasks.each({ status: 'pending' }))`. Errors as `list`. */
@@ -380,17 +382,17 @@ export class Tasks<M extends object = AnyTasks> {
 
   /** The tasks that failed for good. */
   async deadLetters(filter: Omit<Filter, 'status'> = {}): Promise<Page> {
-    return results.page(await this.#call('deadLetters', encodeFilter(filter), filter.signal))
+    return results.page(await this.#call('deadLetters', encodeFilter(filter), check.signalOf(filter)))
   }
 
   /** Counts, ages and pauses. */
   async stats(options: Waits = {}): Promise<Stats> {
-    return results.stats(await this.#call('stats', 'null', options.signal))
+    return results.stats(await this.#call('stats', 'null', check.signalOf(options)))
   }
 
   /** Why a task is not claimed. Errors: `task.not_found`. */
   async explain(task: TaskLike, options: Waits = {}): Promise<Explanation> {
-    return results.explanation(await this.#call('explain', encodeId(task), options.signal))
+    return results.explanation(await this.#call('explain', encodeId(task), check.signalOf(options)))
   }
 }
 
@@ -403,7 +405,8 @@ function encodeId(task: TaskLike): string {
 }
 
 function encodeFilter(filter: Filter = {}, allowed = FILTER): string {
-  const parent = filter.parent === undefined || filter.parent === null ? undefined : idOf(filter.parent)
+  const of = check.given(filter).parent
+  const parent = of === undefined || of === null ? undefined : idOf(of)
   return encodeArgs(filter, { parent }, allowed)
 }
 

@@ -649,7 +649,7 @@ export interface MessageOptions {
   /** The message that it answers. */
   replyTo?: MessageLike
   /**
-   * A second message of this key is not sent: the first one's id is the answer where it says the same, else it is
+   * A second message of this sender and key is not sent: the first one's id is the answer where it says the same, else it is
    * `message.conflict`. The key is free again once its message has expired or failed and nobody has taken it in.
    */
   dedupeKey?: string

@@ -1,7 +1,7 @@
 //! The room `agents`.
 
 use crate::{
-    args::{Count, Names, Span, Time, count, span, wrong},
+    args::{Count, Names, Span, Text, Time, count, span, wrong},
     errors::Raise,
     json,
     new_task::of_fields,
@@ -183,9 +183,9 @@ impl NewAgent {
     ))]
     fn new(
         py: Python<'_>,
-        id: String,
-        display_name: Option<String>,
-        role: Option<String>,
+        id: Text,
+        display_name: Option<Text>,
+        role: Option<Text>,
         aliases: Option<Names>,
         capabilities: Option<Names>,
         max_concurrent: Option<Count>,
@@ -196,6 +196,7 @@ impl NewAgent {
         let (aliases, capabilities) = (names(aliases), names(capabilities));
         let metadata =
             metadata.map_or_else(|| Ok(Json::default()), |metadata| json::write(metadata, None))?;
+        let (id, display_name, role) = (id.into(), display_name.map(Into::into), role.map(Into::into));
         Ok(NewAgent(CoreNewAgent { id, display_name, role, aliases, capabilities, max_concurrent, metadata }))
     }
 
@@ -228,7 +229,7 @@ impl Agents {
         Ok(Op::new(async move { agents.register_many(all).await }))
     }
 
-    fn beat(&self, agent: String) -> Op {
+    fn beat(&self, agent: Text) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.beat(&agent).await })
     }
@@ -242,7 +243,7 @@ impl Agents {
     }
 
     /// Of all, or of one.
-    fn health(&self, py: Python<'_>, agent: Option<String>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+    fn health(&self, py: Python<'_>, agent: Option<Text>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
         let HealthOptions { dead_after, stuck_after } = HealthOptions::of(options)?;
         let thresholds = thresholds(py, dead_after, stuck_after)?;
         let agents = self.0.clone();
@@ -269,22 +270,22 @@ impl Agents {
         Ok(Op::new(async move { agents.failovers(active, since).await }))
     }
 
-    fn lead(&self, py: Python<'_>, role: String, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+    fn lead(&self, py: Python<'_>, role: Text, agent: Text, options: &Bound<'_, PyDict>) -> PyResult<Op> {
         let (agents, lead) = (self.0.clone(), LeadOptions::of(options)?.lead(py)?);
         Ok(Op::new(async move { agents.lead(&role, &agent, lead).await }))
     }
 
-    fn leader(&self, role: String) -> Op {
+    fn leader(&self, role: Text) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.leader(&role).await })
     }
 
-    fn hand_back(&self, role: String, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+    fn hand_back(&self, role: Text, agent: Text, options: &Bound<'_, PyDict>) -> PyResult<Op> {
         let (agents, how) = (self.0.clone(), HandBackOptions::of(options)?.how());
         Ok(Op::new(async move { agents.hand_back(&role, &agent, how).await }))
     }
 
-    fn get(&self, name: String) -> Op {
+    fn get(&self, name: Text) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.get(&name).await })
     }
@@ -294,22 +295,22 @@ impl Agents {
         Op::new(async move { agents.list().await })
     }
 
-    fn with_capability(&self, capability: String) -> Op {
+    fn with_capability(&self, capability: Text) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.with_capability(&capability).await })
     }
 
-    fn drain(&self, agent: String) -> Op {
+    fn drain(&self, agent: Text) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.drain(&agent).await })
     }
 
-    fn update(&self, agent: String, changes: &Bound<'_, PyDict>) -> PyResult<Op> {
+    fn update(&self, agent: Text, changes: &Bound<'_, PyDict>) -> PyResult<Op> {
         let (agents, update) = (self.0.clone(), update(changes)?);
         Ok(Op::new(async move { agents.update(&agent, update).await }))
     }
 
-    fn deregister(&self, agent: String, force: bool) -> Op {
+    fn deregister(&self, agent: Text, force: bool) -> Op {
         let agents = self.0.clone();
         Op::new(async move { agents.deregister(&agent, force).await })
     }

@@ -5,14 +5,64 @@ use crate::{
     task_types::{Claimed, Enqueued, Lease, Task},
 };
 use chrono::{DateTime, Utc};
-use kurultai_core::{Error, tasks};
+use kurultai_core::{Error, Kind, tasks};
 use pyo3::{
-    exceptions::{PyOverflowError, PyTypeError},
+    exceptions::{PyOverflowError, PyTypeError, PyUnicodeEncodeError},
     intern,
     prelude::*,
     types::{PyList, PyString},
 };
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
+
+/// A text. Half of a surrogate pair, which Python's may have, is in no text of ours.
+pub(crate) struct Text(String);
+
+impl<'py> FromPyObject<'_, 'py> for Text {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match value.extract::<String>() {
+            Ok(text) => Ok(Text(text)),
+            Err(error) => Err(no_text(value, error)),
+        }
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0
+    }
+}
+
+/// The same error, or `input.payload` where it is Python's of half of a surrogate pair.
+pub(crate) fn no_text(value: Borrowed<'_, '_, PyAny>, error: PyErr) -> PyErr {
+    let py = value.py();
+    if !error.is_instance_of::<PyUnicodeEncodeError>(py) {
+        return error;
+    }
+    let shown = value
+        .repr()
+        .map_or_else(|_| "it".to_owned(), |repr| repr.to_string_lossy().chars().take(80).collect());
+    let why = format!("{shown} is no text: a lone surrogate has no UTF-8 form");
+    errors::raised(py, Error::new(Kind::Input, "input.payload", why))
+}
+
+/// The same, which names the field.
+pub(crate) fn no_text_of(field: &str, value: Borrowed<'_, '_, PyAny>, error: PyErr) -> PyErr {
+    let py = value.py();
+    match error.is_instance_of::<PyUnicodeEncodeError>(py) {
+        true => errors::of(py, field, &no_text(value, error)),
+        false => error,
+    }
+}
 
 /// A Claimed, a Lease, a handler's context, or the lease's one-string form.
 pub(crate) struct LeaseArg(pub(crate) tasks::Lease);
@@ -27,8 +77,8 @@ impl<'py> FromPyObject<'_, 'py> for LeaseArg {
         if let Ok(lease) = value.cast::<Lease>() {
             return Ok(LeaseArg(lease.get().inner.clone()));
         }
-        if let Ok(text) = value.cast::<PyString>() {
-            return text.to_str()?.parse().map(LeaseArg).raise(value.py());
+        if value.is_instance_of::<PyString>() {
+            return value.extract::<Text>()?.parse().map(LeaseArg).raise(value.py());
         }
         let lease = value
             .getattr(intern!(value.py(), "lease"))
@@ -46,8 +96,8 @@ impl<'py> FromPyObject<'_, 'py> for TaskId {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(text) = value.cast::<PyString>() {
-            return Ok(TaskId(text.to_str()?.to_owned()));
+        if value.is_instance_of::<PyString>() {
+            return Ok(TaskId(value.extract::<Text>()?.into()));
         }
         if let Ok(task) = value.cast::<Enqueued>() {
             return Ok(TaskId(task.get().inner.id.clone()));
@@ -167,9 +217,17 @@ impl<'py> FromPyObject<'_, 'py> for Names {
             return Err(wrong(value, "a list of names, such as [\"development\"]"));
         }
         if let Ok(list) = value.cast::<PyList>() {
-            return list.iter().map(|name| name.extract()).collect::<PyResult<_>>().map(Names);
+            return list
+                .iter()
+                .map(|name| name.extract::<Text>().map(Into::into))
+                .collect::<PyResult<_>>()
+                .map(Names);
         }
-        value.try_iter()?.map(|name| name?.extract()).collect::<PyResult<_>>().map(Names)
+        value
+            .try_iter()?
+            .map(|name| name?.extract::<Text>().map(Into::into))
+            .collect::<PyResult<_>>()
+            .map(Names)
     }
 }
 

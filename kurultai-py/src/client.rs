@@ -2,7 +2,7 @@
 
 use crate::{
     agents::{Agents, thresholds},
-    args::{Count, Names, Span, Time, count, span, word},
+    args::{Count, Names, Span, Text, Time, count, span, word},
     errors::Raise,
     events::Events,
     jobs::Started,
@@ -147,8 +147,8 @@ view! {
 }
 
 #[pyfunction]
-fn open(py: Python<'_>, url: Option<&str>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
-    let config = OpenOptions::of(options)?.config(py, url)?;
+fn open(py: Python<'_>, url: Option<Text>, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+    let config = OpenOptions::of(options)?.config(py, url.as_deref())?;
     Ok(Op::new(async { Core::open_with(config).await.map(Opened) }))
 }
 
@@ -291,7 +291,7 @@ impl Kurultai {
         Ok(Op::new(async move { core.adopt(options).await }))
     }
 
-    fn cycle(&self, agent: String) -> Op {
+    fn cycle(&self, agent: Text) -> Op {
         let core = self.core.clone();
         Op::new(async move { core.cycle(&agent).await })
     }
@@ -301,7 +301,7 @@ impl Kurultai {
         Op::new(async move { core.namespaces().await })
     }
 
-    fn delete_namespace(&self, name: String) -> Op {
+    fn delete_namespace(&self, name: Text) -> Op {
         let core = self.core.clone();
         Op::new(async move { core.delete_namespace(&name).await })
     }
@@ -315,8 +315,8 @@ impl Kurultai {
     }
 
     /// Registers an agent and begins to claim for it.
-    fn start(&self, py: Python<'_>, agent: String, settings: &Bound<'_, PyDict>) -> PyResult<Op> {
-        let agent = AgentSettings::of(settings)?.agent(py, agent)?;
+    fn start(&self, py: Python<'_>, agent: Text, settings: &Bound<'_, PyDict>) -> PyResult<Op> {
+        let agent = AgentSettings::of(settings)?.agent(py, agent.into())?;
         let core = self.core.clone();
         Ok(Op::new(async move { agent.start(&core).await.map(Started) }))
     }

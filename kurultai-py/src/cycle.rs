@@ -1,6 +1,6 @@
 //! What a cycle has done and found.
 
-use crate::view::view;
+use crate::{args::Names, view::view};
 use kurultai_core::cycle;
 use pyo3::prelude::*;
 
@@ -11,8 +11,8 @@ view! {
     }
 
     /// With those whom the caller has woken.
-    fn with_woken(&self, woken: Vec<String>) -> Self {
-        self.inner.clone().with_woken(woken).into()
+    fn with_woken(&self, woken: Names) -> Self {
+        self.inner.clone().with_woken(woken.0).into()
     }
 }
 

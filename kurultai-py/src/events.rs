@@ -1,7 +1,7 @@
 //! The room `events`.
 
 use crate::{
-    args::{Count, Span, TaskId, Time, count, span},
+    args::{Count, Span, TaskId, Text, Time, count, span},
     errors::Raise,
     op::{Answer, Op},
     options::options,
@@ -133,8 +133,8 @@ impl Events {
 
 /// Whether a topic fits a pattern: words between dots, `*` for one word, `**` for any number of words.
 #[pyfunction]
-fn matches(pattern: &str, topic: &str) -> bool {
-    events::matches(pattern, topic)
+fn matches(pattern: Text, topic: Text) -> bool {
+    events::matches(&pattern, &topic)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,7 +1,7 @@
 //! Who this process speaks for, and the room `keys`.
 
 use crate::{
-    args::{Names, Time, wrong},
+    args::{Names, Text, Time, wrong},
     errors::Raise,
     op::{Answer, Op},
     options::options,
@@ -44,13 +44,13 @@ impl Identity {
     }
 
     #[staticmethod]
-    fn env(py: Python<'_>, agent: &str) -> PyResult<Self> {
-        Ed25519Key::from_env(agent).map(Self::from).raise(py)
+    fn env(py: Python<'_>, agent: Text) -> PyResult<Self> {
+        Ed25519Key::from_env(&agent).map(Self::from).raise(py)
     }
 
     #[staticmethod]
-    fn generate(py: Python<'_>, agent: &str) -> PyResult<Self> {
-        Ed25519Key::generate(agent).map(Self::from).raise(py)
+    fn generate(py: Python<'_>, agent: Text) -> PyResult<Self> {
+        Ed25519Key::generate(&agent).map(Self::from).raise(py)
     }
 
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
@@ -245,17 +245,17 @@ impl Keys {
 
 #[pymethods]
 impl Keys {
-    fn list(&self, agent: Option<String>) -> Op {
+    fn list(&self, agent: Option<Text>) -> Op {
         let keys = self.0.clone();
         Op::new(async move { keys.list(agent.as_deref()).await })
     }
 
-    fn rotate(&self, agent: String) -> Op {
+    fn rotate(&self, agent: Text) -> Op {
         let keys = self.0.clone();
         Op::new(async move { keys.rotate(&agent).await })
     }
 
-    fn rotate_in_store(&self, agent: String) -> Op {
+    fn rotate_in_store(&self, agent: Text) -> Op {
         let keys = self.0.clone();
         Op::new(async move { keys.rotate_in_store(&agent).await })
     }
@@ -276,12 +276,12 @@ impl Keys {
         Ok(Op::new(async move { keys.import_rows(import).await }))
     }
 
-    fn add(&self, agent: String, public_key: String) -> Op {
+    fn add(&self, agent: Text, public_key: Text) -> Op {
         let keys = self.0.clone();
         Op::new(async move { keys.add(&agent, &public_key).await })
     }
 
-    fn revoke(&self, agent: String, key_id: String, reason: String) -> Op {
+    fn revoke(&self, agent: Text, key_id: Text, reason: Text) -> Op {
         let keys = self.0.clone();
         Op::new(async move { keys.revoke(&agent, &key_id, &reason).await })
     }

@@ -1,6 +1,6 @@
 //! The old envelope, of which the public face is Python's: `kurultai.legacy`.
 
-use crate::errors::Raise;
+use crate::{args::Text, errors::Raise};
 use chrono::{DateTime, Utc};
 use kurultai_core::{
     ids,
@@ -37,8 +37,8 @@ fn legacy_verify(
 
 /// The form in which names are compared.
 #[pyfunction]
-fn fold(name: &str) -> String {
-    ids::fold(name)
+fn fold(name: Text) -> String {
+    ids::fold(&name)
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,7 +1,7 @@
 //! Messages for agents at work: those that their handlers get, and the inbox in the middle of a task.
 
 use crate::{
-    args::{Names, Span, span},
+    args::{Names, Span, Text, span},
     jobs::ended,
     messages::AgentMessage,
     new_task::retry_policy,
@@ -89,12 +89,12 @@ impl MessageJob {
 
     fn reply(
         &self,
-        r#type: String,
+        r#type: Text,
         body: &Bound<'_, PyAny>,
         default: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Op> {
         let (context, body) = (self.0.context(), crate::json::write_as("body", body, default)?);
-        Ok(Op::new(async move { context.reply_with(r#type, body).await }))
+        Ok(Op::new(async move { context.reply_with(String::from(r#type), body).await }))
     }
 
     /// A handler begins: its time counts from here.

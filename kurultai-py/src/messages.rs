@@ -2,7 +2,7 @@
 
 use crate::{
     agents::UnderArg,
-    args::{Count, Names, Span, TaskId, count, span, wrong},
+    args::{Count, Names, Span, TaskId, Text, count, span, wrong},
     errors::Raise,
     json,
     op::{Answer, Op},
@@ -41,7 +41,7 @@ view! {
     Receipt of messages::Receipt { id, delivery }
 
     #[staticmethod]
-    fn parse(py: Python<'_>, text: &str) -> PyResult<Self> {
+    fn parse(py: Python<'_>, text: Text) -> PyResult<Self> {
         text.parse::<messages::Receipt>().raise(py).map(Self::from)
     }
 
@@ -119,8 +119,8 @@ impl<'py> FromPyObject<'_, 'py> for MessageId {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(text) = value.cast::<PyString>() {
-            return Ok(MessageId(text.to_str()?.to_owned()));
+        if value.is_instance_of::<PyString>() {
+            return Ok(MessageId(value.extract::<Text>()?.into()));
         }
         let id = value.getattr(intern!(value.py(), "id")).and_then(|id| id.extract());
         id.map(MessageId).map_err(|_| wrong(value, "a message or its id"))
@@ -140,8 +140,8 @@ impl<'py> FromPyObject<'_, 'py> for ReceiptArg {
         if let Ok(receipt) = value.cast::<Receipt>() {
             return Ok(ReceiptArg(receipt.get().inner.clone()));
         }
-        if let Ok(text) = value.cast::<PyString>() {
-            return text.to_str()?.parse().map(ReceiptArg).raise(value.py());
+        if value.is_instance_of::<PyString>() {
+            return value.extract::<Text>()?.parse().map(ReceiptArg).raise(value.py());
         }
         let receipt = value.getattr(intern!(value.py(), "receipt"));
         let receipt = receipt.and_then(|receipt| Ok(receipt.cast::<Receipt>()?.get().inner.clone()));
@@ -185,13 +185,13 @@ impl NewMessage {
         task=None, reply_to=None, dedupe_key=None, ttl=None, urgent=False, default=None)")]
     fn new(
         py: Python<'_>,
-        to: String,
-        r#type: String,
+        to: Text,
+        r#type: Text,
         body: Option<Py<PyAny>>,
         fields: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let mut given = fields.map_or_else(|| Ok(MessageFields::default()), MessageFields::of)?;
-        (given.to, given.message_type, given.body) = (Some(to), Some(r#type), body);
+        (given.to, given.message_type, given.body) = (Some(to.into()), Some(r#type.into()), body);
         given.message(None, py).map(NewMessage)
     }
 
@@ -270,9 +270,10 @@ impl Messages {
         Ok(Op::new(async move { messages.send_many(all).await }))
     }
 
-    fn accept(&self, text: &Bound<'_, PyString>, to: Option<String>) -> Op {
+    fn accept(&self, text: &Bound<'_, PyString>, to: Option<Text>) -> Op {
         // Half of a surrogate pair is in no token, and so is what stands for it then.
-        let (messages, text) = (self.core.clone(), text.to_string_lossy().into_owned());
+        let (messages, text, to) =
+            (self.core.clone(), text.to_string_lossy().into_owned(), to.map(Into::into));
         Op::new(async move { messages.accept(Accept { text, to }).await })
     }
 
@@ -295,7 +296,7 @@ impl Messages {
         Op::new(async move { messages.ack(&receipts).await })
     }
 
-    fn reject(&self, message: ReceiptArg, reason: String) -> Op {
+    fn reject(&self, message: ReceiptArg, reason: Text) -> Op {
         let messages = self.core.clone();
         Op::new(async move { messages.reject(&message.0, &reason).await })
     }
@@ -305,7 +306,7 @@ impl Messages {
         Ok(Op::new(async move { messages.retry(&message.0, after).await }))
     }
 
-    fn unread(&self, agent: Option<String>) -> Op {
+    fn unread(&self, agent: Option<Text>) -> Op {
         let messages = self.core.clone();
         Op::new(async move { messages.unread(agent.as_deref()).await })
     }

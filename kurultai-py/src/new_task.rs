@@ -1,7 +1,7 @@
 //! What a caller can say of a task to enqueue, checked where it is written.
 
 use crate::{
-    args::{Count, Names, Span, TaskId, Time, span, wrong},
+    args::{Count, Names, Span, TaskId, Text, Time, no_text, no_text_of, span, wrong},
     errors::{self, Raise},
     json,
     task_types::Usage,
@@ -34,7 +34,7 @@ impl NewTask {
         expires_at=None, expires_in=None, max_attempts=None, max_runtime=None, retry=None, wait_for=None, \
         on_prerequisite_failure=None, default=None)")]
     fn new(
-        r#type: String,
+        r#type: Text,
         payload: Option<&Bound<'_, PyAny>>,
         fields: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
@@ -88,7 +88,8 @@ fn read(
         let (name, value) = entry.map_err(|json::Changed| {
             PyRuntimeError::new_err("the dict of a task's fields changed while it was read")
         })?;
-        match name.cast::<PyString>()?.to_str()? {
+        let text = name.cast::<PyString>()?.to_str();
+        match text.map_err(|error| no_text(name.as_borrowed(), error))? {
             _ if value.is_none() => {}
             "payload" => payload = Some(value),
             "default" => default = Some(value),
@@ -165,7 +166,7 @@ fn field<'a, 'py, T: FromPyObject<'a, 'py>>(
         if error.is_instance_of::<PyTypeError>(py) {
             errors::of(py, name, &wrong(value.as_borrowed(), wanted))
         } else {
-            error
+            no_text_of(name, value.as_borrowed(), error)
         }
     })
 }
@@ -221,8 +222,9 @@ impl Dependency {
         prerequisite: TaskId,
         r#type: &str,
         weight: Option<f64>,
-        detected_by: Option<String>,
+        detected_by: Option<Text>,
     ) -> PyResult<Self> {
+        let detected_by = detected_by.map(Into::into);
         let dependency_type = r#type.parse().raise(py)?;
         let edge = tasks::Dependency { prerequisite: prerequisite.0, dependency_type, weight, detected_by };
         Ok(Dependency(edge))

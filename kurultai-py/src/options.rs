@@ -1,6 +1,6 @@
 //! A call's options: one dict, each entry of which is looked at once. What is None counts as left out.
 
-use crate::json;
+use crate::{args, json};
 use pyo3::{
     exceptions::{PyRuntimeError, PyTypeError},
     prelude::*,
@@ -62,7 +62,8 @@ pub(crate) fn each_given<'py>(
     for entry in json::entries(given) {
         let (name, value) = entry
             .map_err(|json::Changed| PyRuntimeError::new_err("the options changed while they were read"))?;
-        let name = name.cast::<PyString>()?.to_str()?;
+        let text = name.cast::<PyString>()?.to_str();
+        let name = text.map_err(|error| args::no_text(name.as_borrowed(), error))?;
         if !set(name, &value)? {
             return Err(PyTypeError::new_err(format!("there is no option '{name}'")));
         }
@@ -80,7 +81,7 @@ pub(crate) fn field<'a, 'py, T: FromPyObject<'a, 'py>>(
         if error.is_instance_of::<PyTypeError>(py) {
             PyTypeError::new_err(format!("argument '{name}': {}", error.value(py)))
         } else {
-            error
+            args::no_text_of(name, value.as_borrowed(), error)
         }
     })
 }

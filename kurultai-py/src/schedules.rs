@@ -1,7 +1,7 @@
 //! The room `schedules`.
 
 use crate::{
-    args::{Span, Time, span, word},
+    args::{Span, Text, Time, span, word},
     new_task::new_task,
     op::Op,
     options::options,
@@ -43,7 +43,7 @@ impl Schedules {
     fn put(
         &self,
         py: Python<'_>,
-        name: String,
+        name: Text,
         task: &Bound<'_, PyAny>,
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Op> {
@@ -72,27 +72,27 @@ impl Schedules {
         Op::new(async move { schedules.list().await })
     }
 
-    fn get(&self, name: String) -> Op {
+    fn get(&self, name: Text) -> Op {
         let schedules = self.core.clone();
         Op::new(async move { schedules.get(&name).await })
     }
 
-    fn pause(&self, name: String) -> Op {
+    fn pause(&self, name: Text) -> Op {
         let schedules = self.core.clone();
         Op::new(async move { schedules.pause(&name).await })
     }
 
-    fn unpause(&self, name: String) -> Op {
+    fn unpause(&self, name: Text) -> Op {
         let schedules = self.core.clone();
         Op::new(async move { schedules.unpause(&name).await })
     }
 
-    fn remove(&self, name: String) -> Op {
+    fn remove(&self, name: Text) -> Op {
         let schedules = self.core.clone();
         Op::new(async move { schedules.remove(&name).await })
     }
 
-    fn run_now(&self, name: String) -> Op {
+    fn run_now(&self, name: Text) -> Op {
         let schedules = self.core.clone();
         Op::new(async move { schedules.run_now(&name).await })
     }

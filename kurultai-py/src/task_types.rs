@@ -1,6 +1,7 @@
 //! What the room `tasks` answers with.
 
 use crate::{
+    args::Text,
     errors::Raise,
     op::Answer,
     view::{Show, view},
@@ -27,7 +28,7 @@ view! {
     Lease of tasks::Lease { task_id, claim_id, version, attempt, expires_at }
 
     #[staticmethod]
-    fn parse(py: Python<'_>, text: &str) -> PyResult<Self> {
+    fn parse(py: Python<'_>, text: Text) -> PyResult<Self> {
         text.parse::<tasks::Lease>().raise(py).map(Self::from)
     }
 

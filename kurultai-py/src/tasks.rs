@@ -2,7 +2,7 @@
 
 use crate::{
     agents::UnderArg,
-    args::{Count, LeaseArg, Names, Span, TaskId, count, span, word},
+    args::{Count, LeaseArg, Names, Span, TaskId, Text, count, span, word},
     errors,
     finish::{FailOptions, FinishArg},
     json, new_task,
@@ -98,7 +98,7 @@ impl Tasks {
         Ok(op!(self, tasks => tasks.enqueue_many(all)))
     }
 
-    fn claim(&self, py: Python<'_>, agent: String, options: &Bound<'_, PyDict>) -> PyResult<Op> {
+    fn claim(&self, py: Python<'_>, agent: Text, options: &Bound<'_, PyDict>) -> PyResult<Op> {
         let ClaimOptions { max, types, lease, wait, persistent } = ClaimOptions::of(options)?;
         let claim = Claim {
             agent,
@@ -182,16 +182,11 @@ impl Tasks {
         Ok(op!(self, tasks => tasks.checkpoint(&task.0, checkpoint)))
     }
 
-    fn cancel(&self, task: TaskId, reason: Option<String>, children: bool) -> Op {
+    fn cancel(&self, task: TaskId, reason: Option<Text>, children: bool) -> Op {
         op!(self, tasks => tasks.cancel(&task.0, Cancel { reason, children }))
     }
 
-    fn cancel_many(
-        &self,
-        py: Python<'_>,
-        filter: &Bound<'_, PyDict>,
-        reason: Option<String>,
-    ) -> PyResult<Op> {
+    fn cancel_many(&self, py: Python<'_>, filter: &Bound<'_, PyDict>, reason: Option<Text>) -> PyResult<Op> {
         let filter = FilterOptions::of(filter)?.filter(py)?;
         Ok(op!(self, tasks => tasks.cancel_many(filter, reason.as_deref())))
     }
@@ -205,14 +200,14 @@ impl Tasks {
         &self,
         py: Python<'_>,
         task: TaskId,
-        priority: Option<String>,
+        priority: Option<Text>,
         weight: Option<f64>,
     ) -> PyResult<Op> {
         let priority = word(py, priority.as_deref())?;
         Ok(op!(self, tasks => tasks.reprioritize(&task.0, priority, weight)))
     }
 
-    fn assign(&self, task: TaskId, agent: Option<String>, by: Option<String>) -> Op {
+    fn assign(&self, task: TaskId, agent: Option<Text>, by: Option<Text>) -> Op {
         op!(self, tasks => tasks.assign(&task.0, agent.as_deref(), by.as_deref()))
     }
 
@@ -237,15 +232,15 @@ impl Tasks {
         op!(self, tasks => tasks.discard(&task.0))
     }
 
-    fn pause(&self, r#type: Option<String>) -> Op {
+    fn pause(&self, r#type: Option<Text>) -> Op {
         op!(self, tasks => tasks.pause(r#type.as_deref()))
     }
 
-    fn unpause(&self, r#type: Option<String>) -> Op {
+    fn unpause(&self, r#type: Option<Text>) -> Op {
         op!(self, tasks => tasks.unpause(r#type.as_deref()))
     }
 
-    fn stop_all(&self, reason: String) -> Op {
+    fn stop_all(&self, reason: Text) -> Op {
         op!(self, tasks => tasks.stop_all(&reason))
     }
 
@@ -275,7 +270,7 @@ impl Tasks {
         })
     }
 
-    fn find(&self, unique_key: String) -> Op {
+    fn find(&self, unique_key: Text) -> Op {
         op!(self, tasks => tasks.find(&unique_key))
     }
 

@@ -45,6 +45,39 @@ class Kinds(unittest.TestCase):
 
 @on_both
 class Real:
+    async def test_half_of_a_surrogate_pair_is_no_text(self: Any) -> None:
+        k, bad = self.k, "a\ud800"
+        for field, call in (
+            ("", lambda: k.agents.leader(bad)),
+            ("", lambda: k.agents.register(bad)),
+            ("", lambda: k.agents.get(bad)),
+            ("", lambda: k.agents.register("temujin", display_name=bad)),
+            ("", lambda: k.agents.update("temujin", add=[bad])),
+            ("type", lambda: k.tasks.enqueue(bad)),
+            ("title", lambda: k.tasks.enqueue("x", title=bad)),
+            ("", lambda: k.tasks.enqueue("x", requires=[bad])),
+            ("", lambda: k.tasks.claim(bad)),
+            ("", lambda: k.tasks.get(bad)),
+            ("", lambda: k.tasks.complete(bad)),
+            ("", lambda: k.tasks.stop_all(bad)),
+            ("assigned_to", lambda: k.tasks.list(assigned_to=bad)),
+            ("", lambda: k.schedules.put(bad, "x", every=9)),
+            ("type", lambda: k.schedules.put("x", bad, every=9)),
+            ("timezone", lambda: k.schedules.put("x", "x", cron="@daily", timezone=bad)),
+            ("", lambda: k.schedules.get(bad)),
+            ("to", lambda: k.messages.send(bad, "x")),
+            ("", lambda: k.messages.send("jochi", "x", reply_to=bad)),
+            ("", lambda: k.messages.reject(bad, "no")),
+            ("", lambda: k.messages.unread(bad)),
+            ("topic", lambda: k.events.read(topic=bad)),
+            ("", lambda: k.keys.rotate(bad)),
+            ("", lambda: k.cycle(bad)),
+        ):
+            with self.subTest(field), self.assertCode("input.payload") as refused:
+                await call()
+            self.assertIn("a lone surrogate has no UTF-8 form", str(refused.exception))
+            self.assertTrue(str(refused.exception).startswith(f"{field}: " if field else "'a\\ud800' is no text"), refused.exception)
+
     async def test_the_kinds_that_a_caller_can_bring_about(self: Any) -> None:
         k, task = self.k, await self.claimed("t")
         await k.tasks.release(task)

@@ -2,7 +2,7 @@
 
 use crate::{
     output::{Done, say, say_json},
-    text::{clean, duration, natural, now, span, utc},
+    text::{clean, duration, natural, now, quoted, span, utc},
 };
 use kurultai_core::{
     Kurultai,
@@ -55,20 +55,20 @@ impl Take {
 
 fn taken(task: &Claimed) -> Done {
     let left = (task.lease.expires_at - now()).as_seconds_f64().max(0.0);
-    say(format!("{}  {}  {}", task.priority, clean(&task.task_type), clean(&task.title)))?;
+    say(format!("{}  {}  {}", task.priority, quoted(&task.task_type), clean(&task.title)))?;
     say(format!("  id          {}", clean(&task.id)))?;
     say(format!("  attempt     {} of {}", task.attempt, task.max_attempts))?;
     say(format!("  yours until {}, {} from now", utc(task.lease.expires_at), span(left)))?;
     if !task.description.is_empty() {
         say(format!("  text        {}", clean(&task.description)))?;
     }
-    say(format!("  payload     {}", task.payload))?;
+    say(format!("  payload     {}", clean(task.payload.as_str())))?;
     if let Some(checkpoint) = &task.checkpoint {
-        say(format!("  checkpoint  {checkpoint}"))?;
+        say(format!("  checkpoint  {}", clean(checkpoint.as_str())))?;
     }
     for p in &task.prerequisites {
         let results = p.results.as_ref().map_or("null", |r| r.as_str());
-        say(format!("  after       {} ({}): {results}", clean(&p.id), p.status))?;
+        say(format!("  after       {} ({}): {}", clean(&p.id), p.status, clean(results)))?;
     }
     say(format!("LEASE {}", task.lease))
 }

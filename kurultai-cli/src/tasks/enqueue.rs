@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use crate::{
     output::{Done, remark, say, say_json},
-    text::duration,
+    text::{duration, time},
 };
 use chrono::{DateTime, Utc};
 use kurultai_core::{
@@ -29,7 +29,7 @@ pub(crate) struct Enqueue {
     #[arg(long, allow_hyphen_values = true, value_parser = duration, conflicts_with = "run_at")]
     delay: Option<Duration>,
     /// As 2026-03-01T09:00:00Z
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     run_at: Option<DateTime<Utc>>,
 }
 
