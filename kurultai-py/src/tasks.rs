@@ -101,7 +101,7 @@ impl Tasks {
     fn claim(&self, py: Python<'_>, agent: Text, options: &Bound<'_, PyDict>) -> PyResult<Op> {
         let ClaimOptions { max, types, lease, wait, persistent } = ClaimOptions::of(options)?;
         let claim = Claim {
-            agent,
+            agent: agent.into(),
             max: count(py, "max", max)?.unwrap_or(1),
             types: types.map(|names| names.0),
             lease: span(py, "lease", lease)?,
@@ -183,6 +183,7 @@ impl Tasks {
     }
 
     fn cancel(&self, task: TaskId, reason: Option<Text>, children: bool) -> Op {
+        let reason = reason.map(Into::into);
         op!(self, tasks => tasks.cancel(&task.0, Cancel { reason, children }))
     }
 
