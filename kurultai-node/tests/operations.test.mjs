@@ -615,7 +615,7 @@ cases('options that are no object, and a signal that is none, are named', async 
   ]
   for (const call of calls) {
     for (const [options, field] of [[null, 'options'], [{ signal: {} }, 'signal'], [{ signal: 'now' }, 'signal']]) {
-      const error = await failure(call(options))
+      const error = await call(options).then(() => assert.fail(`${call} took ${JSON.stringify(options)}`), (e) => e)
       assert.equal(error.code, 'input.invalid', `${call}: ${error}`)
       assert.match(error.message, new RegExp(`^${field} is`), `${call}`)
     }

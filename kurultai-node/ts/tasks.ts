@@ -374,7 +374,7 @@ export class Tasks<M extends object = AnyTasks> {
   async *each(filter: Omit<Filter, 'cursor' | 'limit'> = {}): AsyncGenerator<Task, void, undefined> {
     let cursor: string | null = null
     do {
-      const page: Page = await this.list({ ...filter, cursor, limit: 256 })
+      const page: Page = await this.list({ ...check.given(filter), cursor, limit: 256 })
       yield* page.tasks
       cursor = page.next
     } while (cursor !== null)

@@ -27,13 +27,9 @@ const HANDLES: [(&str, &str); 12] = [
 ];
 
 /// What another language says otherwise: `open` takes the options there, and the environment's store without a URL, and
-/// a call is ended by its language's own means; and what the program's sidecar says at its end.
-const ONLY_IN_RUST: [(&str, &str); 4] = [
-    ("Kurultai", "open_with"),
-    ("Kurultai", "from_env"),
-    ("Kurultai", "verify_until"),
-    ("Agents", "say_goodbye"),
-];
+/// a call is ended by its language's own means.
+const ONLY_IN_RUST: [(&str, &str); 3] =
+    [("Kurultai", "open_with"), ("Kurultai", "from_env"), ("Kurultai", "verify_until")];
 
 /// What has no end of its own, and so no place in a scenario.
 const ENDLESS: [&str; 1] = ["agents.watch"];

@@ -95,15 +95,7 @@ impl Agents {
         self.write_beats(agents, agents.iter().map(beat).collect::<Result<_>>()?).await
     }
 
-    /// What a sidecar that ends says of those for whom it has beaten: each has stopped, unless another process speaks for
-    /// it.
-    #[doc(hidden)]
-    pub async fn say_goodbye(&self, agents: &[&str]) -> Result<Vec<String>> {
-        let beat = |name: &&str| Ok(Beat { agent: ids::agent(name)?, create: None, last: true });
-        self.write_beats(agents, agents.iter().map(beat).collect::<Result<_>>()?).await
-    }
-
-    async fn write_beats(&self, agents: &[&str], beats: Vec<Beat>) -> Result<Vec<String>> {
+    pub(super) async fn write_beats(&self, agents: &[&str], beats: Vec<Beat>) -> Result<Vec<String>> {
         if beats.is_empty() {
             return Ok(vec![]);
         }

@@ -321,6 +321,7 @@ class Agents:
         nobody ever has. Cancel safe: a cancelled call may still hand it back.
 
         >>> await k.agents.register("kublai")
+        >>> await k.agents.register("ogedei")
         >>> lead = await k.agents.lead("router", "kublai")
         >>> lease = await k.agents.hand_back("router", "kublai", to="ogedei", reason="maintenance")
         >>> lease.term == lead.term

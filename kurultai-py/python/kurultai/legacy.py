@@ -28,7 +28,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from . import _native
-from .errors import ConfigError, DeniedError, KurultaiError
+from .errors import ConfigError, DeniedError, InputError, KurultaiError
 
 __all__ = ["AgentKey", "KeyStore", "MessageSigner", "MessageVerifier"]
 
@@ -272,7 +272,7 @@ class MessageVerifier:
             return None
         try:
             key = self.keys.get_key(agent, key_id)
-        except UnicodeEncodeError:  # Of a lone surrogate, which is in no name.
+        except (UnicodeEncodeError, InputError):  # Of a lone surrogate, which is in no name.
             return None
         return key._native() if key else None
 
