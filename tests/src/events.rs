@@ -1,3 +1,6 @@
+mod publish;
+mod subscriptions;
+
 use crate::{
     cases,
     fixture::{Team, code, task},
