@@ -32,7 +32,7 @@ pub(crate) enum Command {
     Rewind {
         name: String,
         #[command(flatten)]
-        to: Place,
+        to: Begin,
     },
     /// The events that were given 5 times and never acknowledged
     Dead { name: String },
@@ -43,7 +43,7 @@ pub(crate) enum Command {
 /// Where it begins or goes on; with what comes where nothing is given.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
-pub(crate) struct Place {
+pub(crate) struct Begin {
     /// Behind the event of this number; 0 for the first that the log has
     #[arg(long, value_name = "SEQ", allow_negative_numbers = true)]
     after: Option<i64>,
@@ -52,7 +52,7 @@ pub(crate) struct Place {
     since: Option<DateTime<Utc>>,
 }
 
-impl Place {
+impl Begin {
     fn start(&self) -> Start {
         match (self.after, self.since) {
             (Some(seq), _) => Start::After(seq),
@@ -77,7 +77,7 @@ pub(crate) struct Put {
     #[arg(long = "where", value_name = "JSON")]
     filter: Option<String>,
     #[command(flatten)]
-    start: Place,
+    start: Begin,
     /// Give events together so long after the first of them
     #[arg(long, default_value = "0s", allow_hyphen_values = true, value_parser = duration)]
     batch: Duration,
@@ -169,7 +169,8 @@ impl Command {
     }
 }
 
-fn listed(all: &[Subscription]) -> Vec<String> {
+/// How far behind each is, a line each.
+pub(crate) fn listed(all: &[Subscription]) -> Vec<String> {
     let row = |one: &Subscription| {
         let (name, topic) = (one.name.clone(), one.topic.clone());
         vec![name, topic, one.agent.clone().unwrap_or_default(), one.lag.to_string(), standing(one)]

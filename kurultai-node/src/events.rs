@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{Answer, answer},
-    args::{json, maybe_date, maybe_millis, read, whole},
+    args::{json, maybe_date, maybe_millis, millis, read, whole},
     bridge::{Calls, Now},
     numbered::Numbered,
     wire::{Consumed, text},
@@ -207,11 +207,11 @@ impl Events {
     }
 
     #[napi(catch_unwind)]
-    pub fn retry_batch(&self, call: u32, batch: u32, error: String) -> Now {
+    pub fn retry_batch(&self, call: u32, batch: u32, error: String, after_ms: f64) -> Now {
         let batch = self.batches.get(batch);
         self.calls.start(call, async move {
             if let Some(batch) = batch {
-                batch.retry(&error).await?;
+                batch.retry(&error, millis("afterMs", after_ms)?).await?;
             }
             answer(&())
         })

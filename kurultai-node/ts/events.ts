@@ -82,13 +82,15 @@ export class EventBatch {
   }
 
   /**
-   * Has them given again at once, as somebody's next try; after 5 the first of them is a dead event, with this as its error.
-   * Errors as `ack`.
+   * Has them given again, at once or after `afterMs`, as somebody's next try; after 5 the first of them is a dead event, with
+   * this as its error. Errors: `input.invalid`, and as `ack`.
    */
-  async retry(error: string, options: Waits = {}): Promise<void> {
+  async retry(error: string, options: { afterMs?: number } & Waits = {}): Promise<void> {
     if (this.#ended) return
     check.checkOne('error', error, check.text)
-    results.nothing(await call((id) => this.#native.retryBatch(id, this.#number, error), options.signal))
+    check.checkFields(options, { afterMs: check.ms, signal: check.anything })
+    const afterMs = options.afterMs ?? 0
+    results.nothing(await call((id) => this.#native.retryBatch(id, this.#number, error, afterMs), options.signal))
     this.#end()
   }
 

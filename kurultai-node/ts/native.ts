@@ -69,7 +69,7 @@ export type Made = NativeIdentity | Failure
 export interface NativeEvents extends Record<
   'publishMany' | 'subscribe' | 'consume' | 'subscriptions' | 'pause' | 'unpause' | 'rewind' | 'unsubscribe' | 'dead', Operation> {
   ackBatch(call: number, batch: number): Now
-  retryBatch(call: number, batch: number, error: string): Now
+  retryBatch(call: number, batch: number, error: string, afterMs: number): Now
   forgetBatch(batch: number): void
   read: Operation
   lastSeq(call: number): Now

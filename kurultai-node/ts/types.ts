@@ -1062,7 +1062,7 @@ export interface Subscription {
   readonly cursor: number
   /** How many events of the log it has yet to look at, whether they match or not. */
   readonly lag: number
-  /** Until when somebody has its next events, who may renew that. */
+  /** Until when nobody else is given its next events: somebody has them, or they are to be tried later. */
   readonly heldUntil: Date | null
   /** How often its next events were given and not acknowledged. */
   readonly tries: number

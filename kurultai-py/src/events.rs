@@ -147,9 +147,9 @@ impl EventBatch {
         Op::new(async move { batch.ack().await })
     }
 
-    fn retry(&self, error: String) -> Op {
-        let batch = self.core.clone();
-        Op::new(async move { batch.retry(&error).await })
+    fn retry(&self, py: Python<'_>, error: String, after: Span) -> PyResult<Op> {
+        let (batch, after) = (self.core.clone(), after.named(py, "after")?);
+        Ok(Op::new(async move { batch.retry(&error, after).await }))
     }
 }
 

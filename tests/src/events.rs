@@ -1,5 +1,8 @@
+mod processes;
 mod publish;
 mod subscriptions;
+
+pub(crate) use processes::consume;
 
 use crate::{
     cases,

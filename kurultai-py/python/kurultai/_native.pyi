@@ -437,7 +437,7 @@ class EventBatch:
     @property
     def events(self) -> list[Event]: ...
     def ack(self) -> Awaitable[None]: ...
-    def retry(self, error: str) -> Awaitable[None]: ...
+    def retry(self, error: str, after: Duration) -> Awaitable[None]: ...
 
 @final
 class Follow:
@@ -931,7 +931,7 @@ class Subscription(_Unhashable):
     lag: Final[int]
     """How many events of the log it has yet to look at, whether they match or not."""
     held_until: Final[datetime | None]
-    """Until when somebody has its next events, who may renew that."""
+    """Until when nobody else is given its next events: somebody has them, or they are to be tried later."""
     tries: Final[int]
     """How often its next events were given and not acknowledged."""
     error: Final[str | None]

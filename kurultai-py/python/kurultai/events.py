@@ -45,11 +45,13 @@ class EventBatch:
         await self._native.ack()
         self._ended = True
 
-    async def retry(self, error: str) -> None:
-        """Has them given again at once, as somebody's next try; after 5 the first of them is a dead event, with this as its
-        error. Errors as ``ack``. Cancel safe: a cancelled call may still have given them back.
+    async def retry(self, error: str, *, after: Duration = 0) -> None:
+        """Has them given again, at once or after so many seconds, as somebody's next try; after 5 the first of them is a dead
+        event, with this as its error.
+
+        Errors: ``input.invalid``, and as ``ack``. Cancel safe: a cancelled call may still have given them back.
         """
-        await self._native.retry(error)
+        await self._native.retry(error, after)
         self._ended = True
 
     async def _leave(self) -> None:

@@ -26,6 +26,7 @@ cases![
     a_subscription_begins_where_it_is_told_to,
     a_subscription_is_paused_moved_and_removed,
     retention_waits_for_a_subscription_and_not_for_ever,
+    what_is_tried_later_is_nobodys_until_then,
     a_burst_is_given_together_after_its_window,
     a_burst_is_given_together_when_it_is_quiet,
     who_waits_is_given_what_comes,
@@ -131,7 +132,7 @@ async fn a_consumer_that_is_gone_frees_its_events_when_its_hold_is_over(team: Te
     let again = consume(&other, 100).await;
     assert_eq!((seqs(&again), state(&team).await.tries), (vec![1], 2));
     // For as long as it was asked for.
-    again.retry("no").await.unwrap();
+    again.retry("no", Duration::ZERO).await.unwrap();
     drop(other.events().consume(Consume::new("s").hold(Duration::from_secs(5))).await.unwrap());
     team.seconds(4);
     assert!(consume(&team.k, 100).await.is_empty());
@@ -147,7 +148,7 @@ async fn a_late_acknowledgement_is_refused(team: Team) {
     assert_eq!(code(late.ack().await), "event.stale_consumer", "nobody has taken them yet");
     let other = team.reopen(|config| config).await;
     let now = consume(&other, 100).await;
-    for refused in [late.ack().await, late.retry("x").await, late.give_back().await] {
+    for refused in [late.ack().await, late.retry("x", Duration::ZERO).await, late.give_back().await] {
         let error = refused.unwrap_err();
         assert_eq!((error.code(), error.kind()), ("event.stale_consumer", kurultai_core::Kind::LeaseLost));
     }
@@ -169,7 +170,7 @@ async fn an_event_that_nobody_can_handle_is_left_out_in_the_end(team: Team) {
         given.push(batch.events.len());
         // All or nothing, as a handler of a batch is.
         if batch.events.iter().any(|event| event.topic == "poison") {
-            batch.retry("it cannot be read").await.unwrap();
+            batch.retry("it cannot be read", Duration::ZERO).await.unwrap();
         } else {
             handled.extend(batch.events.iter().map(|event| event.topic.clone()));
             batch.ack().await.unwrap();
@@ -323,6 +324,20 @@ async fn state_of(k: &Kurultai, name: &str) -> kurultai_core::events::Subscripti
     k.events().subscriptions(None).await.unwrap().into_iter().find(|one| one.name == name).unwrap()
 }
 
+async fn what_is_tried_later_is_nobodys_until_then(team: Team) {
+    subscribe(&team, "a").await;
+    publish(&team, "a").await;
+    let batch = consume(&team.k, 100).await;
+    assert_eq!(code(batch.retry("no", Duration::MAX).await), "input.invalid");
+    batch.retry("no", Duration::from_secs(60)).await.unwrap();
+    assert_eq!(code(batch.ack().await), "event.stale_consumer");
+    team.seconds(59);
+    assert!(consume(&team.k, 100).await.is_empty());
+    team.seconds(1);
+    consume(&team.k, 100).await.ack().await.unwrap();
+    assert_eq!(state(&team).await.cursor, 1);
+}
+
 async fn a_burst_is_given_together_after_its_window(team: Team) {
     team.k.events().subscribe(NewSubscription::new("s", "a").batch(Duration::from_secs(10))).await.unwrap();
     publish(&team, "a").await;
@@ -354,7 +369,7 @@ async fn a_burst_is_given_together_when_it_is_quiet(team: Team) {
     assert_eq!(seqs(&burst), [1, 2, 3, 4]);
     // What is given again does not wait anew, whatever has come since.
     publish(&team, "a").await;
-    burst.retry("no").await.unwrap();
+    burst.retry("no", Duration::ZERO).await.unwrap();
     assert_eq!(seqs(&consume(&team.k, 100).await), [1, 2, 3, 4, 5]);
 }
 

@@ -259,7 +259,7 @@ pub(super) async fn call(
             let max = args.take("max").unwrap_or(usual.max);
             let batch = events.consume(usual.max(max)).await?;
             match args.take::<String>("retry") {
-                Some(error) => batch.retry(&error).await?,
+                Some(error) => batch.retry(&error, Duration::ZERO).await?,
                 None => batch.ack().await?,
             }
             json!({"events": answer(&batch.events)})

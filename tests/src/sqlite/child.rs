@@ -95,6 +95,7 @@ async fn part() {
             kurultai_core::Agent::new("temujin").task("review", endless).run(&k).await.unwrap();
             say("drained");
         }
+        ["consume", url, namespace] => crate::events::consume(url, namespace).await,
         ["tick", url, namespace] => crate::schedules::tick(url, namespace).await,
         ["descriptors", url] => super::faults::run_out(url).await,
         _ => panic!("no part {part:?}"),

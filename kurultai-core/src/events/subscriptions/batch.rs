@@ -2,6 +2,7 @@
 
 use super::rules::Ending;
 use crate::{
+    check,
     error::Result,
     events::{Event, handle::Events},
 };
@@ -78,10 +79,13 @@ impl EventBatch {
         self.end(Ending::Ack(hold.to)).await
     }
 
-    /// Has them given again at once, as somebody's next try; after 5 the first of them is a dead event, with this as its error.
-    /// Errors as [`ack`](Self::ack). Cancel safe: a dropped call may still give them back.
-    pub async fn retry(&self, error: &str) -> Result<()> {
-        self.end(Ending::Fail(error.chars().take(1_000).collect())).await
+    /// Has them given again, at once or after a time, as somebody's next try; after 5 the first of them is a dead event, with this
+    /// as its error.
+    ///
+    /// Errors: `input.invalid`, and as [`ack`](Self::ack). Cancel safe: a dropped call may still give them back.
+    pub async fn retry(&self, error: &str, after: Duration) -> Result<()> {
+        check::span("after", after)?;
+        self.end(Ending::Fail(error.chars().take(1_000).collect(), after)).await
     }
 
     /// Gives them back, and the try does not count. Errors as [`ack`](Self::ack). Cancel safe: a dropped call may still give

@@ -11,4 +11,5 @@ pub use batch::EventBatch;
 pub(crate) use batch::Holds;
 pub use handle::Consume;
 pub use rules::MAX_TRIES;
-pub use types::{DeadEvent, NewSubscription, Row, Start, Subscription, Subscriptions};
+pub use types::{DeadEvent, NewSubscription, Start, Subscription};
+pub(crate) use types::{Row, Subscriptions};

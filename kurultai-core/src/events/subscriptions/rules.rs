@@ -24,8 +24,8 @@ pub(crate) enum Ending {
     Ack(i64),
     /// They reached nobody, or nobody could finish with them: this try does not count.
     Back,
-    /// They are to be given again, because of this.
-    Fail(String),
+    /// They are to be given again, because of this and not before this time has passed.
+    Fail(String, Duration),
     /// They are worked on, for so long at least.
     Renew(Duration),
 }
@@ -101,14 +101,21 @@ pub(crate) fn settled(row: &Row, fence: i64, ending: &Ending, now: Micros) -> Re
         return Ok(Some(match ending {
             Ending::Ack(to) => Row { cursor: row.cursor.max(*to), tries: 0, error: None, ..free },
             Ending::Back => Row { tries: row.tries.saturating_sub(1), ..free },
-            Ending::Fail(why) => Row { error: Some(why.clone()), ..free },
+            Ending::Fail(why, after) if after.is_zero() => Row { error: Some(why.clone()), ..free },
+            // Nobody's until then.
+            Ending::Fail(why, after) => Row {
+                error: Some(why.clone()),
+                fence: row.next_fence(now),
+                held_until: Some(now.saturating_add(micros(*after))),
+                ..free
+            },
             Ending::Renew(hold) => Row { held_until: Some(now.saturating_add(micros(*hold))), ..free },
         }));
     }
     let ended = ours && row.held_until.is_none();
     let repeated = match ending {
         Ending::Ack(to) => row.cursor >= *to,
-        Ending::Back | Ending::Fail(_) => true,
+        Ending::Back | Ending::Fail(..) => true,
         Ending::Renew(_) => false,
     };
     if ended && repeated {
@@ -222,7 +229,8 @@ mod tests {
         assert_eq!(code(settled(&first, first.fence, &Ending::Ack(12), 31 * SECOND)), "event.stale_consumer");
         let second = held(&first, Duration::from_secs(30), 31 * SECOND);
         assert!(second.fence > first.fence && second.tries == 2);
-        for late in [Ending::Ack(12), Ending::Back, Ending::Fail("x".into()), Ending::Renew(Duration::ZERO)] {
+        let failed = Ending::Fail("x".into(), Duration::ZERO);
+        for late in [Ending::Ack(12), Ending::Back, failed, Ending::Renew(Duration::ZERO)] {
             assert_eq!(code(settled(&second, first.fence, &late, 32 * SECOND)), "event.stale_consumer");
         }
         let renewed = Ending::Renew(Duration::from_secs(60));
@@ -235,8 +243,13 @@ mod tests {
         let held = held(&row(), Duration::from_secs(30), SECOND);
         let back = settled(&held, held.fence, &Ending::Back, SECOND).unwrap().unwrap();
         assert_eq!((back.tries, back.held_until, back.cursor), (0, None, 10));
-        let failed = settled(&held, held.fence, &Ending::Fail("no".into()), SECOND).unwrap().unwrap();
-        assert_eq!((failed.tries, failed.error.as_deref()), (1, Some("no")));
+        let fail =
+            |after| settled(&held, held.fence, &Ending::Fail("no".into(), after), SECOND).unwrap().unwrap();
+        let failed = fail(Duration::ZERO);
+        assert_eq!((failed.tries, failed.error.as_deref(), failed.held_until), (1, Some("no"), None));
+        let later = fail(Duration::from_secs(9));
+        assert!(!is_free(&later, 10 * SECOND - 1) && is_free(&later, 10 * SECOND));
+        assert_eq!(code(settled(&later, held.fence, &Ending::Ack(12), 2 * SECOND)), "event.stale_consumer");
         let (rest, dead) = buried(&Row { tries: MAX_TRIES, ..failed }, &event(11, 0), 5 * SECOND);
         assert_eq!((rest.cursor, rest.tries, rest.error), (11, 0, None));
         assert_eq!((dead.seq, dead.tries, dead.error.as_deref()), (11, MAX_TRIES, Some("no")));

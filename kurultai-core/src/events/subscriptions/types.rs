@@ -158,7 +158,7 @@ pub struct Subscription {
     pub cursor: i64,
     /// How many events of the log it has yet to look at, whether they match or not.
     pub lag: u64,
-    /// Until when somebody has its next events, who may renew that.
+    /// Until when nobody else is given its next events: somebody has them, or they are to be tried later.
     pub held_until: Option<DateTime<Utc>>,
     /// How often its next events were given and not acknowledged.
     pub tries: u32,

@@ -29,8 +29,7 @@ macro_rules! select {
               and (?4 is null or e.task in (select n from task where id = ?4 and ns = ?1
                 union all select n from swept where id = ?4 and ns = ?1))
               and (?5 is null or e.created_at >= ?5) and (?8 is null or coalesce(t.type, w.type) = ?8) ",
-            $which,
-            " order by e.key limit ?6"
+            $which
         )
     };
 }
@@ -65,10 +64,15 @@ pub(super) fn read(tx: &Tx<'_>, filter: &EventFilter, pattern: Option<&Pattern>)
             let sql = select!("rarray(?9) k cross join event e on e.key = k.value", "");
             let last = keys.last().filter(|_| keys.len() == filter.limit).map(|last| last - key(tx, 0));
             let params = params![tx.ns, after, source, task, since, limit, end, task_type, list(keys)];
-            (tx.rows(sql, params, event)?, last)
+            let mut events = tx.rows(sql, params, event)?;
+            events.sort_by_key(|event| event.seq);
+            (events, last)
         }
         None => {
-            let sql = select!("event e", "and (?9 is null or e.topic >= ?9 and e.topic < ?10)");
+            let sql = select!(
+                "event e",
+                "and (?9 is null or e.topic >= ?9 and e.topic < ?10) order by e.key limit ?6"
+            );
             let (from, to) = (prefix.as_ref().map(|prefix| &prefix.text), prefix.as_ref().map(Prefix::end));
             let params = params![tx.ns, after, source, task, since, limit, end, task_type, from, to];
             let events = tx.rows(sql, params, event)?;
