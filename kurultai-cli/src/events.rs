@@ -134,7 +134,7 @@ async fn told(kurultai: &Kurultai, publish: Publish, json: bool) -> Done {
     if published.deduplicated {
         remark("it was published before; nothing was added");
     }
-    say(published.seq)
+    say(published.seq.to_string())
 }
 
 async fn alerts(kurultai: &Kurultai, json: bool) -> Done {

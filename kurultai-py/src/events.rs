@@ -154,7 +154,7 @@ impl EventBatch {
 }
 
 /// The number of an event, or a time.
-struct StartArg(Result<i64, Time>);
+pub(crate) struct StartArg(Result<i64, Time>);
 
 impl<'py> FromPyObject<'_, 'py> for StartArg {
     type Error = PyErr;

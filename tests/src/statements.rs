@@ -94,7 +94,7 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("put of a schedule", 5),
             ("run now", 9),
             ("publish", 4),
-            ("consume", 9),
+            ("consume", 10),
             ("ack of events", 5),
         ]
     } else {

@@ -206,7 +206,7 @@ async fn a_subscription_is_defined_anew_and_goes_on_where_it_was(team: Team) {
     assert_eq!((changed.cursor, changed.agent, &changed.topic[..]), (before.cursor, None, "b"));
     assert_eq!(changed.quiet, Some(Duration::from_secs(1)));
     team.seconds(1);
-    assert_eq!(seqs(&consume(&team.k, 100).await), [3], "what was acknowledged lies behind");
+    assert_eq!(seqs(&consume(&team.k, 100).await), [4], "what was acknowledged lies behind");
     assert!(events.subscriptions(Some("jochi")).await.unwrap().is_empty());
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kurultai_core::{
     Error, Json, Kurultai, Result, Verify,
     agents::{AgentUpdate, HandBack, Lead, NewAgent, RoleLease, Thresholds},
-    events::{Consume, EventFilter, NewEvent, NewSubscription, Start},
+    events::{self, Consume, EventFilter, NewEvent, NewSubscription},
     messages::{
         Accept, Ed25519Key, Inbox, KeyImport, KeyList, MessageFilter, MessageSigner, NewMessage, Receipt,
         token::{self, Draft, Expect, Token},
@@ -247,7 +247,7 @@ pub(super) async fn call(
                 agent: args.take("agent"),
                 source: args.take("source"),
                 filter: args.take("where"),
-                start: start(args),
+                start: place(args),
                 batch: args.span("batch").unwrap_or_default(),
                 quiet: args.span("quiet").unwrap_or_default(),
                 ..NewSubscription::new(name, topic)
@@ -270,7 +270,7 @@ pub(super) async fn call(
         "events.pause" => answer(events.pause(&args.need::<String>("name")).await?),
         "events.unpause" => answer(events.unpause(&args.need::<String>("name")).await?),
         "events.rewind" => {
-            let (name, to) = (args.need::<String>("name"), start(args));
+            let (name, to) = (args.need::<String>("name"), place(args));
             answer(events.rewind(&name, to).await?)
         }
         "events.unsubscribe" => answer(events.unsubscribe(&args.need::<String>("name")).await?),
@@ -364,11 +364,11 @@ pub(super) async fn call(
 }
 
 /// Where a subscription begins or goes on.
-fn start(args: &mut Args) -> Start {
+fn place(args: &mut Args) -> events::Start {
     match (args.take("after_seq"), args.time("start")) {
-        (Some(seq), _) => Start::After(seq),
-        (None, Some(at)) => Start::Since(at),
-        (None, None) => Start::Now,
+        (Some(seq), _) => events::Start::After(seq),
+        (None, Some(at)) => events::Start::Since(at),
+        (None, None) => events::Start::Now,
     }
 }
 
