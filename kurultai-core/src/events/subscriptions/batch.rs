@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    runtime::Handle,
     sync::{Notify, futures::Notified},
     task::AbortHandle,
     time::sleep,
@@ -33,6 +34,10 @@ struct Hold {
     to: i64,
     of: Events,
     renewal: AbortHandle,
+    /// Until a caller has it; then what it does with the events counts as a try.
+    under_way: bool,
+    /// It may be dropped on a thread that has no runtime.
+    runtime: Handle,
 }
 
 impl EventBatch {
@@ -62,7 +67,17 @@ impl EventBatch {
             }
         });
         let renewal = renewal.abort_handle();
-        EventBatch { events, hold: Some(Hold { name: name.to_owned(), fence, to, of, renewal }) }
+        let (name, runtime) = (name.to_owned(), Handle::current());
+        let hold = Hold { name, fence, to, of, renewal, under_way: true, runtime };
+        EventBatch { events, hold: Some(hold) }
+    }
+
+    /// A caller has it.
+    pub(super) fn reached(mut self) -> Self {
+        if let Some(hold) = &mut self.hold {
+            hold.under_way = false;
+        }
+        self
     }
 
     /// Whether nothing came.
@@ -107,6 +122,14 @@ impl Drop for Hold {
     fn drop(&mut self) {
         self.renewal.abort();
         self.of.holds.remove(&self.name, self.fence);
+        if self.under_way {
+            let (of, name, fence) = (self.of.clone(), std::mem::take(&mut self.name), self.fence);
+            self.runtime.spawn(async move {
+                if let Err(error) = of.settle(&name, fence, Ending::Back).await {
+                    tracing::warn!(%error, "events that reached nobody are given again when their hold is over");
+                }
+            });
+        }
     }
 }
 

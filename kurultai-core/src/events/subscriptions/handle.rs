@@ -117,7 +117,7 @@ impl Events {
                 return Ok(EventBatch::empty());
             }
             match step {
-                Step::Given(batch) => return Ok(batch),
+                Step::Given(batch) => return Ok(batch.reached()),
                 Step::Again => {}
                 Step::Nothing(mut wanted) => {
                     let wait = left(deadline).min(LOOK * 10);
@@ -158,7 +158,7 @@ impl Events {
             return Ok(Step::Later(until(Some(over), look.now)));
         }
         let held = rules::held(row, consume.hold, look.now);
-        // On its own: what reaches nobody goes back.
+        // On its own: what reaches nobody goes back when it is dropped.
         let (reply, answer) = oneshot::channel();
         let (me, row, hold, now) = (self.clone(), row.clone(), consume.hold, look.now);
         tokio::spawn(async move {
@@ -171,11 +171,7 @@ impl Events {
                 Ok(false) => Ok(None),
                 Err(error) => Err(error),
             };
-            if let Err(Ok(Some(batch))) = reply.send(given)
-                && let Err(error) = batch.give_back().await
-            {
-                tracing::warn!(%error, "events that reached nobody are given again when their hold is over");
-            }
+            drop(reply.send(given));
         });
         let given = answer.await.unwrap_or_else(|_| Err(Error::closed()))?;
         Ok(given.map_or(Step::Again, Step::Given))
