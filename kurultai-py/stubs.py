@@ -24,13 +24,14 @@ from ._context import Stop
 from .errors import KurultaiError
 from .legacy import AgentKey as LegacyKey
 from .types import *
-from .types import DependencyFields, NewAgentFields, NewMessageFields, NewTaskFields, RetryPolicyFields, ScheduledTaskFields, TaskFields, UsageFields
+from .types import DependencyFields, NewAgentFields, NewEventFields, NewMessageFields, NewTaskFields, RetryPolicyFields, ScheduledTaskFields, TaskFields, UsageFields
 '''
 CLASSES = (
     ("tasks", "Tasks"),
     ("agents", "Leadership"),
     ("agents", "Agents"),
     ("schedules", "Schedules"),
+    ("events", "EventBatch"),
     ("events", "Events"),
     ("messages", "Messages"),
     ("keys", "Keys"),
@@ -86,7 +87,7 @@ def text() -> str:
     opening = definition("_client", "open", ast.FunctionDef)
     assert isinstance(opening, ast.FunctionDef)
     opening.returns = ast.Name("Kurultai")
-    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Schedules", "Tasks", "open"))
+    names = ", ".join(f'"{name}"' for name in ("Agents", "Context", "EventBatch", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Schedules", "Tasks", "open"))
     parts = [HEAD, f"__all__ = [{names}]\n", *(proxy(*one) for one in CLASSES), stub(opening) + "\n"]
     return "\n".join(parts)
 

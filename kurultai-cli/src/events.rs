@@ -1,19 +1,22 @@
 //! `kurultai events`.
 
 use crate::{
-    output::{Done, say, say_all, say_json},
+    output::{Done, remark, say, say_all, say_json},
     status::burning,
+    stdin,
     text::{clean, quoted, utc},
 };
 use kurultai_core::{
-    Kurultai,
-    events::{Event, EventFilter},
+    Json, Kurultai,
+    events::{Event, EventFilter, NewEvent},
 };
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// The newest events, oldest first; with --json one event a line
     Tail(Tail),
+    /// Tell of something that happened, under a topic of yours; prints the event's number
+    Publish(Publish),
     /// What burns now: the alerts that a watcher has raised and not cleared
     Alerts,
 }
@@ -42,6 +45,44 @@ pub(crate) struct Tail {
     limit: u16,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Publish {
+    /// Words with dots between them, as deploy.done
+    topic: String,
+    /// JSON, or - for stdin
+    #[arg(value_parser = stdin::text, allow_negative_numbers = true)]
+    payload: Option<String>,
+    /// The agent that it comes from
+    #[arg(long)]
+    source: Option<String>,
+    /// The task that it is about
+    #[arg(long)]
+    task: Option<String>,
+    /// What it belongs to; that of the cause or of the task where nothing is given
+    #[arg(long)]
+    correlation_id: Option<String>,
+    /// A second event of this key is not published
+    #[arg(long)]
+    key: Option<String>,
+    /// The number of the event in whose handling it is published
+    #[arg(long, allow_negative_numbers = true)]
+    cause: Option<i64>,
+}
+
+impl Publish {
+    fn event(self) -> kurultai_core::Result<NewEvent> {
+        Ok(NewEvent {
+            payload: self.payload.map(Json::text).transpose()?,
+            source: self.source,
+            task_id: self.task,
+            correlation_id: self.correlation_id,
+            key: self.key,
+            cause: self.cause,
+            ..NewEvent::new(self.topic)
+        })
+    }
+}
+
 /// How far back the newest events are looked for.
 const BACK: i64 = 10_000;
 
@@ -49,6 +90,7 @@ impl Command {
     pub(crate) async fn run(self, kurultai: &Kurultai, json: bool) -> Done {
         let tail = match self {
             Command::Tail(tail) => tail,
+            Command::Publish(publish) => return told(kurultai, publish, json).await,
             Command::Alerts => return alerts(kurultai, json).await,
         };
         let events = kurultai.events();
@@ -84,6 +126,17 @@ impl Command {
     }
 }
 
+async fn told(kurultai: &Kurultai, publish: Publish, json: bool) -> Done {
+    let published = kurultai.events().publish(publish.event()?).await?;
+    if json {
+        return say_json(&published);
+    }
+    if published.deduplicated {
+        remark("it was published before; nothing was added");
+    }
+    say(published.seq.to_string())
+}
+
 async fn alerts(kurultai: &Kurultai, json: bool) -> Done {
     let alerts = kurultai.events().alerts().await?;
     match alerts.is_empty() {
@@ -93,7 +146,7 @@ async fn alerts(kurultai: &Kurultai, json: bool) -> Done {
     }
 }
 
-fn show(events: &[Event], json: bool) -> Done {
+pub(crate) fn show(events: &[Event], json: bool) -> Done {
     events.iter().try_for_each(|event| if json { say_json(event) } else { say(line(event)) })
 }
 

@@ -20,6 +20,7 @@ mod shell;
 mod status;
 mod stdin;
 mod stop;
+mod subscriptions;
 mod tasks;
 mod text;
 mod verify;
@@ -112,6 +113,9 @@ enum Command {
     /// What happened
     #[command(subcommand)]
     Events(events::Command),
+    /// Readers of the log that the store remembers
+    #[command(subcommand)]
+    Subscriptions(subscriptions::Command),
     /// The teams of this database
     #[command(subcommand)]
     Namespaces(namespaces::Command),
@@ -189,6 +193,7 @@ async fn run(mut cli: Cli) -> Done {
         Command::Messages(command) => command.run(&kurultai, place.json).await,
         Command::Keys(command) => command.run(&kurultai, place.json).await,
         Command::Events(command) => command.run(&kurultai, place.json).await,
+        Command::Subscriptions(command) => command.run(&kurultai, place.json).await,
         Command::Namespaces(command) => command.run(&kurultai, place.json).await,
         Command::Run(run) => run.run(&kurultai, place.json).await,
         Command::Migrate(_)

@@ -3,12 +3,13 @@
 use crate::{
     agents,
     output::{Done, WIDTH, number, say_json, table, text, whole, write},
+    subscriptions,
     text::{clean, now, short, span, utc},
     watch::Silences,
 };
 use kurultai_core::{
     Kurultai,
-    events::Alert,
+    events::{Alert, Subscription},
     tasks::{EmergencyStop, Filter, Stats, Status as TaskStatus, Task},
 };
 use serde::Serialize;
@@ -35,6 +36,7 @@ struct Picture<'a> {
     tasks: &'a Stats,
     dead_letters: &'a [Task],
     alerts: Vec<Alert>,
+    subscriptions: Vec<Subscription>,
     last_event: i64,
 }
 
@@ -52,6 +54,7 @@ impl Status {
                 }
             };
             let alerts = kurultai.events().alerts().await?;
+            let readers = kurultai.events().subscriptions(None).await?;
             let (namespace, store) = (kurultai.namespace(), kurultai.store_name());
             if json {
                 let last_event = kurultai.events().last_seq().await?;
@@ -63,6 +66,7 @@ impl Status {
                     tasks: &stats,
                     dead_letters: &dead,
                     alerts,
+                    subscriptions: readers,
                     last_event,
                 })?;
             } else {
@@ -76,6 +80,10 @@ impl Status {
                 lines.extend(burning(&alerts));
                 lines.extend(numbers(&stats));
                 lines.extend(letters(&stats, &dead));
+                if !readers.is_empty() {
+                    lines.push(String::new());
+                    lines.extend(subscriptions::listed(&readers));
+                }
                 let lines: Vec<String> = lines.iter().map(|line| short(line, WIDTH)).collect();
                 let clear = if self.watch.is_some() { clear } else { "" };
                 write(&format!("{clear}{}\n", lines.join("\n")))?;

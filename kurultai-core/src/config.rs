@@ -51,7 +51,8 @@ pub struct TaskDefaults {
 pub struct Retention {
     /// How long a finished task is kept; `None` for ever.
     pub tasks: Option<Duration>,
-    /// How long an event is kept; `None` for ever.
+    /// How long an event is kept; `None` for ever. What a subscription that is not paused has yet to take is kept for up to
+    /// twice as long.
     pub events: Option<Duration>,
     /// How long a message is kept that nobody waits for any more, counted from when its time was over: until then its
     /// token could be presented again. Refusals are kept for as long. `None` for ever.

@@ -91,10 +91,10 @@ impl Kurultai {
         let (news, background) = (News::new(), config.background);
         let session = Session::new(config, news.clone());
         let reader = LogReader::new(store.clone(), news.clone());
-        let events = Events::new(store.clone(), reader.clone(), session.clone());
-        let (tasks, task_upkeep) =
-            Tasks::new(store.clone(), store.clone(), events.clone(), store.batch_limit(), session.clone());
         let limit = store.batch_limit();
+        let events = Events::new(store.clone(), reader.clone(), limit, session.clone());
+        let (tasks, task_upkeep) =
+            Tasks::new(store.clone(), store.clone(), events.clone(), limit, session.clone());
         let keys = Keys::new(store.clone(), vault.clone(), session.clone());
         let mail = Arc::new(Mail::new(store.clone(), keys.clone()));
         let message_upkeep =
@@ -265,6 +265,7 @@ impl Kurultai {
             news.announce_work();
             agents.close().await;
             calls.close().await;
+            self.events.give_back().await;
             self.store.close().await;
             news.close();
             self.reader.close();

@@ -10,7 +10,7 @@ use kurultai_core::{
         Trigger,
     },
     cycle::{Attention, CycleReport, Delegated, Item},
-    events::{Alert, AlertState, Event, EventPage, Severity},
+    events::{Alert, AlertState, DeadEvent, Event, EventPage, Published, Severity, Subscription},
     messages::{
         AgentKey, AgentMessage, Algorithm, ImportedKeys, KeyState, MessagePage, MessageStatus, Recipient,
         Sent, Settled, Signer, SkippedKey, Unread, token::Token,
@@ -209,6 +209,26 @@ wire!(Item {
     id => "id", task_type => "type", title => "title", status => "status",
     required_capabilities => "requiredCapabilities",
 });
+wire!(Published { seq => "seq", deduplicated => "deduplicated" });
+wire!(Subscription {
+    name => "name", topic => "topic", agent => "agent", source => "source", filter => "where", batch => "batchMs",
+    quiet => "quietMs", paused => "paused", cursor => "cursor", lag => "lag", held_until => "heldUntil", tries => "tries",
+    error => "error", created_at => "createdAt", updated_at => "updatedAt",
+});
+wire!(DeadEvent { seq => "seq", topic => "topic", tries => "tries", error => "error", at => "at" });
+
+/// Events that JavaScript has, and the number by which it ends their batch.
+pub(crate) struct Consumed<'a> {
+    pub(crate) batch: u32,
+    pub(crate) events: &'a Vec<Event>,
+}
+
+impl Wire for Consumed<'_> {
+    fn wire(&self, out: &mut Vec<u8>) {
+        object(&[("batch", &self.batch), ("events", self.events)], out);
+    }
+}
+
 wire!(EventPage { events => "events", next => "next" });
 wire!(Sent { id => "id", deduplicated => "deduplicated", recipient => "recipient" });
 wire!(Signer { agent => "agent", key_id => "keyId", version => "version" });

@@ -266,6 +266,7 @@ cases('every operation throws its failure, also where it answers nothing', async
     reprioritize: [task, { priority: 'P0' }], assign: [task, null], find: ['x'],
     pause: ['x'], unpause: ['x'], stopAll: ['x'], startAll: [], getMany: [[task]], list: [], deadLetters: [], each: [], follow: [], read: [],
     registerMany: [[{ id: 'temujin' }]], beatMany: [['temujin']],
+    publish: ['x'], publishMany: [[{ topic: 'x' }]], subscribe: ['s', 'x'], consume: ['s'], rewind: ['s', 0], unsubscribe: ['s'], dead: ['s'],
   }
   const ofAgents = {
     list: [], health: [], watch: [], update: ['temujin', {}], lead: ['router', 'temujin'], handBack: ['router', 'temujin'], failovers: [],

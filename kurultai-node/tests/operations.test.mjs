@@ -622,6 +622,58 @@ cases('options that are no object, and a signal that is none, are named', async 
   }
 })
 
+cases('events are published, and consumed by who subscribes to them', async (k) => {
+  const task = await k.tasks.enqueue('deploy')
+  const first = await k.events.publish('deploy.begun', { version: 7 }, { source: 'temujin', task, key: 'begun-7' })
+  assert.deepEqual(first, { seq: 2, deduplicated: false })
+  assert.deepEqual(await k.events.publish('deploy.begun', { version: 7 }, { source: 'temujin', task, key: 'begun-7' }), { seq: 2, deduplicated: true })
+  const wrong = await failure(k.events.publish('deploy.begun', 8, { key: 'begun-7' }))
+  assert.deepEqual([wrong.code, wrong.kind], ['event.conflict', 'conflict'])
+  assert.equal(await codeOf(k.events.publish('task.done')), 'input.invalid')
+  assert.equal(await codeOf(k.events.publish('x', { n: NaN })), 'input.payload')
+  assert.match((await failure(k.events.publishMany([{ topic: 'a' }, { topic: 'b', key: 7 }]))).message, /event 1/)
+
+  const made = await k.events.subscribe('s', 'deploy.**', { agent: 'jochi', start: 0, where: { any: [['payload.version', 'exists']] } })
+  assert.deepEqual([made.cursor, made.where, made.batchMs, made.createdAt instanceof Date, Object.isFrozen(made)], [0, { any: [['payload.version', 'exists']] }, null, true, true])
+  await k.events.publishMany([{ topic: 'deploy.done', payload: { version: 7 }, cause: first.seq }, { topic: 'deploy.note' }, { topic: 'deploy.done', payload: { version: 8n } }])
+  const seen = []
+  for await (const batch of k.events.consume('s', { max: 2, waitMs: 0 })) {
+    seen.push(batch.events.map((event) => event.seq))
+    assert.ok(batch.events.every((event) => event.createdAt instanceof Date))
+    // What is not acknowledged comes again.
+    if (seen.length === 2) await batch.ack()
+    if (seen.length === 3) {
+      await batch.retry('not yet')
+      await batch.ack() // it has ended
+      const [{ tries, error }] = await k.events.subscriptions({ agent: 'jochi' })
+      assert.deepEqual([tries, error], [1, 'not yet'])
+    }
+    if (seen.length === 4) break
+  }
+  assert.deepEqual(seen, [[2, 3], [2, 3], [5], [5]])
+  // A loop that is left gives it back.
+  assert.equal((await k.events.subscriptions())[0].heldUntil, null)
+  assert.equal((await k.events.pause('s')).paused, true)
+  assert.equal((await k.events.unpause('s')).paused, false)
+  assert.equal((await k.events.rewind('s', new Date(0))).cursor, 0)
+  assert.equal((await k.events.rewind('s', 4)).cursor, 4)
+  assert.equal((await k.events.rewind('s', null)).lag, 0)
+  assert.deepEqual(await k.events.dead('s'), [])
+
+  const waiting = k.events.consume('s')
+  const next = waiting.next()
+  const seq = (await k.events.publish('deploy.done', { version: 9 })).seq
+  assert.equal((await next).value.events[0].seq, seq)
+  await waiting.return()
+  const signal = AbortSignal.timeout(50)
+  await assert.rejects(async () => {
+    for await (const batch of k.events.consume('s', { signal })) await batch.ack()
+  }, { name: 'TimeoutError' })
+  await k.events.unsubscribe('s')
+  assert.equal(await codeOf(k.events.dead('s')), 'subscription.not_found')
+  assert.equal(await codeOf(k.events.subscribe('s', 'x', { quietMs: -1 })), 'input.invalid')
+})
+
 test('every operation was called', () => {
   const all = [Tasks, Agents, Events].flatMap((room) =>
     Object.getOwnPropertyNames(room.prototype).filter((name) => name !== 'constructor').map((name) => `${room.name}.${name}`))

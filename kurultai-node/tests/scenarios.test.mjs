@@ -85,11 +85,11 @@ function fits(expected, answer, path) {
 const units = {
   delay: ['delayMs', 1000], expires_in: ['expiresInMs', 1000], lease: ['leaseMs', 1000], ttl: ['leaseMs', 1000],
   retry_after: ['retryAfterMs', 1000], after: ['afterMs', 1000], timeout: ['timeoutMs', 1000], base: ['baseMs', 1000], cap: ['capMs', 1000],
-  visible: ['visibleMs', 1000], max_runtime: ['maxRuntimeMs', 1000], dead_after: ['deadAfterMs', 1000], every: ['everyMs', 1000], jitter: ['jitterMs', 1000], stuck_after: ['stuckAfterMs', 1000],
+  visible: ['visibleMs', 1000], max_runtime: ['maxRuntimeMs', 1000], dead_after: ['deadAfterMs', 1000], every: ['everyMs', 1000], batch: ['batchMs', 1000], quiet: ['quietMs', 1000], jitter: ['jitterMs', 1000], stuck_after: ['stuckAfterMs', 1000],
 }
 const dates = ['run_at', 'expires_at', 'since', 'start']
 /** What is stored is not translated. */
-const payloads = ['payload', 'results', 'checkpoint', 'metadata', 'body', 'rows']
+const payloads = ['where', 'payload', 'results', 'checkpoint', 'metadata', 'body', 'rows']
 
 function translate(fields) {
   if (Array.isArray(fields)) return fields.map(translate)
@@ -222,6 +222,26 @@ async function perform(k, run, operation, given) {
     }
     case 'schedules.get': case 'schedules.pause': case 'schedules.unpause': case 'schedules.remove':
     case 'schedules.run_now': return call(args.name)
+    case 'events.publish': {
+      const { topic, payload, ...options } = args
+      return call(topic, payload, options)
+    }
+    case 'events.publish_many': return call(args.events)
+    case 'events.subscribe': {
+      const { name, topic, afterSeq, start = afterSeq, ...options } = args
+      return call(name, topic, { ...options, start })
+    }
+    case 'events.consume': {
+      const { name, retry, ...options } = args
+      for await (const batch of call(name, { ...options, waitMs: 0 })) {
+        await (retry === undefined ? batch.ack() : batch.retry(retry))
+        return { events: batch.events }
+      }
+      return { events: [] }
+    }
+    case 'events.rewind': return call(args.name, args.afterSeq ?? args.start ?? null)
+    case 'events.subscriptions': return call(args)
+    case 'events.pause': case 'events.unpause': case 'events.unsubscribe': case 'events.dead': return call(args.name)
     case 'events.read': {
       const { task, ...filter } = args
       return call({ ...filter, taskId: task?.id ?? task })

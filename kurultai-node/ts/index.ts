@@ -12,7 +12,7 @@ export {
   UnavailableError,
 } from './errors'
 export type { Kind } from './errors'
-export { Events } from './events'
+export { EventBatch, Events } from './events'
 export { Identity } from './identity'
 export type { AgentEvents, AgentListener, Attempt, Failed, MessageFailed, Snoozed, Stalled } from './heard'
 export type { Payload } from './json'

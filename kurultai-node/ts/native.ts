@@ -66,7 +66,11 @@ export interface NativeIdentity {
 /** An identity, or why not. */
 export type Made = NativeIdentity | Failure
 
-export interface NativeEvents {
+export interface NativeEvents extends Record<
+  'publishMany' | 'subscribe' | 'consume' | 'subscriptions' | 'pause' | 'unpause' | 'rewind' | 'unsubscribe' | 'dead', Operation> {
+  ackBatch(call: number, batch: number): Now
+  retryBatch(call: number, batch: number, error: string, afterMs: number): Now
+  forgetBatch(batch: number): void
   read: Operation
   lastSeq(call: number): Now
   alerts(call: number): Now

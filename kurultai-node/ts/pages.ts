@@ -1,7 +1,7 @@
 // Pages of what comes, as one iterator that can be ended while it waits.
 
-/** Takes the next page; rejects with the signal's reason when it aborts. */
-export type Pull<T> = (signal: AbortSignal) => Promise<readonly T[]>
+/** Takes the next page; `null` where there is no further one. Rejects with the signal's reason when it aborts. */
+export type Pull<T> = (signal: AbortSignal) => Promise<readonly T[] | null>
 
 /**
  * Not an async generator: `return()` of one that waits in a `next()` would wait with it, and so would `destroy()` of a
@@ -32,7 +32,11 @@ export class Pages<T> implements AsyncGenerator<T, void, undefined> {
 
   async #take(): Promise<IteratorResult<T, void>> {
     try {
-      while (!this.#over && this.#page.length === 0) this.#page = [...(await this.#pull(this.#signal))]
+      while (!this.#over && this.#page.length === 0) {
+        const page = await this.#pull(this.#signal)
+        if (page === null) this.#over = true
+        else this.#page = [...page]
+      }
     } catch (error) {
       if (!this.#over) {
         await this.#close()

@@ -6,9 +6,9 @@ import { Lease } from './lease'
 import type { Outcome } from './native'
 import type { Failed, MessageFailed, Stalled } from './heard'
 import type {
-  Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Alert, Claimed, Each, Event, EventPage, Explanation, Extended, FailoverEvent,
+  Adoption, AgentHealth, AgentInfo, AgentKey, AgentMessage, Alert, Claimed, DeadEvent, Each, Event, EventPage, Explanation, Extended, FailoverEvent,
   Finished,
-  ImportedKeys, MessagePage, Page, Prerequisite, RoleLease, Schedule, Settled, Stats, Task, VerifiedMessage,
+  ImportedKeys, MessagePage, Page, Prerequisite, RoleLease, Schedule, Settled, Stats, Subscription, Task, VerifiedMessage,
 } from './types'
 
 type Raw = any
@@ -370,6 +370,35 @@ export function eventPage(outcome: Outcome): EventPage {
   const page: Raw = value(outcome)
   toEvents(page.events)
   return Object.freeze(page)
+}
+
+/** Events that are held, and the number of their batch; `null` where nothing came. */
+export function consumed(outcome: Outcome): { batch: number; events: readonly Event[] } | null {
+  const raw = value(outcome)
+  return raw === null ? null : { batch: raw.batch, events: toEvents(raw.events) }
+}
+
+function toSubscription(raw: Raw): Subscription {
+  raw.heldUntil = date(raw.heldUntil)
+  raw.createdAt = date(raw.createdAt)
+  raw.updatedAt = date(raw.updatedAt)
+  return Object.freeze(raw)
+}
+
+export function subscription(outcome: Outcome): Subscription {
+  return toSubscription(value(outcome))
+}
+
+export function subscriptions(outcome: Outcome): readonly Subscription[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) toSubscription(raw)
+  return Object.freeze(list)
+}
+
+export function deadEvents(outcome: Outcome): readonly DeadEvent[] {
+  const list: Raw[] = value(outcome)
+  for (const raw of list) raw.at = date(raw.at)
+  return frozen(list)
 }
 
 export function events(outcome: Outcome): readonly Event[] {

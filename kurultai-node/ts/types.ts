@@ -987,6 +987,102 @@ export interface EventPage {
   readonly next: number
 }
 
+/** What is told of an event beside its topic and payload. */
+export interface EventOptions {
+  /** The agent that it comes from. */
+  source?: string
+  /** What it is about. */
+  task?: TaskLike
+  /** What it belongs to. Default that of `cause`, else that of the task. */
+  correlationId?: string
+  /** A second event of this key is not published: 1 to 256 characters. */
+  key?: string
+  /** The `seq` of the event in whose handling it is published. */
+  cause?: number
+}
+
+/** An event to publish. */
+export interface NewEvent extends EventOptions {
+  /** Words of letters, digits, `_` and `-` with dots between them. */
+  topic: string
+  /** JSON, at most 64 KiB. */
+  payload?: unknown
+}
+
+/** What became of an event that was published. */
+export interface Published {
+  /** Its number in the log. */
+  readonly seq: number
+  /** True where one of its key was there already, and this is its number. */
+  readonly deduplicated: boolean
+}
+
+/** What is in events: a field, an operator, and but for `exists` a value. */
+export type Condition =
+  | readonly [field: string, operator: 'exists']
+  | readonly [field: string, operator: 'eq' | 'lt' | 'gt', value: unknown]
+  | readonly [field: string, operator: 'in', values: readonly unknown[]]
+
+export interface SubscribeOptions extends Waits {
+  /** Whose it is. */
+  agent?: string
+  /** Only events that this agent caused. */
+  source?: string
+  /**
+   * Only events of which all conditions hold, or any: `{ all: [['payload.pr', 'exists'], ['payload.n', 'gt', 3]] }`. Fields are
+   * `topic`, `source`, `task_id`, `task_type`, `correlation_id` and what is in the payload; `lt` and `gt` compare two numbers
+   * or two texts. At most 32 conditions.
+   */
+  where?: { readonly all: readonly Condition[] } | { readonly any: readonly Condition[] }
+  /** The number of the event behind which it begins, 0 for the first that the log has, or a time. Default now. */
+  start?: number | Date
+  /** Events are given together so long after the first of them. */
+  batchMs?: number
+  /** Events are given together once none has come for so long; with `batchMs`, that is the longest that the first waits. */
+  quietMs?: number
+}
+
+export interface ConsumeOptions extends Waits {
+  /** How many events at most: 1 to 1,000. Default 100. */
+  max?: number
+  /** It ends where none has come for so long. Default never. */
+  waitMs?: number
+  /** How long nobody else is given them after this process has died. Default 30,000. */
+  holdMs?: number
+}
+
+/** A subscription as it stands. */
+export interface Subscription {
+  readonly name: string
+  readonly topic: string
+  readonly agent: string | null
+  readonly source: string | null
+  readonly where: unknown
+  readonly batchMs: number | null
+  readonly quietMs: number | null
+  readonly paused: boolean
+  /** Every event up to here is acknowledged or does not match. */
+  readonly cursor: number
+  /** How many events of the log it has yet to look at, whether they match or not. */
+  readonly lag: number
+  /** Until when nobody else is given its next events: somebody has them, or they are to be tried later. */
+  readonly heldUntil: Date | null
+  /** How often its next events were given and not acknowledged. */
+  readonly tries: number
+  readonly error: string | null
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+/** An event without which a subscription went on: it was given 5 times. */
+export interface DeadEvent {
+  readonly seq: number
+  readonly topic: string
+  readonly tries: number
+  readonly error: string | null
+  readonly at: Date
+}
+
 /** Every field that is given must match. */
 export interface EventFilter extends Waits {
   afterSeq?: number

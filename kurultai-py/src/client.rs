@@ -243,8 +243,8 @@ impl Kurultai {
     }
 
     #[getter]
-    fn events(&self) -> Events {
-        Events::new(self.core.events())
+    fn events(&self, py: Python<'_>) -> Events {
+        Events::new(self.core.events(), self.default.as_ref().map(|default| default.clone_ref(py)))
     }
 
     #[getter]

@@ -407,6 +407,70 @@ class Results:
 
 @on_both
 class Events:
+    async def test_events_are_published_and_consumed_by_who_subscribes_to_them(self: Any) -> None:
+        events = self.k.events
+        task = await self.k.tasks.enqueue("deploy")
+        first = await events.publish("deploy.begun", {"version": 7}, source="temujin", task=task, key="begun-7")
+        self.assertEqual((first.seq, first.deduplicated), (2, False))
+        again = await events.publish("deploy.begun", {"version": 7}, source="temujin", task=task, key="begun-7")
+        self.assertEqual((again.seq, again.deduplicated, hash(again) == hash(first)), (2, True, True))
+        for wrong, code in (
+            (events.publish("deploy.begun", 8, key="begun-7"), "event.conflict"),
+            (events.publish("task.done"), "input.invalid"),
+            (events.publish_many([{"topic": "a"}, {"topic": "b c"}]), "input.invalid"),
+            (events.publish("a", float("nan")), "input.payload"),
+            (events.subscribe("s", "x", where={"none": []}), "input.invalid"),
+        ):
+            with self.assertRaises(kurultai.KurultaiError) as refused:
+                await wrong
+            self.assertEqual(refused.exception.code, code)
+        made = await events.subscribe("s", "deploy.**", agent="jochi", start=0, where={"any": [["payload.version", "exists"]]})
+        self.assertEqual((made.cursor, made.where, made.batch), (0, {"any": [["payload.version", "exists"]]}, None))
+        self.assertEqual(pickle.loads(pickle.dumps(made)), made)
+        await events.publish_many(
+            [
+                {"topic": "deploy.done", "payload": {"version": 7}, "cause": first.seq},
+                {"topic": "deploy.note"},
+                {"topic": "deploy.done", "payload": {"version": 8}},
+            ]
+        )
+        seen: list[list[int]] = []
+        async for batch in events.consume("s", max=2, wait=0):
+            seen.append([event.seq for event in batch.events])
+            # What is not acknowledged comes again.
+            if len(seen) == 2:
+                await batch.ack()
+            if len(seen) == 3:
+                await batch.retry("not yet")
+                [row] = await events.subscriptions("jochi")
+                self.assertEqual((row.tries, row.error), (1, "not yet"))
+            if len(seen) == 4:
+                await batch.ack()
+        self.assertEqual(seen, [[2, 3], [2, 3], [5], [5]])
+        self.assertEqual((await events.rewind("s", datetime(1970, 1, 1, tzinfo=timezone.utc))).cursor, 0)
+        consuming = events.consume("s")
+        [batch] = [await consuming.__anext__()]
+        await consuming.aclose()
+        [row] = await events.subscriptions()
+        self.assertEqual((row.held_until, row.tries), (None, 1), "a loop that is left gives it back")
+        self.assertTrue((await events.pause("s")).paused)
+        self.assertFalse((await events.unpause("s")).paused)
+        self.assertEqual((await events.rewind("s", None)).lag, 0)
+        self.assertEqual(await events.dead("s"), [])
+
+        async def next_one() -> int:
+            async for batch in events.consume("s"):
+                await batch.ack()
+                return batch.events[0].seq
+            return 0
+
+        waiting = asyncio.ensure_future(next_one())
+        seq = (await events.publish("deploy.done", {"version": 9})).seq
+        self.assertEqual(await asyncio.wait_for(waiting, 20), seq)
+        await events.unsubscribe("s")
+        with self.assertRaises(kurultai.errors.NotFoundError):
+            await events.unsubscribe("s")
+
     async def test_the_log(self: Any) -> None:
         events = self.k.events
         self.assertEqual(await events.last_seq(), 0)
@@ -514,6 +578,13 @@ class Blocking(unittest.TestCase):
             self.assertEqual(team.tasks.complete(task, {"ok": True}).status, "completed")
             self.assertEqual([task.type for task in team.tasks.each()], ["build", "review"])
             self.assertEqual(next(iter(team.events.each())).seq, 1)
+            team.events.subscribe("s", "deploy.*")
+            team.events.publish("deploy.done", 7)
+            for batch in team.events.consume("s", wait=0):
+                self.assertIsInstance(batch, kurultai.blocking.EventBatch)
+                self.assertEqual([event.payload for event in batch.events], [7])
+                batch.ack()
+            self.assertEqual(team.events.subscriptions()[0].lag, 0)
             self.assertEqual(len(team.tasks.list()), 2)
             self.assertEqual([one.check for one in team.verify() if not one.ok], [])
             self.assertEqual([one.state for one in team.agents.health("temujin")], ["idle"])

@@ -58,6 +58,17 @@ class Replay:
             return [{"error": one.code} if isinstance(one, KurultaiError) else one for one in answers]
         if operation == "keys.rewrap":
             return await self.k.keys.rewrap(kurultai.WrappingKey.generate())
+        if operation == "events.consume":
+            retry = arguments.pop("retry", None)
+            async for batch in self.k.events.consume(wait=0, **arguments):
+                await (batch.ack() if retry is None else batch.retry(retry))
+                return {"events": batch.events}
+            return {"events": []}
+        if operation in ("events.subscribe", "events.rewind"):
+            place = given(arguments)
+            start = place.pop("after_seq", place.pop("start", None))
+            place["start" if name == "subscribe" else "to"] = start
+            return await getattr(self.k.events, name)(**place)
         if name == "lead":
             lead = await self.k.agents.lead(**arguments)
             self.held.append(lead)

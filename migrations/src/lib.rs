@@ -10,6 +10,7 @@ pub const SQLITE: &[Step] = &[
     (3, "roles", include_str!("../sqlite/0003_roles.sql")),
     (4, "schedules", include_str!("../sqlite/0004_schedules.sql")),
     (5, "alerts", include_str!("../sqlite/0005_alerts.sql")),
+    (6, "subscriptions", include_str!("../sqlite/0006_subscriptions.sql")),
 ];
 
 pub const NEO4J: &[Step] = &[
@@ -18,4 +19,5 @@ pub const NEO4J: &[Step] = &[
     (3, "roles", include_str!("../neo4j/0003_roles.cypher")),
     (4, "schedules", include_str!("../neo4j/0004_schedules.cypher")),
     (5, "alerts", include_str!("../neo4j/0005_alerts.cypher")),
+    (6, "subscriptions", include_str!("../neo4j/0006_subscriptions.cypher")),
 ];

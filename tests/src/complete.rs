@@ -11,7 +11,7 @@ use std::{
 use syn::{ImplItem, Item, Type, Visibility};
 
 /// The handles and where they are.
-const HANDLES: [(&str, &str); 12] = [
+const HANDLES: [(&str, &str); 13] = [
     ("Kurultai", "kurultai.rs"),
     ("Kurultai", "verify.rs"),
     ("Kurultai", "cycle/run.rs"),
@@ -20,6 +20,7 @@ const HANDLES: [(&str, &str); 12] = [
     ("Agents", "agents/handle.rs"),
     ("Schedules", "schedules/handle.rs"),
     ("Events", "events/handle.rs"),
+    ("Events", "events/subscriptions/handle.rs"),
     ("Messages", "messages/handle.rs"),
     ("Messages", "messages/accept.rs"),
     ("Keys", "messages/key_handle.rs"),

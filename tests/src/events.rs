@@ -1,3 +1,9 @@
+mod processes;
+mod publish;
+mod subscriptions;
+
+pub(crate) use processes::consume;
+
 use crate::{
     cases,
     fixture::{Team, code, task},

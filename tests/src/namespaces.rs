@@ -7,7 +7,7 @@ use crate::{
 use kurultai_core::{
     Kurultai, NamespaceInfo,
     agents::{AgentUpdate, NewAgent, Thresholds},
-    events::EventFilter,
+    events::{Consume, EventFilter, NewEvent, NewSubscription, Start},
     schedules::NewSchedule,
     tasks::{Claim, Expiry, NewTask, Status},
 };
@@ -90,6 +90,8 @@ async fn fill(k: &Kurultai, tasks: usize) -> Vec<String> {
     }
     k.tasks().pause(Some("docs")).await.unwrap();
     k.schedules().put(daily()).await.unwrap();
+    k.events().subscribe(NewSubscription::new("all", "**").start(Start::After(0))).await.unwrap();
+    k.events().publish(NewEvent::new("deploy.done").key("key")).await.unwrap();
     k.maintain().await.unwrap();
     ids
 }
@@ -118,6 +120,8 @@ async fn namespaces_are_listed_and_deleted(team: Team) {
     assert_eq!(again.events().last_seq().await.unwrap(), 0);
     assert!(again.agents().list().await.unwrap().is_empty());
     assert!(again.schedules().list().await.unwrap().is_empty());
+    assert!(again.events().subscriptions(None).await.unwrap().is_empty());
+    assert!(!again.events().publish(NewEvent::new("deploy.done").key("key")).await.unwrap().deduplicated);
     let stats = again.tasks().stats().await.unwrap();
     assert_eq!((stats.by_status.len(), stats.paused), (0, vec![]));
     assert!(!again.tasks().enqueue(task("first").unique_key("key")).await.unwrap().deduplicated);
@@ -132,7 +136,9 @@ async fn what_is_deleted_takes_nothing_from_the_others(team: Team) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let events = k.events().read(EventFilter::default()).await.unwrap().events;
         let (agents, schedules) = (k.agents().list().await.unwrap(), k.schedules().list().await.unwrap());
-        (k.tasks().get_many(&ids).await.unwrap(), k.tasks().stats().await.unwrap(), events, agents, schedules)
+        let subscriptions = k.events().subscriptions(None).await.unwrap();
+        let (tasks, stats) = (k.tasks().get_many(&ids).await.unwrap(), k.tasks().stats().await.unwrap());
+        (tasks, stats, events, agents, schedules, subscriptions)
     };
     let (ours, before) = (whole(&team.k, &ids).await, whole(&c, &theirs).await);
     assert!(team.k.delete_namespace(b.namespace()).await.unwrap());
@@ -172,12 +178,15 @@ async fn a_handle_whose_namespace_is_gone_is_told_so(team: Team) {
             code(b.agents().drain("temujin").await),
             code(b.agents().deregister("temujin", true).await),
             code(b.events().read(EventFilter::default()).await),
+            code(b.events().publish(NewEvent::new("deploy.done")).await),
+            code(b.events().subscribe(NewSubscription::new("all", "**")).await),
+            code(b.events().consume(Consume::new("all")).await),
             code(b.schedules().put(daily()).await),
             code(b.schedules().list().await),
             code(b.schedules().run_now("daily").await),
             code(b.schedules().remove("daily").await),
         ];
-        assert_eq!(told, ["store.namespace_missing"; 21], "remade {remade}");
+        assert_eq!(told, ["store.namespace_missing"; 24], "remade {remade}");
         assert_eq!(code(b.tasks().cancel(&held.id, None).await), "task.not_found");
         if let Some(anew) = anew {
             assert_eq!(anew.events().last_seq().await.unwrap(), 0, "nothing of it came here");

@@ -41,6 +41,8 @@ mod neo4j {
             "keys",
             "inboxes",
             "ticks",
+            "tasks",
+            "causes",
         ]
         .map(|name| (name, NO_ROWS.to_vec()));
         let words = ["made", "role", "agent"].map(|name| (name, text("")));

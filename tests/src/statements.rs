@@ -6,6 +6,7 @@ use crate::{
 };
 use kurultai_core::{
     agents::{AgentUpdate, Thresholds},
+    events::{Consume, NewEvent, NewSubscription},
     schedules::NewSchedule,
     tasks::{Failure, Filter, NewTask, TaskUpdate},
 };
@@ -65,6 +66,17 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
     let before = team.k.statements();
     team.k.schedules().run_now("look").await.unwrap();
     sent.push(("run now", count(&team, before)));
+    let events = team.k.events();
+    events.subscribe(NewSubscription::new("s", "deploy.*")).await.unwrap();
+    let before = team.k.statements();
+    events.publish(NewEvent::new("deploy.done").key("7")).await.unwrap();
+    sent.push(("publish", count(&team, before)));
+    let before = team.k.statements();
+    let batch = events.consume(Consume::new("s")).await.unwrap();
+    sent.push(("consume", count(&team, before)));
+    let before = team.k.statements();
+    batch.ack().await.unwrap();
+    sent.push(("ack of events", count(&team, before)));
     let expected = if sqlite {
         // A holder is told why, so a cancellation writes that too.
         [
@@ -81,6 +93,9 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("update of an agent", 2),
             ("put of a schedule", 5),
             ("run now", 9),
+            ("publish", 4),
+            ("consume", 10),
+            ("ack of events", 5),
         ]
     } else {
         [
@@ -97,6 +112,9 @@ async fn each_operation_sends_what_it_should_and_no_more(team: Team) {
             ("update of an agent", 2),
             ("put of a schedule", 2),
             ("run now", 2),
+            ("publish", 1),
+            ("consume", 3),
+            ("ack of events", 2),
         ]
     };
     assert_eq!(sent, expected);
@@ -142,6 +160,18 @@ async fn hot_statements_seek_and_never_scan_or_sort() {
     let children = Filter { parent_id: Some(claimed[4].id.clone()), ..Filter::default() };
     assert_eq!(team.k.tasks().list(children).await.unwrap().tasks[0].id, child);
     assert!(team.k.scans() - before <= 1, "children are found by the index, and sorted");
+    let events = team.k.events();
+    events.subscribe(NewSubscription::new("s", "deploy.*")).await.unwrap();
+    let before = team.k.scans();
+    let none = |what: &str| assert_eq!(team.k.scans() - before, 0, "{what}");
+    let first = events.publish(NewEvent::new("deploy.begun")).await.unwrap();
+    events.publish(NewEvent::new("deploy.done").key("7").cause(first.seq)).await.unwrap();
+    none("publish");
+    let batch = events.consume(Consume::new("s")).await.unwrap();
+    assert_eq!(batch.events.len(), 2);
+    none("consume");
+    batch.ack().await.unwrap();
+    none("ack of events");
     let before = team.k.scans();
     for i in 0..30 {
         let often =

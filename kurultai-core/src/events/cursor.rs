@@ -22,7 +22,7 @@ pub(super) fn checked(filter: EventFilter) -> Result<Wanted> {
     }
     filter.since.map_or(Ok(()), check::since)?;
     let pattern = filter.topic.as_deref().map(Pattern::new).transpose()?;
-    Ok(Wanted { filter, pattern, topics: &[] })
+    Ok(Wanted { filter, pattern, topics: &[], conditions: None })
 }
 
 /// Whether a reader may go on after this `seq`. 0 is no cursor yet, but the wish to begin with what there is.

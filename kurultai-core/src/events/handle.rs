@@ -5,10 +5,13 @@ use super::{
     contract::SubscriptionManager,
     cursor::{check_cursor, checked},
     follow::Follow,
+    publish::{NewEvent, Publication, Published},
     reader::{Joined, LogReader, Wanted},
+    subscriptions::Holds,
     types::{EventFilter, EventPage},
 };
 use crate::{
+    batch::Coalescer,
     clock::monotonic,
     error::{Error, Result},
     session::Session,
@@ -19,22 +22,64 @@ use tracing::instrument;
 /// The event log of one team. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Events {
-    log: Arc<dyn SubscriptionManager>,
+    pub(super) log: Arc<dyn SubscriptionManager>,
     reader: Arc<LogReader>,
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
+    publications: Arc<Coalescer<Vec<Publication>, Vec<Published>>>,
+    pub(super) holds: Arc<Holds>,
 }
 
 impl Events {
+    /// Of batches of at most `limit` events.
     pub(crate) fn new(
         log: Arc<dyn SubscriptionManager>,
         reader: Arc<LogReader>,
+        limit: usize,
         session: Arc<Session>,
     ) -> Self {
-        Events { log, reader, session }
+        let store = log.clone();
+        let publications = Coalescer::new(limit, Vec::len, move |units| {
+            let log = store.clone();
+            Box::pin(async move { log.publish(units).await })
+        });
+        Events { log, reader, session, publications, holds: Arc::default() }
     }
 
     pub(crate) fn complain(&self, error: &Error) {
         self.session.news.complain(error, "events cannot be followed now; trying again");
+    }
+
+    /// Tells of something that happened: an event of a topic of yours, in the log beside this library's own. A second one of
+    /// its key is not published; `deduplicated` says so.
+    ///
+    /// An event that names the one in whose handling it is published (`cause`) belongs to the same chain: it has that one's
+    /// correlation id, and a chain of more than 16 is refused. What a handler enqueues or sends does not go on with it.
+    ///
+    /// Errors: `input.invalid`, also for a topic of this library; `input.payload`, also above 64 KiB; `event.conflict` where
+    /// the key is that of an event with another topic, source, task or payload; `event.loop`, `event.not_found` of the
+    /// cause; `task.not_found`. After `store.outcome_unknown` repeat it with a key. Cancel safe: a dropped call may still
+    /// publish.
+    pub async fn publish(&self, event: NewEvent) -> Result<Published> {
+        let mut published = self.publish_many(vec![event]).await?;
+        published.pop().ok_or_else(|| Error::internal("an event without an answer"))
+    }
+
+    /// Publishes many, all in one transaction or none. Errors as [`publish`](Self::publish); what is wrong with a value names the row.
+    #[instrument(level = "debug", skip_all, fields(count = events.len()))]
+    pub async fn publish_many(&self, events: Vec<NewEvent>) -> Result<Vec<Published>> {
+        let many = events.len() > 1;
+        for (index, event) in events.iter().enumerate() {
+            event.check().map_err(|error| if many { error.of_row("event", index) } else { error })?;
+        }
+        if events.is_empty() {
+            return Ok(vec![]);
+        }
+        let _call = self.session.calls.begin()?;
+        let namespace = &self.session.config.namespace;
+        let unit = events.into_iter().map(|event| Publication::of(event, namespace)).collect();
+        let published = self.publications.call(unit).await?;
+        self.session.news.announce_events();
+        Ok(published)
     }
 
     /// The events that match, oldest first, without a gap. Read on with the page's `next` as `after_seq`, which no look
@@ -67,7 +112,7 @@ impl Events {
     /// The next events of a task behind a [`position`](Self::position).
     pub(crate) async fn next_of(&self, task_id: &str, after_seq: i64, wait: Duration) -> Result<EventPage> {
         let filter = EventFilter { after_seq, task_id: Some(task_id.to_owned()), ..EventFilter::default() };
-        self.wait(&mut Wanted { filter, pattern: None, topics: &[] }, wait, true).await
+        self.wait(&mut Wanted { filter, pattern: None, topics: &[], conditions: None }, wait, true).await
     }
 
     /// The next events of these topics behind a [`position`](Self::position).
@@ -78,7 +123,7 @@ impl Events {
         wait: Duration,
     ) -> Result<EventPage> {
         let filter = EventFilter { after_seq, ..EventFilter::default() };
-        self.wait(&mut Wanted { filter, pattern: None, topics }, wait, true).await
+        self.wait(&mut Wanted { filter, pattern: None, topics, conditions: None }, wait, true).await
     }
 
     /// Waits for the next page, and moves `wanted` on to its end. `looked`: all that is there before it is known, so the
@@ -112,12 +157,12 @@ impl Events {
     }
 
     /// What matches now; moves `wanted` on to the end of the page.
-    async fn look(&self, wanted: &mut Wanted) -> Result<EventPage> {
+    pub(super) async fn look(&self, wanted: &mut Wanted) -> Result<EventPage> {
         let (mut events, mut newest) = (Vec::new(), i64::MAX);
         let limit = wanted.filter.limit;
         while events.len() < limit && wanted.filter.after_seq < newest {
             let before = wanted.filter.after_seq;
-            let filter = EventFilter { limit: 1_000, topic: None, ..wanted.filter.clone() };
+            let filter = EventFilter { limit: 1_000, ..wanted.filter.clone() };
             let look = self.log.read(filter).await?;
             check_cursor(before, look.first)?;
             events.extend(look.events.into_iter().filter(|event| wanted.fits(event)));

@@ -4,6 +4,7 @@
 use super::{
     contract::SubscriptionManager,
     cursor::check_cursor,
+    subscriptions::filter::Conditions,
     topic::Pattern,
     types::{Event, EventFilter, EventPage},
 };
@@ -66,6 +67,7 @@ pub(crate) struct Wanted {
     pub(super) pattern: Option<Pattern>,
     /// None for any.
     pub(super) topics: &'static [&'static str],
+    pub(super) conditions: Option<Arc<Conditions>>,
 }
 
 impl Wanted {
@@ -78,6 +80,7 @@ impl Wanted {
             && since.is_none_or(|since| event.created_at >= since)
             && (self.topics.is_empty() || self.topics.contains(&event.topic.as_str()))
             && self.pattern.as_ref().is_none_or(|pattern| pattern.matches(&event.topic))
+            && self.conditions.as_ref().is_none_or(|conditions| conditions.hold(event))
     }
 
     /// The page that these events are, where every one up to `looked_to` was looked at.

@@ -16,7 +16,8 @@ pub struct Event {
     /// tried again), completed, dead_letter, cancelled, expired, waiting (for its children), suspended, resumed,
     /// requeued, discarded, updated, reprioritized, assigned (with what was changed), blocked, cancel_requested,
     /// suspend_requested, adopted (with what it was before); or `agent.` and registered, adopted, stuck (a handler of it
-    /// shows no sign of life), dead (a watcher has declared it so; its tasks are in the queue again), recovered.
+    /// shows no sign of life), dead (a watcher has declared it so; its tasks are in the queue again), recovered; or one under
+    /// which users publish.
     pub topic: String,
     /// The agent, where one caused it.
     pub source: Option<String>,
@@ -24,7 +25,7 @@ pub struct Event {
     pub task_id: Option<String>,
     /// Its task's type, where it is about one.
     pub task_type: Option<String>,
-    /// The task's, where it is about one.
+    /// What it belongs to: as it was published with, else that of its task, where it is about one.
     pub correlation_id: Option<String>,
     /// What the topic alone does not say, such as the reason of a failure.
     pub payload: Option<Json>,

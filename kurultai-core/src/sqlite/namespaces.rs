@@ -68,6 +68,9 @@ pub(super) fn delete_some(tx: &Tx<'_>, name: &str) -> Result<Option<usize>> {
           (select minute, sender, code from refusal where ns = ?1 limit ?2)",
         "delete from role_lease where ns = ?1 and role in (select role from role_lease where ns = ?1 limit ?2)",
         "delete from failover_event where ns = ?1 and id in (select id from failover_event where ns = ?1 limit ?2)",
+        "delete from subscription where ns = ?1 and name in (select name from subscription where ns = ?1 limit ?2)",
+        "delete from dead_event where ns = ?1 and (subscription, seq) in
+          (select subscription, seq from dead_event where ns = ?1 limit ?2)",
         "delete from alert where ns = ?1 and key in (select key from alert where ns = ?1 limit ?2)",
         "delete from pause where ns = ?1 and type in (select type from pause where ns = ?1 limit ?2)",
     ] {

@@ -11,7 +11,7 @@ from ._native import __version__, council, matches
 from .agent import Agent, Context, MessageContext, Reject, Retry, Snooze
 from .agents import Agents, Leadership
 from .errors import KurultaiError
-from .events import Events
+from .events import EventBatch, Events
 from .keys import Keys
 from .messages import Messages, sign, verify
 from .schedules import Schedules
@@ -27,6 +27,7 @@ from .types import (
     Claimed,
     Complete,
     CycleReport,
+    DeadEvent,
     Delegated,
     Dependency,
     EmergencyStop,
@@ -53,6 +54,7 @@ from .types import (
     Percentiles,
     Postpone,
     Prerequisite,
+    Published,
     Reason,
     Receipt,
     Release,
@@ -64,6 +66,7 @@ from .types import (
     Signer,
     SkippedKey,
     Stats,
+    Subscription,
     Task,
     TaskError,
     Unread,
@@ -86,11 +89,13 @@ __all__ = [
     "Complete",
     "Context",
     "CycleReport",
+    "DeadEvent",
     "Delegated",
     "Dependency",
     "EmergencyStop",
     "Enqueued",
     "Event",
+    "EventBatch",
     "EventPage",
     "Events",
     "Explanation",
@@ -119,6 +124,7 @@ __all__ = [
     "Percentiles",
     "Postpone",
     "Prerequisite",
+    "Published",
     "Reason",
     "Receipt",
     "Reject",
@@ -135,6 +141,7 @@ __all__ = [
     "SkippedKey",
     "Snooze",
     "Stats",
+    "Subscription",
     "Task",
     "TaskDefaults",
     "TaskError",

@@ -28,6 +28,7 @@ from .types import (
     MessageLike,
     MessageStatus,
     NewAgentFields,
+    NewEventFields,
     NewMessageFields,
     NewTaskFields,
     OnPrerequisiteFailure,
@@ -53,10 +54,10 @@ _Default = Callable[[Any], Any]
 _LegacyKey = tuple[str, str, str, datetime | None, bool]
 
 __all__ = [
-    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Alert", "Bridge", "Check", "Claimed", "Complete", "CycleReport", "Delegated", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventPage", "Events",
+    "Adoption", "AgentHealth", "AgentInfo", "AgentKey", "AgentMessage", "Agents", "Alert", "Bridge", "Check", "Claimed", "Complete", "CycleReport", "DeadEvent", "Delegated", "Dependency", "EmergencyStop", "Enqueued", "Event", "EventBatch", "EventPage", "Events",
     "Explanation", "Extended", "Fail", "FailoverEvent", "Finding", "Finished", "Follow", "Identity", "ImportedKeys", "Incoming", "Item", "Job", "Jobs", "Keys", "Kurultai", "Leadership", "Lease",
-    "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Reason", "Receipt", "Release", "RetryPolicy", "RoleLease",
-    "Schedule", "Schedules", "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "Watcher", "WrappingKey", "__version__", "council", "emit", "fold",
+    "ManualClock", "MessageJob", "MessagePage", "Messages", "NamespaceInfo", "NewAgent", "NewMessage", "NewTask", "Op", "Page", "Percentiles", "Postpone", "Prerequisite", "Published", "Reason", "Receipt", "Release", "RetryPolicy", "RoleLease",
+    "Schedule", "Schedules", "Sent", "Settled", "Signer", "SkippedKey", "Stats", "Subscription", "Task", "TaskError", "Tasks", "Unread", "Usage", "VerifiedMessage", "Watcher", "WrappingKey", "__version__", "council", "emit", "fold",
     "hop", "kinds", "legacy_seal", "legacy_verify", "matches", "open", "provoke", "ready", "restore", "run", "sample", "token_sign",
     "token_verify",
 ]
@@ -171,6 +172,28 @@ class _Filter(TypedDict, total=False):
     parent: TaskLike | None
     cursor: str | None
     limit: int | None
+
+class _NewEvent(TypedDict, total=False):
+    topic: str
+    payload: Any
+    source: str | None
+    task: TaskLike | None
+    correlation_id: str | None
+    key: str | None
+    cause: int | None
+
+class _SubscribeOptions(TypedDict, total=False):
+    agent: str | None
+    source: str | None
+    where: Mapping[str, Any] | None
+    start: int | datetime | None
+    batch: Duration | None
+    quiet: Duration | None
+
+class _ConsumeOptions(TypedDict, total=False):
+    max: int | None
+    wait: Duration | None
+    hold: Duration | None
 
 class _EventFilter(TypedDict, total=False):
     after_seq: int | None
@@ -359,6 +382,16 @@ class Watcher:
 
 @final
 class Events:
+    def publish(self, event: _NewEvent) -> Awaitable[Published]: ...
+    def publish_many(self, all: Iterable[NewEventFields]) -> Awaitable[list[Published]]: ...
+    def subscribe(self, name: str, topic: str, options: _SubscribeOptions) -> Awaitable[Subscription]: ...
+    def consume(self, name: str, options: _ConsumeOptions) -> Awaitable[EventBatch | None]: ...
+    def subscriptions(self, agent: str | None) -> Awaitable[list[Subscription]]: ...
+    def pause(self, name: str) -> Awaitable[Subscription]: ...
+    def unpause(self, name: str) -> Awaitable[Subscription]: ...
+    def rewind(self, name: str, to: int | datetime | None) -> Awaitable[Subscription]: ...
+    def unsubscribe(self, name: str) -> Awaitable[None]: ...
+    def dead(self, name: str) -> Awaitable[list[DeadEvent]]: ...
     def read(self, filter: _EventFilter) -> Awaitable[EventPage]: ...
     def follow(self, filter: _EventFilter) -> Follow: ...
     def alerts(self) -> Awaitable[list[Alert]]: ...
@@ -398,6 +431,13 @@ class Schedules:
     def unpause(self, name: str) -> Awaitable[Schedule]: ...
     def remove(self, name: str) -> Awaitable[None]: ...
     def run_now(self, name: str) -> Awaitable[Enqueued]: ...
+
+@final
+class EventBatch:
+    @property
+    def events(self) -> list[Event]: ...
+    def ack(self) -> Awaitable[None]: ...
+    def retry(self, error: str, after: Duration) -> Awaitable[None]: ...
 
 @final
 class Follow:
@@ -875,6 +915,45 @@ class Alert(_Unhashable):
     text: Final[str]
     raised_at: Final[datetime]
     cleared_at: Final[datetime | None]
+
+@final
+class Published(_View):
+    """What became of an event that was published: ``seq`` is its number in the log."""
+    seq: Final[int]
+    deduplicated: Final[bool]
+    """One of its key was there already, and this is its number."""
+
+@final
+class Subscription(_Unhashable):
+    """A subscription as it stands. Spans are seconds."""
+    name: Final[str]
+    topic: Final[str]
+    agent: Final[str | None]
+    source: Final[str | None]
+    where: Final[Any]
+    batch: Final[float | None]
+    quiet: Final[float | None]
+    paused: Final[bool]
+    cursor: Final[int]
+    """Every event up to here is acknowledged or does not match."""
+    lag: Final[int]
+    """How many events of the log it has yet to look at, whether they match or not."""
+    held_until: Final[datetime | None]
+    """Until when nobody else is given its next events: somebody has them, or they are to be tried later."""
+    tries: Final[int]
+    """How often its next events were given and not acknowledged."""
+    error: Final[str | None]
+    created_at: Final[datetime]
+    updated_at: Final[datetime]
+
+@final
+class DeadEvent(_Unhashable):
+    """An event without which a subscription went on: it was given 5 times."""
+    seq: Final[int]
+    topic: Final[str]
+    tries: Final[int]
+    error: Final[str | None]
+    at: Final[datetime]
 
 @final
 class EventPage:

@@ -22,13 +22,14 @@ from ._context import MessageContext as AsyncMessageContext
 from .agents import Agents as AsyncAgents
 from .agents import Leadership as AsyncLeadership
 from .agents import _let_go
+from .events import EventBatch as AsyncEventBatch
 from .events import Events as AsyncEvents
 from .keys import Keys as AsyncKeys
 from .messages import Messages as AsyncMessages
 from .schedules import Schedules as AsyncSchedules
 from .tasks import Tasks as AsyncTasks
 
-__all__ = ["Agents", "Context", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Schedules", "Tasks", "open"]
+__all__ = ["Agents", "Context", "EventBatch", "Events", "Keys", "Kurultai", "Leadership", "MessageContext", "Messages", "Schedules", "Tasks", "open"]
 
 
 def _blocking(cls: type) -> Callable[[type], type]:
@@ -117,9 +118,19 @@ class Schedules(_Proxy):
     __slots__ = ()
 
 
+@_blocking(AsyncEventBatch)
+class EventBatch(_Proxy):
+    __slots__ = ()
+
+
 @_blocking(AsyncEvents)
 class Events(_Proxy):
     __slots__ = ()
+
+    @functools.wraps(AsyncEvents.consume)
+    def consume(self, *args: Any, **options: Any) -> Any:
+        batches = self._inner.consume(*args, **options)
+        return batches if self._awaits else map(EventBatch, _iterate(batches))
 
 
 @_blocking(AsyncMessages)

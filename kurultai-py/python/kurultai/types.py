@@ -25,6 +25,7 @@ from ._native import (
     Claimed,
     Complete,
     CycleReport,
+    DeadEvent,
     Delegated,
     Dependency,
     EmergencyStop,
@@ -51,6 +52,7 @@ from ._native import (
     Percentiles,
     Postpone,
     Prerequisite,
+    Published,
     Reason,
     Receipt,
     Release,
@@ -62,6 +64,7 @@ from ._native import (
     Signer,
     SkippedKey,
     Stats,
+    Subscription,
     Task,
     TaskError,
     Unread,
@@ -87,6 +90,7 @@ __all__ = [
     "Claimed",
     "Complete",
     "CycleReport",
+    "DeadEvent",
     "Delegated",
     "Dependency",
     "DependencyType",
@@ -129,6 +133,7 @@ __all__ = [
     "Percentiles",
     "Postpone",
     "Prerequisite",
+    "Published",
     "Priority",
     "PriorityWord",
     "Reason",
@@ -146,6 +151,7 @@ __all__ = [
     "Signer",
     "SkippedKey",
     "Stats",
+    "Subscription",
     "Status",
     "Task",
     "TaskError",
@@ -354,6 +360,21 @@ class NewTaskFields(_NewTaskOf, TaskFields, total=False):
 
     payload: Any
     parent: Union[TaskLike, None]
+
+
+class _NewEventOf(TypedDict):
+    topic: str
+
+
+class NewEventFields(_NewEventOf, total=False):
+    """An event to publish, as a dict."""
+
+    payload: Any
+    source: Union[str, None]
+    task: Union[TaskLike, None]
+    correlation_id: Union[str, None]
+    key: Union[str, None]
+    cause: Union[int, None]
 
 
 class _NewMessageOf(TypedDict):

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kurultai_core::{
     Error, Json, Kurultai, Result, Verify,
     agents::{AgentUpdate, HandBack, Lead, NewAgent, RoleLease, Thresholds},
-    events::EventFilter,
+    events::{self, Consume, EventFilter, NewEvent, NewSubscription},
     messages::{
         Accept, Ed25519Key, Inbox, KeyImport, KeyList, MessageFilter, MessageSigner, NewMessage, Receipt,
         token::{self, Draft, Expect, Token},
@@ -239,6 +239,42 @@ pub(super) async fn call(
             };
             answer(events.read(filter).await?)
         }
+        "events.publish" => answer(events.publish(new_event(args)).await?),
+        "events.publish_many" => answer(events.publish_many(args.many("events", new_event)).await?),
+        "events.subscribe" => {
+            let (name, topic): (String, String) = (args.need("name"), args.need("topic"));
+            let subscription = NewSubscription {
+                agent: args.take("agent"),
+                source: args.take("source"),
+                filter: args.take("where"),
+                start: place(args),
+                batch: args.span("batch").unwrap_or_default(),
+                quiet: args.span("quiet").unwrap_or_default(),
+                ..NewSubscription::new(name, topic)
+            };
+            answer(events.subscribe(subscription).await?)
+        }
+        "events.consume" => {
+            let usual = Consume::new(args.need::<String>("name"));
+            let max = args.take("max").unwrap_or(usual.max);
+            let batch = events.consume(usual.max(max)).await?;
+            match args.take::<String>("retry") {
+                Some(error) => batch.retry(&error, Duration::ZERO).await?,
+                None => batch.ack().await?,
+            }
+            json!({"events": answer(&batch.events)})
+        }
+        "events.subscriptions" => {
+            answer(events.subscriptions(args.take::<String>("agent").as_deref()).await?)
+        }
+        "events.pause" => answer(events.pause(&args.need::<String>("name")).await?),
+        "events.unpause" => answer(events.unpause(&args.need::<String>("name")).await?),
+        "events.rewind" => {
+            let (name, to) = (args.need::<String>("name"), place(args));
+            answer(events.rewind(&name, to).await?)
+        }
+        "events.unsubscribe" => answer(events.unsubscribe(&args.need::<String>("name")).await?),
+        "events.dead" => answer(events.dead(&args.need::<String>("name")).await?),
         "events.alerts" => answer(events.alerts().await?),
         "events.last_seq" => answer(events.last_seq().await?),
         "messages.send" => answer(messages.send(new_message(args)).await?),
@@ -325,6 +361,27 @@ pub(super) async fn call(
     };
     with.done();
     Ok(answer)
+}
+
+/// Where a subscription begins or goes on.
+fn place(args: &mut Args) -> events::Start {
+    match (args.take("after_seq"), args.time("start")) {
+        (Some(seq), _) => events::Start::After(seq),
+        (None, Some(at)) => events::Start::Since(at),
+        (None, None) => events::Start::Now,
+    }
+}
+
+fn new_event(args: &mut Args) -> NewEvent {
+    NewEvent {
+        payload: args.take("payload"),
+        source: args.take("source"),
+        task_id: args.take("task").map(id),
+        correlation_id: args.take("correlation_id"),
+        key: args.take("key"),
+        cause: args.take("cause"),
+        ..NewEvent::new(args.need::<String>("topic"))
+    }
 }
 
 struct Args {

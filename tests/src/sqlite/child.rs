@@ -96,6 +96,7 @@ async fn part() {
             say("drained");
         }
         ["cycle", url, namespace, key, n] => crate::cycle::die(url, namespace, key, n.parse().unwrap()).await,
+        ["consume", url, namespace] => crate::events::consume(url, namespace).await,
         ["tick", url, namespace] => crate::schedules::tick(url, namespace).await,
         ["descriptors", url] => super::faults::run_out(url).await,
         _ => panic!("no part {part:?}"),

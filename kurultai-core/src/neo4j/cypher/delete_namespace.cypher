@@ -24,10 +24,16 @@ CALL () { MATCH (f:FailoverEvent) USING INDEX SEEK f:FailoverEvent(namespace, id
   WITH f LIMIT $limit DETACH DELETE f RETURN count(*) AS failovers }
 CALL () { MATCH (a:Alert) USING INDEX SEEK a:Alert(namespace, key) WHERE a.namespace = $name AND a.key >= ''
   WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS alerts }
+CALL () { MATCH (s:Subscription) USING INDEX SEEK s:Subscription(namespace, name) WHERE s.namespace = $name AND s.name >= ''
+  WITH s LIMIT $limit DETACH DELETE s RETURN count(*) AS subscriptions }
+CALL () { MATCH (d:DeadEvent) USING INDEX SEEK d:DeadEvent(namespace, subscription, seq)
+  WHERE d.namespace = $name AND d.subscription >= '' AND d.seq > -1
+  WITH d LIMIT $limit DETACH DELETE d RETURN count(*) AS dead }
 // After the tasks, to each of which an agent may have an edge.
 CALL (tasks) { UNWIND CASE WHEN tasks = 0 THEN [1] ELSE [] END AS last
   MATCH (a:Agent) USING INDEX SEEK a:Agent(namespace, id) WHERE a.namespace = $name AND a.id >= ''
   WITH a LIMIT $limit DETACH DELETE a RETURN count(*) AS agents }
-WITH ns, tasks + events + routes + schedules + messages + keys + refusals + roles + failovers + alerts + agents AS gone
+WITH ns, tasks + events + routes + schedules + messages + keys + refusals + roles + failovers + alerts + subscriptions
+  + dead + agents AS gone
 FOREACH (last IN CASE WHEN gone = 0 THEN [ns] ELSE [] END | DETACH DELETE last)
 RETURN [gone] AS row

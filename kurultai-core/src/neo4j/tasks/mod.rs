@@ -21,7 +21,7 @@ mod upkeep;
 pub(super) use insert::insertion;
 
 #[cfg(feature = "testing")]
-use crate::neo4j::{agents, catalog, messages, schedules, watch};
+use crate::neo4j::{agents, catalog, events, messages, schedules, watch};
 use crate::{
     agents::Term,
     error::Result,
@@ -64,7 +64,7 @@ pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
         ("signs", agents::SIGNS.text),
         ("renew", agents::RENEW.text),
     ];
-    of_tasks.into_iter().chain(messages::HOT).chain(schedules::HOT).collect()
+    of_tasks.into_iter().chain(messages::HOT).chain(schedules::HOT).chain(events::HOT).collect()
 }
 
 #[async_trait]

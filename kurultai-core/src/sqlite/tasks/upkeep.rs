@@ -38,10 +38,14 @@ pub(super) fn sweep(
     if let Some(span) = events {
         // Only from the log's beginning on, so that it has no gap even where a clock once went back.
         let (first, end) = (key(tx, 0), key(tx, MOST_EVENTS));
-        let sql = "with old as (select key, created_at from event where key > ?1 and key < ?4 order by key limit ?3)
+        // What a subscription has yet to take stays, for as long again.
+        let sql = "with old as (select key, created_at from event where key > ?1 and key < ?4 order by key limit ?3),
+            taken(key) as (select ?1 + min(cursor) from subscription where ns = ?5 and active)
             delete from event where key > ?1 and key <= (select max(key) from old)
-              and key < coalesce((select min(key) from old where created_at >= ?2), ?4)";
-        gone += tx.run(sql, params![first, tx.now - micros(span), limit as i64, end])?;
+              and key < coalesce((select min(key) from old where created_at >= ?2
+                or (created_at >= ?6 and key > (select key from taken))), ?4)";
+        let (before, long_before) = (tx.now - micros(span), tx.now - micros(span.saturating_mul(2)));
+        gone += tx.run(sql, params![first, before, limit as i64, end, tx.ns, long_before])?;
         let sql = "delete from swept where ns = ?1 and last_event <
             coalesce((select min(key) from event where key > ?2 and key < ?3), ?3)";
         tx.run(sql, params![tx.ns, first, end])?;

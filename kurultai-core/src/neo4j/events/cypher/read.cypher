@@ -14,7 +14,7 @@ WITH newest, first, events, after + reduce(seen = 0, seq IN numbers |
   CASE WHEN seq = after + seen + 1 THEN seen + 1 ELSE seen END) AS seen
 CALL (events, seen) { UNWIND events AS e WITH e, seen WHERE e.seq <= seen
   AND ($source IS NULL OR e.source = $source) AND ($task IS NULL OR e.task_id = $task) AND ($type IS NULL OR e.task_type = $type)
-  AND ($since IS NULL OR e.created_at >= $since)
+  AND ($since IS NULL OR e.created_at >= $since) AND ($from IS NULL OR e.topic >= $from AND e.topic < $to)
   WITH e LIMIT $limit
   RETURN collect([e.seq, e.topic, e.source, e.task_id, e.task_type, e.correlation_id, e.payload, e.created_at]) AS found }
 RETURN [newest, first, seen, found] AS row

@@ -1,3 +1,9 @@
+//! The statements of the event log.
+
+mod publish;
+mod read;
+mod subscriptions;
+
 use super::{
     alerts,
     namespaces::gone,
@@ -5,14 +11,15 @@ use super::{
     tx::{Tx, list},
 };
 use crate::{
-    clock::time,
     error::Result,
     events::{
-        Alert, Event, EventFilter, MOST_EVENTS, SubscriptionManager,
+        Alert, DeadEvent, EventFilter, SubscriptionManager,
         alerts::{Observations, Row, decide},
-        contract::Look,
+        contract::{Batch, Look},
+        publish::{Publication, Published},
+        subscriptions::{Row as Subscription, Subscriptions},
+        topic::Pattern,
     },
-    json::Json,
 };
 use async_trait::async_trait;
 use rusqlite::params;
@@ -72,45 +79,40 @@ fn take(tx: &Tx<'_>, count: usize) -> Result<i64> {
 #[async_trait]
 impl SubscriptionManager for SqliteStore {
     async fn read(&self, filter: EventFilter) -> Result<Look> {
-        let event = |row: &rusqlite::Row<'_>| {
-            Ok(Event {
-                seq: row.get(0)?,
-                topic: row.get(1)?,
-                source: row.get(2)?,
-                task_id: row.get(3)?,
-                task_type: row.get(4)?,
-                correlation_id: row.get(5)?,
-                payload: row.get::<_, Option<String>>(6)?.map(Json::stored),
-                created_at: time(row.get(7)?),
-            })
-        };
-        self.query(move |tx| {
-            let sql = "select e.key & 0xfffffffffff, e.topic, e.source, coalesce(t.id, w.id), coalesce(t.type, w.type),
-                  coalesce(d.correlation_id, t.id, w.correlation_id), e.data, e.created_at
-                from event e left join task t on t.n = e.task left join task_data d on d.n = t.n
-                left join swept w on w.n = e.task
-                where e.key > ?2 and e.key < ?7 and (?3 is null or e.source = ?3)
-                  and (?4 is null or e.task in (select n from task where id = ?4 and ns = ?1
-                    union all select n from swept where id = ?4 and ns = ?1))
-                  and (?5 is null or e.created_at >= ?5) and (?8 is null or coalesce(t.type, w.type) = ?8)
-                order by e.key limit ?6";
-            let since = filter.since.map(|since| since.timestamp_micros());
-            let limit = filter.limit as i64;
-            let (after, end) = (key(tx, filter.after_seq), key(tx, MOST_EVENTS));
-            let params = params![tx.ns, after, filter.source, filter.task_id, since, limit, end, filter.task_type];
-            let events = tx.rows(sql, params, event)?;
-            let newest = last_seq(tx)?;
-            let looked_to = match events.last() {
-                Some(last) if events.len() == filter.limit => last.seq,
-                _ => newest.max(filter.after_seq),
-            };
-            Ok(Look { events, looked_to, first: first_seq(tx, newest)?, newest })
-        })
-        .await
+        let pattern = filter.topic.as_deref().map(Pattern::new).transpose()?;
+        self.query(move |tx| read::read(tx, &filter, pattern.as_ref())).await
     }
 
     async fn last_seq(&self) -> Result<i64> {
         self.query(last_seq).await
+    }
+
+    async fn publish(&self, units: Batch<Vec<Publication>>) -> Result<Vec<Result<Vec<Published>>>> {
+        self.write(move |tx| publish::publish(tx, &units.close())).await
+    }
+
+    async fn subscriptions(&self, name: Option<&str>) -> Result<Subscriptions> {
+        let name = name.map(str::to_owned);
+        self.query(move |tx| subscriptions::subscriptions(tx, name.as_deref())).await
+    }
+
+    async fn put_subscription(
+        &self,
+        row: Subscription,
+        was: Option<i64>,
+        dead: Option<DeadEvent>,
+    ) -> Result<bool> {
+        self.write(move |tx| subscriptions::put(tx, &row, was, dead.as_ref())).await
+    }
+
+    async fn remove_subscription(&self, name: &str) -> Result<bool> {
+        let name = name.to_owned();
+        self.write(move |tx| subscriptions::remove(tx, &name)).await
+    }
+
+    async fn dead_events(&self, name: &str) -> Result<Option<Vec<DeadEvent>>> {
+        let name = name.to_owned();
+        self.query(move |tx| subscriptions::dead(tx, &name)).await
     }
 
     async fn alerts(&self) -> Result<Vec<Alert>> {
@@ -128,13 +130,6 @@ impl SubscriptionManager for SqliteStore {
         }
         self.write(move |tx| alerts::observe(tx, &seen)).await
     }
-}
-
-/// The first that retention has left, or that will be given out next.
-fn first_seq(tx: &Tx<'_>, newest: i64) -> Result<i64> {
-    let sql = "select key - ?1 from event where key > ?1 and key < ?2 order by key limit 1";
-    let first = tx.one(sql, [key(tx, 0), key(tx, MOST_EVENTS)], |row| row.get(0))?;
-    Ok(first.unwrap_or(newest + 1))
 }
 
 pub(super) fn last_seq(tx: &Tx<'_>) -> Result<i64> {
