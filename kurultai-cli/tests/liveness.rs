@@ -147,7 +147,8 @@ fn a_full_disk_under_stdout_ends_neither_sidecar_nor_watcher() {
     let log = fs::read_to_string(path).expect("a log");
     assert!(log.contains("WARN ready, which stdout did not take: the output failed"), "{log}");
     assert_eq!(sidecar.terminate(), (Some(0), String::new()));
-    while state(&shell, "a") != "dead" {
+    shell.out(&["agents", "beat", "--create", "b"]);
+    while state(&shell, "b") != "dead" {
         thread::yield_now();
     }
     let (code, said) = watcher.terminate();
