@@ -52,7 +52,9 @@ impl Succession {
     ) -> Move {
         let first = self.candidates.first().map_or("", String::as_str);
         self.alive_since = alive(first).map(|sequence| self.alive_since.unwrap_or(sequence));
-        self.offered &= self.alive_since.is_some();
+        // It took what it was offered, and may have died since more quickly than anybody is found dead.
+        let has_taken = role.and_then(|role| role.holder.as_deref()) == Some(first);
+        self.offered &= self.alive_since.is_some() && !has_taken;
         if held {
             self.free_for = 0;
             let signs = alive(first).zip(self.alive_since).map_or(0, |(sequence, since)| sequence - since);
@@ -148,6 +150,22 @@ mod tests {
             assert_eq!(ogedei.look("ogedei", Some(&free()), 0, false, all), Move::Stay);
         }
         assert!(takes(&ogedei.look("ogedei", Some(&free()), 0, false, all)));
+    }
+
+    #[test]
+    fn the_first_is_offered_it_again_once_it_has_held_it() {
+        let (mut ogedei, mut signs) = (router(), 0);
+        let mut look = |role: &Role, now, held| {
+            signs += 1;
+            ogedei.look("ogedei", Some(role), now, held, |_| Some(signs))
+        };
+        for _ in 0..2 {
+            let back: Vec<Move> = (0..4).map(|_| look(&held_by("ogedei"), 0, true)).collect();
+            assert_eq!(back[3], Move::HandBack, "{back:?}");
+            assert_eq!(look(&held_by("kublai"), 99, false), Move::Stay);
+            // It was killed, and comes back before it is found dead.
+            assert!(takes(&look(&held_by("kublai"), 100, false)));
+        }
     }
 
     #[test]
