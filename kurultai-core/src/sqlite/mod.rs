@@ -32,10 +32,7 @@ use crate::{
     store::{Pulse, Sealed, Statements, Store},
 };
 use async_trait::async_trait;
-use std::{
-    sync::{PoisonError, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::PoisonError, time::Duration};
 pub(crate) use store::SqliteStore;
 
 impl SqliteStore {
@@ -96,7 +93,7 @@ impl Store for SqliteStore {
 
     #[cfg(feature = "testing")]
     fn scans(&self) -> u64 {
-        self.counts.scans.load(Ordering::Relaxed)
+        self.counts.scans.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     async fn close(&self) {
