@@ -6,8 +6,12 @@ use rusqlite::Connection;
 use serde::Deserialize;
 use std::{
     collections::BTreeSet,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread,
+    time::Duration,
 };
 
 const ONE_AGENT: &str =
@@ -21,6 +25,8 @@ kublai leads
 60 tasks are done, by 5 agents
 ";
 const TASKS: usize = 60;
+/// Only a program that hangs takes so long.
+const LONGEST: Duration = Duration::from_secs(300);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -51,12 +57,20 @@ fn program(language: &str, name: &str) -> Command {
 }
 
 fn start(mut command: Command) -> Child {
-    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     piped.spawn().unwrap_or_else(|e| panic!("{command:?} did not start: {e}"))
 }
 
 fn printed(language: &str, child: Child) -> String {
+    let (group, (ended, end)) = (format!("-{}", child.id()), channel::<()>());
+    let watchdog = thread::spawn(move || {
+        if end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout) {
+            Command::new("kill").args(["-KILL", "--", &group]).status().expect("`kill` is there");
+        }
+    });
     let Output { status, stdout, stderr } = child.wait_with_output().expect("it was started");
+    drop(ended);
+    watchdog.join().expect("it only waits");
     let said = String::from_utf8_lossy(&stderr);
     assert!(status.success(), "the program in {language} ended with {status}:\n{said}");
     String::from_utf8(stdout).expect("UTF-8")
