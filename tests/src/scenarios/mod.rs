@@ -160,6 +160,7 @@ scenarios! {
     messages
     pauses
     priorities
+    publish
     refusals
     registry
     retries
@@ -167,6 +168,7 @@ scenarios! {
     schedules
     snoozes
     stops
+    subscriptions
     suspended
     team_keys
     times
