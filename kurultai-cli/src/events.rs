@@ -2,13 +2,12 @@
 
 use crate::{
     output::{Done, remark, say, say_all, say_json},
-    status::burning,
     stdin,
     text::{clean, quoted, utc},
 };
 use kurultai_core::{
     Json, Kurultai,
-    events::{Event, EventFilter, NewEvent},
+    events::{Alert, Event, EventFilter, NewEvent},
 };
 
 #[derive(Debug, clap::Subcommand)]
@@ -157,4 +156,12 @@ fn line(event: &Event) -> String {
     let payload = payload.as_ref().map(|p| clean(p.as_str())).unwrap_or_default();
     let line = format!("{seq:>6}  {}  {topic:<16}  {source:<10}  {task}  {payload}", utc(*created_at));
     line.trim_end().to_owned()
+}
+
+/// What burns, a line each.
+pub(crate) fn burning(alerts: &[Alert]) -> Vec<String> {
+    let line = |Alert { severity, raised_at, text, .. }: &Alert| {
+        format!("{:<8}  since {}: {}", severity.as_str().to_uppercase(), utc(*raised_at), clean(text))
+    };
+    alerts.iter().map(line).collect()
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     agents,
+    events::burning,
     output::{Done, WIDTH, number, say_json, table, text, whole, write},
     subscriptions,
     text::{clean, now, short, span, utc},
@@ -94,14 +95,6 @@ impl Status {
             }
         }
     }
-}
-
-/// What burns, a line each.
-pub(crate) fn burning(alerts: &[Alert]) -> Vec<String> {
-    let line = |Alert { severity, raised_at, text, .. }: &Alert| {
-        format!("{:<8}  since {}: {}", severity.as_str().to_uppercase(), utc(*raised_at), clean(text))
-    };
-    alerts.iter().map(line).collect()
 }
 
 /// The counts and times, also for `tasks stats`.

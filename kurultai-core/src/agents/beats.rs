@@ -1,14 +1,10 @@
 //! The heartbeats of a process: one statement for all agents that work in it, however many they are.
 
-use super::{
-    contract::{Beat, HeartbeatWriter},
-    handle::Agents,
-};
+use super::contract::{Beat, HeartbeatWriter};
 use crate::{
     calls::OwnedCall,
     clock::monotonic,
     error::{Error, Result},
-    ids,
     session::Session,
 };
 use std::{
@@ -107,16 +103,6 @@ impl AtWork {
         {
             tracing::debug!(%error, "that an agent has stopped was not written");
         }
-    }
-}
-
-impl Agents {
-    /// What a sidecar that ends says of those for whom it has beaten: each has stopped, unless another process speaks for
-    /// it.
-    #[doc(hidden)]
-    pub async fn say_goodbye(&self, agents: &[&str]) -> Result<Vec<String>> {
-        let beat = |name: &&str| Ok(Beat { agent: ids::agent(name)?, create: None, last: true });
-        self.write_beats(agents, agents.iter().map(beat).collect::<Result<_>>()?).await
     }
 }
 

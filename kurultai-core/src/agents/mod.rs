@@ -13,6 +13,7 @@ mod belongings;
 pub mod contract;
 mod council;
 pub(crate) mod failovers;
+mod goodbye;
 mod handle;
 mod health;
 mod leadership;
