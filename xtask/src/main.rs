@@ -118,11 +118,11 @@ fn test(mut filters: Vec<String>) -> Result<()> {
     if steps.run("build", || run(cargo(tests).arg("--no-run"))).is_some() {
         let mut server = with_neo4j.then(|| steps.run("neo4j", Server::named_or_new)).flatten();
         if server.is_some() || !with_neo4j {
-            let fuzz = filters.is_empty().then(|| Steps::begin("fuzz", fuzz_beside(&tests)));
             // Both wait more than they compute.
             let node = Steps::begin("node", node::tests(server.as_ref(), &filters)?);
             python::test(&mut steps, server.as_ref(), &filters);
             steps.join(node);
+            let fuzz = filters.is_empty().then(|| Steps::begin("fuzz", fuzz_beside(&tests)));
             let mut command = cargo(tests);
             command.arg("--").args(filters);
             if !with_neo4j {
