@@ -2,6 +2,7 @@
 
 use super::{
     failovers::FailoverEvent,
+    health::DEAD_AFTER,
     roles::{RoleChange, RoleLease, Roles, Term},
     signs::{Declared, Signs, Verdict},
     types::{AgentInfo, AgentStatus, AgentUpdate, NewAgent},
@@ -73,9 +74,8 @@ pub struct Beat {
     pub last: bool,
 }
 
-/// For how long a process that has beaten for an agent is taken to go on: the default of
-/// [`Thresholds::dead_after`](super::Thresholds).
-pub(crate) const SPEAKS: Duration = Duration::from_secs(120);
+/// For how long a process that has beaten for an agent is taken to go on.
+pub(crate) const SPEAKS: Duration = DEAD_AFTER;
 
 /// What became of an agent that was to go.
 #[derive(Debug, Clone, PartialEq, Eq)]

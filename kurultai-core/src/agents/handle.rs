@@ -89,13 +89,14 @@ impl Agents {
     /// not registered; the others have their beat. Errors: `input.invalid`. Cancel safe.
     #[instrument(level = "debug", skip_all, fields(count = agents.len()))]
     pub async fn beat_many(&self, agents: &[&str], create: bool) -> Result<Vec<String>> {
-        let beat = |name: &&str| {
-            Ok(Beat { agent: ids::agent(name)?, create: create.then(|| (*name).to_owned()), last: false })
-        };
-        self.write_beats(agents, agents.iter().map(beat).collect::<Result<_>>()?).await
+        self.write_beats(agents, create, false).await
     }
 
-    pub(super) async fn write_beats(&self, agents: &[&str], beats: Vec<Beat>) -> Result<Vec<String>> {
+    pub(super) async fn write_beats(&self, agents: &[&str], create: bool, last: bool) -> Result<Vec<String>> {
+        let beat = |name: &&str| {
+            Ok(Beat { agent: ids::agent(name)?, create: create.then(|| (*name).to_owned()), last })
+        };
+        let beats = agents.iter().map(beat).collect::<Result<Vec<Beat>>>()?;
         if beats.is_empty() {
             return Ok(vec![]);
         }
@@ -234,7 +235,7 @@ impl Agents {
         how.clone().change(role, agent, None).check()?;
         let _call = self.session.calls.begin()?;
         let agents = self.registry.agents().await?;
-        let change = how.known(&agents)?.change(role, &find(agents, agent)?.id, None);
+        let change = how.known(&agents)?.change(role, &find(&agents, agent)?.id, None);
         let lease = self.registry.role(change).await?;
         self.session.news.announce_events();
         Ok(lease)
@@ -256,7 +257,7 @@ impl Agents {
     /// without the accents of Latin, Greek and Cyrillic letters (`Temüjin` = `temujin`).
     /// Errors: `agent.not_found`, with the nearest name.
     pub async fn get(&self, name: &str) -> Result<AgentInfo> {
-        find(self.list().await?, name)
+        find(&self.list().await?, name).cloned()
     }
 
     /// All agents, in the order of their ids.

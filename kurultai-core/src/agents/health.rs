@@ -39,9 +39,12 @@ pub struct Thresholds {
     pub stuck_after: Duration,
 }
 
+/// From which silence on an agent is dead, where nobody says otherwise.
+pub(super) const DEAD_AFTER: Duration = Duration::from_secs(120);
+
 impl Default for Thresholds {
     fn default() -> Self {
-        Thresholds { dead_after: Duration::from_secs(120), stuck_after: Duration::from_secs(90) }
+        Thresholds { dead_after: DEAD_AFTER, stuck_after: Duration::from_secs(90) }
     }
 }
 

@@ -89,8 +89,8 @@ impl HandBack {
 
     /// Promised to nobody who is not there.
     pub(super) fn known(self, agents: &[AgentInfo]) -> Result<Self> {
-        let to = self.to.as_deref().map(|to| find(agents.to_vec(), to)).transpose()?;
-        Ok(HandBack { to: to.map(|agent| agent.id), ..self })
+        let to = self.to.as_deref().map(|to| find(agents, to)).transpose()?;
+        Ok(HandBack { to: to.map(|agent| agent.id.clone()), ..self })
     }
 
     pub(super) fn change(self, role: &str, agent: &str, term: Option<i64>) -> RoleChange {

@@ -6,7 +6,7 @@ use crate::{
     ids,
 };
 
-pub(super) fn find(agents: Vec<AgentInfo>, name: &str) -> Result<AgentInfo> {
+pub(super) fn find<'a>(agents: &'a [AgentInfo], name: &str) -> Result<&'a AgentInfo> {
     let folded = ids::fold(name);
     let called =
         |a: &AgentInfo, is: &dyn Fn(&str) -> bool| is(&a.display_name) || a.aliases.iter().any(|x| is(x));
@@ -14,8 +14,8 @@ pub(super) fn find(agents: Vec<AgentInfo>, name: &str) -> Result<AgentInfo> {
     let exact = || agents.iter().position(|a| called(a, &|own| ids::is_same_name(own, name)));
     let alike = || agents.iter().position(|a| a.id == folded || called(a, &|own| ids::fold(own) == folded));
     match by_id.or_else(exact).or_else(alike) {
-        Some(at) => Ok(agents.into_iter().nth(at).expect("just found")),
-        None => Err(not_found(name, &agents)),
+        Some(at) => Ok(&agents[at]),
+        None => Err(not_found(name, agents)),
     }
 }
 
